@@ -1,0 +1,60 @@
+"""fastnn: multilayer perceptrons trained on a CPU, by typed Cython kernels over BLAS.
+
+The public names, explicitly.  What is heavy or optional loads on first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn import (
+    activations,
+    callbacks,
+    errors,
+    initializers,
+    kernels,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    utils,
+)
+from fastnn.inspection import gradcheck
+from fastnn.layers import Input
+from fastnn.model import Model
+from fastnn.runtime import build_info, threads
+from fastnn.sequential import Sequential
+
+if TYPE_CHECKING:
+    from fastnn import datasets
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Input",
+    "Model",
+    "Sequential",
+    "__version__",
+    "activations",
+    "build_info",
+    "callbacks",
+    "datasets",
+    "errors",
+    "gradcheck",
+    "initializers",
+    "kernels",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+    "threads",
+    "utils",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "datasets":
+        import fastnn.datasets
+
+        return fastnn.datasets
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

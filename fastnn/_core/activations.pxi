@@ -1,0 +1,111 @@
+# Activation functions, forward and backward, on contiguous rows.
+#
+# Each `<name>_forward(y, x, ...)` may run in place (y == x); each `<name>_backward(dx, dy, y, ...)`
+# takes the forward's output y and may run in place on dy (dx == dy).  No other overlap.
+
+cdef void sigmoid_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        y[i] = sigmoid_of(x[i])
+
+
+cdef void sigmoid_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        dx[i] = dy[i] * (y[i] * (<real>1.0 - y[i]))
+
+
+cdef void tanh_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        y[i] = tanh_of(x[i])
+
+
+cdef void tanh_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        dx[i] = dy[i] * (<real>1.0 - y[i] * y[i])
+
+
+cdef void relu_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real z
+    for i in range(size):
+        z = x[i]
+        y[i] = <real>0.0 if z <= 0 else z           # NaN stays NaN
+
+
+cdef void relu_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real upstream
+    for i in range(size):
+        upstream = dy[i]    # loaded in any case: a load behind a condition is not vectorised
+        dx[i] = <real>0.0 if y[i] <= 0 else upstream
+
+
+cdef void softmax_forward(real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    """OUT y = exp(x - max) / sum, row by row."""
+    cdef Py_ssize_t i, r
+    cdef real largest, factor
+    for r in range(rows):
+        largest = maximum_of(x + r * columns, columns)
+        for i in range(r * columns, (r + 1) * columns):
+            y[i] = x[i] - largest
+    # One pass over all rows: short rows alone would leave vectors half empty.
+    for i in range(rows * columns):
+        y[i] = exp_of(y[i])
+    for r in range(rows):
+        factor = <real>1.0 / sum_of(y + r * columns, columns)
+        for i in range(r * columns, (r + 1) * columns):
+            y[i] = y[i] * factor
+
+
+cdef void softmax_backward(
+    real* dx, const real* dy, const real* y, Py_ssize_t rows, Py_ssize_t columns
+) noexcept nogil:
+    """OUT dx = y * (dy - sum(dy * y)), row by row."""
+    cdef Py_ssize_t i, r
+    cdef real inner
+    for r in range(rows):
+        inner = 0.0
+        for i in range(r * columns, (r + 1) * columns):
+            inner = inner + dy[i] * y[i]
+        for i in range(r * columns, (r + 1) * columns):
+            dx[i] = y[i] * (dy[i] - inner)
+
+
+cdef void copy_elements(real* y, const real* x, Py_ssize_t size) noexcept nogil:
+    if y != x:
+        memcpy(y, x, size * sizeof(real))
+
+
+cdef void activation_forward(
+    int activation, real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns
+) noexcept nogil:
+    """OUT y = activation(x), both (rows, columns); y may be x."""
+    if activation == ActivationCode.SIGMOID:
+        sigmoid_forward(y, x, rows * columns)
+    elif activation == ActivationCode.TANH:
+        tanh_forward(y, x, rows * columns)
+    elif activation == ActivationCode.RELU:
+        relu_forward(y, x, rows * columns)
+    elif activation == ActivationCode.SOFTMAX:
+        softmax_forward(y, x, rows, columns)
+    else:
+        copy_elements(y, x, rows * columns)
+
+
+cdef void activation_backward(
+    int activation, real* dx, const real* dy, const real* y, Py_ssize_t rows, Py_ssize_t columns
+) noexcept nogil:
+    """OUT dx = dy * activation'(x), from y = activation(x), all (rows, columns); dx may be dy."""
+    if activation == ActivationCode.SIGMOID:
+        sigmoid_backward(dx, dy, y, rows * columns)
+    elif activation == ActivationCode.TANH:
+        tanh_backward(dx, dy, y, rows * columns)
+    elif activation == ActivationCode.RELU:
+        relu_backward(dx, dy, y, rows * columns)
+    elif activation == ActivationCode.SOFTMAX:
+        softmax_backward(dx, dy, y, rows, columns)
+    else:
+        copy_elements(dx, dy, rows * columns)

@@ -1,0 +1,28 @@
+"""The only file that touches BLAS: row-major products over SciPy's BLAS.
+
+Sizes are checked before a plan runs (`fastnn.verify`), so narrowing them to BLAS integers
+here cannot overflow.
+"""
+
+from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+
+cdef void gemm(
+    bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    real alpha, const real* a, Py_ssize_t lda, const real* b, Py_ssize_t ldb,
+    real beta, real* c, Py_ssize_t ldc,
+) noexcept nogil:
+    """INOUT c (m, n) = alpha * op(a) @ op(b) + beta * c; op(a) is (m, k), op(b) is (k, n).
+
+    BLAS is column-major: it sees the transposes, so it computes c.T = op(b).T @ op(a).T.
+    `c` may overlap neither `a` nor `b`.  With beta = 0, `c` need not be initialised.
+    """
+    cdef char ta = c'T' if transpose_a else c'N'
+    cdef char tb = c'T' if transpose_b else c'N'
+    cdef int im = <int>m, in_ = <int>n, ik = <int>k
+    # A leading dimension is at least 1, even of a matrix without columns.
+    cdef int ia = <int>max(lda, 1), ib = <int>max(ldb, 1), ic = <int>max(ldc, 1)
+    if real is float:
+        sgemm(&tb, &ta, &in_, &im, &ik, &alpha, <float*>b, &ib, <float*>a, &ia, &beta, c, &ic)
+    else:
+        dgemm(&tb, &ta, &in_, &im, &ik, &alpha, <double*>b, &ib, <double*>a, &ia, &beta, c, &ic)

@@ -1,0 +1,68 @@
+# Dense layers, forward and backward, over BLAS.
+#
+# Rows are adjacent; `m` rows, `k` inputs, `n` outputs.
+
+cdef void add_bias(real* y, const real* x, const real* b, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """OUT y = x + b for every row; y may be x."""
+    cdef Py_ssize_t i, j
+    for i in range(m):
+        for j in range(n):
+            y[i * n + j] = x[i * n + j] + b[j]
+
+
+cdef void add_bias_relu(real* y, const real* b, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """INOUT y = max(y + b, 0) in one pass; NaN stays NaN."""
+    cdef Py_ssize_t i, j
+    cdef real z
+    for i in range(m):
+        for j in range(n):
+            z = y[i * n + j] + b[j]
+            y[i * n + j] = <real>0.0 if z <= 0 else z
+
+
+cdef void dense_forward(
+    real* y, const real* x, const real* w, const real* b, int activation,
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """OUT y (m, n) = activation(x (m, k) @ w (k, n) + b (n,)); b may be NULL."""
+    gemm(False, False, m, n, k, <real>1.0, x, k, w, n, <real>0.0, y, n)
+    if b != NULL and activation == ActivationCode.RELU:
+        add_bias_relu(y, b, m, n)
+        return
+    if b != NULL:
+        add_bias(y, y, b, m, n)
+    if activation != ActivationCode.LINEAR:
+        activation_forward(activation, y, y, m, n)
+
+
+cdef void dense_backward(
+    real* dx, const real* dy, const real* w, const real* y, int activation,
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k))."""
+    gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, k)
+    if y != NULL:
+        activation_backward(activation, dx, dx, y, m, k)
+
+
+cdef void weight_gradient(
+    real* dw, const real* x, const real* dy, real alpha, real beta,
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ldx
+) noexcept nogil:
+    """INOUT dw (k, n) = alpha * x.T @ dy + beta * dw, over k of the ldx columns of x (m, ldx)."""
+    gemm(True, False, k, n, m, alpha, x, ldx, dy, n, beta, dw, n)
+
+
+cdef void bias_gradient(real* db, const real* dy, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """OUT db (n,) = sum of the rows of dy (m, n), four rows at a time."""
+    cdef Py_ssize_t i, j, whole = m - m % 4
+    for j in range(n):
+        db[j] = 0.0
+    for i in range(0, whole, 4):
+        for j in range(n):
+            db[j] = db[j] + (
+                (dy[i * n + j] + dy[(i + 1) * n + j]) + (dy[(i + 2) * n + j] + dy[(i + 3) * n + j])
+            )
+    for i in range(whole, m):
+        for j in range(n):
+            db[j] = db[j] + dy[i * n + j]

@@ -1,0 +1,49 @@
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+OPCODES: dict[str, int]
+ACTIVATIONS: dict[str, int]
+STATUSES: dict[int, str]
+ADDRESSINGS: dict[str, int]
+
+type _Operand = tuple[int, int, int, int]
+type _Op = tuple[int, int, int, Sequence[_Operand | None], Sequence[float]]
+type _Phase = tuple[bool, int, Sequence[tuple[int, int, int, int]]]
+
+class Executor:
+    def __init__(
+        self,
+        ops: Sequence[_Op],
+        phases: Sequence[_Phase],
+        times_rows: Sequence[int],
+        double: bool,
+        has_loss: bool,
+    ) -> None: ...
+    def bind(self, slot: int, array: np.ndarray | None, writable: bool) -> None: ...
+    def run(
+        self,
+        rows: int,
+        batch: int,
+        n_epochs: int,
+        sums: np.ndarray,
+        partial: np.ndarray,
+        local: np.ndarray,
+        n_threads: int = ...,
+        start_team: Callable[[Callable[[int], None]], tuple[Callable[[], None], int]] | None = ...,
+        permutation: np.ndarray | None = ...,
+        shuffle: bool = ...,
+        seed: int = ...,
+        first_epoch: int = ...,
+        learning_rate: float = ...,
+        beta_1: float = ...,
+        beta_2: float = ...,
+        step: int = ...,
+        parameters: np.ndarray | None = ...,
+        snapshot: np.ndarray | None = ...,
+        nanoseconds: np.ndarray | None = ...,
+    ) -> tuple[int, int, int, BaseException | None]: ...
+    def help(self, thread: int) -> None: ...
+
+def shuffled(size: int, seed: int, epoch: int, out: np.ndarray) -> None: ...
+def count_nonfinite(array: np.ndarray) -> int: ...

@@ -1,0 +1,508 @@
+"""Runs compiled plans: whole epochs without the GIL, without allocation, without a raise.
+
+An executor holds the C form of one plan.  `bind` gives it its memory, `run` makes it work
+through the rows of an epoch, or of several, in batches; all threads of a team run `work` on the
+same run.  What a plan's verification has proved is not checked again here.
+"""
+
+from fastnn._core import types as _types
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport isfinite, pow, sqrt
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from fastnn._core.table cimport kernel_table
+from fastnn._core.team cimport Team, arrive, atomic_load, release, take_task, wait_for_release
+from fastnn._core.types cimport (
+    MAX_CONSTANTS, MAX_OPERANDS, Addressing, Frame, KernelTable, Op, RunOps, Status,
+)
+
+# For fastnn/runtime.py, which compares them with the enums of fastnn/plan.py.
+OPCODES = {name: int(member) for name, member in _types.OpCode.__members__.items()}
+ACTIVATIONS = {name: int(member) for name, member in _types.ActivationCode.__members__.items()}
+STATUSES = {int(member): name for name, member in _types.Status.__members__.items()}
+ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members__.items()}
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+cdef extern from "<time.h>" nogil:
+    ctypedef long time_t
+    struct timespec:
+        time_t tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec* time)
+    int CLOCK_MONOTONIC
+
+cdef enum:
+    MAX_SLOTS = 32
+    LOCAL_SLOT = 4
+    RUNNING = -1
+    POLL_NANOSECONDS = 100000000    # between two looks for signals
+    SNAPSHOT_STEPS = 16
+
+
+cdef struct Task:
+    int first
+    int last
+    Py_ssize_t begin
+    Py_ssize_t end
+
+cdef struct Phase:
+    bint by_rows
+    Py_ssize_t tile_rows
+    int first_task
+    int n_tasks
+
+# One call of Executor.run, shared by the team.
+cdef struct Run:
+    const Op* ops
+    const Phase* phases
+    const Task* tasks
+    int n_phases
+    RunOps run_ops
+    char* base[MAX_SLOTS]
+    char* local
+    Py_ssize_t local_bytes
+    # the work
+    Py_ssize_t total_rows
+    Py_ssize_t batch
+    Py_ssize_t n_epochs
+    int* permutation
+    bint shuffle
+    unsigned long long seed
+    Py_ssize_t first_epoch
+    double learning_rate
+    double beta_1
+    double beta_2
+    # where it stands
+    Py_ssize_t epoch
+    Py_ssize_t origin
+    Py_ssize_t rows
+    Py_ssize_t n_tiles[MAX_SLOTS]
+    long long step
+    double correction
+    # sums
+    int n_sums
+    const int* times_rows
+    bint has_loss
+    double* partial
+    double* totals
+    double* epoch_sums
+    # weights to come back to
+    char* parameters
+    char* snapshot
+    Py_ssize_t parameter_bytes
+    long long snapshot_step
+    bint double_
+    const KernelTable* table
+    int status
+    int interrupted
+    long long* nanoseconds      # per op, when profiling
+    Team team
+
+
+cdef inline unsigned long long mixed(unsigned long long x) noexcept nogil:
+    """splitmix64's output function (Steele, Lea and Flood 2014)."""
+    x = (x ^ (x >> 30)) * <unsigned long long>0xBF58476D1CE4E5B9
+    x = (x ^ (x >> 27)) * <unsigned long long>0x94D049BB133111EB
+    return x ^ (x >> 31)
+
+
+cdef void shuffle(
+    int* permutation, Py_ssize_t size, unsigned long long seed, Py_ssize_t epoch
+) noexcept nogil:
+    """OUT permutation: Fisher and Yates, with random number i of (seed, epoch); see fastnn.reference."""
+    cdef Py_ssize_t i, j
+    cdef int kept
+    cdef unsigned long long key = mixed(
+        mixed(seed + <unsigned long long>0x9E3779B97F4A7C15) + <unsigned long long>epoch
+    )
+    for i in range(size):
+        permutation[i] = <int>i
+    for i in range(size - 1, 0, -1):
+        j = <Py_ssize_t>(
+            <double>(mixed(key + <unsigned long long>i * <unsigned long long>0x9E3779B97F4A7C15) >> 11)
+            * 1.1102230246251565e-16 * <double>(i + 1)
+        )
+        kept = permutation[i]
+        permutation[i] = permutation[j]
+        permutation[j] = kept
+
+
+cdef inline long long now() noexcept nogil:
+    cdef timespec time
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return <long long>time.tv_sec * 1000000000 + time.tv_nsec
+
+
+cdef void take_snapshot(Run* run) noexcept nogil:
+    """Keep the parameters if they are finite, at most every SNAPSHOT_STEPS steps: a copy is a few
+    per cent of a step of a net whose weights outgrow the caches."""
+    cdef Py_ssize_t bad
+    if run.snapshot_step >= 0 and run.step - run.snapshot_step < SNAPSHOT_STEPS:
+        return
+    if run.double_:
+        bad = run.table.nonfinite_double(<double*>run.parameters, run.parameter_bytes // 8)
+    else:
+        bad = run.table.nonfinite_float(<float*>run.parameters, run.parameter_bytes // 4)
+    if bad == 0:
+        memcpy(run.snapshot, run.parameters, run.parameter_bytes)
+        run.snapshot_step = run.step
+
+
+cdef void begin_epoch(Run* run) noexcept nogil:
+    if run.snapshot != NULL:
+        take_snapshot(run)
+    if run.shuffle:
+        shuffle(run.permutation, run.total_rows, run.seed, run.first_epoch + run.epoch)
+    begin_step(run, 0)
+
+
+cdef void begin_step(Run* run, Py_ssize_t origin) noexcept nogil:
+    cdef int p
+    run.origin = origin
+    run.rows = min(run.batch, run.total_rows - origin)
+    run.step += 1
+    if run.beta_2 > 0:
+        run.correction = (
+            sqrt(1.0 - pow(run.beta_2, <double>run.step)) / (1.0 - pow(run.beta_1, <double>run.step))
+        )
+    for p in range(run.n_phases):
+        if run.phases[p].by_rows:
+            run.n_tiles[p] = (run.rows + run.phases[p].tile_rows - 1) // run.phases[p].tile_rows
+        else:
+            run.n_tiles[p] = run.phases[p].n_tasks
+    memset(run.totals, 0, run.n_sums * sizeof(double))
+
+
+cdef void finish_phase(Run* run, int p) noexcept nogil:
+    """Add up the phase's partial sums in tile order and decide what comes next.  One thread at a time."""
+    cdef Py_ssize_t t, s
+    cdef double* epoch_sums
+    for t in range(run.n_tiles[p]):
+        for s in range(run.n_sums):
+            run.totals[s] += run.partial[t * run.n_sums + s]
+    if p == 0 and run.has_loss and not isfinite(run.totals[0]):
+        run.status = Status.NOT_FINITE
+        return
+    if run.interrupted:
+        run.status = Status.INTERRUPTED
+    if p < run.n_phases - 1:
+        return
+    epoch_sums = run.epoch_sums + run.epoch * run.n_sums
+    for s in range(run.n_sums):
+        epoch_sums[s] += run.totals[s] * (<double>run.rows if run.times_rows[s] else 1.0)
+    if run.origin + run.rows < run.total_rows:
+        begin_step(run, run.origin + run.rows)
+        return
+    run.epoch += 1
+    if run.epoch == run.n_epochs:
+        run.status = Status.OK
+    else:
+        begin_epoch(run)
+
+
+cdef void run_task(Run* run, const Phase* phase, Py_ssize_t number, Frame* frame) noexcept nogil:
+    """Run the ops of one task on one tile."""
+    cdef const Task* task
+    cdef int i
+    cdef long long before, after
+    frame.sums = run.partial + number * run.n_sums
+    for i in range(run.n_sums):
+        frame.sums[i] = 0.0
+    if phase.by_rows:
+        task = run.tasks + phase.first_task
+        frame.begin = number * phase.tile_rows
+        frame.end = min(frame.begin + phase.tile_rows, run.rows)
+    else:
+        task = run.tasks + phase.first_task + number
+        frame.begin = task.begin
+        frame.end = task.end
+    frame.row[<int>Addressing.FIXED] = 0
+    frame.row[<int>Addressing.TILE] = frame.begin
+    frame.row[<int>Addressing.STREAM_TILE] = frame.begin + run.origin
+    frame.row[<int>Addressing.STREAM] = run.origin
+    if run.nanoseconds == NULL:
+        run.run_ops(run.ops + task.first, task.last - task.first, frame)
+        return
+    before = now()
+    for i in range(task.first, task.last):
+        run.run_ops(run.ops + i, 1, frame)
+        after = now()
+        run.nanoseconds[i] += after - before
+        before = after
+
+
+cdef void work(Run* run, int thread, void* poller) noexcept nogil:
+    """Take part in a run until it ends; every thread of the team calls this once.
+
+    The thread with a `poller` (an Executor) looks for signals now and then.
+    """
+    cdef Frame frame
+    cdef char* base[MAX_SLOTS]
+    cdef int p, generation
+    cdef Py_ssize_t number
+    cdef long long polled = now(), time
+    memcpy(base, run.base, MAX_SLOTS * sizeof(void*))
+    base[LOCAL_SLOT] = run.local + thread * run.local_bytes
+    frame.base = base
+    frame.permutation = run.permutation
+    frame.learning_rate = run.learning_rate
+    while True:
+        for p in range(run.n_phases):
+            generation = atomic_load(&run.team.generation)
+            frame.rows = run.rows
+            frame.origin = run.origin
+            frame.correction = run.correction
+            while True:
+                number = take_task(&run.team)
+                if number >= run.n_tiles[p]:
+                    break
+                run_task(run, run.phases + p, number, &frame)
+            if arrive(&run.team):
+                finish_phase(run, p)
+                release(&run.team)
+            else:
+                wait_for_release(&run.team, generation)
+            if run.status != RUNNING:
+                return
+        if poller != NULL:
+            # A look at the clock costs 20 ns; steps of tiny nets take little longer.
+            if run.step & 15 == 0 or run.nanoseconds != NULL or run.batch > 64:
+                time = now()
+                if time - polled > POLL_NANOSECONDS:
+                    polled = time
+                    with gil:
+                        (<Executor>poller).poll(run)
+
+
+cdef class Executor:
+    """The C form of one plan, and the memory it runs in.
+
+    Parameters
+    ----------
+    ops : list of tuple
+        ``(code, activation, accumulator, operands, constants)`` with operands
+        ``(slot, addressing, offset, columns)``.
+    phases : list of tuple
+        ``(by_rows, tile_rows, tasks)`` with tasks ``(first, last, begin, end)``.
+    times_rows : list of int
+        For each sum, whether a batch's value is multiplied by its rows.
+    double : bool
+        float64 instead of float32.
+    has_loss : bool
+        Whether the first sum is a loss that must stay finite.
+    """
+
+    cdef Op* ops
+    cdef Phase* phases
+    cdef Task* tasks
+    cdef int* times_rows
+    cdef int n_ops, n_phases, n_tasks, n_sums
+    cdef bint double, has_loss
+    cdef Py_buffer views[MAX_SLOTS]
+    cdef bint viewed[MAX_SLOTS]
+    cdef Run* current
+    cdef object exception
+
+    def __cinit__(self, ops, phases, times_rows, bint double, bint has_loss):
+        cdef int i, j, t = 0
+        self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
+        self.n_tasks = sum(len(tasks) for _, _, tasks in phases)
+        self.double, self.has_loss = double, has_loss
+        self.ops = <Op*>calloc(max(self.n_ops, 1), sizeof(Op))
+        self.phases = <Phase*>calloc(max(self.n_phases, 1), sizeof(Phase))
+        self.tasks = <Task*>calloc(max(self.n_tasks, 1), sizeof(Task))
+        self.times_rows = <int*>calloc(max(self.n_sums, 1), sizeof(int))
+        if not (self.ops and self.phases and self.tasks and self.times_rows):
+            raise MemoryError("no memory for the plan")
+        for i, (code, activation, accumulator, operands, constants) in enumerate(ops):
+            if len(operands) > MAX_OPERANDS or len(constants) > MAX_CONSTANTS:
+                raise ValueError(f"op {i} has too many operands or constants")
+            self.ops[i].code, self.ops[i].activation, self.ops[i].accumulator = code, activation, accumulator
+            for j in range(MAX_OPERANDS):
+                self.ops[i].operands[j].slot = -1
+            for j, operand in enumerate(operands):
+                if operand is not None:
+                    slot, addressing, offset, columns = operand
+                    if not 0 <= slot < MAX_SLOTS:
+                        raise ValueError(f"op {i} has an operand in slot {slot}; there are {MAX_SLOTS}")
+                    self.ops[i].operands[j] = [slot, addressing, offset, columns]
+            for j, constant in enumerate(constants):
+                self.ops[i].constants[j] = constant
+        for i, (by_rows, tile_rows, tasks) in enumerate(phases):
+            self.phases[i] = [by_rows, tile_rows, t, len(tasks)]
+            for first, last, begin, end in tasks:
+                self.tasks[t] = [first, last, begin, end]
+                t += 1
+        for i, flag in enumerate(times_rows):
+            self.times_rows[i] = flag
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(MAX_SLOTS):
+            if self.viewed[i]:
+                PyBuffer_Release(&self.views[i])
+        free(self.ops)
+        free(self.phases)
+        free(self.tasks)
+        free(self.times_rows)
+
+    def bind(self, int slot, array, bint writable):
+        """Make `array`, C-contiguous, the memory of a slot until another takes its place.
+
+        Parameters
+        ----------
+        slot : int
+        array : object with a buffer, or None
+        writable : bool
+            Whether the plan writes it; a read-only array then raises BufferError.
+        """
+        if self.viewed[slot]:
+            PyBuffer_Release(&self.views[slot])
+            self.viewed[slot] = False
+        if array is not None:
+            PyObject_GetBuffer(array, &self.views[slot], PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
+            self.viewed[slot] = True
+
+    def run(
+        self, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t n_epochs, double[:, ::1] sums,
+        double[::1] partial, unsigned char[::1] local, int n_threads=1, start_team=None,
+        int[::1] permutation=None, bint shuffle=False, unsigned long long seed=0, Py_ssize_t first_epoch=0,
+        double learning_rate=0.0, double beta_1=0.0, double beta_2=0.0, long long step=0,
+        unsigned char[::1] parameters=None, unsigned char[::1] snapshot=None,
+        long long[::1] nanoseconds=None,
+    ):
+        """Run `n_epochs` epochs over `rows` rows in batches.
+
+        Parameters
+        ----------
+        rows, batch, n_epochs : int
+            All at least 1.
+        sums : array of float64, (n_epochs, number of sums)
+            OUT, the epochs' sums.
+        partial : array of float64
+            Scratch, at least (most tiles of a phase + 1) * (number of sums) + 1.
+        local : array of uint8
+            Scratch, the same share for each thread.
+        n_threads : int
+        start_team : callable, optional
+            Starts `n_threads` - 1 threads that call its argument with 1, 2, ...; returns a function
+            that joins them, and how many there are.
+        permutation : array of int32, (rows,), optional
+            Order of the rows; OUT when `shuffle`.
+        shuffle : bool
+            Whether to fill `permutation` anew for each epoch, from `seed` and the epoch's number.
+        seed, first_epoch : int
+        learning_rate, beta_1, beta_2 : float
+        step : int
+            Steps made before.
+        parameters, snapshot : array of uint8, of one size, optional
+            Memory of the parameters, and scratch for a copy of them: when the loss of a step is not
+            finite, the parameters become again what they were at the latest epoch's start, or a few
+            steps before, at which they were finite.
+        nanoseconds : array of int64, (number of ops,), optional
+            INOUT, time per op; needs one thread.
+
+        Returns
+        -------
+        status : int
+        steps : int
+            Steps begun.
+        epochs : int
+            Epochs finished.
+        exception : BaseException or None
+            What a signal handler raised, for the caller to raise.
+        """
+        cdef Run run
+        cdef int i
+        memset(&run, 0, sizeof(Run))
+        for i in range(MAX_SLOTS):
+            if self.viewed[i]:
+                run.base[i] = <char*>self.views[i].buf
+        run.ops, run.phases, run.tasks, run.n_phases = self.ops, self.phases, self.tasks, self.n_phases
+        run.run_ops = kernel_table().run_double if self.double else kernel_table().run_float
+        run.local_bytes = local.shape[0] // n_threads // 64 * 64
+        if local.shape[0]:
+            run.local = <char*>&local[0]
+        run.total_rows, run.batch, run.n_epochs = rows, batch, n_epochs
+        if permutation is not None:
+            run.permutation = &permutation[0]
+        run.shuffle, run.seed, run.first_epoch = shuffle, seed, first_epoch
+        run.learning_rate, run.beta_1, run.beta_2, run.step = learning_rate, beta_1, beta_2, step
+        run.n_sums, run.times_rows, run.has_loss = self.n_sums, self.times_rows, self.has_loss
+        # The totals lie behind the tiles' partial sums.
+        run.partial = &partial[0]
+        run.totals = &partial[partial.shape[0] - self.n_sums - 1]
+        if self.n_sums:
+            run.epoch_sums = &sums[0, 0]
+        if nanoseconds is not None:
+            run.nanoseconds = &nanoseconds[0]
+        run.snapshot_step = -1
+        run.double_, run.table = self.double, kernel_table()
+        if snapshot is not None and snapshot.shape[0]:
+            if snapshot.shape[0] != parameters.shape[0]:
+                raise ValueError("snapshot and parameters differ in size")
+            run.parameters, run.snapshot = <char*>&parameters[0], <char*>&snapshot[0]
+            run.parameter_bytes = parameters.shape[0]
+        run.status = RUNNING
+        run.team.n_threads = n_threads
+        self.exception = None
+        begin_epoch(&run)
+        self.current = &run
+        join = None
+        if n_threads > 1:
+            join, started = start_team(self.help)
+            # The caller arrives last at the first barrier, so a smaller team can still be had here.
+            run.team.n_threads = 1 + <int>started
+        with nogil:
+            work(&run, 0, <void*>self)
+        if join is not None:
+            join()
+        self.current = NULL
+        if run.status == Status.NOT_FINITE and run.snapshot_step >= 0:
+            memcpy(run.parameters, run.snapshot, run.parameter_bytes)
+        exception, self.exception = self.exception, None
+        return run.status, run.step - step, run.epoch, exception
+
+    def help(self, int thread):
+        """Take part in the current run as thread number `thread`."""
+        with nogil:
+            work(self.current, thread, NULL)
+
+    cdef void poll(self, Run* run):
+        """Let Python handle signals; what a handler raises is kept and stops the run."""
+        try:
+            PyErr_CheckSignals()
+        except BaseException as exception:
+            self.exception = exception
+            run.interrupted = True
+
+
+def shuffled(Py_ssize_t size, unsigned long long seed, Py_ssize_t epoch, int[::1] out):
+    """Fill `out` with the order of `size` rows in an epoch, as training does."""
+    if out.shape[0] != size:
+        raise ValueError(f"out has {out.shape[0]} elements, needs {size}")
+    if size:
+        shuffle(&out[0], size, seed, epoch)
+
+
+def count_nonfinite(array):
+    """Return how many elements of a contiguous float32 or float64 array are NaN or infinite."""
+    cdef const float[::1] single
+    cdef const double[::1] double_
+    cdef Py_ssize_t count = 0
+    flat = array.reshape(-1)
+    if not flat.size:
+        return 0
+    if flat.dtype.itemsize == 4:
+        single = flat
+        with nogil:
+            count = kernel_table().nonfinite_float(&single[0], single.shape[0])
+    else:
+        double_ = flat
+        with nogil:
+            count = kernel_table().nonfinite_double(&double_[0], double_.shape[0])
+    return count

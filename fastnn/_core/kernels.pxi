@@ -1,0 +1,173 @@
+# All kernels of one SIMD level, and the function that runs ops with them.
+#
+# This text is compiled once per level, by _kernels_<level>.pyx, with that level's compiler flags.
+# An op wrapper reads its operands from the frame and calls one kernel; `tag` is a null pointer
+# that only carries the dtype.  Nothing here allocates, raises or takes the GIL.
+
+from libc.math cimport exp, fabs, log, log1p, sqrt, sqrtf
+from libc.string cimport memcpy
+
+from cpython.pycapsule cimport PyCapsule_New
+
+from fastnn._core.blas cimport gemm
+from fastnn._core.types cimport (
+    ActivationCode, Frame, KernelTable, Op, OpCode, Status, real,
+)
+
+include "simd_math.pxi"
+include "activations.pxi"
+include "dense.pxi"
+include "losses.pxi"
+include "updates.pxi"
+
+
+cdef inline real* at(const real* tag, const Op* op, const Frame* frame, int i) noexcept nogil:
+    """Return where operand i starts for this tile, or NULL if it is absent."""
+    cdef int slot = op.operands[i].slot
+    if slot < 0:
+        return NULL
+    return (<real*>frame.base[slot]) + (
+        op.operands[i].offset + frame.row[op.operands[i].addressing] * op.operands[i].columns
+    )
+
+
+cdef inline void gather(const real* tag, const Op* op, const Frame* frame) noexcept nogil:
+    cdef Py_ssize_t i, columns = op.operands[0].columns
+    cdef real* y = at(tag, op, frame, 0)
+    cdef const real* x = at(tag, op, frame, 1)
+    cdef const int* rows = frame.permutation + frame.origin
+    if columns == 1:
+        for i in range(frame.begin, frame.end):
+            y[i - frame.begin] = x[rows[i]]
+        return
+    for i in range(frame.begin, frame.end):
+        memcpy(y + (i - frame.begin) * columns, x + rows[i] * columns, columns * sizeof(real))
+
+
+cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noexcept nogil:
+    cdef int code = op.code
+    cdef Py_ssize_t m = frame.end - frame.begin     # rows of the tile: of the batch, or of a parameter
+    cdef Py_ssize_t n = op.operands[0].columns
+    cdef const double* c = <const double*>op.constants
+    cdef double rate = frame.learning_rate, factor, total
+    cdef real* a = at(tag, op, frame, 0)
+    cdef real* b = at(tag, op, frame, 1)
+
+    if code == OpCode.DENSE:
+        dense_forward(
+            a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m, n, op.operands[1].columns
+        )
+    elif code == OpCode.DENSE_BACKWARD:
+        dense_backward(
+            a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m, op.operands[1].columns, n
+        )
+    elif code == OpCode.SGD_DENSE:
+        weight_gradient(
+            a, b + frame.begin, at(tag, op, frame, 2), <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]),
+            frame.rows, n, m, op.operands[1].columns
+        )
+    elif code == OpCode.WEIGHT_GRADIENT:
+        weight_gradient(
+            a, b + frame.begin, at(tag, op, frame, 2), <real>1.0, <real>0.0,
+            frame.rows, n, m, op.operands[1].columns
+        )
+    elif code == OpCode.BIAS_GRADIENT:
+        bias_gradient(a, b, frame.rows, n)
+    elif code == OpCode.GATHER:
+        gather(tag, op, frame)
+    elif code == OpCode.ADD_BIAS:
+        add_bias(a, b, at(tag, op, frame, 2), m, n)
+    elif code == OpCode.ACTIVATION:
+        activation_forward(op.activation, a, b, m, n)
+    elif code == OpCode.ACTIVATION_BACKWARD:
+        activation_backward(op.activation, a, b, at(tag, op, frame, 2), m, n)
+    elif code == OpCode.SGD:
+        sgd(a, b, rate, c[0], m * n)
+    elif code == OpCode.MOMENTUM:
+        momentum(a, b, at(tag, op, frame, 2), rate, c[0], c[1], c[2] != 0, m * n)
+    elif code == OpCode.ADAM:
+        adam(
+            a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), rate * frame.correction,
+            c[0], c[1], c[2], c[3], m * n
+        )
+    elif code == OpCode.RMSPROP:
+        rmsprop(a, b, at(tag, op, frame, 2), rate, c[0], c[1], c[2], m * n)
+    elif code == OpCode.L2_GRADIENT:
+        l2_gradient(a, b, c[0], m * n)
+    elif code == OpCode.L2_PENALTY:
+        frame.sums[op.accumulator] += c[0] * sum_of_squares(a, m * n)
+    elif code == OpCode.CATEGORICAL_ACCURACY:
+        frame.sums[op.accumulator] += categorical_accuracy(a, b, c[0] != 0, m, n)
+    elif code == OpCode.BINARY_ACCURACY:
+        frame.sums[op.accumulator] += binary_accuracy(a, b, c[0], m, n)
+    elif code == OpCode.SQUARED_ERROR_METRIC:
+        frame.sums[op.accumulator] += squared_error_metric(a, b, m, n)
+    else:
+        # Losses.  The reduction "mean" divides by the rows of the batch, in value and gradient.
+        factor = 1.0 / <double>frame.rows if c[0] != 0 else 1.0
+        if code == OpCode.MEAN_SQUARED_ERROR:
+            total = mean_squared_error(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), factor, m, op.operands[1].columns
+            )
+        elif code == OpCode.CROSSENTROPY:
+            total = crossentropy(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), c[1] != 0, factor, m,
+                op.operands[1].columns
+            )
+        elif code == OpCode.BINARY_CROSSENTROPY:
+            total = binary_crossentropy(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), factor, m, op.operands[1].columns
+            )
+        elif code == OpCode.SOFTMAX_CROSSENTROPY:
+            total = softmax_crossentropy(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), at(tag, op, frame, 4), c[1] != 0,
+                factor, m, n
+            )
+        elif code == OpCode.SIGMOID_CROSSENTROPY:
+            total = sigmoid_crossentropy(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), at(tag, op, frame, 4), factor, m, n
+            )
+        else:
+            return Status.UNKNOWN_OP
+        frame.sums[op.accumulator] += total
+    return Status.OK
+
+
+cdef Status run_float(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Status status
+    for i in range(count):
+        status = run_op(<const float*>NULL, ops + i, frame)
+        if status != Status.OK:
+            return status
+    return Status.OK
+
+
+cdef Status run_double(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Status status
+    for i in range(count):
+        status = run_op(<const double*>NULL, ops + i, frame)
+        if status != Status.OK:
+            return status
+    return Status.OK
+
+
+cdef Py_ssize_t nonfinite(const real* x, Py_ssize_t size) noexcept nogil:
+    """Count the elements that are NaN or infinite."""
+    cdef Py_ssize_t i, count = 0
+    for i in range(size):
+        # x - x is 0 for every finite number, NaN otherwise.
+        count += not (x[i] - x[i] == 0)
+    return count
+
+
+cdef KernelTable TABLE
+TABLE.run_float = run_float
+TABLE.run_double = run_double
+TABLE.nonfinite_float = nonfinite[float]
+TABLE.nonfinite_double = nonfinite[double]
+TABLE.name = LEVEL
+
+# Read by table.pyx, which loads only the module that this machine can run.
+table = PyCapsule_New(&TABLE, "fastnn.kernel_table", NULL)

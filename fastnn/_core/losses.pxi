@@ -1,0 +1,218 @@
+# Losses and metrics over the rows of a tile.  Each returns a float64 sum over rows; those with a
+# gradient write it when its pointer is not NULL.  `weight` (m,) may be NULL.  `factor` is what
+# the reduction multiplies a row's gradient by: 1 / rows of the batch, or 1.
+
+
+cdef double mean_squared_error(
+    real* dy, const real* y, const real* t, const real* weight, double factor,
+    Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Sum over rows of weight * mean((y - t)^2); OUT dy = 2 weight factor (y - t) / n."""
+    cdef Py_ssize_t i, j, at
+    cdef double total = 0.0, row, difference
+    cdef real scale, w
+    for i in range(m):
+        w = weight[i] if weight != NULL else <real>1.0
+        row = 0.0
+        for j in range(n):
+            difference = <double>y[i * n + j] - <double>t[i * n + j]
+            row = row + difference * difference
+        total += row * w / n
+    if dy != NULL:
+        for i in range(m):
+            w = weight[i] if weight != NULL else <real>1.0
+            scale = <real>(2.0 * factor / n) * w
+            for j in range(n):
+                at = i * n + j
+                dy[at] = scale * (y[at] - t[at])
+    return total
+
+
+cdef inline Py_ssize_t label_of(const real* t, Py_ssize_t i) noexcept nogil:
+    return <Py_ssize_t>t[i]
+
+
+cdef double softmax_crossentropy(
+    real* y, real* dx, const real* x, const real* t, const real* weight, bint sparse, double factor,
+    Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Sum over rows of weight * -sum(t * log softmax(x)).
+
+    OUT y = softmax(x), dx = weight factor (y sum(t) - t).
+
+    y may be x; dx may not.  t is (m, n), or (m,) labels when sparse.
+    """
+    cdef Py_ssize_t i, j, label
+    cdef double total = 0.0, row, log_sum, mass
+    cdef real largest, s, scale, w
+    for i in range(m):
+        # The chosen scores are read before y, which may be x, is written.
+        largest = maximum_of(x + i * n, n)
+        s = 0.0
+        row = 0.0
+        mass = 1.0
+        w = weight[i] if weight != NULL else <real>1.0
+        if sparse:
+            label = label_of(t, i)
+            row = <double>largest - <double>x[i * n + label]
+        else:
+            mass = 0.0
+            for j in range(n):
+                mass += <double>t[i * n + j]
+                # 0 * inf must not poison a row that never chooses this class.
+                if t[i * n + j] != 0:
+                    row += <double>t[i * n + j] * (<double>largest - <double>x[i * n + j])
+        for j in range(n):
+            y[i * n + j] = exp_of(x[i * n + j] - largest)
+        s = sum_of(y + i * n, n)
+        log_sum = log(<double>s)
+        total += (row + mass * log_sum) * w
+        s = <real>1.0 / s
+        for j in range(n):
+            y[i * n + j] = y[i * n + j] * s
+        if dx != NULL:
+            scale = <real>factor * w
+            if sparse:
+                for j in range(n):
+                    dx[i * n + j] = scale * y[i * n + j]
+                dx[i * n + label] = scale * (y[i * n + label] - <real>1.0)
+            else:
+                for j in range(n):
+                    dx[i * n + j] = scale * (y[i * n + j] * <real>mass - t[i * n + j])
+    return total
+
+
+cdef double crossentropy(
+    real* dy, const real* y, const real* t, const real* weight, bint sparse, double factor,
+    Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Cross-entropy of outputs that no softmax made: divided by their sum and clipped, as in Keras.
+
+    With p = y / sum(y): dy_j = weight factor (mass - t_j / p_j) / sum(y), where a clipped p_j
+    counts as a constant and mass is the sum of the unclipped t.
+    """
+    cdef Py_ssize_t i, j, label = 0
+    cdef double total = 0.0, s, p, mass, target, row, clip = 1e-7
+    cdef double w
+    for i in range(m):
+        w = weight[i] if weight != NULL else 1.0
+        s = 0.0
+        for j in range(n):
+            s += <double>y[i * n + j]
+        if sparse:
+            label = label_of(t, i)
+        row = 0.0
+        mass = 0.0
+        for j in range(n):
+            target = (1.0 if j == label else 0.0) if sparse else <double>t[i * n + j]
+            p = <double>y[i * n + j] / s
+            if p < clip:
+                row -= target * log(clip)
+            elif p > 1.0 - clip:
+                row -= target * log(1.0 - clip)
+            else:
+                row -= target * log(p)      # NaN comes here and shows
+                mass += target
+        total += row * w
+        if dy != NULL:
+            for j in range(n):
+                target = (1.0 if j == label else 0.0) if sparse else <double>t[i * n + j]
+                p = <double>y[i * n + j] / s
+                if p < clip or p > 1.0 - clip:
+                    dy[i * n + j] = <real>(w * factor * mass / s)
+                else:
+                    dy[i * n + j] = <real>(w * factor * (mass - target / p) / s)
+    return total
+
+
+cdef double sigmoid_crossentropy(
+    real* y, real* dx, const real* x, const real* t, const real* weight, double factor,
+    Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Sum over rows of weight * mean(max(x, 0) - x t + log(1 + exp(-|x|))).
+
+    OUT y = sigmoid(x), dx = weight factor (y - t) / n.  y may be x; dx may not.
+    """
+    cdef Py_ssize_t i, j, at
+    cdef double total = 0.0, row, value
+    cdef real w, scale
+    for i in range(m):
+        row = 0.0
+        for j in range(n):
+            value = <double>x[i * n + j]
+            row += (value if value > 0 else 0.0) - value * <double>t[i * n + j] + log1p(exp(-fabs(value)))
+        total += row / n * (weight[i] if weight != NULL else <real>1.0)
+    sigmoid_forward(y, x, m * n)
+    if dx != NULL:
+        for i in range(m):
+            w = weight[i] if weight != NULL else <real>1.0
+            scale = <real>(factor / n) * w
+            for j in range(n):
+                at = i * n + j
+                dx[at] = scale * (y[at] - t[at])
+    return total
+
+
+cdef double binary_crossentropy(
+    real* dy, const real* y, const real* t, const real* weight, double factor,
+    Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Binary cross-entropy of outputs that no sigmoid made, clipped as in Keras; no slope where clipped."""
+    cdef Py_ssize_t i, j, at
+    cdef double total = 0.0, row, p, target, w, clip = 1e-7
+    cdef bint clipped
+    for i in range(m):
+        w = weight[i] if weight != NULL else 1.0
+        row = 0.0
+        for j in range(n):
+            at = i * n + j
+            p = <double>y[at]
+            target = <double>t[at]
+            clipped = p < clip or p > 1.0 - clip
+            if p < clip:
+                p = clip
+            elif p > 1.0 - clip:
+                p = 1.0 - clip
+            row -= target * log(p) + (1.0 - target) * log1p(-p)
+            if dy != NULL:
+                dy[at] = <real>0.0 if clipped else <real>(
+                    w * factor / n * ((1.0 - target) / (1.0 - p) - target / p)
+                )
+        total += row / n * w
+    return total
+
+
+cdef double categorical_accuracy(
+    const real* y, const real* t, bint sparse, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Count of rows whose first largest output stands at the label, or at the first largest target."""
+    cdef Py_ssize_t i, j, best, label
+    cdef double total = 0.0
+    for i in range(m):
+        best = 0
+        label = label_of(t, i) if sparse else 0
+        for j in range(1, n):
+            if y[i * n + j] > y[i * n + best]:
+                best = j
+        if not sparse:
+            for j in range(1, n):
+                if t[i * n + j] > t[i * n + label]:
+                    label = j
+        total += 1.0 if best == label else 0.0
+    return total
+
+
+cdef double binary_accuracy(
+    const real* y, const real* t, double threshold, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Sum over rows of the share of outputs on the target's side of the threshold."""
+    cdef Py_ssize_t i
+    cdef double total = 0.0
+    for i in range(m * n):
+        total += 1.0 if (1.0 if <double>y[i] > threshold else 0.0) == <double>t[i] else 0.0
+    return total / n
+
+
+cdef double squared_error_metric(const real* y, const real* t, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """Sum over rows of mean((y - t)^2)."""
+    return mean_squared_error(<real*>NULL, y, t, <const real*>NULL, 1.0, m, n)

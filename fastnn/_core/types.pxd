@@ -1,0 +1,94 @@
+# What the executor and the kernels share: enums, operands, ops, and the frame of a tile.
+#
+# The enums mirror those of fastnn/plan.py; fastnn/runtime.py compares the numbers at import.
+# Nothing here knows Python objects.
+
+ctypedef fused real:
+    float
+    double
+
+cpdef enum Status:
+    OK = 0
+    NOT_FINITE = 1      # the loss of a step was not finite; the step's update was not made
+    INTERRUPTED = 2     # a signal handler raised
+    UNKNOWN_OP = 3
+
+cpdef enum OpCode:
+    GATHER = 0
+    ADD_BIAS = 1
+    ACTIVATION = 2
+    DENSE = 3
+    ACTIVATION_BACKWARD = 4
+    DENSE_BACKWARD = 5
+    WEIGHT_GRADIENT = 6
+    BIAS_GRADIENT = 7
+    MEAN_SQUARED_ERROR = 8
+    CROSSENTROPY = 9
+    SOFTMAX_CROSSENTROPY = 10
+    BINARY_CROSSENTROPY = 11
+    SIGMOID_CROSSENTROPY = 12
+    CATEGORICAL_ACCURACY = 13
+    BINARY_ACCURACY = 14
+    SQUARED_ERROR_METRIC = 15
+    L2_PENALTY = 16
+    L2_GRADIENT = 17
+    SGD = 18
+    MOMENTUM = 19
+    ADAM = 20
+    RMSPROP = 21
+    SGD_DENSE = 22
+
+cpdef enum ActivationCode:
+    LINEAR = 0
+    SIGMOID = 1
+    TANH = 2
+    RELU = 3
+    SOFTMAX = 4
+
+# From where an operand's rows are counted when a tile of it is addressed.
+cpdef enum Addressing:
+    FIXED = 0           # the operand's first row: parameters read whole, per-thread memory
+    TILE = 1            # the tile's first row, counted in the batch or in the parameter
+    STREAM_TILE = 2     # the same in an external array, counted from its first row
+    STREAM = 3          # the batch's first row in an external array
+
+cdef enum:
+    MAX_OPERANDS = 6
+    MAX_CONSTANTS = 4
+    N_ADDRESSINGS = 4
+
+cdef struct Operand:
+    int slot            # -1: absent
+    int addressing
+    Py_ssize_t offset   # elements from the slot's start
+    Py_ssize_t columns  # elements per row; rows are adjacent
+
+cdef struct Op:
+    int code
+    int activation
+    int accumulator
+    Operand operands[MAX_OPERANDS]
+    double constants[MAX_CONSTANTS]
+
+# What one thread sees while it runs ops on one tile.
+cdef struct Frame:
+    char** base                         # start of each slot
+    Py_ssize_t row[N_ADDRESSINGS]       # first row, by addressing
+    Py_ssize_t begin                    # the tile: rows of the batch or of a parameter
+    Py_ssize_t end
+    Py_ssize_t rows                     # rows of the whole batch
+    Py_ssize_t origin                   # the batch's first row in the epoch
+    const int* permutation              # row numbers of the epoch's order
+    double learning_rate
+    double correction                   # Adam: sqrt(1 - beta_2^t) / (1 - beta_1^t)
+    double* sums                        # the tile's partial sums, one per accumulator
+
+ctypedef Status (*RunOps)(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil
+
+# One per SIMD level; `name` is that of the level.
+cdef struct KernelTable:
+    RunOps run_float
+    RunOps run_double
+    Py_ssize_t (*nonfinite_float)(const float* x, Py_ssize_t size) noexcept nogil
+    Py_ssize_t (*nonfinite_double)(const double* x, Py_ssize_t size) noexcept nogil
+    const char* name

@@ -1,0 +1,1 @@
+"""The enums of types.pxd as Python enums; see there."""

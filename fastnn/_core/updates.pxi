@@ -1,0 +1,69 @@
+# Update rules and the L2 regulariser, in place on `size` elements of a parameter and its state.
+# `l2` is the regulariser's factor: the gradient used is dw + 2 l2 w.
+
+cdef void l2_gradient(real* dw, const real* w, double l2, Py_ssize_t size) noexcept nogil:
+    """INOUT dw += 2 l2 w."""
+    cdef Py_ssize_t i
+    cdef real factor = <real>(2.0 * l2)
+    for i in range(size):
+        dw[i] = dw[i] + factor * w[i]
+
+
+cdef void sgd(real* w, const real* dw, double rate, double l2, Py_ssize_t size) noexcept nogil:
+    """INOUT w -= rate * (dw + 2 l2 w)."""
+    cdef Py_ssize_t i
+    cdef real step = <real>rate, keep = <real>(1.0 - 2.0 * rate * l2)
+    for i in range(size):
+        w[i] = keep * w[i] - step * dw[i]
+
+
+cdef void momentum(
+    real* w, real* v, const real* dw, double rate, double l2, double momentum_, bint nesterov, Py_ssize_t size
+) noexcept nogil:
+    """INOUT v = momentum v - rate g, w += v, or w += momentum v - rate g with Nesterov."""
+    cdef Py_ssize_t i
+    cdef real step = <real>rate, decay = <real>(2.0 * l2), mu = <real>momentum_, change
+    if nesterov:
+        for i in range(size):
+            change = step * (dw[i] + decay * w[i])
+            v[i] = mu * v[i] - change
+            w[i] = w[i] + mu * v[i] - change
+    else:
+        for i in range(size):
+            v[i] = mu * v[i] - step * (dw[i] + decay * w[i])
+            w[i] = w[i] + v[i]
+
+
+cdef void adam(
+    real* w, real* m, real* v, const real* dw, double rate, double l2,
+    double beta_1, double beta_2, double epsilon_, Py_ssize_t size
+) noexcept nogil:
+    """INOUT Adam in Keras's form; `rate` includes the bias correction."""
+    cdef Py_ssize_t i
+    cdef real step = <real>rate, decay = <real>(2.0 * l2), epsilon = <real>epsilon_
+    cdef real a = <real>(1.0 - beta_1), b = <real>(1.0 - beta_2), g
+    for i in range(size):
+        g = dw[i] + decay * w[i]
+        m[i] = m[i] + a * (g - m[i])
+        v[i] = v[i] + b * (g * g - v[i])
+        w[i] = w[i] - step * m[i] / (square_root(v[i]) + epsilon)
+
+
+cdef void rmsprop(
+    real* w, real* v, const real* dw, double rate, double l2, double rho, double epsilon_, Py_ssize_t size
+) noexcept nogil:
+    """INOUT v = rho v + (1 - rho) g^2, w -= rate g / sqrt(v + epsilon)."""
+    cdef Py_ssize_t i
+    cdef real step = <real>rate, decay = <real>(2.0 * l2), epsilon = <real>epsilon_
+    cdef real keep = <real>rho, b = <real>(1.0 - rho), g
+    for i in range(size):
+        g = dw[i] + decay * w[i]
+        v[i] = keep * v[i] + b * (g * g)
+        w[i] = w[i] - step * g / square_root(v[i] + epsilon)
+
+
+cdef inline real square_root(real x) noexcept nogil:
+    if real is float:
+        return sqrtf(x)
+    else:
+        return sqrt(x)

@@ -1,0 +1,105 @@
+"""Checks of the plain numbers that descriptions and methods take: counts, rates, choices.
+
+Arrays are checked in `data.py`.  This file must not know layers, plans or arrays.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+from fastnn.errors import ConfigurationError, DTypeError
+
+__all__ = ["MAXIMUM_SIZE", "check_count", "check_number"]
+
+MAXIMUM_SIZE = 2**31 - 1  # the largest dimension that a BLAS integer holds
+
+
+def check_count(value: object, name: str, minimum: int = 1, maximum: int = MAXIMUM_SIZE) -> int:
+    """Return `value` as an int after checking that it is a whole number in a range.
+
+    Parameters
+    ----------
+    value : object
+        What the caller gave; Python and NumPy integers pass, booleans do not.
+    name : str
+        The argument's name, for the message.
+    minimum, maximum : int
+        The range, both ends included.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    DTypeError
+        If `value` is not an integer.
+    ConfigurationError
+        If it is out of range.
+
+    Examples
+    --------
+    >>> check_count(3, "units")
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise DTypeError(f"{name} must be an integer, got {value!r} ({type(value).__name__})")
+    number = int(value)
+    if number < minimum:
+        raise ConfigurationError(f"{name} must be at least {minimum}, got {number}")
+    if number > maximum:
+        raise ConfigurationError(f"{name} must be at most {maximum}, got {number}")
+    return number
+
+
+def check_number(
+    value: object,
+    name: str,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    *,
+    open_minimum: bool = False,
+    open_maximum: bool = False,
+) -> float:
+    """Return `value` as a finite float after checking its range.
+
+    Parameters
+    ----------
+    value : object
+        What the caller gave.
+    name : str
+        The argument's name, for the message.
+    minimum, maximum : float
+        The range.
+    open_minimum, open_maximum : bool
+        Whether that end itself is forbidden.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    DTypeError
+        If `value` is not a real number.
+    ConfigurationError
+        If it is not finite or out of range.
+
+    Examples
+    --------
+    >>> check_number(0.5, "momentum", 0.0, 1.0)
+    0.5
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise DTypeError(f"{name} must be a number, got {value!r} ({type(value).__name__})")
+    number = float(value)
+    low = number <= minimum if open_minimum else number < minimum
+    high = number >= maximum if open_maximum else number > maximum
+    if not math.isfinite(number) or low or high:
+        left = "(" if open_minimum else "["
+        right = ")" if open_maximum else "]"
+        raise ConfigurationError(
+            f"{name} must be a finite number in {left}{minimum:g}, {maximum:g}{right}, got {number!r}"
+        )
+    return number

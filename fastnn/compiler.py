@@ -1,0 +1,65 @@
+"""The compiler: from a graph to a verified plan, by lowering, scheduling and memory planning.
+
+This file must not know arrays, dtypes or kernels.
+"""
+
+from __future__ import annotations
+
+from fastnn.graph import Graph
+from fastnn.losses import Loss
+from fastnn.lowering import lower
+from fastnn.memory import place
+from fastnn.metrics import Metric
+from fastnn.optimizers import Optimizer
+from fastnn.plan import Plan
+from fastnn.schedule import schedule
+
+__all__ = ["compile_plan"]
+
+
+def compile_plan(
+    graph: Graph,
+    purpose: str,
+    *,
+    capacity: int = 0,
+    loss: Loss | None = None,
+    metrics: tuple[Metric, ...] = (),
+    optimizer: Optimizer | None = None,
+    gather: bool = False,
+    weighted: bool = False,
+    fused: bool = True,
+) -> Plan:
+    """Return the verified plan that serves a purpose.
+
+    Parameters
+    ----------
+    graph : Graph
+    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients"}
+    capacity : int
+        Rows of a batch, for ``"train"`` and ``"gradients"``; the others take any number.
+    loss, metrics, optimizer, gather, weighted, fused
+        As in `fastnn.lowering.lower`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    PlanError
+        If the plan does not verify, which is a defect of fastnn.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)])
+    >>> [op.code.name for op in compile_plan(model.graph, "predict").ops]
+    ['DENSE']
+    """
+    lowered = lower(graph, purpose, loss, metrics, optimizer, gather=gather, weighted=weighted, fused=fused)
+    ops, phases = schedule(lowered.ops, capacity)
+    states = optimizer.states if optimizer is not None and purpose == "train" else ()
+    ops, sizes = place(ops, phases, graph.parameters, states, capacity)
+    plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose)
+    plan.verify()
+    return plan

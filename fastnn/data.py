@@ -1,0 +1,305 @@
+"""The input border: what users bring becomes checked C-order arrays of the model's dtype.
+
+Everything that can be wrong with data is found here, before anything changes.  Data that are
+right already are not copied.  This file must not know models, plans or kernels beyond the
+scan for values that are not finite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn._core.executor import count_nonfinite
+from fastnn.checks import MAXIMUM_SIZE
+from fastnn.errors import DataError, DTypeError, ShapeError
+from fastnn.losses import Loss
+
+__all__ = ["as_features", "as_sample_weight", "as_targets", "as_weights", "split_validation"]
+
+
+def _numeric(value: object, name: str) -> np.ndarray:
+    """Return array-like data as an array of real numbers, or say why that cannot be."""
+    if value is None:
+        raise DTypeError(f"{name} is None; give an array")
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise DTypeError(f"{name} is a sparse matrix; fastnn needs a dense array: {name}.toarray()")
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{name} is a masked array; fill it first: {name}.filled(...)")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ShapeError(f"{name} cannot become an array: {error}") from None
+    if array.dtype == object:
+        try:
+            array = array.astype(np.float64)
+        except (ValueError, TypeError):
+            raise DTypeError(
+                f"{name} has dtype object, and not all of its elements are numbers; "
+                "encode categories as numbers first"
+            ) from None
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"{name} has dtype {array.dtype}; expected real numbers")
+    return array
+
+
+def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
+    bad = count_nonfinite(array)
+    if bad:
+        if source.dtype.kind != "f" or np.isfinite(source).all():
+            raise DataError(
+                f"{name} has {bad} values too large for {array.dtype}; scale them, or use dtype='float64'"
+            )
+        where = np.argwhere(~np.isfinite(array))[0]
+        raise DataError(
+            f"{name} has {bad} values that are NaN or infinite, the first at index "
+            f"{tuple(int(i) for i in where)}; remove or replace them first"
+        )
+    return array
+
+
+def _converted(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """Return aligned C-order data of `dtype`, all finite; a view where nothing has to change."""
+    with np.errstate(over="ignore"):
+        return _finite(np.require(array, dtype=dtype, requirements=["C", "A"]), array, name)
+
+
+def _matrix(value: object, columns: int, name: str, what: str) -> np.ndarray:
+    array = _numeric(value, name)
+    if array.ndim == 1 and columns == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim != 2 or array.shape[1] != columns:
+        hint = f"; reshape it to (rows, {columns})" if array.size and array.size % columns == 0 else ""
+        if array.ndim == 1 and array.shape[0] == columns:
+            hint = f"; a single row is {name}.reshape(1, -1)"
+        raise ShapeError(f"{name} must have shape (rows, {columns}) to match {what}, got {array.shape}{hint}")
+    if array.shape[0] > MAXIMUM_SIZE:
+        raise ShapeError(f"{name} has {array.shape[0]} rows; the most is {MAXIMUM_SIZE}")
+    return array
+
+
+def as_features(
+    value: object, columns: int, dtype: np.dtype, *, name: str = "x", empty: bool = False
+) -> np.ndarray:
+    """Return input rows, checked.
+
+    Parameters
+    ----------
+    value : array_like, (rows, columns)
+        Any real dtype and layout; ``(rows,)`` if there is one column.
+    columns : int
+        The model's input width.
+    dtype : numpy.dtype
+        The model's dtype.
+    name : str
+        For messages.
+    empty : bool
+        Whether zero rows are allowed.
+
+    Returns
+    -------
+    numpy.ndarray, (rows, columns)
+        C order; `value` itself if nothing had to change.
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_features([[1, 2]], 2, np.dtype("float32"))
+    array([[1., 2.]], dtype=float32)
+    """
+    array = _matrix(value, columns, name, "the model's input")
+    if not empty and not array.shape[0]:
+        raise DataError(f"{name} has no rows")
+    return _converted(array, dtype, name)
+
+
+def as_targets(
+    value: object, rows: int, outputs: int, loss: Loss, dtype: np.dtype, *, name: str = "y"
+) -> np.ndarray:
+    """Return targets as the loss takes them, checked.
+
+    Parameters
+    ----------
+    value : array_like
+        ``(rows,)`` or ``(rows, 1)`` integer labels for a sparse loss, else ``(rows, outputs)``,
+        or ``(rows,)`` for one output.
+    rows : int
+        Rows of the features.
+    outputs : int
+        The model's output width.
+    loss : Loss
+    dtype : numpy.dtype
+        The model's dtype.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    numpy.ndarray, (rows, 1) or (rows, outputs)
+        C order; labels too have the model's dtype, in which they are exact.
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.losses import SparseCategoricalCrossentropy
+    >>> as_targets([2], 1, 3, SparseCategoricalCrossentropy(), np.dtype("float32"))
+    array([[2.]], dtype=float32)
+    """
+    if loss.sparse:
+        array = _labels(value, outputs, dtype, name)
+    else:
+        array = _numeric(value, name)
+        if loss.fuses is not None and outputs > 1 and array.ndim == 1 and array.shape[0] == rows:
+            raise ShapeError(
+                f"{name} has shape {array.shape}, but {loss.name} with {outputs} outputs takes one-hot rows "
+                f"(rows, {outputs}); for integer labels use sparse_categorical_crossentropy"
+            )
+        array = _matrix(array, outputs, name, "the model's output")
+    if array.shape[0] != rows:
+        raise ShapeError(f"{name} has {array.shape[0]} rows but x has {rows}; they must agree")
+    array = _converted(array, dtype, name)
+    if loss.probabilities and array.size and not (array.min() >= 0 and array.max() <= 1):
+        raise DataError(
+            f"{name} must lie in [0, 1] for {loss.name}, got values from {array.min():g} to {array.max():g}"
+        )
+    return array
+
+
+def _labels(value: object, classes: int, dtype: np.dtype, name: str) -> np.ndarray:
+    array = _numeric(value, name)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        hint = ""
+        if array.ndim == 2 and array.shape[1] == classes:
+            hint = "; for one-hot targets use categorical_crossentropy"
+        raise ShapeError(f"{name} must hold one label a row, shape (rows,), got {array.shape}{hint}")
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise DataError(f"{name} has labels that are NaN or infinite")
+        if (array != np.floor(array)).any():
+            raise DataError(f"{name} has labels that are not integers, such as {array[array % 1 != 0][0]!r}")
+    if array.size and (array.min() < 0 or array.max() >= classes):
+        raise DataError(
+            f"labels in {name} must lie in 0 to {classes - 1} for {classes} outputs, "
+            f"got {int(array.min())} to {int(array.max())}"
+        )
+    if classes > 2 ** np.finfo(dtype).nmant:
+        raise DataError(f"{dtype} cannot count {classes} classes exactly; use dtype='float64'")
+    return array.reshape(-1, 1)
+
+
+def as_sample_weight(value: object, rows: int, dtype: np.dtype) -> np.ndarray:
+    """Return sample weights as a column, checked.
+
+    Parameters
+    ----------
+    value : array_like, (rows,) or (rows, 1)
+        At least 0.
+    rows : int
+        Rows of the features.
+    dtype : numpy.dtype
+        The model's dtype.
+
+    Returns
+    -------
+    numpy.ndarray, (rows, 1)
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_sample_weight([1, 2], 2, np.dtype("float64"))
+    array([[1.],
+           [2.]])
+    """
+    array = _matrix(value, 1, "sample_weight", "one weight a row")
+    if array.shape[0] != rows:
+        raise ShapeError(f"sample_weight has {array.shape[0]} rows but x has {rows}; they must agree")
+    array = _converted(array, dtype, "sample_weight")
+    if array.size and array.min() < 0:
+        raise DataError(f"sample_weight must not be negative, got {array.min():g}")
+    return array
+
+
+def as_weights(value: object, shape: tuple[int, ...], dtype: np.dtype, name: str) -> np.ndarray:
+    """Return a parameter's new value, checked.
+
+    Parameters
+    ----------
+    value : array_like of shape `shape`
+    shape : tuple of int
+    dtype : numpy.dtype
+        The model's dtype.
+    name : str
+        The parameter's name, for messages.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_weights([0.0], (1,), np.dtype("float32"), "dense/bias")
+    array([0.], dtype=float32)
+    """
+    array = _numeric(value, name)
+    if array.shape != shape:
+        raise ShapeError(f"{name} must have shape {shape}, got {array.shape}")
+    return _converted(array, dtype, name)
+
+
+def split_validation(
+    arrays: tuple[Any, ...], fraction: float
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Split off the last rows for validation, before any shuffling, as Keras does.
+
+    Parameters
+    ----------
+    arrays : tuple of numpy.ndarray
+        Of equal length.
+    fraction : float
+        In (0, 1).
+
+    Returns
+    -------
+    training, validation : tuple of numpy.ndarray
+        Views.
+
+    Raises
+    ------
+    DataError
+        If one of the parts would be empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [len(part[0]) for part in split_validation((np.zeros(10),), 0.2)]
+    [8, 2]
+    """
+    rows = len(arrays[0])
+    first = int(rows * (1.0 - fraction))
+    if first == 0 or first == rows:
+        raise DataError(f"validation_split={fraction:g} of {rows} rows leaves one part empty")
+    return tuple(a[:first] for a in arrays), tuple(a[first:] for a in arrays)

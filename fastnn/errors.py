@@ -1,0 +1,83 @@
+"""The exceptions and warnings of fastnn, and the sentences that several modules share.
+
+Every exception derives from `FastnnError` and from the built-in class that a user would
+catch (`ValueError`, `TypeError`, ...).  A message says what was expected, what was given,
+where, and what to do.  This file must not know models, plans or arrays.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BusyError",
+    "ConfigurationError",
+    "DTypeError",
+    "DataError",
+    "FastnnError",
+    "NonFiniteWarning",
+    "PlanError",
+    "ShapeError",
+    "unknown_name",
+]
+
+
+class FastnnError(Exception):
+    """Base class of every exception that fastnn raises on purpose."""
+
+
+class ShapeError(FastnnError, ValueError):
+    """An array or a layer has the wrong shape."""
+
+
+class DataError(FastnnError, ValueError):
+    """The values of an array cannot be used: not finite, labels out of range, empty."""
+
+
+class DTypeError(FastnnError, TypeError):
+    """An argument has a type, or an array a dtype, that cannot be used."""
+
+
+class ConfigurationError(FastnnError, ValueError):
+    """A description is impossible, or a model is used before it was compiled or built."""
+
+
+class BusyError(FastnnError, RuntimeError):
+    """A model is used by a second thread while it trains in another one."""
+
+
+class PlanError(FastnnError, RuntimeError):
+    """A plan failed its verification or its execution: a defect of fastnn itself."""
+
+
+class NonFiniteWarning(UserWarning):
+    """Training stopped because the loss was no longer finite; weights were restored."""
+
+
+def unknown_name(kind: str, given: object, known: Iterable[str]) -> ConfigurationError:
+    """Return the error for an unknown name, with the nearest known one.
+
+    Parameters
+    ----------
+    kind : str
+        What the name was meant to name, for example ``"activation"``.
+    given : object
+        What the caller gave.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    ConfigurationError
+        The exception, to be raised by the caller.
+
+    Examples
+    --------
+    >>> str(unknown_name("activation", "rellu", ["relu", "tanh"]))
+    "unknown activation 'rellu'; did you mean 'relu'? Known: relu, tanh"
+    """
+    names = sorted(known)
+    nearest = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+    return ConfigurationError(f"unknown {kind} {given!r}{hint} Known: {', '.join(names)}")

@@ -1,0 +1,259 @@
+"""Initialisers: frozen descriptions that fill a parameter from a random generator.
+
+Names, arguments and distributions are those of Keras 3; the random streams are NumPy's.
+This file must not know layers, plans or kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fastnn.checks import check_number
+from fastnn.errors import ConfigurationError, DTypeError, unknown_name
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "RandomNormal",
+    "RandomUniform",
+    "Zeros",
+    "get",
+]
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """Base of the initialisers: a description with a method that draws an array."""
+
+    name: ClassVar[str] = ""
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return float64 values of the given shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            ``(inputs, units)`` for a kernel, ``(units,)`` for a bias.
+        generator : numpy.random.Generator
+            Source of randomness; advanced by the call.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 array of shape `shape`.
+        """
+        raise ConfigurationError(f"{type(self).__name__} does not say how to draw; override draw()")
+
+
+@dataclass(frozen=True)
+class Zeros(Initializer):
+    """All zeros."""
+
+    name: ClassVar[str] = "zeros"
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return zeros; see `Initializer.draw`."""
+        return np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class Ones(Initializer):
+    """All ones."""
+
+    name: ClassVar[str] = "ones"
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return ones; see `Initializer.draw`."""
+        return np.ones(shape)
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """All equal to `value`."""
+
+    value: float = 0.0
+    name: ClassVar[str] = "constant"
+
+    def __post_init__(self) -> None:
+        check_number(self.value, "value")
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return a constant array; see `Initializer.draw`."""
+        return np.full(shape, self.value)
+
+
+@dataclass(frozen=True)
+class RandomNormal(Initializer):
+    """Normal with the given mean and standard deviation."""
+
+    mean: float = 0.0
+    stddev: float = 0.05
+    name: ClassVar[str] = "random_normal"
+
+    def __post_init__(self) -> None:
+        check_number(self.mean, "mean")
+        check_number(self.stddev, "stddev", 0.0)
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return normal values; see `Initializer.draw`."""
+        return generator.normal(self.mean, self.stddev, shape)
+
+
+@dataclass(frozen=True)
+class RandomUniform(Initializer):
+    """Uniform in ``[minval, maxval)``."""
+
+    minval: float = -0.05
+    maxval: float = 0.05
+    name: ClassVar[str] = "random_uniform"
+
+    def __post_init__(self) -> None:
+        check_number(self.maxval, "maxval", check_number(self.minval, "minval"))
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return uniform values; see `Initializer.draw`."""
+        return generator.uniform(self.minval, self.maxval, shape)
+
+
+@dataclass(frozen=True)
+class _Scaled(Initializer):
+    """Zero mean and variance ``scale / fan``: uniform, or normal truncated at two deviations."""
+
+    scale: ClassVar[float] = 1.0
+    fan: ClassVar[str] = "average"
+    normal: ClassVar[bool] = False
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return scaled values; see `Initializer.draw`."""
+        fan_in, fan_out = shape[0], shape[-1]
+        fan = fan_in if self.fan == "in" else (fan_in + fan_out) / 2
+        variance = self.scale / max(1.0, fan)
+        if not self.normal:
+            limit = math.sqrt(3.0 * variance)
+            return generator.uniform(-limit, limit, shape)
+        # A normal cut at +-2 deviations keeps 0.8796 of its deviation; Keras divides that out.
+        values = generator.standard_normal(shape)
+        outside = np.abs(values) > 2.0
+        while outside.any():
+            values[outside] = generator.standard_normal(int(outside.sum()))
+            outside = np.abs(values) > 2.0
+        return values * (math.sqrt(variance) / 0.87962566103423978)
+
+
+@dataclass(frozen=True)
+class GlorotUniform(_Scaled):
+    """Uniform with limit ``sqrt(6 / (fan_in + fan_out))`` (Glorot and Bengio 2010).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> GlorotUniform().draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
+
+    name: ClassVar[str] = "glorot_uniform"
+
+
+@dataclass(frozen=True)
+class GlorotNormal(_Scaled):
+    """Truncated normal with variance ``2 / (fan_in + fan_out)`` (Glorot and Bengio 2010)."""
+
+    normal: ClassVar[bool] = True
+    name: ClassVar[str] = "glorot_normal"
+
+
+@dataclass(frozen=True)
+class HeUniform(_Scaled):
+    """Uniform with limit ``sqrt(6 / fan_in)`` (He et al. 2015)."""
+
+    scale: ClassVar[float] = 2.0
+    fan: ClassVar[str] = "in"
+    name: ClassVar[str] = "he_uniform"
+
+
+@dataclass(frozen=True)
+class HeNormal(_Scaled):
+    """Truncated normal with variance ``2 / fan_in`` (He et al. 2015)."""
+
+    scale: ClassVar[float] = 2.0
+    fan: ClassVar[str] = "in"
+    normal: ClassVar[bool] = True
+    name: ClassVar[str] = "he_normal"
+
+
+@dataclass(frozen=True)
+class LecunUniform(_Scaled):
+    """Uniform with limit ``sqrt(3 / fan_in)`` (LeCun et al. 1998)."""
+
+    fan: ClassVar[str] = "in"
+    name: ClassVar[str] = "lecun_uniform"
+
+
+@dataclass(frozen=True)
+class LecunNormal(_Scaled):
+    """Truncated normal with variance ``1 / fan_in`` (LeCun et al. 1998)."""
+
+    fan: ClassVar[str] = "in"
+    normal: ClassVar[bool] = True
+    name: ClassVar[str] = "lecun_normal"
+
+
+_CLASSES: tuple[type[Initializer], ...] = (
+    Zeros,
+    Ones,
+    Constant,
+    RandomNormal,
+    RandomUniform,
+    GlorotUniform,
+    GlorotNormal,
+    HeUniform,
+    HeNormal,
+    LecunUniform,
+    LecunNormal,
+)
+_BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
+
+
+def get(identifier: str | Initializer | type[Initializer]) -> Initializer:
+    """Return the initialiser that a name, a class or an instance stands for.
+
+    Parameters
+    ----------
+    identifier : str, Initializer or subclass
+
+    Returns
+    -------
+    Initializer
+
+    Raises
+    ------
+    ConfigurationError
+        If the name is unknown.
+    DTypeError
+        If it is neither a name nor an initialiser.
+
+    Examples
+    --------
+    >>> get("zeros")
+    Zeros()
+    """
+    if isinstance(identifier, Initializer):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Initializer):
+        return identifier()
+    if isinstance(identifier, str):
+        if identifier not in _BY_NAME:
+            raise unknown_name("initializer", identifier, [cls.name for cls in _CLASSES])
+        return _BY_NAME[identifier]()
+    raise DTypeError(f"an initializer is a name or an Initializer, got {identifier!r}")

@@ -1,0 +1,316 @@
+"""Looking inside: gradient check, profile, summary.  This file must not know kernels."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn import runtime, training
+from fastnn.checks import check_count
+from fastnn.compiler import compile_plan
+from fastnn.errors import DTypeError
+from fastnn.printing import describe_op
+from fastnn.program import Program, aligned_array
+
+if TYPE_CHECKING:
+    from fastnn.model import Model
+
+__all__ = ["GradientReport", "Profile", "gradcheck", "profile", "summary"]
+
+
+class GradientReport(dict[str, float]):
+    """Largest relative error per parameter; prints as a table.
+
+    Attributes
+    ----------
+    skipped : dict of str to int
+        Entries per parameter at which the loss has a kink, or too little slope to be measured.
+    checked : dict of str to int
+        Entries per parameter that were compared.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skipped: dict[str, int] = {}
+        self.checked: dict[str, int] = {}
+
+    @property
+    def largest(self) -> float:
+        """Largest relative error of all parameters."""
+        return max(self.values(), default=0.0)
+
+    def __str__(self) -> str:
+        width = max(map(len, self), default=9)
+        lines = [f"{'parameter':<{width}}  relative error  checked  skipped"]
+        for name, error in self.items():
+            lines.append(f"{name:<{width}}  {error:14.2e}  {self.checked[name]:7d}  {self.skipped[name]:7d}")
+        return "\n".join(lines)
+
+
+def gradcheck(
+    model: Model,
+    x: object,
+    y: object,
+    sample_weight: object = None,
+    *,
+    max_entries: int = 200,
+    seed: int = 0,
+) -> GradientReport:
+    """Compare back-propagation with finite differences of order 4, in float64.
+
+    The relative error of an entry is ``|a - b| / max(|a|, |b|, s)`` with s = 1e-3 times the
+    largest entry of the gradient, so that entries lost in rounding do not count.  Entries at
+    which differences with steps h and h / 2 disagree stand at a kink (ReLU at 0) and are skipped.
+
+    Parameters
+    ----------
+    model : Model
+        Compiled; it is not changed.
+    x, y, sample_weight : array_like
+        As for `Model.loss_and_gradients`.
+    max_entries : int
+        Entries per parameter, drawn at random where there are more.
+    seed : int
+        For that draw.
+
+    Returns
+    -------
+    GradientReport
+        A dict of parameter name to largest relative error.
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError, ConfigurationError
+        For bad input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((3,)), fastnn.layers.Dense(2, "tanh")], seed=0)
+    >>> model.compile("sgd", "mse")
+    >>> fastnn.gradcheck(model, np.ones((4, 3)), np.zeros((4, 2))).largest < 1e-6
+    True
+    """
+    if not hasattr(model, "loss_and_gradients"):
+        raise DTypeError(f"gradcheck needs a model, got {model!r}")
+    check_count(max_entries, "max_entries")
+    model._need_compiled()
+    model._build_for(x)
+    double = _Double(model, x, y, sample_weight)
+    analytic = double.gradients()
+    report = GradientReport()
+    generator = np.random.default_rng(seed)
+    largest = max((float(np.abs(g).max()) for g in analytic.values()), default=0.0)
+    for name, gradient in analytic.items():
+        flat = double.parameter(name)
+        entries = np.arange(flat.size)
+        if flat.size > max_entries:
+            entries = np.sort(generator.choice(flat.size, max_entries, replace=False))
+        worst, skipped = 0.0, 0
+        for entry in entries.tolist():
+            expected = gradient.ravel()[entry]
+            h = 1e-3 * max(1.0, abs(flat[entry]))
+            numeric, finer = double.difference(flat, entry, h), double.difference(flat, entry, h / 2)
+            floor = max(1e-3 * largest, 1e-8)
+            if abs(numeric - finer) > 2e-7 * max(abs(finer), floor):
+                # A kink, or curvature: a smaller step tells them apart.
+                numeric, finer = double.difference(flat, entry, h / 8), double.difference(flat, entry, h / 16)
+                if abs(numeric - finer) > 2e-7 * max(abs(finer), floor):
+                    skipped += 1
+                    continue
+            error = abs(expected - finer) / max(abs(expected), abs(finer), floor)
+            worst = max(worst, float(error))
+        report[name], report.skipped[name] = worst, skipped
+        report.checked[name] = len(entries) - skipped
+    return report
+
+
+class _Double:
+    """A float64 copy of a model's parameters with programs for its loss and its gradients."""
+
+    def __init__(self, model: Model, x: object, y: object, sample_weight: object) -> None:
+        compiled = model._need_compiled()
+        dtype = np.dtype(np.float64)
+        self.model = model
+        features, targets, weights = training.batch_of(model, x, y, sample_weight, None)
+        self.rows = features.shape[0]
+        arrays = training.externals_of(features, targets, weights)
+        self.arrays = {name: np.ascontiguousarray(a, dtype) for name, a in arrays.items()}
+        self.parameters = aligned_array(model._parameters.size, dtype)
+        self.parameters[:] = model._parameters
+        self.flat_gradients = aligned_array(model._parameters.size, dtype)
+        self.programs = {
+            purpose: Program(
+                compile_plan(
+                    model.graph,
+                    purpose,
+                    capacity=self.rows if purpose == "gradients" else 0,
+                    loss=compiled.loss,
+                    weighted=weights is not None,
+                ),
+                dtype,
+                self.parameters,
+                self.flat_gradients,
+            )
+            for purpose in ("gradients", "evaluate")
+        }
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        self.programs["gradients"].run(self.arrays, self.rows, self.rows)
+        return {
+            p.name: self.model._view(p, self.flat_gradients).copy()
+            for p in self.model.graph.parameters
+            if p.trainable
+        }
+
+    def parameter(self, name: str) -> np.ndarray:
+        found = next(p for p in self.model.graph.parameters if p.name == name)
+        return self.model._view(found, self.parameters).reshape(-1)
+
+    def loss(self) -> float:
+        program = self.programs["evaluate"]
+        result = program.run(self.arrays, self.rows, self.rows)
+        return float(result.sums[0].sum()) / self.rows
+
+    def difference(self, flat: np.ndarray, entry: int, h: float) -> float:
+        """Return the derivative by central differences of order 4."""
+        value = flat[entry]
+        losses = []
+        for shift in (-2.0, -1.0, 1.0, 2.0):
+            flat[entry] = value + shift * h
+            losses.append(self.loss())
+        flat[entry] = value
+        return (losses[0] - 8.0 * losses[1] + 8.0 * losses[2] - losses[3]) / (12.0 * h)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where a training step spends its time; prints as a table.
+
+    Attributes
+    ----------
+    rows : tuple of (str, float, float)
+        Description, microseconds per step, flops per step, of each op.
+    peak : float
+        GFLOP/s of a large product of matrices on one thread, measured in the same run.
+    steps : int
+    """
+
+    rows: tuple[tuple[str, float, float], ...]
+    peak: float
+    steps: int
+
+    @property
+    def microseconds(self) -> float:
+        """Time of a step."""
+        return sum(row[1] for row in self.rows)
+
+    def __str__(self) -> str:
+        total = self.microseconds
+        lines = [
+            f"{'us/step':>10} {'share':>6} {'GFLOP/s':>8} {'of peak':>7}  op   "
+            f"(one thread, {self.steps} steps, peak {self.peak:.0f} GFLOP/s)"
+        ]
+        for description, microseconds, flops in self.rows:
+            rate = flops / microseconds / 1e3 if microseconds else math.nan
+            speed = f"{rate:8.1f} {rate / self.peak:7.0%}" if flops else f"{'':8} {'':7}"
+            lines.append(f"{microseconds:10.2f} {microseconds / total:6.1%} {speed}  {description}")
+        lines.append(f"{total:10.2f} {1:6.1%}")
+        return "\n".join(lines)
+
+
+def _peak(dtype: np.dtype) -> float:
+    """Return GFLOP/s of a product of matrices that is large enough to be at the ceiling."""
+    a = np.ones((1024, 1024), dtype)
+    out = np.empty_like(a)
+    best = math.inf
+    np.matmul(a, a, out=out)
+    for _ in range(5):
+        began = time.perf_counter()
+        np.matmul(a, a, out=out)
+        best = min(best, time.perf_counter() - began)
+    return 2 * 1024**3 / best / 1e9
+
+
+def profile(model: Model, x: object, y: object, batch_size: int | None = None) -> Profile:
+    """Time every op of a training step, on one thread and on copies of the weights.
+
+    Parameters
+    ----------
+    model : Model
+        Compiled; it is not changed.
+    x, y : array_like
+        As for `Model.fit`.
+    batch_size : int, optional
+        Default 32.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError, ConfigurationError
+        For bad input.
+    """
+    model._need_compiled()
+    model._build_for(x)
+    compiled = model._need_compiled()
+    features, targets, weights = training.batch_of(model, x, y, None, None)
+    rows = features.shape[0]
+    batch = min(check_count(32 if batch_size is None else batch_size, "batch_size"), rows)
+    plan = model._compile_plan("train", batch, gather=True, weighted=weights is not None)
+    state = None if compiled.state is None else compiled.state.copy()
+    program = Program(plan, model.dtype, model._parameters.copy(), None, state)
+    permutation = np.arange(rows, dtype=np.int32)
+    arrays = training.externals_of(features, targets, weights)
+
+    def run(n_epochs: int, nanoseconds: np.ndarray | None) -> int:
+        return program.run(
+            arrays,
+            rows,
+            batch,
+            epochs=n_epochs,
+            permutation=permutation,
+            learning_rate=compiled.learning_rate,
+            betas=compiled.betas,
+            nanoseconds=nanoseconds,
+        ).steps
+
+    began = time.perf_counter()
+    run(1, None)
+    n_epochs = max(1, min(1000, int(0.2 / max(time.perf_counter() - began, 1e-6))))
+    nanoseconds = np.zeros(len(plan.ops), np.int64)
+    steps = run(n_epochs, nanoseconds)
+    with runtime.blas_single_threaded:
+        peak = _peak(model.dtype)
+    table = tuple(
+        (describe_op(plan, op), float(time_) / 1e3 / steps, float(op.flops(batch)))
+        for op, time_ in zip(plan.ops, nanoseconds, strict=True)
+    )
+    return Profile(table, peak, steps)
+
+
+def summary(model: Model) -> str:
+    """Return the table that `Model.summary` prints."""
+    rows = [("layer", "kind", "output shape", "parameters")]
+    graph = model.graph if model.built else None
+    for layer in model.layers:
+        node = next((n for n in graph.nodes if n.layer == layer.name), None) if graph else None
+        shape = f"(None, {node.output.columns})" if node else "?"
+        count = sum(p.rows * p.columns for p in node.parameters) if node else "?"
+        rows.append((layer.name or "-", type(layer).__name__, shape, f"{count:,}" if node else "?"))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = [f"model {model.name!r}, {model.dtype}"]
+    for row in rows:
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    lines.insert(2, "-" * (sum(widths) + 6))
+    if graph:
+        trainable = sum(p.rows * p.columns for p in graph.parameters if p.trainable)
+        lines.append(f"parameters: {model.count_params():,}, trainable: {trainable:,}")
+    return "\n".join(lines)

@@ -1,0 +1,216 @@
+"""Losses: frozen descriptions with the formulas and reductions of Keras 3.
+
+A description says which loss op it becomes, with which activation that op fuses, and what
+targets it takes.  The kernels compute the value and the gradient.  This file must not know
+layers or kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastnn.errors import ConfigurationError, DTypeError, unknown_name
+from fastnn.plan import Activation, OpCode
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "Loss",
+    "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "get",
+]
+
+_REDUCTIONS = ("sum_over_batch_size", "sum")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Base of the losses: one value per row, then a reduction over the batch.
+
+    Parameters
+    ----------
+    reduction : {"sum_over_batch_size", "sum"}
+        ``"sum_over_batch_size"`` (the default) divides the sum over the rows, each times its
+        sample weight, by the number of rows; ``"sum"`` does not.
+
+    Raises
+    ------
+    ConfigurationError
+        If the reduction is unknown.
+    """
+
+    reduction: str = "sum_over_batch_size"
+
+    name: ClassVar[str] = ""
+    code: ClassVar[OpCode]
+    fused_code: ClassVar[OpCode | None] = None
+    fuses: ClassVar[Activation | None] = None
+    sparse: ClassVar[bool] = False
+    probabilities: ClassVar[bool] = False  # whether targets must lie in [0, 1]
+
+    def __post_init__(self) -> None:
+        if self.reduction not in _REDUCTIONS:
+            raise unknown_name("reduction", self.reduction, _REDUCTIONS)
+        if type(self) is Loss:
+            raise ConfigurationError("Loss is a base class; use one of its subclasses")
+
+    @property
+    def logits(self) -> bool:
+        """Whether the loss takes scores before the activation that it fuses with."""
+        return bool(getattr(self, "from_logits", False))
+
+    @property
+    def mean(self) -> bool:
+        """Whether the reduction divides by the number of rows."""
+        return self.reduction == "sum_over_batch_size"
+
+
+@dataclass(frozen=True)
+class MeanSquaredError(Loss):
+    """Squared error, ``mean((y - t)^2)`` over the outputs of a row.
+
+    Gradient ``2 (y - t) / outputs``, times the reduction's factor.
+
+    Parameters
+    ----------
+    reduction : {"sum_over_batch_size", "sum"}
+
+    Examples
+    --------
+    >>> MeanSquaredError().name
+    'mean_squared_error'
+    """
+
+    name: ClassVar[str] = "mean_squared_error"
+    code: ClassVar[OpCode] = OpCode.MEAN_SQUARED_ERROR
+
+
+@dataclass(frozen=True)
+class CategoricalCrossentropy(Loss):
+    """Cross-entropy ``-sum(t * log(y))`` over the classes of a row; `t` is one-hot or a distribution.
+
+    After a softmax, or with `from_logits`, it is computed from the scores in its stable form,
+    with gradient ``y * sum(t) - t``.  After anything else the outputs of a row are divided by
+    their sum and clipped to [1e-7, 1 - 1e-7], as in Keras.
+
+    Parameters
+    ----------
+    reduction : {"sum_over_batch_size", "sum"}
+    from_logits : bool
+        Whether the model's outputs are scores before the softmax.
+
+    Examples
+    --------
+    >>> CategoricalCrossentropy(from_logits=True).logits
+    True
+    """
+
+    from_logits: bool = False
+
+    name: ClassVar[str] = "categorical_crossentropy"
+    code: ClassVar[OpCode] = OpCode.CROSSENTROPY
+    fused_code: ClassVar[OpCode | None] = OpCode.SOFTMAX_CROSSENTROPY
+    fuses: ClassVar[Activation | None] = Activation.SOFTMAX
+    probabilities: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class SparseCategoricalCrossentropy(Loss):
+    """Cross-entropy ``-log(y[label])`` for integer labels 0 to classes - 1.
+
+    Computed as in `CategoricalCrossentropy`, without building one-hot targets.
+
+    Parameters
+    ----------
+    reduction : {"sum_over_batch_size", "sum"}
+    from_logits : bool
+        Whether the model's outputs are scores before the softmax.
+
+    Examples
+    --------
+    >>> SparseCategoricalCrossentropy().sparse
+    True
+    """
+
+    from_logits: bool = False
+
+    name: ClassVar[str] = "sparse_categorical_crossentropy"
+    code: ClassVar[OpCode] = OpCode.CROSSENTROPY
+    fused_code: ClassVar[OpCode | None] = OpCode.SOFTMAX_CROSSENTROPY
+    fuses: ClassVar[Activation | None] = Activation.SOFTMAX
+    sparse: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class BinaryCrossentropy(Loss):
+    """Cross-entropy of independent outputs, ``mean(-t log(y) - (1 - t) log(1 - y))`` over a row's outputs.
+
+    After a sigmoid, or with `from_logits`, it is computed from the scores in its stable form,
+    with gradient ``(y - t) / outputs``.  After anything else the outputs are clipped to
+    [1e-7, 1 - 1e-7], as in Keras.
+
+    Parameters
+    ----------
+    reduction : {"sum_over_batch_size", "sum"}
+    from_logits : bool
+        Whether the model's outputs are scores before the sigmoid.
+
+    Examples
+    --------
+    >>> BinaryCrossentropy().mean
+    True
+    """
+
+    from_logits: bool = False
+
+    name: ClassVar[str] = "binary_crossentropy"
+    code: ClassVar[OpCode] = OpCode.BINARY_CROSSENTROPY
+    fused_code: ClassVar[OpCode | None] = OpCode.SIGMOID_CROSSENTROPY
+    fuses: ClassVar[Activation | None] = Activation.SIGMOID
+    probabilities: ClassVar[bool] = True
+
+
+_CLASSES: tuple[type[Loss], ...] = (
+    MeanSquaredError,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+    BinaryCrossentropy,
+)
+_BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
+_BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
+
+
+def get(identifier: str | Loss | type[Loss]) -> Loss:
+    """Return the loss that a name, a class or an instance stands for.
+
+    Parameters
+    ----------
+    identifier : str, Loss or subclass
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ConfigurationError
+        If the name is unknown.
+    DTypeError
+        If it is neither a name nor a loss.
+
+    Examples
+    --------
+    >>> get("mse").name
+    'mean_squared_error'
+    """
+    if isinstance(identifier, Loss):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
+        return identifier()
+    if isinstance(identifier, str):
+        if identifier not in _BY_NAME:
+            raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])
+        return _BY_NAME[identifier]()
+    raise DTypeError(f"a loss is a name or a Loss, got {identifier!r}")

@@ -1,0 +1,191 @@
+"""Memory planning: every operand gets its offset inside its slot.  Pure functions.
+
+Parameters, gradients and optimiser state follow one layout; what lives for a step only is
+placed by its lifetime, and shares memory with what is dead by then.  This file must not
+know arrays or dtypes: all sizes are in elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from fastnn.graph import Parameter
+from fastnn.plan import Axis, Op, Operand, Phase, Slot
+
+__all__ = ["ALIGNMENT", "aligned", "parameter_layout", "place"]
+
+ALIGNMENT = 16  # elements: a cache line of 64 bytes in float32
+
+
+def aligned(elements: int) -> int:
+    """Return `elements` rounded up to a whole number of alignment units.
+
+    Examples
+    --------
+    >>> aligned(17)
+    32
+    """
+    return -(-elements // ALIGNMENT) * ALIGNMENT
+
+
+def parameter_layout(parameters: Iterable[Parameter]) -> tuple[dict[str, int], int]:
+    """Return each parameter's offset in the flat parameter vector, and the vector's size.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+
+    Returns
+    -------
+    offsets : dict of str to int
+    size : int
+    """
+    offsets: dict[str, int] = {}
+    size = 0
+    for parameter in parameters:
+        offsets[parameter.name] = size
+        size += aligned(parameter.rows * parameter.columns)
+    return offsets, size
+
+
+@dataclass
+class _Live:
+    """An operand that occupies ``[offset, offset + size)`` up to and including op `last`."""
+
+    offset: int
+    size: int
+    columns: int
+    last: int
+    name: str
+
+
+class _Pool:
+    """Places operands of one slot in the order of their first use."""
+
+    def __init__(self, same_columns_only: bool) -> None:
+        # Tiles run at different speeds.  In memory that all of them share, a row of one tensor may
+        # only ever lie where the same row of another one lay: same width, same offset.
+        self.same_columns_only = same_columns_only
+        self.size = 0
+        self.live: list[_Live] = []
+        self.free: dict[int, list[int]] = {}
+
+    def expire(self, index: int, aliases: set[str]) -> None:
+        """Drop what no op from `index` on reads, or what op `index` may overwrite."""
+        kept = []
+        for entry in self.live:
+            if entry.last < index or (entry.last == index and entry.name in aliases):
+                self.free.setdefault(entry.columns, []).append(entry.offset)
+            else:
+                kept.append(entry)
+        self.live = kept
+
+    def place(self, name: str, size: int, columns: int, last: int) -> int:
+        if self.same_columns_only:
+            free = self.free.get(columns)
+            offset = free.pop() if free else self.size
+        else:
+            offset = 0
+            for entry in sorted(self.live, key=lambda entry: entry.offset):
+                if offset + size <= entry.offset:
+                    break
+                offset = max(offset, entry.offset + entry.size)
+        self.live.append(_Live(offset, size, columns, last, name))
+        self.size = max(self.size, offset + size)
+        return offset
+
+
+def place(
+    ops: tuple[Op, ...],
+    phases: tuple[Phase, ...],
+    parameters: tuple[Parameter, ...],
+    states: tuple[str, ...],
+    capacity: int,
+) -> tuple[tuple[Op, ...], tuple[int, ...]]:
+    """Return the ops with every operand placed, and the size of each slot.
+
+    Parameters
+    ----------
+    ops : tuple of Op
+        In the order of their execution.
+    phases : tuple of Phase
+    parameters : tuple of Parameter
+    states : tuple of str
+        Names of the optimiser's arrays, each the size of the parameters.
+    capacity : int
+        Rows of a batch.
+
+    Returns
+    -------
+    ops : tuple of Op
+    sizes : tuple of int
+        Elements of each slot before `Slot.EXTERNAL`.
+    """
+    offsets, total = parameter_layout(parameters)
+    fixed: dict[tuple[int, str], int] = {}
+    for name, offset in offsets.items():
+        fixed[Slot.PARAMETERS, name] = offset
+        fixed[Slot.GRADIENTS, f"d({name})"] = offset
+        for position, state in enumerate(states):
+            fixed[Slot.STATE, f"{name}/{state}"] = position * total + offset
+    gradients = any(o is not None and o.slot == Slot.GRADIENTS for op in ops for o in op.operands)
+
+    last_use: dict[str, int] = {}
+    for index, op in enumerate(ops):
+        for operand in op.operands:
+            if operand is not None:
+                last_use[operand.name] = index
+    workspace, local_size = _Pool(same_columns_only=True), 0
+    heights = _tile_heights(phases, len(ops))
+    placed: dict[str, Operand] = {}
+    result: list[Op] = []
+    starts = {task.first for phase in phases for task in phase.tasks}
+    local = _Pool(same_columns_only=False)
+    for index, op in enumerate(ops):
+        if index in starts:
+            local_size = max(local_size, local.size)
+            local = _Pool(same_columns_only=False)
+        names = dict(zip(op.signature.names, op.operands, strict=True))
+        overwritable = {o.name for _, source in op.signature.aliases if (o := names[source]) is not None}
+        for operand in op.operands:
+            if operand is None or operand.name in placed:
+                continue
+            if operand.slot >= Slot.EXTERNAL:
+                offset = 0
+            elif operand.slot in (Slot.PARAMETERS, Slot.GRADIENTS, Slot.STATE):
+                offset = fixed[operand.slot, operand.name]
+            else:
+                pool = workspace if operand.slot == Slot.WORKSPACE else local
+                same = {o for o in overwritable if placed[o].columns == operand.columns}
+                pool.expire(index, same if _is_alias_output(op, operand) else set())
+                rows = capacity if operand.slot == Slot.WORKSPACE else heights[index]
+                size = aligned(rows * operand.columns)
+                offset = pool.place(operand.name, size, operand.columns, last_use[operand.name])
+            placed[operand.name] = replace(operand, offset=offset)
+        result.append(
+            replace(op, operands=tuple(placed[o.name] if o is not None else None for o in op.operands))
+        )
+    sizes = (
+        total,
+        total if gradients else 0,
+        total * len(states),
+        workspace.size,
+        max(local_size, local.size),
+    )
+    return tuple(result), sizes
+
+
+def _is_alias_output(op: Op, operand: Operand) -> bool:
+    return any(op.operand(output) == operand for output, _ in op.signature.aliases)
+
+
+def _tile_heights(phases: tuple[Phase, ...], n_ops: int) -> list[int]:
+    """Return, for each op, the most rows that a tile of it has."""
+    heights = [0] * n_ops
+    for phase in phases:
+        for task in phase.tasks:
+            rows = phase.tile_rows if phase.axis is Axis.ROWS else task.end - task.begin
+            for index in range(task.first, task.last):
+                heights[index] = max(heights[index], rows)
+    return heights

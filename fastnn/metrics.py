@@ -1,0 +1,184 @@
+"""Metrics: frozen descriptions, with the formulas of Keras 3.
+
+Each is a sum over rows that the plan adds up while it runs, divided by the rows at the end.
+This file must not know layers or kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastnn.checks import check_number
+from fastnn.errors import DTypeError, unknown_name
+from fastnn.losses import Loss
+from fastnn.plan import OpCode
+
+__all__ = [
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "MeanSquaredError",
+    "Metric",
+    "SparseCategoricalAccuracy",
+    "get",
+]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Base of the metrics.
+
+    Parameters
+    ----------
+    name : str, optional
+        The key in a `History`; the default is the metric's own name.
+    """
+
+    name: str = ""
+
+    default_name: ClassVar[str] = ""
+    code: ClassVar[OpCode]
+    sparse: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.default_name)
+
+    def constants(self) -> tuple[float, ...]:
+        """Return the op's constants."""
+        return ()
+
+
+@dataclass(frozen=True)
+class BinaryAccuracy(Metric):
+    """Share of outputs on the right side of `threshold`.
+
+    Parameters
+    ----------
+    name : str, optional
+    threshold : float
+        An output above it counts as 1.
+
+    Examples
+    --------
+    >>> BinaryAccuracy().name
+    'binary_accuracy'
+    """
+
+    threshold: float = 0.5
+
+    default_name: ClassVar[str] = "binary_accuracy"
+    code: ClassVar[OpCode] = OpCode.BINARY_ACCURACY
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "threshold", check_number(self.threshold, "threshold"))
+
+    def constants(self) -> tuple[float, ...]:
+        """Return the op's constants."""
+        return (self.threshold,)
+
+
+@dataclass(frozen=True)
+class CategoricalAccuracy(Metric):
+    """Share of rows whose largest output stands where the largest target stands.
+
+    Examples
+    --------
+    >>> CategoricalAccuracy().name
+    'categorical_accuracy'
+    """
+
+    default_name: ClassVar[str] = "categorical_accuracy"
+    code: ClassVar[OpCode] = OpCode.CATEGORICAL_ACCURACY
+
+    def constants(self) -> tuple[float, ...]:
+        """Return the op's constants."""
+        return (0.0,)
+
+
+@dataclass(frozen=True)
+class SparseCategoricalAccuracy(Metric):
+    """Share of rows whose largest output is the labelled one.
+
+    Examples
+    --------
+    >>> SparseCategoricalAccuracy().name
+    'sparse_categorical_accuracy'
+    """
+
+    default_name: ClassVar[str] = "sparse_categorical_accuracy"
+    code: ClassVar[OpCode] = OpCode.CATEGORICAL_ACCURACY
+    sparse: ClassVar[bool] = True
+
+    def constants(self) -> tuple[float, ...]:
+        """Return the op's constants."""
+        return (1.0,)
+
+
+@dataclass(frozen=True)
+class MeanSquaredError(Metric):
+    """Mean over rows and outputs of ``(y - t)^2``.
+
+    Examples
+    --------
+    >>> MeanSquaredError().name
+    'mean_squared_error'
+    """
+
+    default_name: ClassVar[str] = "mean_squared_error"
+    code: ClassVar[OpCode] = OpCode.SQUARED_ERROR_METRIC
+
+
+_CLASSES: tuple[type[Metric], ...] = (
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    MeanSquaredError,
+)
+_BY_NAME = {cls.default_name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
+_BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
+
+
+def get(identifier: str | Metric | type[Metric], loss: Loss, outputs: int) -> Metric:
+    """Return the metric that a name, a class or an instance stands for.
+
+    Parameters
+    ----------
+    identifier : str, Metric or subclass
+        ``"accuracy"`` (or ``"acc"``) becomes the accuracy that suits the targets, as in Keras.
+    loss : Loss
+        The model's loss, which says what targets it takes.
+    outputs : int
+        Width of the model's output.
+
+    Returns
+    -------
+    Metric
+
+    Raises
+    ------
+    ConfigurationError
+        If the name is unknown.
+    DTypeError
+        If it is neither a name nor a metric.
+
+    Examples
+    --------
+    >>> from fastnn.losses import BinaryCrossentropy
+    >>> get("accuracy", BinaryCrossentropy(), outputs=1)
+    BinaryAccuracy(name='accuracy', threshold=0.5)
+    """
+    if isinstance(identifier, Metric):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Metric):
+        return identifier()
+    if not isinstance(identifier, str):
+        raise DTypeError(f"a metric is a name or a Metric, got {identifier!r}")
+    if identifier in ("accuracy", "acc"):
+        if loss.sparse:
+            return SparseCategoricalAccuracy(identifier)
+        return BinaryAccuracy(identifier) if outputs == 1 else CategoricalAccuracy(identifier)
+    if identifier not in _BY_NAME:
+        raise unknown_name("metric", identifier, ["accuracy", *(cls.default_name for cls in _CLASSES)])
+    return _BY_NAME[identifier](identifier)

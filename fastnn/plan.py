@@ -1,0 +1,431 @@
+"""The plan: a list of ops over slots, cut into phases and tiles.  A value; pure Python.
+
+A plan is what `lowering.py` and `memory.py` make of a graph, and what both interpreters
+run: the Cython executor and `reference.py`.  It can be printed, compared, pickled and
+verified.  It holds sizes and names only: no arrays, no pointers, no dtype.
+
+Every op has one entry in `SIGNATURES`, which says what each operand is, which may share
+memory, how the op can be cut into tiles, and what it costs.  The numbers of the enums
+below are mirrored in `_core/types.pxd`; `runtime.py` compares them at import.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fastnn.errors import PlanError
+
+__all__ = [
+    "ROWS",
+    "Accumulator",
+    "Activation",
+    "Axis",
+    "External",
+    "Op",
+    "OpCode",
+    "Operand",
+    "Phase",
+    "Plan",
+    "Role",
+    "SIGNATURES",
+    "Signature",
+    "Slot",
+    "Task",
+]
+
+ROWS = -1  # an operand's row count when it has one row per row of the batch
+
+
+class OpCode(enum.IntEnum):
+    """What an op does; `reference.py` holds the definition of each."""
+
+    GATHER = 0
+    ADD_BIAS = 1
+    ACTIVATION = 2
+    DENSE = 3
+    ACTIVATION_BACKWARD = 4
+    DENSE_BACKWARD = 5
+    WEIGHT_GRADIENT = 6
+    BIAS_GRADIENT = 7
+    MEAN_SQUARED_ERROR = 8
+    CROSSENTROPY = 9
+    SOFTMAX_CROSSENTROPY = 10
+    BINARY_CROSSENTROPY = 11
+    SIGMOID_CROSSENTROPY = 12
+    CATEGORICAL_ACCURACY = 13
+    BINARY_ACCURACY = 14
+    SQUARED_ERROR_METRIC = 15
+    L2_PENALTY = 16
+    L2_GRADIENT = 17
+    SGD = 18
+    MOMENTUM = 19
+    ADAM = 20
+    RMSPROP = 21
+    SGD_DENSE = 22
+
+
+class Activation(enum.IntEnum):
+    """Activation functions by the number that kernels know them by."""
+
+    LINEAR = 0
+    SIGMOID = 1
+    TANH = 2
+    RELU = 3
+    SOFTMAX = 4
+
+
+class Slot(enum.IntEnum):
+    """Memory that operands lie in.  External arrays follow, counted from `EXTERNAL`."""
+
+    PARAMETERS = 0
+    GRADIENTS = 1
+    STATE = 2
+    WORKSPACE = 3  # shared by all threads; one row per row of the batch
+    LOCAL = 4  # one per thread; counted from the first row of the tile at hand
+    EXTERNAL = 5
+
+
+class Axis(enum.IntEnum):
+    """Along what an op is cut into tiles."""
+
+    ROWS = 0  # rows of the batch
+    PARAMETER = 1  # rows of a parameter (the inputs of a kernel); the batch is read whole
+
+
+class Role(enum.IntFlag):
+    """What an op does with an operand."""
+
+    IN = 1
+    OUT = 2
+    INOUT = 3
+    OPTIONAL = 4
+    WHOLE = 8  # not cut by the op's axis: read or written as a whole by each tile
+    INDEXED = 16  # rows are looked up through the permutation
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A matrix inside a slot.
+
+    Attributes
+    ----------
+    name : str
+        Unique within a plan, except for operands that share memory on purpose.
+    slot : int
+        A `Slot`, or `Slot.EXTERNAL` + the index of an external array.
+    rows : int
+        `ROWS` for one row per row of the batch, else a fixed count.
+    columns : int
+        Elements per row; rows are adjacent (C order).
+    offset : int
+        First element, counted from the slot's start; -1 until `memory.py` has placed it.
+    """
+
+    name: str
+    slot: int
+    rows: int
+    columns: int
+    offset: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operation: a code, operands in the order of its signature, and constants.
+
+    Attributes
+    ----------
+    code : OpCode
+    layer : str
+        The layer, parameter, loss or metric that it serves, for messages and profiles; of an op
+        over a parameter, that parameter's name.
+    operands : tuple of (Operand or None)
+        None where an optional operand is absent.
+    activation : Activation
+    constants : tuple of float
+        Up to four numbers; the signature names them.
+    accumulator : int
+        Index of the float64 sum that the op adds to, or -1.
+    """
+
+    code: OpCode
+    layer: str
+    operands: tuple[Operand | None, ...]
+    activation: Activation = Activation.LINEAR
+    constants: tuple[float, ...] = ()
+    accumulator: int = -1
+
+    @property
+    def signature(self) -> Signature:
+        """The entry of `SIGNATURES` for this op's code."""
+        return SIGNATURES[self.code]
+
+    def operand(self, role_name: str) -> Operand | None:
+        """Return the operand that the signature calls `role_name`."""
+        return self.operands[self.signature.names.index(role_name)]
+
+    def need(self, role_name: str) -> Operand:
+        """Return the operand called `role_name`, which must be there."""
+        operand = self.operand(role_name)
+        if operand is None:
+            raise PlanError(f"{self.code.name} of {self.layer!r} lacks its operand {role_name!r}")
+        return operand
+
+    def outputs(self) -> Iterator[Operand]:
+        """Yield the operands that the op writes."""
+        for operand, role in zip(self.operands, self.signature.roles, strict=True):
+            if operand is not None and role & Role.OUT:
+                yield operand
+
+    def inputs(self) -> Iterator[Operand]:
+        """Yield the operands that the op reads."""
+        for operand, role in zip(self.operands, self.signature.roles, strict=True):
+            if operand is not None and role & Role.IN:
+                yield operand
+
+    def flops(self, rows: int) -> int:
+        """Return the floating-point operations for `rows` rows of the batch."""
+        return self.signature.flops(self, rows)
+
+    def bytes(self, rows: int, itemsize: int = 4) -> int:
+        """Return the bytes read and written for `rows` rows, each operand counted once a direction."""
+        total = 0
+        for operand, role in zip(self.operands, self.signature.roles, strict=True):
+            if operand is not None:
+                size = (rows if operand.rows == ROWS else operand.rows) * operand.columns
+                total += size * itemsize * (2 if role & Role.INOUT == Role.INOUT else 1)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What is true of every op of one code.
+
+    Attributes
+    ----------
+    axis : Axis
+        How it can be cut.
+    names, roles : tuple
+        Name and role of each operand.
+    aliases : tuple of (str, str)
+        Pairs (output, input) that may be the same memory, element for element.
+    constants : tuple of str
+        What the constants mean.
+    flops : callable
+        ``(op, rows) -> int``.
+    """
+
+    axis: Axis
+    names: tuple[str, ...]
+    roles: tuple[Role, ...]
+    aliases: tuple[tuple[str, str], ...] = ()
+    constants: tuple[str, ...] = ()
+    flops: Callable[[Op, int], int] = lambda op, rows: 0
+
+
+def _signature(
+    axis: Axis,
+    operands: str,
+    aliases: str = "",
+    constants: str = "",
+    flops: Callable[[Op, int], int] | None = None,
+) -> Signature:
+    """Read a signature from text such as ``"y:out x:in w:in,whole b:in,whole,optional"``."""
+    names, roles = [], []
+    for item in operands.split():
+        name, _, words = item.partition(":")
+        role = Role(0)
+        for word in words.split(","):
+            role |= Role[word.upper()]
+        names.append(name)
+        roles.append(role)
+    pairs = tuple((pair.split("=")[0], pair.split("=")[1]) for pair in aliases.split())
+    return Signature(axis, tuple(names), tuple(roles), pairs, tuple(constants.split()), flops or _one_each)
+
+
+def _size(operand: Operand, rows: int) -> int:
+    return (rows if operand.rows == ROWS else operand.rows) * operand.columns
+
+
+def _one_each(op: Op, rows: int) -> int:
+    return max((_size(operand, rows) for operand in op.operands if operand is not None), default=0)
+
+
+def _gemm(op: Op, rows: int) -> int:
+    weights = next(o for o in op.operands if o is not None and o.rows != ROWS)
+    return 2 * rows * weights.rows * weights.columns
+
+
+def _nothing(op: Op, rows: int) -> int:
+    return 0
+
+
+# The cost of one element: transcendentals count as one, so that figures stay comparable with
+# what everybody calls the flops of a net; only products of matrices weigh.
+SIGNATURES: dict[OpCode, Signature] = {
+    OpCode.GATHER: _signature(Axis.ROWS, "y:out x:in,indexed", flops=_nothing),
+    OpCode.ADD_BIAS: _signature(Axis.ROWS, "y:out x:in b:in,whole", "y=x"),
+    OpCode.ACTIVATION: _signature(Axis.ROWS, "y:out x:in", "y=x"),
+    OpCode.DENSE: _signature(Axis.ROWS, "y:out x:in w:in,whole b:in,whole,optional", flops=_gemm),
+    OpCode.ACTIVATION_BACKWARD: _signature(Axis.ROWS, "dx:out dy:in y:in", "dx=dy"),
+    OpCode.DENSE_BACKWARD: _signature(Axis.ROWS, "dx:out dy:in w:in,whole y:in,optional", flops=_gemm),
+    OpCode.WEIGHT_GRADIENT: _signature(Axis.PARAMETER, "dw:out x:in,whole dy:in,whole", flops=_gemm),
+    OpCode.BIAS_GRADIENT: _signature(Axis.PARAMETER, "db:out dy:in,whole"),
+    OpCode.MEAN_SQUARED_ERROR: _signature(
+        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean"
+    ),
+    OpCode.CROSSENTROPY: _signature(
+        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean sparse"
+    ),
+    OpCode.SOFTMAX_CROSSENTROPY: _signature(
+        Axis.ROWS, "y:out dx:out,optional x:in t:in weight:in,optional", "y=x", "mean sparse"
+    ),
+    OpCode.BINARY_CROSSENTROPY: _signature(
+        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean"
+    ),
+    OpCode.SIGMOID_CROSSENTROPY: _signature(
+        Axis.ROWS, "y:out dx:out,optional x:in t:in weight:in,optional", "y=x", "mean"
+    ),
+    OpCode.CATEGORICAL_ACCURACY: _signature(Axis.ROWS, "y:in t:in", constants="sparse"),
+    OpCode.BINARY_ACCURACY: _signature(Axis.ROWS, "y:in t:in", constants="threshold"),
+    OpCode.SQUARED_ERROR_METRIC: _signature(Axis.ROWS, "y:in t:in"),
+    OpCode.L2_PENALTY: _signature(Axis.PARAMETER, "w:in", constants="l2"),
+    OpCode.L2_GRADIENT: _signature(Axis.PARAMETER, "dw:inout w:in", constants="l2"),
+    OpCode.SGD: _signature(Axis.PARAMETER, "w:inout dw:in", constants="l2"),
+    OpCode.MOMENTUM: _signature(Axis.PARAMETER, "w:inout v:inout dw:in", constants="l2 momentum nesterov"),
+    OpCode.ADAM: _signature(
+        Axis.PARAMETER, "w:inout m:inout v:inout dw:in", constants="l2 beta_1 beta_2 epsilon"
+    ),
+    OpCode.RMSPROP: _signature(Axis.PARAMETER, "w:inout v:inout dw:in", constants="l2 rho epsilon"),
+    OpCode.SGD_DENSE: _signature(
+        Axis.PARAMETER, "w:inout x:in,whole dy:in,whole", constants="l2", flops=_gemm
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """An array that the caller brings: an input, a target, sample weights or an output.
+
+    Attributes
+    ----------
+    name : str
+    columns : int
+        Elements per row.
+    written : bool
+        Whether the plan writes it.
+    """
+
+    name: str
+    columns: int
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulator:
+    """A float64 sum that ops add to, one partial sum per tile, added up in tile order.
+
+    Attributes
+    ----------
+    name : str
+    times_rows : bool
+        Whether a batch's sum is multiplied by its rows before it enters the epoch's sum
+        (for what is one number a batch, such as a penalty), so that the epoch's sum divided
+        by its rows is the mean over rows in every case.
+    """
+
+    name: str
+    times_rows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Consecutive ops that one thread runs on one tile.
+
+    Attributes
+    ----------
+    first, last : int
+        Ops ``first`` to ``last - 1``.
+    begin, end : int
+        The tile: rows of a parameter, or, in a phase over the rows of the batch, unused.
+    """
+
+    first: int
+    last: int
+    begin: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Tasks that may run at the same time; the next phase starts when all are done.
+
+    Attributes
+    ----------
+    axis : Axis
+        With `Axis.ROWS` there is one task, repeated for every `tile_rows` rows of the batch.
+    tasks : tuple of Task
+    tile_rows : int
+        Rows per tile, 0 for `Axis.PARAMETER`.
+    """
+
+    axis: Axis
+    tasks: tuple[Task, ...]
+    tile_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled list of ops with its memory and its cut into tiles.
+
+    Attributes
+    ----------
+    ops : tuple of Op
+    phases : tuple of Phase
+    sizes : tuple of int
+        Elements in each of the slots before `Slot.EXTERNAL`.
+    externals : tuple of External
+    accumulators : tuple of Accumulator
+    capacity : int
+        The largest number of rows a step may have; 0 means any (nothing in the workspace
+        then grows with the batch).
+    purpose : str
+        ``"train"``, ``"gradients"``, ``"evaluate"``, ``"predict"`` or ``"input_gradients"``.
+    """
+
+    ops: tuple[Op, ...]
+    phases: tuple[Phase, ...]
+    sizes: tuple[int, ...]
+    externals: tuple[External, ...]
+    accumulators: tuple[Accumulator, ...]
+    capacity: int
+    purpose: str
+
+    def flops(self, rows: int) -> int:
+        """Return the floating-point operations of one step on `rows` rows."""
+        return sum(op.flops(rows) for op in self.ops)
+
+    def slot_name(self, slot: int) -> str:
+        """Return a slot's name as it is printed."""
+        if slot < Slot.EXTERNAL:
+            return Slot(slot).name.lower()
+        return self.externals[slot - Slot.EXTERNAL].name
+
+    def verify(self) -> None:
+        """Prove that the executor can run this plan without any further check.
+
+        Raises
+        ------
+        PlanError
+            If an operand leaves its slot, an op reads what nothing wrote, operands overlap
+            where the op does not allow it, or a size does not fit a BLAS integer.
+        """
+        from fastnn.verify import verify_plan
+
+        verify_plan(self)
+
+    def __str__(self) -> str:
+        from fastnn.printing import format_plan
+
+        return format_plan(self)

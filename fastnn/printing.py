@@ -1,0 +1,61 @@
+"""How plans are printed.  This file must not know arrays or kernels."""
+
+from __future__ import annotations
+
+from fastnn.activations import name_of
+from fastnn.plan import ROWS, Activation, Axis, Op, Operand, Plan, Slot, Task
+
+__all__ = ["describe_op", "format_plan"]
+
+
+def describe_op(plan: Plan, op: Op) -> str:
+    """Return an op as a line: ``y[w, 500] @workspace+0 <- x[...] ...``."""
+    outputs = ", ".join(_operand(plan, operand) for operand in op.outputs())
+    written = {operand.name for operand in op.outputs()}
+    inputs = ", ".join(_operand(plan, o) for o in op.inputs() if o.name not in written)
+    extra = "" if op.activation is Activation.LINEAR else f" {name_of(op.activation)}"
+    constants = " ".join(
+        f"{name}={value:g}" for name, value in zip(op.signature.constants, op.constants, strict=True)
+    )
+    arrow = f"{outputs} <- {inputs}" if outputs and inputs else outputs or inputs
+    return f"{op.code.name.lower()}{extra} {op.layer}: {arrow}" + (f"  ({constants})" if constants else "")
+
+
+def _operand(plan: Plan, operand: Operand) -> str:
+    rows = "m" if operand.rows == ROWS else str(operand.rows)
+    place = plan.slot_name(operand.slot)
+    if operand.slot < Slot.EXTERNAL:
+        place += f"+{operand.offset}"
+    return f"{operand.name}[{rows}, {operand.columns}] @{place}"
+
+
+def format_plan(plan: Plan) -> str:
+    """Return the plan as text: phases, ops with operands, flops and bytes of a full batch.
+
+    Rows are written ``m``; flops and bytes are those of one step with `capacity` rows (of one
+    row where any number runs through), bytes in float32.
+    """
+    rows = plan.capacity or 1
+    sizes = ", ".join(f"{Slot(i).name.lower()} {size}" for i, size in enumerate(plan.sizes) if size)
+    lines = [
+        f"plan: {plan.purpose}, rows: {plan.capacity or 'any'}, {len(plan.ops)} ops, "
+        f"{plan.flops(rows):,} flops a step",
+        f"elements: {sizes}",
+    ]
+    for phase in plan.phases:
+        if phase.axis is Axis.ROWS:
+            lines.append(f"phase along rows, tiles of {phase.tile_rows} rows")
+        else:
+            lines.append(f"phase along parameters, {len(phase.tasks)} tiles")
+        for first, last in dict.fromkeys((task.first, task.last) for task in sorted(phase.tasks, key=_first)):
+            tiles = [task for task in phase.tasks if (task.first, task.last) == (first, last)]
+            for index in range(first, last):
+                op = plan.ops[index]
+                cost = f"{op.flops(rows):>14,} flops {op.bytes(rows):>12,} bytes"
+                cut = f"  [{len(tiles)} tiles]" if len(tiles) > 1 else ""
+                lines.append(f"  {index:3d} {cost}  {describe_op(plan, op)}{cut}")
+    return "\n".join(lines)
+
+
+def _first(task: Task) -> int:
+    return task.first

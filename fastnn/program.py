@@ -1,0 +1,273 @@
+"""A program: a plan encoded for the executor, with the memory that it runs in.
+
+The only Python file that talks to `_core.executor`.  It must not know layers or models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn import runtime
+from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor
+from fastnn.errors import PlanError
+from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
+
+__all__ = ["Program", "Result", "aligned_array"]
+
+# OpenBLAS starts threads of its own from about 64^3 multiplications on.
+BLAS_THREADS_FROM = 2 * 64**3
+# Below this a team costs more than it gains: starting one takes 100 us, a barrier 0.3 us.
+TEAM_STEP_FLOPS = 2_000_000
+TEAM_TOTAL_FLOPS = 50_000_000
+
+
+def aligned_array(size: int, dtype: np.dtype) -> np.ndarray:
+    """Return zeros that start at a cache line.
+
+    Parameters
+    ----------
+    size : int
+        Number of elements.
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    numpy.ndarray, (size,)
+
+    Raises
+    ------
+    MemoryError
+        If there is no such memory.
+    """
+    nbytes = size * dtype.itemsize
+    raw = np.zeros(nbytes + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + nbytes].view(dtype)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run returns.
+
+    Attributes
+    ----------
+    sums : numpy.ndarray, (epochs, accumulators), float64
+        Sums over the epoch's rows.
+    steps : int
+        Steps begun.
+    epochs : int
+        Epochs finished; fewer than asked for if the loss was not finite or on a signal.
+    finite : bool
+        Whether every loss was; if not, the parameters were restored.
+    exception : BaseException or None
+        What a signal handler raised; the caller raises it once its own state is right.
+    """
+
+    sums: np.ndarray
+    steps: int
+    epochs: int
+    finite: bool
+    exception: BaseException | None
+
+
+class Program:
+    """A plan with an executor and memory.
+
+    Parameters
+    ----------
+    plan : Plan
+        Verified.
+    dtype : numpy.dtype
+        float32 or float64.
+    parameters, gradients, state : numpy.ndarray or None
+        Flat arrays of the plan's slots, shared with other programs of the same model.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        dtype: np.dtype,
+        parameters: np.ndarray,
+        gradients: np.ndarray | None = None,
+        state: np.ndarray | None = None,
+    ) -> None:
+        self.plan = plan
+        self.dtype = np.dtype(dtype)
+        ops = [_encode(op) for op in plan.ops]
+        phases = [
+            (
+                phase.axis is Axis.ROWS,
+                phase.tile_rows,
+                [(task.first, task.last, task.begin, task.end) for task in phase.tasks],
+            )
+            for phase in plan.phases
+        ]
+        times_rows = [int(accumulator.times_rows) for accumulator in plan.accumulators]
+        self.executor = Executor(ops, phases, times_rows, self.dtype.itemsize == 8, plan.purpose == "train")
+        for slot, array in (
+            (Slot.PARAMETERS, parameters),
+            (Slot.GRADIENTS, gradients),
+            (Slot.STATE, state),
+            (Slot.WORKSPACE, aligned_array(plan.sizes[Slot.WORKSPACE], self.dtype)),
+        ):
+            size = plan.sizes[slot]
+            if size and (array is None or array.size < size or array.dtype != self.dtype):
+                raise PlanError(f"slot {slot.name} needs {size} elements of {self.dtype}")
+            if array is not None:
+                self.executor.bind(slot, array, True)
+        self._parameters = parameters
+        self._snapshot = np.empty(0, np.uint8)
+        self._slots = {
+            external.name: (Slot.EXTERNAL + index, external.columns, external.written)
+            for index, external in enumerate(plan.externals)
+        }
+        self._local_bytes = (plan.sizes[Slot.LOCAL] * self.dtype.itemsize + 127) // 64 * 64
+        self._local = np.empty(0, np.uint8)
+        self._partial = np.empty(0)
+        self._row_tiles = [phase.tile_rows for phase in plan.phases if phase.axis is Axis.ROWS]
+        self._parameter_tiles = max(
+            (len(phase.tasks) for phase in plan.phases if phase.axis is Axis.PARAMETER), default=0
+        )
+        self._gathers = any(op.code is OpCode.GATHER for op in plan.ops)
+
+    def team_size(self, rows: int, batch: int, epochs: int, n_threads: int) -> int:
+        """Return how many threads a run should use of the `n_threads` it may."""
+        if n_threads == 1:
+            return 1
+        step = self.plan.flops(min(batch, rows))
+        total = step * -(-rows // batch) * epochs
+        tiles = max(self._parameter_tiles, *(-(-min(batch, rows) // tile) for tile in self._row_tiles))
+        if step < TEAM_STEP_FLOPS or total < TEAM_TOTAL_FLOPS:
+            return 1
+        return min(n_threads, tiles)
+
+    def run(
+        self,
+        externals: Mapping[str, np.ndarray],
+        rows: int,
+        batch: int,
+        *,
+        epochs: int = 1,
+        n_threads: int = 1,
+        permutation: np.ndarray | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        first_epoch: int = 0,
+        learning_rate: float = 0.0,
+        betas: tuple[float, float] = (0.0, 0.0),
+        step: int = 0,
+        restore: bool = False,
+        nanoseconds: np.ndarray | None = None,
+    ) -> Result:
+        """Run epochs over arrays that have passed the border.
+
+        Parameters
+        ----------
+        externals : mapping of str to numpy.ndarray
+            C-order arrays of the plan's dtype with `rows` rows, by the externals' names.
+        rows, batch, epochs : int
+        n_threads : int
+            The most to use; small work uses fewer.
+        permutation : numpy.ndarray of int32, (rows,), optional
+            Order of the rows for plans that gather; overwritten if `shuffle`.
+        shuffle, seed, first_epoch
+            Whether each epoch has an order of its own, and what it is drawn from.
+        learning_rate : float
+        betas : tuple of float
+            Adam's decays, for its bias correction.
+        step : int
+            Steps made before.
+        restore : bool
+            Whether to restore the last finite parameters if the loss is not finite.
+        nanoseconds : numpy.ndarray of int64, (ops,), optional
+            Time per op is added here.
+
+        Returns
+        -------
+        Result
+        """
+        plan = self.plan
+        if plan.capacity and batch > plan.capacity:
+            raise PlanError(f"a batch of {batch} rows exceeds the plan's capacity {plan.capacity}")
+        if self._gathers and (permutation is None or permutation.size != rows):
+            raise PlanError("this plan gathers rows and needs a permutation of all of them")
+        team = self.team_size(rows, batch, epochs, n_threads)
+        if self._local.size < team * self._local_bytes:
+            self._local = aligned_array(team * self._local_bytes, np.dtype(np.uint8))
+        tiles = max(self._parameter_tiles, *(-(-min(batch, rows) // tile) for tile in self._row_tiles), 1)
+        n_sums = len(plan.accumulators)
+        if self._partial.size < (tiles + 1) * n_sums + 1:
+            self._partial = np.zeros((tiles + 1) * n_sums + 1)
+        sums = np.zeros((epochs, n_sums))
+        if restore and self._snapshot.size != self._parameters.nbytes:
+            self._snapshot = np.empty(self._parameters.nbytes, np.uint8)
+        guarded = self._guarded(min(batch, rows))
+        executor = self.executor
+        try:
+            for name, (slot, columns, written) in self._slots.items():
+                array = externals[name]
+                if array.dtype != self.dtype or array.size != rows * columns or not array.flags.c_contiguous:
+                    raise PlanError(f"external {name!r} must be {self.dtype} ({rows}, {columns}) in C order")
+                executor.bind(slot, array, written)
+            with runtime.blas_single_threaded if guarded else contextlib.nullcontext():
+                status, steps, finished, exception = executor.run(
+                    rows,
+                    batch,
+                    epochs,
+                    sums,
+                    self._partial,
+                    self._local,
+                    team,
+                    runtime.start_team(team) if team > 1 else None,
+                    permutation,
+                    shuffle,
+                    seed,
+                    first_epoch,
+                    learning_rate,
+                    betas[0],
+                    betas[1],
+                    step,
+                    self._parameters.view(np.uint8) if restore else None,
+                    self._snapshot if restore else None,
+                    nanoseconds,
+                )
+        finally:
+            for slot, _, _ in self._slots.values():
+                executor.bind(slot, None, False)
+        name = STATUSES[status]
+        if name not in ("OK", "NOT_FINITE", "INTERRUPTED"):
+            raise PlanError(f"the executor stopped with status {name}")
+        return Result(sums, steps, finished, name != "NOT_FINITE", exception)
+
+    def _guarded(self, rows: int) -> bool:
+        """Return whether some product is large enough for BLAS to start threads of its own."""
+        return any(op.flops(rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
+
+
+def _encode(op: Op) -> tuple[int, int, int, list[tuple[int, int, int, int] | None], tuple[float, ...]]:
+    """Return an op as the tuple that the executor reads."""
+    operands: list[tuple[int, int, int, int] | None] = []
+    for operand, role in zip(op.operands, op.signature.roles, strict=True):
+        if operand is None:
+            operands.append(None)
+        else:
+            addressing = ADDRESSINGS[_addressing(op, operand, role)]
+            operands.append((int(operand.slot), addressing, operand.offset, operand.columns))
+    return int(op.code), int(op.activation), op.accumulator, operands, op.constants
+
+
+def _addressing(op: Op, operand: Operand, role: Role) -> str:
+    """Return from where the rows of an operand are counted; see `_core/types.pxd`."""
+    if role & Role.INDEXED or operand.slot == Slot.LOCAL:
+        return "FIXED"
+    if operand.slot >= Slot.EXTERNAL:
+        return "STREAM" if role & Role.WHOLE else "STREAM_TILE"
+    if role & Role.WHOLE:
+        return "FIXED"
+    if op.signature.axis is Axis.ROWS and operand.rows != ROWS:
+        raise PlanError(f"{operand.name!r} of {op.layer!r} has no rows to cut")
+    return "TILE"

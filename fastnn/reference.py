@@ -1,0 +1,439 @@
+"""The reference interpreter: runs plans in float64 NumPy, one short function per opcode.
+
+It defines what each op means.  Tests compare the executor with it, and `reference=True` makes
+a model use it.  It shares nothing with the kernels: tensors are looked up by name, so it also
+finds mistakes of memory planning and of the cut into tiles.  This file must not
+call kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from fastnn.plan import Activation, Op, OpCode, Plan, Slot
+from fastnn.program import Result
+
+__all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
+
+_CLIP = 1e-7
+
+
+def permutation_of(size: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the order of rows that training draws for an epoch.
+
+    Fisher and Yates' shuffle; random number i is splitmix64's of a key made from seed and epoch.
+
+    Parameters
+    ----------
+    size, seed, epoch : int
+
+    Returns
+    -------
+    numpy.ndarray of int32, (size,)
+
+    Examples
+    --------
+    >>> sorted(permutation_of(4, seed=1, epoch=0).tolist())
+    [0, 1, 2, 3]
+    """
+    mask, golden = (1 << 64) - 1, 0x9E3779B97F4A7C15
+
+    def mixed(x: int) -> int:
+        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+        return x ^ (x >> 31)
+
+    key = mixed((mixed((seed + golden) & mask) + epoch) & mask)
+    order = np.arange(size, dtype=np.int32)
+    for i in range(size - 1, 0, -1):
+        j = int((mixed((key + i * golden) & mask) >> 11) * 2.0**-53 * (i + 1))
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+class Machine:
+    """The reference's memory and the scalars of a step.
+
+    Parameters
+    ----------
+    plan : Plan
+    parameters, gradients, state : numpy.ndarray or None
+        Flat float64 arrays, changed in place.
+    learning_rate : float
+    betas : tuple of float
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        parameters: np.ndarray,
+        gradients: np.ndarray | None = None,
+        state: np.ndarray | None = None,
+        learning_rate: float = 0.0,
+        betas: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        self.plan = plan
+        self.flat = {Slot.PARAMETERS: parameters, Slot.GRADIENTS: gradients, Slot.STATE: state}
+        self.learning_rate = learning_rate
+        self.betas = betas
+        self.step = 0
+        self.tensors: dict[str, np.ndarray] = {}
+        self.sums = np.zeros(len(plan.accumulators))
+        self.externals: Mapping[str, np.ndarray] = {}
+        self.rows = 0
+        self.order = np.zeros(0, np.int64)
+
+    @property
+    def correction(self) -> float:
+        """Adam's bias correction of the step at hand."""
+        return float(np.sqrt(1 - self.betas[1] ** self.step) / (1 - self.betas[0] ** self.step))
+
+    def run_step(self, externals: Mapping[str, np.ndarray], order: np.ndarray | None = None) -> np.ndarray:
+        """Run one step on whole arrays.
+
+        Parameters
+        ----------
+        externals : mapping of str to numpy.ndarray
+            Float64 arrays (rows, columns); outputs are written.
+        order : numpy.ndarray of int, optional
+            The batch's rows, for plans that gather.
+
+        Returns
+        -------
+        numpy.ndarray, (accumulators,)
+            Sums of this step.
+        """
+        self.externals = externals
+        self.order = order if order is not None else self.order
+        self.rows = len(order) if order is not None else len(next(iter(externals.values())))
+        self.step += 1
+        self.sums = np.zeros(len(self.plan.accumulators))
+        for op in self.plan.ops:
+            OPS[op.code](self, op)
+        factors = [self.rows if a.times_rows else 1 for a in self.plan.accumulators]
+        return self.sums * factors
+
+    def __call__(self, op: Op, name: str) -> np.ndarray:
+        """Return the array of an operand."""
+        operand = op.need(name)
+        if operand.slot >= Slot.EXTERNAL:
+            return self.externals[self.plan.slot_name(operand.slot)]
+        flat = self.flat.get(Slot(operand.slot))
+        if flat is not None:
+            size = operand.rows * operand.columns
+            return flat[operand.offset : operand.offset + size].reshape(operand.rows, operand.columns)
+        return self.tensors[operand.name]
+
+    def get(self, op: Op, name: str) -> np.ndarray | None:
+        """Return the array of an optional operand."""
+        return self(op, name) if op.operand(name) is not None else None
+
+    def put(self, op: Op, name: str, value: np.ndarray) -> None:
+        """Write an operand."""
+        operand = op.operand(name)
+        if operand is None:
+            return
+        if operand.slot in (Slot.WORKSPACE, Slot.LOCAL):
+            self.tensors[operand.name] = np.array(value, dtype=np.float64)
+        else:
+            self(op, name)[...] = value
+
+    def add(self, op: Op, value: float) -> None:
+        """Add to the op's accumulator."""
+        self.sums[op.accumulator] += value
+
+
+def activate(activation: Activation, x: np.ndarray) -> np.ndarray:
+    """Return an activation of x."""
+    match activation:
+        case Activation.SIGMOID:
+            small = np.exp(-np.abs(x))
+            return np.where(x > 0, 1.0, small) / (1.0 + small)
+        case Activation.TANH:
+            return np.tanh(x)
+        case Activation.RELU:
+            return np.maximum(x, 0.0)
+        case Activation.SOFTMAX:
+            e = np.exp(x - x.max(1, keepdims=True))
+            return e / e.sum(1, keepdims=True)
+    return x
+
+
+def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return dy * activation'(x) from y = activation(x)."""
+    match activation:
+        case Activation.SIGMOID:
+            return dy * y * (1.0 - y)
+        case Activation.TANH:
+            return dy * (1.0 - y**2)
+        case Activation.RELU:
+            return np.where(y > 0, dy, 0.0)
+        case Activation.SOFTMAX:
+            return y * (dy - (dy * y).sum(1, keepdims=True))
+    return dy
+
+
+def _gather(m: Machine, op: Op) -> None:
+    m.put(op, "y", m(op, "x")[m.order])
+
+
+def _add_bias(m: Machine, op: Op) -> None:
+    m.put(op, "y", m(op, "x") + m(op, "b"))
+
+
+def _activation(m: Machine, op: Op) -> None:
+    m.put(op, "y", activate(op.activation, m(op, "x")))
+
+
+def _dense(m: Machine, op: Op) -> None:
+    z = m(op, "x") @ m(op, "w")
+    if op.operand("b") is not None:
+        z = z + m(op, "b")
+    m.put(op, "y", activate(op.activation, z))
+
+
+def _activation_backward(m: Machine, op: Op) -> None:
+    m.put(op, "dx", differentiate(op.activation, m(op, "dy"), m(op, "y")))
+
+
+def _dense_backward(m: Machine, op: Op) -> None:
+    dx = m(op, "dy") @ m(op, "w").T
+    y = m.get(op, "y")
+    m.put(op, "dx", dx if y is None else differentiate(op.activation, dx, y))
+
+
+def _weight_gradient(m: Machine, op: Op) -> None:
+    m.put(op, "dw", m(op, "x").T @ m(op, "dy"))
+
+
+def _bias_gradient(m: Machine, op: Op) -> None:
+    m.put(op, "db", m(op, "dy").sum(0, keepdims=True))
+
+
+def _row_weights(m: Machine, op: Op) -> tuple[np.ndarray, float]:
+    """Return the sample weights as a column, and the reduction's factor."""
+    weight = m.get(op, "weight")
+    column = np.ones((m.rows, 1)) if weight is None else weight
+    return column, 1.0 / m.rows if op.constants[0] else 1.0
+
+
+def _targets(m: Machine, op: Op, sparse: bool, classes: int) -> np.ndarray:
+    t = m(op, "t")
+    return np.eye(classes)[t[:, 0].astype(int)] if sparse else t
+
+
+def _mean_squared_error(m: Machine, op: Op) -> None:
+    weight, factor = _row_weights(m, op)
+    difference = m(op, "y") - m(op, "t")
+    m.add(op, (weight * difference**2).sum() / difference.shape[1])
+    m.put(op, "dy", weight * factor * 2.0 * difference / difference.shape[1])
+
+
+def _crossentropy(m: Machine, op: Op) -> None:
+    weight, factor = _row_weights(m, op)
+    y = m(op, "y")
+    t = _targets(m, op, bool(op.constants[1]), y.shape[1])
+    total = y.sum(1, keepdims=True)
+    p = y / total
+    m.add(op, -(weight * t * np.log(np.clip(p, _CLIP, 1 - _CLIP))).sum())
+    active = np.where((p < _CLIP) | (p > 1 - _CLIP), 0.0, t)
+    m.put(
+        op, "dy", weight * factor * (active.sum(1, keepdims=True) - active / np.clip(p, _CLIP, None)) / total
+    )
+
+
+def _softmax_crossentropy(m: Machine, op: Op) -> None:
+    weight, factor = _row_weights(m, op)
+    x = m(op, "x")
+    t = _targets(m, op, bool(op.constants[1]), x.shape[1])
+    shifted = x - x.max(1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    m.add(op, -(weight * np.where(t != 0, t * logs, 0.0)).sum())
+    m.put(op, "dx", weight * factor * (np.exp(logs) * t.sum(1, keepdims=True) - t))
+    m.put(op, "y", np.exp(logs))
+
+
+def _binary_crossentropy(m: Machine, op: Op) -> None:
+    weight, factor = _row_weights(m, op)
+    y, t = m(op, "y"), m(op, "t")
+    p = np.clip(y, _CLIP, 1 - _CLIP)
+    m.add(op, -(weight * (t * np.log(p) + (1 - t) * np.log1p(-p))).sum() / y.shape[1])
+    slope = np.where((y < _CLIP) | (y > 1 - _CLIP), 0.0, (1 - t) / (1 - p) - t / p)
+    m.put(op, "dy", weight * factor * slope / y.shape[1])
+
+
+def _sigmoid_crossentropy(m: Machine, op: Op) -> None:
+    weight, factor = _row_weights(m, op)
+    x, t = m(op, "x"), m(op, "t")
+    m.add(op, (weight * (np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))))).sum() / x.shape[1])
+    y = activate(Activation.SIGMOID, x)
+    m.put(op, "dx", weight * factor * (y - t) / x.shape[1])
+    m.put(op, "y", y)
+
+
+def _categorical_accuracy(m: Machine, op: Op) -> None:
+    y = m(op, "y")
+    t = _targets(m, op, bool(op.constants[0]), y.shape[1])
+    m.add(op, float((y.argmax(1) == t.argmax(1)).sum()))
+
+
+def _binary_accuracy(m: Machine, op: Op) -> None:
+    m.add(op, float(((m(op, "y") > op.constants[0]) == m(op, "t")).mean(1).sum()))
+
+
+def _squared_error_metric(m: Machine, op: Op) -> None:
+    m.add(op, float(((m(op, "y") - m(op, "t")) ** 2).mean(1).sum()))
+
+
+def _l2_penalty(m: Machine, op: Op) -> None:
+    m.add(op, op.constants[0] * float((m(op, "w") ** 2).sum()))
+
+
+def _l2_gradient(m: Machine, op: Op) -> None:
+    m.put(op, "dw", m(op, "dw") + 2.0 * op.constants[0] * m(op, "w"))
+
+
+def _gradient(m: Machine, op: Op) -> np.ndarray:
+    """Return dw + 2 l2 w of an update op."""
+    gradient: np.ndarray = m(op, "dw") + 2.0 * op.constants[0] * m(op, "w")
+    return gradient
+
+
+def _sgd(m: Machine, op: Op) -> None:
+    m(op, "w")[...] -= m.learning_rate * _gradient(m, op)
+
+
+def _momentum(m: Machine, op: Op) -> None:
+    _, momentum, nesterov = op.constants
+    step = m.learning_rate * _gradient(m, op)
+    v = m(op, "v")
+    v[...] = momentum * v - step
+    m(op, "w")[...] += momentum * v - step if nesterov else v
+
+
+def _adam(m: Machine, op: Op) -> None:
+    _, beta_1, beta_2, epsilon = op.constants
+    gradient, mean, square = _gradient(m, op), m(op, "m"), m(op, "v")
+    mean += (1 - beta_1) * (gradient - mean)
+    square += (1 - beta_2) * (gradient**2 - square)
+    m(op, "w")[...] -= m.learning_rate * m.correction * mean / (np.sqrt(square) + epsilon)
+
+
+def _rmsprop(m: Machine, op: Op) -> None:
+    _, rho, epsilon = op.constants
+    gradient, square = _gradient(m, op), m(op, "v")
+    square[...] = rho * square + (1 - rho) * gradient**2
+    m(op, "w")[...] -= m.learning_rate * gradient / np.sqrt(square + epsilon)
+
+
+def _sgd_dense(m: Machine, op: Op) -> None:
+    w = m(op, "w")
+    w[...] = (1 - 2 * m.learning_rate * op.constants[0]) * w - m.learning_rate * (m(op, "x").T @ m(op, "dy"))
+
+
+OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
+    OpCode.GATHER: _gather,
+    OpCode.ADD_BIAS: _add_bias,
+    OpCode.ACTIVATION: _activation,
+    OpCode.DENSE: _dense,
+    OpCode.ACTIVATION_BACKWARD: _activation_backward,
+    OpCode.DENSE_BACKWARD: _dense_backward,
+    OpCode.WEIGHT_GRADIENT: _weight_gradient,
+    OpCode.BIAS_GRADIENT: _bias_gradient,
+    OpCode.MEAN_SQUARED_ERROR: _mean_squared_error,
+    OpCode.CROSSENTROPY: _crossentropy,
+    OpCode.SOFTMAX_CROSSENTROPY: _softmax_crossentropy,
+    OpCode.BINARY_CROSSENTROPY: _binary_crossentropy,
+    OpCode.SIGMOID_CROSSENTROPY: _sigmoid_crossentropy,
+    OpCode.CATEGORICAL_ACCURACY: _categorical_accuracy,
+    OpCode.BINARY_ACCURACY: _binary_accuracy,
+    OpCode.SQUARED_ERROR_METRIC: _squared_error_metric,
+    OpCode.L2_PENALTY: _l2_penalty,
+    OpCode.L2_GRADIENT: _l2_gradient,
+    OpCode.SGD: _sgd,
+    OpCode.MOMENTUM: _momentum,
+    OpCode.ADAM: _adam,
+    OpCode.RMSPROP: _rmsprop,
+    OpCode.SGD_DENSE: _sgd_dense,
+}
+
+
+class ReferenceProgram:
+    """Has the interface of `fastnn.program.Program`, and the reference inside.
+
+    It computes in float64 whatever the dtype of its arrays, uses one thread, and knows no
+    snapshots: when a loss is not finite, the weights before that step stay.
+
+    Parameters
+    ----------
+    plan, dtype, parameters, gradients, state
+        As in `fastnn.program.Program`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        dtype: np.dtype,
+        parameters: np.ndarray,
+        gradients: np.ndarray | None = None,
+        state: np.ndarray | None = None,
+    ) -> None:
+        self.plan = plan
+        self.dtype = np.dtype(dtype)
+        self._flat = (parameters, gradients, state)
+
+    def run(
+        self,
+        externals: Mapping[str, np.ndarray],
+        rows: int,
+        batch: int,
+        *,
+        epochs: int = 1,
+        n_threads: int = 1,
+        permutation: np.ndarray | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        first_epoch: int = 0,
+        learning_rate: float = 0.0,
+        betas: tuple[float, float] = (0.0, 0.0),
+        step: int = 0,
+        restore: bool = False,
+        nanoseconds: np.ndarray | None = None,
+    ) -> Result:
+        """Run epochs; see `fastnn.program.Program.run`."""
+        flat = [None if a is None else a.astype(np.float64) for a in self._flat]
+        assert flat[0] is not None
+        machine = Machine(self.plan, flat[0], flat[1], flat[2], learning_rate, betas)
+        machine.step = step
+        sums = np.zeros((epochs, len(self.plan.accumulators)))
+        arrays = {name: array.reshape(rows, -1) for name, array in externals.items()}
+        gathers = any(op.code is OpCode.GATHER for op in self.plan.ops)
+        finite, finished = True, 0
+        for epoch in range(epochs):
+            if shuffle:
+                permutation = permutation_of(rows, seed, first_epoch + epoch)
+            for begin in range(0, rows, batch):
+                part = slice(begin, min(begin + batch, rows))
+                step_arrays = {
+                    name: array if gathers else array[part].astype(np.float64)
+                    for name, array in arrays.items()
+                }
+                before = flat[0].copy()
+                order = permutation[part] if gathers and permutation is not None else None
+                values = machine.run_step(step_arrays, order)
+                if self.plan.purpose == "train" and not np.isfinite(values[0]):
+                    flat[0][...], finite = before, False
+                    break
+                sums[epoch] += values
+                for external in self.plan.externals:
+                    if external.written:
+                        arrays[external.name][part] = step_arrays[external.name]
+            if not finite:
+                break
+            finished += 1
+        for array, computed in zip(self._flat, flat, strict=True):
+            if array is not None and computed is not None:
+                array[...] = computed
+        return Result(sums, machine.step - step, finished, finite, None)

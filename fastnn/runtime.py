@@ -1,0 +1,252 @@
+"""What the process runs on: SIMD level, BLAS and its threads, the number of our own threads.
+
+This file must not know models or plans.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fastnn._core import executor as _executor
+from fastnn._core import table as _table
+from fastnn.checks import check_count
+from fastnn.plan import Activation, OpCode
+
+__all__ = [
+    "blas_single_threaded",
+    "build_info",
+    "default_threads",
+    "resolve_threads",
+    "start_team",
+    "threads",
+]
+
+if _executor.OPCODES != {code.name: int(code) for code in OpCode} or _executor.ACTIVATIONS != {
+    a.name: int(a) for a in Activation
+}:
+    raise ImportError("fastnn's compiled core does not match its Python part; build it again")
+
+MAXIMUM_THREADS = 256
+_chosen = threading.local()
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use: affinity, then the cgroup's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    return max(1, min(count, _cgroup_quota(count)))
+
+
+def _cgroup_quota(count: int) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            return max(1, int(quota) // int(period))
+    with contextlib.suppress(OSError, ValueError):
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", encoding="ascii") as file:
+            limit = int(file.read())
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us", encoding="ascii") as file:
+            if limit > 0:
+                return max(1, limit // int(file.read()))
+    return count
+
+
+def default_threads() -> int:
+    """Return the number of threads used unless a call or `threads` says otherwise.
+
+    It is the least of the CPUs this process may use and of the environment's
+    ``FASTNN_NUM_THREADS`` and ``OMP_NUM_THREADS``; what is not a positive number is ignored.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> default_threads() >= 1
+    True
+    """
+    chosen: int | None = getattr(_chosen, "count", None)
+    if chosen is not None:
+        return chosen
+    count = available_cpus()
+    for name in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS"):
+        with contextlib.suppress(ValueError):
+            value = int(os.environ.get(name, "").split(",")[0])
+            if value > 0:
+                count = min(count, value)
+    return min(count, MAXIMUM_THREADS)
+
+
+def resolve_threads(n_threads: int | None) -> int:
+    """Return the number of threads that an argument ``n_threads`` stands for.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        None is the default; more than there are CPUs is cut to that.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    DTypeError
+        If it is not an integer.
+    ConfigurationError
+        If it is less than 1.
+    """
+    if n_threads is None:
+        return default_threads()
+    return min(check_count(n_threads, "n_threads"), available_cpus(), MAXIMUM_THREADS)
+
+
+@contextlib.contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Set the number of threads for what this Python thread calls inside the block.
+
+    Parameters
+    ----------
+    n : int
+        At least 1; more than there are CPUs is cut to that.
+
+    Raises
+    ------
+    DTypeError
+        If it is not an integer.
+    ConfigurationError
+        If it is less than 1.
+
+    Examples
+    --------
+    >>> with threads(1):
+    ...     default_threads()
+    1
+    """
+    before = getattr(_chosen, "count", None)
+    _chosen.count = resolve_threads(n)
+    try:
+        yield
+    finally:
+        _chosen.count = before
+
+
+class _BlasGuard:
+    """Keeps BLAS at one thread while anyone is inside; restores it when the last one leaves.
+
+    BLAS thread counts belong to the whole process, so the guard counts who is inside.  The
+    controller is built at first use: building one at import has deadlocked other libraries.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._controller: Any = None
+        self._limits: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                if self._controller is None:
+                    from threadpoolctl import ThreadpoolController
+
+                    self._controller = ThreadpoolController()
+                self._limits = self._controller.limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *details: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                limits, self._limits = self._limits, None
+                limits.restore_original_limits()
+
+
+blas_single_threaded = _BlasGuard()
+
+
+def start_team(n_threads: int) -> Callable[[Callable[[int], None]], tuple[Callable[[], None], int]]:
+    """Return the function by which the executor starts its team.
+
+    Parameters
+    ----------
+    n_threads : int
+        Threads in the team, the caller's included.
+
+    Returns
+    -------
+    callable
+        Takes the method that each thread is to run with its number; returns a function that
+        joins the threads, and how many were started (fewer if the system refuses more).
+    """
+
+    def start(work: Callable[[int], None]) -> tuple[Callable[[], None], int]:
+        members = []
+        for number in range(1, n_threads):
+            member = threading.Thread(target=work, args=(number,), name=f"fastnn-{number}", daemon=True)
+            try:
+                member.start()
+            except RuntimeError:  # no more threads to be had: a smaller team does the same work
+                break
+            members.append(member)
+
+        def join() -> None:
+            for member in members:
+                member.join()
+
+        return join, len(members)
+
+    return start
+
+
+def _blas_name() -> str:
+    import scipy.linalg.cython_blas  # noqa: F401 - its BLAS must be loaded to be seen
+    from threadpoolctl import ThreadpoolController
+
+    found = []
+    for library in ThreadpoolController().info():
+        if library.get("user_api") == "blas" and "scipy" in str(library.get("filepath", "")):
+            found.append(
+                f"{library.get('internal_api')} {library.get('version')} ({library.get('architecture')})"
+            )
+    return ", ".join(found) or ("Accelerate" if sys.platform == "darwin" else "unknown")
+
+
+def build_info() -> dict[str, str | int]:
+    """Return what this installation runs on.
+
+    Returns
+    -------
+    dict
+        ``version``, ``simd`` (level of the kernels), ``blas``, ``threads`` (default number),
+        ``cpus`` (that this process may use), ``python``, ``numpy``, ``scipy``.
+
+    Examples
+    --------
+    >>> sorted(build_info())
+    ['blas', 'cpus', 'numpy', 'python', 'scipy', 'simd', 'threads', 'version']
+    """
+    import numpy
+    import scipy
+
+    import fastnn
+
+    return {
+        "version": fastnn.__version__,
+        "simd": _table.level(),
+        "blas": _blas_name(),
+        "threads": default_threads(),
+        "cpus": available_cpus(),
+        "python": sys.version.split()[0],
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+    }

@@ -1,0 +1,101 @@
+"""Scheduling: ops are put into phases and cut into tiles.  Pure functions.
+
+All ops that run along the rows of the batch come first, as one phase of row tiles: a tile
+goes through the whole net forward and backward before its data leave the cache.  Then comes
+one phase of all ops that run along parameters, one group of tasks per parameter.  The cut
+depends on sizes only, never on a number of threads, so every thread count gives the same
+bits.  This file must not know arrays, dtypes or kernels.
+"""
+
+from __future__ import annotations
+
+from fastnn.plan import ROWS, Axis, Op, OpCode, Phase, Slot, Task
+
+__all__ = ["schedule"]
+
+# Tiles of >= 64 rows, or >= 96 rows of a kernel, cost OpenBLAS at most 5 % of its speed; a tile
+# below about 10 us (1e6 flops on one core) costs more to hand out than it gains.
+MINIMUM_ROWS = 64
+MINIMUM_PARAMETER_ROWS = 96
+MINIMUM_TILE_FLOPS = 1_000_000
+MAXIMUM_TILES = 16
+# Elements that a tile's own buffers may take, so that they stay in a 1 MiB second-level cache.
+CACHE_ELEMENTS = 131_072
+
+
+def schedule(ops: tuple[Op, ...], capacity: int) -> tuple[tuple[Op, ...], tuple[Phase, ...]]:
+    """Return the ops in their order of execution, and the phases that cut them.
+
+    Parameters
+    ----------
+    ops : tuple of Op
+        As lowered: each op after those whose results it reads.
+    capacity : int
+        Rows of a batch; 0 if any number of rows runs through, tile by tile.
+
+    Returns
+    -------
+    ops : tuple of Op
+    phases : tuple of Phase
+    """
+    by_rows = [op for op in ops if op.signature.axis is Axis.ROWS]
+    groups: dict[str, list[Op]] = {}
+    for op in ops:
+        if op.signature.axis is Axis.PARAMETER:
+            groups.setdefault(op.layer, []).append(op)
+    phases = [Phase(Axis.ROWS, (Task(0, len(by_rows)),), _row_tile(by_rows, capacity))]
+    ordered = list(by_rows)
+    tasks: list[Task] = []
+    for group in groups.values():
+        first = len(ordered)
+        ordered += group
+        tasks += [Task(first, len(ordered), begin, end) for begin, end in _parameter_tiles(group, capacity)]
+    if tasks:
+        # Long tasks first, so that the last ones to finish are short.
+        flops = {task: _task_flops(task, ordered, capacity) for task in tasks}
+        phases.append(Phase(Axis.PARAMETER, tuple(sorted(tasks, key=lambda task: -flops[task]))))
+    return tuple(ordered), tuple(phases)
+
+
+def _task_flops(task: Task, ops: list[Op], rows: int) -> float:
+    group = ops[task.first : task.last]
+    total = sum(op.flops(max(rows, 1)) for op in group)
+    return total * (task.end - task.begin) / _height(group)
+
+
+def _height(group: list[Op]) -> int:
+    """Return the rows of the parameter that a group of ops runs along."""
+    op = group[0]
+    return op.operands[0].rows if op.operands[0] is not None else 1
+
+
+def _row_tile(ops: list[Op], capacity: int) -> int:
+    if capacity == 0:
+        widest = sum(
+            operand.columns for op in ops for operand in op.outputs() if operand.slot == Slot.LOCAL
+        ) + max((operand.columns for op in ops for operand in op.inputs() if operand.rows == ROWS), default=1)
+        rows = CACHE_ELEMENTS // max(widest, 1)
+        return max(MINIMUM_ROWS, min(1024, rows // 16 * 16))
+    flops = sum(op.flops(capacity) for op in ops)
+    tiles = min(capacity // MINIMUM_ROWS, flops // MINIMUM_TILE_FLOPS, MAXIMUM_TILES)
+    return _ceiling(capacity, _power_of_two(tiles))
+
+
+def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:
+    height = _height(group)
+    product = any(op.code in (OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE) for op in group)
+    if not product:
+        return [(0, height)]
+    flops = sum(op.flops(max(capacity, 1)) for op in group)
+    tiles = min(height // MINIMUM_PARAMETER_ROWS, flops // MINIMUM_TILE_FLOPS, MAXIMUM_TILES)
+    step = _ceiling(height, _power_of_two(tiles))
+    return [(begin, min(begin + step, height)) for begin in range(0, height, step)]
+
+
+def _power_of_two(number: int) -> int:
+    """Return the largest power of two up to `number`, at least 1."""
+    return 1 << (max(number, 1).bit_length() - 1)
+
+
+def _ceiling(total: int, parts: int) -> int:
+    return -(-total // parts)

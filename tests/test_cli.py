@@ -1,0 +1,333 @@
+"""Tests of the command line: results, exit codes, usage errors, and an honest comparison."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import cli, datasets, layers, runtime
+from fastnn.benchmark.rivals import fastnn_, numpy_
+
+Captured = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
+
+SHORT = ["train", "--epochs", "2", "--hidden", "16"]
+
+
+def value_of(label: str, output: str) -> str:
+    """Return what a result line says after its label."""
+    found = re.search(rf"^{label} +(.*)$", output, re.MULTILINE)
+    assert found, f"no line {label!r} in:\n{output}"
+    return found[1]
+
+
+# --- train ----------------------------------------------------------------------------------------
+
+
+def test_train_without_arguments_learns_the_digits(capsys: Captured) -> None:
+    assert cli.main(["train"]) == 0
+    output = capsys.readouterr().out
+    assert float(value_of("test accuracy", output)) >= 0.95
+    assert "1438 training and 359 test images" in value_of("data", output)
+    assert value_of("network", output) == "64-500-10, 37510 parameters"
+    assert "(900 steps" in value_of("training time", output)
+    comparison = value_of("pure NumPy", output)
+    assert re.match(r"takes \d+\.\d\d times as long for the same 440 steps \(median of 5 round", comparison)
+
+
+def test_train_shows_progress_on_standard_error_only(capsys: Captured) -> None:
+    assert cli.main([*SHORT, "--no-compare"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err
+    labels = [line.split("  ")[0] for line in captured.out.splitlines()]
+    assert labels == ["data", "network", "test accuracy", "training time"]
+
+
+def test_train_quiet_writes_nothing_on_standard_error(capsys: Captured) -> None:
+    assert cli.main([*SHORT, "--no-compare", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "test accuracy" in captured.out
+
+
+@pytest.mark.parametrize("hidden", [["--hidden", "24", "12"], ["--hidden", "24", "--hidden", "12"]])
+def test_train_takes_several_hidden_layers(capsys: Captured, hidden: list[str]) -> None:
+    assert cli.main(["train", *hidden, "--epochs", "1", "--no-compare", "--quiet"]) == 0
+    assert value_of("network", capsys.readouterr().out) == "64-24-12-10, 1990 parameters"
+
+
+def test_train_is_repeatable(capsys: Captured) -> None:
+    def accuracy(seed: str) -> str:
+        assert cli.main([*SHORT, "--no-compare", "--quiet", "--seed", seed]) == 0
+        return value_of("test accuracy", capsys.readouterr().out)
+
+    assert accuracy("5") == accuracy("5")
+    assert len({accuracy(seed) for seed in "567"}) > 1
+
+
+def test_train_with_a_batch_larger_than_the_data(capsys: Captured) -> None:
+    assert cli.main([*SHORT, "--quiet", "--batch-size", "100000"]) == 0
+    output = capsys.readouterr().out
+    assert "(2 steps" in value_of("training time", output)
+    assert "the same 2 steps" in value_of("pure NumPy", output)
+
+
+def test_train_on_mnist(capsys: Captured, mnist_folder: Path) -> None:
+    arguments = ["--dataset", "mnist", "--data", str(mnist_folder), "--epochs", "1", "--hidden", "32"]
+    assert cli.main(["train", *arguments, "--no-compare", "--quiet"]) == 0
+    output = capsys.readouterr().out
+    assert value_of("network", output) == "784-32-10, 25450 parameters"
+    assert float(value_of("test accuracy", output)) >= 0.85
+
+
+def test_train_that_diverges_is_a_failure(capsys: Captured) -> None:
+    assert cli.main([*SHORT, "--quiet", "--learning-rate", "1e30"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("fastnn: error: the loss stopped being finite in epoch ")
+    assert captured.err.endswith(" of 2; try a --learning-rate smaller than 1e+30\n")
+    assert captured.err.count("\n") == 1
+
+
+def test_train_names_a_damaged_file_in_one_line(capsys: Captured, tmp_path: Path) -> None:
+    from fastnn.datasets._mnist import FILES
+
+    for file in FILES:
+        (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(b"no images"))
+    assert cli.main(["train", "--dataset", "mnist", "--data", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"fastnn: error: {tmp_path}")
+    assert captured.err.count("\n") == 1
+
+
+def test_train_without_the_files_says_where_to_put_them(capsys: Captured, tmp_path: Path) -> None:
+    assert cli.main(["train", "--dataset", "mnist", "--data", str(tmp_path / "nowhere")]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("fastnn: error: MNIST was not found")
+    assert "FASTNN_DATA" in message
+    assert message.count("\n") == 1
+
+
+# --- the comparison -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rivals(monkeypatch: Patch) -> Iterator[list[Any]]:
+    """Replace the NumPy rival by one that keeps what it got and is always at loss 1000."""
+    made: list[Any] = []
+
+    class FakeRival(numpy_.NumpyRival):
+        def __init__(self, workload: Any, weights: Any, x: np.ndarray, y: np.ndarray) -> None:
+            super().__init__(workload, weights, x, y)
+            self.workload, self.weights, self.x, self.y = workload, weights, x, y
+            self.runs: list[int] = []
+            made.append(self)
+
+        def run_epochs(self, n_epochs: int) -> float:
+            self.runs.append(n_epochs)
+            return 1000.0
+
+    monkeypatch.setattr(numpy_, "NumpyRival", FakeRival)
+    yield made
+    assert made
+
+
+def test_comparison_gives_no_ratio_when_the_losses_differ(capsys: Captured, rivals: list[Any]) -> None:
+    assert cli.main([*SHORT, "--quiet"]) == 0
+    comparison = value_of("pure NumPy", capsys.readouterr().out)
+    assert comparison.startswith("no ratio: after the same 88 steps the losses differ, fastnn ")
+    assert " and NumPy 1000 " in comparison
+    assert "times" not in comparison
+
+
+def test_comparison_of_a_rival_twice_as_fast_says_so(capsys: Captured, monkeypatch: Patch) -> None:
+    # The clock of the command line ticks by what a run reports: 1 s for fastnn, half a second for NumPy.
+    clock = [0.0]
+
+    def tick(rival: Any, seconds: float) -> None:
+        train = rival.run_epochs
+
+        def run_epochs(self: Any, n_epochs: int) -> float:
+            clock[0] += seconds
+            return float(train(self, n_epochs))
+
+        monkeypatch.setattr(rival, "run_epochs", run_epochs)
+
+    tick(fastnn_.FastnnRival, 1.0)
+    tick(numpy_.NumpyRival, 0.5)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    arguments = cli._parse([*SHORT, "--quiet"])
+    comparison = cli._compare_with_numpy(arguments, datasets.load_digits()[0])
+    assert comparison.startswith("takes 0.50 times as long for the same 88 steps (median of 5 rounds")
+
+
+def test_comparison_gives_the_rival_the_same_work(capsys: Captured, rivals: list[Any]) -> None:
+    arguments = ["--hidden", "16", "8", "--batch-size", "50", "--learning-rate", "0.25", "--epochs", "3"]
+    assert cli.main(["train", *arguments, "--quiet", "--seed", "9"]) == 0
+    rival = rivals[-1]
+    assert rival.workload.widths == (64, 16, 8, 10)
+    assert (rival.workload.batch, rival.workload.learning_rate) == (50, 0.25)
+    assert (rival.workload.activation, rival.workload.output_activation) == ("relu", "softmax")
+    assert (rival.workload.optimizer, rival.workload.loss) == ("sgd", "sparse_categorical_crossentropy")
+    assert all(rival.runs == [3] for rival in rivals)
+    x, y = datasets.load_digits(seed=9)[0]
+    np.testing.assert_array_equal(rival.x, x[: 28 * 50])
+    np.testing.assert_array_equal(rival.y, y[: 28 * 50])
+    hidden = [layers.Dense(16, activation="relu"), layers.Dense(8, activation="relu")]
+    output = layers.Dense(10, activation="softmax")
+    model = fastnn.Sequential([fastnn.Input((64,)), *hidden, output], seed=9)
+    for given, wanted in zip(rival.weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(given, wanted)
+
+
+# --- benchmark and info ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_benchmark_hands_over_to_the_runner(monkeypatch: Patch, code: int) -> None:
+    from fastnn.benchmark import runner
+
+    calls: list[Any] = []
+
+    def fake_main(names: list[str], *, quick: bool) -> int:
+        calls.append((names, quick))
+        return code
+
+    monkeypatch.setattr(runner, "main", fake_main)
+    assert cli.main(["benchmark"]) == code
+    assert cli.main(["benchmark", "mnist", "xnor", "--quick"]) == code
+    assert calls == [([], False), (["mnist", "xnor"], True)]
+
+
+def test_info_aligns_what_the_build_says(capsys: Captured) -> None:
+    assert cli.main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["fastnn", "SIMD", "BLAS", "threads"]
+    assert [line.split()[0] for line in lines[-3:]] == ["Python", "NumPy", "SciPy"]
+    output = "\n".join(lines)
+    assert value_of("fastnn", output) == fastnn.__version__
+    assert value_of("NumPy", output) == np.__version__
+    width = lines[0].index(fastnn.__version__)
+    assert all(line[width - 1] == " " and line[width] != " " for line in lines)
+
+
+# --- usage and exit codes -------------------------------------------------------------------------
+
+
+def test_no_command_is_a_usage_error(capsys: Captured) -> None:
+    assert cli.main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("usage: fastnn")
+
+
+def test_version(capsys: Captured) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fastnn {fastnn.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["benchmark"], ["info"]])
+def test_help(capsys: Captured, command: list[str]) -> None:
+    assert cli.main([*command, "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: fastnn")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "argument --epochs: expected a whole number from 1 to 2147483647, got '0'"),
+        (["--epochs", "2.5"], "--epochs: expected a whole number"),
+        (["--batch-size", "-1"], "--batch-size: expected a whole number"),
+        (["--hidden", "64", "0"], "--hidden: expected a whole number"),
+        (["--hidden", "9" * 30], "--hidden: expected a whole number"),
+        (["--hidden", "9" * 5000], "--hidden: expected a whole number"),
+        (["--hidden"], "--hidden: expected at least one argument"),
+        (["--seed", "-1"], "--seed: expected a whole number from 0 to 4294967295"),
+        (["--learning-rate", "0"], "--learning-rate: expected a finite number above 0, got '0'"),
+        (["--learning-rate", "-0.1"], "--learning-rate: expected a finite number above 0"),
+        (["--learning-rate", "nan"], "--learning-rate: expected a finite number above 0"),
+        (["--learning-rate", "inf"], "--learning-rate: expected a finite number above 0"),
+        (["--learning-rate", "fast"], "--learning-rate: expected a finite number above 0"),
+        (["--dataset", "cifar"], "--dataset: invalid choice: 'cifar'"),
+        (["--data", "folder"], "--data is the folder of the MNIST files: add --dataset mnist"),
+        (["digits"], "unrecognized arguments: digits"),
+    ],
+)
+def test_train_refuses_impossible_values(capsys: Captured, arguments: list[str], message: str) -> None:
+    assert cli.main(["train", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("two\n  lines"), "two lines"),
+        (MemoryError(), "not enough memory"),
+        (PermissionError(13, "Permission denied", "/data"), "Permission denied: /data"),
+        (ImportError("No module named 'torch'"), "No module named 'torch'"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_a_failure_is_one_line_and_exit_code_1(
+    monkeypatch: Patch, capsys: Captured, error: Exception, line: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(runtime, "build_info", fail)
+    assert cli.main(["info"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"fastnn: error: {line}\n"
+
+
+def test_an_interrupt_is_exit_code_130(monkeypatch: Patch, capsys: Captured) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runtime, "build_info", interrupt)
+    assert cli.main(["info"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_python_m_fastnn() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fastnn", "info"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("fastnn ")
+
+
+@pytest.mark.parametrize("command", ["info", "--help"])
+def test_a_reader_that_left_is_no_noise(command: str) -> None:
+    # The parent closes its end before the child can have written: the child meets a broken pipe. With
+    # its usual buffer it meets it when it flushes, and would again at its end.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastnn", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    noise = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1
+    assert noise == ""
