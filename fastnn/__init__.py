@@ -18,7 +18,6 @@ from fastnn import (
     regularizers,
     utils,
 )
-from fastnn.inspection import gradcheck
 from fastnn.layers import Input
 from fastnn.model import Model
 from fastnn.runtime import build_info, threads
@@ -26,6 +25,7 @@ from fastnn.sequential import Sequential
 
 if TYPE_CHECKING:
     from fastnn import datasets
+    from fastnn.inspection import gradcheck
 
 __version__ = "0.1.0"
 
@@ -57,4 +57,8 @@ def __getattr__(name: str) -> Any:
         import fastnn.datasets
 
         return fastnn.datasets
+    if name == "gradcheck":
+        from fastnn.inspection import gradcheck
+
+        return gradcheck
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

@@ -244,7 +244,7 @@ def _train(arguments: argparse.Namespace) -> int:
             verbose=0 if arguments.quiet else 1,
         )
         seconds = time.perf_counter() - start
-    n_finite = sum(math.isfinite(loss) for loss in history.history["loss"])
+    n_finite = sum(math.isfinite(loss) for loss in history.history.get("loss", ()))
     if n_finite < arguments.epochs:
         raise CommandError(
             f"the loss stopped being finite in epoch {n_finite + 1} of {arguments.epochs}; try a "
@@ -297,10 +297,11 @@ def _compare_with_numpy(arguments: argparse.Namespace, train: Rows) -> str:
     the better of one thread and all. The two take turns, and so does who is first; ratios are of runs
     of the same round. There is no ratio if the mean losses of the last epoch differ.
     """
-    from fastnn.benchmark.machine import core_count
+    from fastnn.benchmark.machine import settle
     from fastnn.benchmark.rivals.fastnn_ import FastnnRival
     from fastnn.benchmark.rivals.numpy_ import NumpyRival
     from fastnn.benchmark.runner import LOSS_TOLERANCE
+    from fastnn.runtime import available_cpus
 
     defaults = _DATASETS[arguments.dataset]
     workload = _workload(arguments, train)
@@ -312,6 +313,7 @@ def _compare_with_numpy(arguments: argparse.Namespace, train: Rows) -> str:
     def run(rival: type[Rival], n_threads: int) -> tuple[float, float]:
         """Return the seconds that a run takes and its loss."""
         contender = rival(workload, weights, x, y)
+        settle()
         with rival.threads(n_threads):
             start = time.perf_counter()
             loss = contender.run_epochs(n_epochs)
@@ -320,7 +322,8 @@ def _compare_with_numpy(arguments: argparse.Namespace, train: Rows) -> str:
     rivals: tuple[type[Rival], ...] = (FastnnRival, NumpyRival)
     begin = time.perf_counter()
     n_threads = {
-        rival: min((run(rival, n)[0], n) for n in rival.thread_counts(core_count()))[1] for rival in rivals
+        rival: min((run(rival, n)[0], n) for n in rival.thread_counts(available_cpus()))[1]
+        for rival in rivals
     }
     ratios: list[float] = []
     differences: list[float] = []

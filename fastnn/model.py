@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import data, inspection, losses, metrics, optimizers, training
+from fastnn import data, losses, metrics, optimizers, training
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count
 from fastnn.compiler import compile_plan
@@ -24,9 +24,12 @@ from fastnn.layers import Layer
 from fastnn.memory import parameter_layout
 from fastnn.plan import Plan
 from fastnn.program import Program, aligned_array
-from fastnn.reference import ReferenceProgram
 from fastnn.runtime import resolve_threads
 from fastnn.utils import next_seed
+
+if TYPE_CHECKING:
+    from fastnn.inspection import Profile
+    from fastnn.reference import ReferenceProgram
 
 __all__ = ["Model"]
 
@@ -305,7 +308,11 @@ class Model:
             return program
         plan = self._compile_plan(purpose, capacity, gather=gather, weighted=weighted)
         compiled = self._compiled
-        kind = ReferenceProgram if compiled is not None and compiled.reference else Program
+        kind: type[Program] | type[ReferenceProgram] = Program
+        if compiled is not None and compiled.reference:
+            from fastnn.reference import ReferenceProgram
+
+            kind = ReferenceProgram
         gradients = aligned_array(self._parameters.size, self.dtype) if purpose == "gradients" else None
         state = compiled.state if compiled is not None and purpose == "train" else None
         program = kind(plan, self.dtype, self._parameters, gradients, state)
@@ -664,10 +671,14 @@ class Model:
         stepwise = purpose in ("train", "gradients")
         return self._compile_plan(purpose, rows if stepwise else 0, gather=purpose == "train")
 
-    def profile(self, x: object, y: object, batch_size: int | None = None) -> inspection.Profile:
+    def profile(self, x: object, y: object, batch_size: int | None = None) -> Profile:
         """Time every op of a training step on copies of the weights; see `inspection.profile`."""
+        from fastnn import inspection
+
         return inspection.profile(self, x, y, batch_size)
 
     def summary(self) -> None:
         """Print the layers, their output shapes and their numbers of parameters."""
+        from fastnn import inspection
+
         print(inspection.summary(self))

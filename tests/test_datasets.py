@@ -290,7 +290,7 @@ def test_mnist_interrupted_write_leaves_nothing(
 
 def test_mnist_cache_that_cannot_be_written(tmp_path: Path, server: Server) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OSError, match="cannot keep the downloaded file .* cache="):
+    with pytest.raises(OSError, match=r"cannot keep the downloaded file .* cache="):
         load_mnist(cache=tmp_path / "file" / "cache")
 
 
@@ -352,7 +352,7 @@ def test_mnist_file_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path, sma
 def test_mnist_labels_that_do_not_belong_to_the_images(tmp_path: Path, small: Contents) -> None:
     small["train-labels-idx1-ubyte"] = small["t10k-labels-idx1-ubyte"]
     write(tmp_path, small)
-    with pytest.raises(ValueError, match="train-labels.* announces 4 items, expected 6"):
+    with pytest.raises(ValueError, match=r"train-labels.* announces 4 items, expected 6"):
         load_mnist(tmp_path)
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -7,9 +8,9 @@ ACTIVATIONS: dict[str, int]
 STATUSES: dict[int, str]
 ADDRESSINGS: dict[str, int]
 
-type _Operand = tuple[int, int, int, int]
-type _Op = tuple[int, int, int, Sequence[_Operand | None], Sequence[float]]
-type _Phase = tuple[bool, int, Sequence[tuple[int, int, int, int]]]
+_Operand: TypeAlias = tuple[int, int, int, int]
+_Op: TypeAlias = tuple[int, int, int, Sequence[_Operand | None], Sequence[float]]
+_Phase: TypeAlias = tuple[bool, int, Sequence[tuple[int, int, int, int]]]
 
 class Executor:
     def __init__(
