@@ -6,6 +6,7 @@ optimisation, debug symbols.
 
 import os
 import sys
+import sysconfig
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -31,27 +32,31 @@ LINK = [] if DEBUG or sys.platform == "darwin" else ["-Wl,-s"]
 if MSVC:
     COMPILE, LINK = ["/O2"], []
 
-MODULES = ("types", "blas", "table", "executor", "api", "_kernels_base")
+# One source, compiled once per SIMD level; table.pyx picks the best one that the machine can run.
+AVX2 = ["-mavx", "-mavx2", "-mfma", "-mbmi", "-mbmi2"]
+AVX512 = ["-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
+LEVELS = {"_kernels_base": []}
+if sysconfig.get_platform().endswith("x86_64") and not MSVC:
+    LEVELS |= {"_kernels_v3": AVX2, "_kernels_v4": AVX2 + AVX512}
+
+MODULES = {"types": [], "blas": [], "table": [], "executor": [], "api": []} | LEVELS
 
 
-def extension(module: str) -> Extension:
+def extension(module: str, flags: list[str]) -> Extension:
     """Return the extension of one module of fastnn._core."""
+    included = [name for name in sorted(os.listdir("fastnn/_core")) if name.endswith((".pxi", ".pxd"))]
     return Extension(
         f"fastnn._core.{module}",
         [f"fastnn/_core/{module}.pyx"],
-        extra_compile_args=COMPILE,
+        extra_compile_args=[*COMPILE, *flags],
         extra_link_args=LINK,
-        depends=[
-            f"fastnn/_core/{name}"
-            for name in sorted(os.listdir("fastnn/_core"))
-            if name.endswith((".pxi", ".pxd"))
-        ],
+        depends=[f"fastnn/_core/{name}" for name in included],
     )
 
 
 setup(
     ext_modules=cythonize(
-        [extension(module) for module in MODULES],
+        [extension(module, flags) for module, flags in MODULES.items()],
         compiler_directives=DIRECTIVES,
         annotate=DEBUG,
         build_dir="build/cython",

@@ -16,7 +16,7 @@ __all__ = ["schedule"]
 # Tiles of >= 64 rows, or >= 96 rows of a kernel, cost OpenBLAS at most 5 % of its speed; a tile
 # below about 10 us (1e6 flops on one core) costs more to hand out than it gains.
 MINIMUM_ROWS = 64
-MINIMUM_PARAMETER_ROWS = 96
+MINIMUM_PARAMETER_ROWS = 256
 MINIMUM_TILE_FLOPS = 1_000_000
 MAXIMUM_TILES = 16
 # Elements that a tile's own buffers may take, so that they stay in a 1 MiB second-level cache.

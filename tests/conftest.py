@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
+from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -20,3 +27,103 @@ def mnist_folder() -> Path:
         if (paths := find_files(place)) is not None:
             return paths[0].parent
     pytest.skip("the MNIST files are neither in FASTNN_DATA nor in ../shared/data of the repository")
+
+
+@pytest.fixture(scope="session")
+def peer() -> Callable[[str], ModuleType]:
+    """Return a function that imports another library, or skips the test with the reason.
+
+    With the environment variable FASTNN_PEERS_REQUIRED set, a missing library fails the test.
+    """
+
+    def find(name: str) -> ModuleType:
+        if name == "keras":
+            os.environ.setdefault("KERAS_BACKEND", "torch")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what others warn of while they load is theirs
+                return importlib.import_module(name)
+        except ImportError as error:
+            reason = f"{name} cannot be imported ({error})"
+            if os.environ.get("FASTNN_PEERS_REQUIRED"):
+                pytest.fail(f"{reason}, and FASTNN_PEERS_REQUIRED is set")
+            pytest.skip(reason)
+
+    return find
+
+
+def _state(model: Any) -> dict[str, object]:
+    """Return all that training changes in a model, as bytes and numbers."""
+    compiled = model._compiled
+    return {
+        "built": model.built,
+        "weights": [w.tobytes() for w in model.get_weights()] if model.built else None,
+        "layers": [layer.name for layer in model.layers],
+        "compiled": compiled,
+        "learning rate": None if compiled is None else compiled.learning_rate,
+        "iterations": None if compiled is None else compiled.iterations,
+        "epochs": None if compiled is None else compiled.epochs,
+        "state": None if compiled is None or compiled.state is None else compiled.state.tobytes(),
+    }
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """Return a context that asserts an error with its message, and a model that it left as it was.
+
+    ``with refused(model, ShapeError, match="rows"): model.fit(...)``; weights bit for bit.
+    """
+
+    @contextlib.contextmanager
+    def check(model: Any, error: type[BaseException], match: str) -> Iterator[None]:
+        before = _state(model)
+        with pytest.raises(error, match=match):
+            yield
+        after = _state(model)
+        assert after == before, [name for name, value in after.items() if value != before[name]]
+
+    return check
+
+
+# -- tolerances: every number that the tests of the core compare with stands here, once
+
+TOLERANCES: dict[str, float] = {
+    # units in the last place of the exact result, over the whole range of the argument
+    "sigmoid ulp": 2.5,
+    "tanh ulp": 1.5,
+    "exp ulp": 1.0,
+    # in units of eps, relative to the sum of the absolute values that were added up, times sqrt(length)
+    "sum": 4.0,
+    # in units of eps, relative to the largest element
+    "element": 8.0,
+    # relative, float64: finite differences of order 4; weights and sums after several steps
+    "finite difference": 1e-6,
+    "trained float64": 1e-12,
+    # relative, float32 against float64: outputs; gradients; weights and sums after several steps
+    "forward float32": 1e-5,
+    "gradient float32": 1e-4,
+    "trained float32": 1e-4,
+    # seconds from a signal to its exception; bytes by which a process may grow
+    "interrupt": 0.3,
+    "growth": 2.0**20,
+}
+
+
+@pytest.fixture(scope="session")
+def tolerances() -> dict[str, float]:
+    """Return the table of tolerances."""
+    return TOLERANCES
+
+
+@pytest.fixture(params=["base", "v3", "v4"])
+def simd_level(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run a test once per SIMD level that this build has and this machine can run."""
+    from fastnn._core import table
+
+    before = table.level()
+    try:
+        level = table.load(request.param)
+    except ValueError as error:
+        pytest.skip(f"no kernels of this level here: {error}")
+    yield level
+    table.load(before)

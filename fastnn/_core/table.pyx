@@ -1,17 +1,53 @@
 """Loads the kernels of one SIMD level and hands out their function table.
 
 A level's module is imported only when it is chosen: its code may use instructions that other
-machines lack.
+machines lack.  What the machine has is asked of the processor (cpuid) and of the operating
+system (xgetbv: whether it saves the wide registers).
 """
 
 import importlib
+import importlib.util
 import os
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
 from fastnn._core.types cimport KernelTable
 
-LEVELS = ("base",)     # best first
+cdef extern from *:
+    """
+    #if defined(__x86_64__)
+    #include <cpuid.h>
+    static unsigned long long fastnn_xgetbv(void) {
+        unsigned int low, high;
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        return ((unsigned long long)high << 32) | low;
+    }
+    /* 0: baseline, 3: AVX2 + FMA + BMI, 4: AVX-512 F, CD, BW, DQ, VL as well */
+    static int fastnn_x86_level(void) {
+        unsigned int a, b, c, d, c1;
+        unsigned long long saved;
+        if (!__get_cpuid(1, &a, &b, &c1, &d)) return 0;
+        if (!((c1 >> 27) & 1) || !((c1 >> 28) & 1) || !((c1 >> 12) & 1)) return 0;  /* OSXSAVE, AVX, FMA */
+        saved = fastnn_xgetbv();
+        if ((saved & 0x6) != 0x6) return 0;
+        if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+        if (!((b >> 5) & 1) || !((b >> 3) & 1) || !((b >> 8) & 1)) return 0;        /* AVX2, BMI, BMI2 */
+        if ((saved & 0xE0) != 0xE0) return 3;
+        if (((b >> 16) & 1) && ((b >> 17) & 1) && ((b >> 28) & 1) && ((b >> 30) & 1) && ((b >> 31) & 1)) return 4;
+        return 3;
+    }
+    #else
+    static int fastnn_x86_level(void) { return 0; }
+    #endif
+    """
+    int x86_level "fastnn_x86_level"()
+
+# Best first; what this machine can run, and this build contains.
+LEVELS = tuple(
+    name
+    for name, needed in (("v4", 4), ("v3", 3), ("base", 0))
+    if x86_level() >= needed and (needed == 0 or importlib.util.find_spec(f"fastnn._core._kernels_{name}"))
+)
 
 cdef const KernelTable* TABLE = NULL
 _module = None
@@ -37,13 +73,17 @@ def load(level=None):
     Raises
     ------
     ValueError
-        If the level is unknown.
+        If the level is unknown, or this machine or this build lacks it.
     """
     global TABLE, _module
     if level is None:
         level = os.environ.get("FASTNN_SIMD") or LEVELS[0]
+        source = "FASTNN_SIMD"
+    else:
+        source = "level"
     if level not in LEVELS:
-        raise ValueError(f"unknown SIMD level {level!r} (from FASTNN_SIMD?); known: {', '.join(LEVELS)}")
+        known = "this machine or this build lacks it" if level in ("base", "v3", "v4") else "no such level"
+        raise ValueError(f"{source}={level!r}: {known}; here there are {', '.join(LEVELS)}")
     _module = importlib.import_module(f"fastnn._core._kernels_{level}")
     TABLE = <const KernelTable*>PyCapsule_GetPointer(_module.table, "fastnn.kernel_table")
     return TABLE.name.decode("ascii")

@@ -1,0 +1,206 @@
+"""Accuracy of exp, sigmoid and tanh in units in the last place (ULP), over their whole range.
+
+float32 is compared with float64 NumPy; float64 with the 64-bit mantissas of `numpy.longdouble`
+where the platform has them, and with the standard library's `decimal` everywhere.
+exp is measured through softmax: in a row (0, x) with x so small that 1 + exp(x) rounds to 1,
+the second output is exp(x) times 1.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fastnn import kernels
+
+POINTS = 1 << 20
+DTYPES = [np.float32, np.float64]
+EXACT = {np.float32: np.float64, np.float64: np.longdouble}
+needs_longdouble = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 63, reason="numpy.longdouble has no more digits than float64 here"
+)
+Array = np.ndarray
+
+
+def exact_sigmoid(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    return np.where(x > 0, 1, e) / (1 + e)
+
+
+def exp_through_softmax(x: Array) -> Array:
+    rows = np.stack([np.zeros_like(x), x], axis=1)
+    return kernels.softmax_forward(rows)[:, 1]
+
+
+FUNCTIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "sigmoid": (kernels.sigmoid_forward, exact_sigmoid),
+    "tanh": (kernels.tanh_forward, np.tanh),
+    "exp": (exp_through_softmax, np.exp),
+}
+
+
+def ulp_errors(given: Array, exact: Array) -> Array:
+    """Return |given - exact| in units of the last place that `given`'s dtype has at `exact`."""
+    info = np.finfo(given.dtype)
+    # frexp's mantissa is in [0.5, 1), so the last place is worth 2^(exponent - digits), but never
+    # less than the smallest subnormal number.
+    exponent = np.maximum(np.frexp(exact)[1] - (info.nmant + 1), info.minexp - info.nmant)
+    return np.abs(given.astype(exact.dtype) - exact) / np.ldexp(exact.dtype.type(1), exponent)
+
+
+def everywhere(dtype: type, rng: np.random.Generator) -> Array:
+    """Return finite numbers whose bit patterns are spread evenly: all exponents, both signs."""
+    bits = np.uint32 if dtype is np.float32 else np.uint64
+    width = np.dtype(bits).itemsize * 8
+    drawn = rng.integers(0, 2**width, POINTS + POINTS // 64, dtype=bits)
+    values = drawn.view(dtype)
+    return values[np.isfinite(values)][:POINTS]
+
+
+def arguments(name: str, dtype: type, part: str) -> Array:
+    rng = np.random.default_rng(20261121)
+    single = dtype is np.float32
+    if part == "subnormal":  # of which exp, and so sigmoid, is below the normal range
+        low, high = (-103.9, -87.4) if single else (-745.1, -708.4)
+        return rng.uniform(low, high, POINTS).astype(dtype)
+    if name == "exp":
+        low, high = (-87.3, -17.4) if single else (-708.3, -37.5)
+        return rng.uniform(low, high, POINTS).astype(dtype)
+    if part == "everywhere":
+        return everywhere(dtype, rng)
+    low, high = (-110, 100) if name == "sigmoid" and single else (-750, 750)
+    low, high = (-12, 12) if name == "tanh" else (low, high)
+    # Half of the points where the function bends.
+    return np.concatenate(
+        [rng.uniform(low, high, POINTS // 2), rng.uniform(-6, 6, POINTS // 2)], dtype=dtype, casting="unsafe"
+    )
+
+
+CASES = [
+    ("sigmoid", "everywhere"),
+    ("sigmoid", "bend"),
+    ("sigmoid", "subnormal"),
+    ("tanh", "everywhere"),
+    ("tanh", "bend"),
+    ("exp", "normal"),
+    ("exp", "subnormal"),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=needs_longdouble)])
+@pytest.mark.parametrize(("name", "part"), CASES)
+def test_errors_stay_within_their_marks(
+    name: str, part: str, dtype: type, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    function, exact = FUNCTIONS[name]
+    x = arguments(name, dtype, part)
+    assert x.size == POINTS
+    given = function(x)
+    assert given.dtype == dtype
+    errors = ulp_errors(given, exact(x.astype(EXACT[dtype])))
+    worst = int(errors.argmax())
+    assert errors[worst] <= tolerances[f"{name} ulp"], f"{errors[worst]} ULP at {x[worst]!r}"
+    if part == "subnormal":
+        assert (given < np.finfo(dtype).smallest_normal).mean() > 0.99
+        assert (given > 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "exp"])
+def test_float64_agrees_with_decimal_arithmetic(
+    name: str, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    parts = [part for case, part in CASES if case == name]
+    x = np.concatenate([arguments(name, np.float64, part)[:700] for part in parts])
+    if name == "tanh":
+        x = x[(np.abs(x) > 1e-8) & (np.abs(x) < 25)]
+    if name == "sigmoid":
+        x = x[np.abs(x) < 740]
+    assert x.size > 700
+    given = FUNCTIONS[name][0](x)
+    with decimal.localcontext(prec=60):
+        one = decimal.Decimal(1)
+        for argument, value in zip(x.tolist(), given.tolist(), strict=True):
+            e = decimal.Decimal(argument).exp()
+            exact = {"exp": e, "sigmoid": e / (1 + e), "tanh": (e * e - 1) / (e * e + 1)}[name]
+            exponent = max(int(np.frexp(float(exact))[1]) - 53, -1074)
+            error = abs(decimal.Decimal(value) - exact) / (decimal.Decimal(2) ** exponent * one)
+            assert error <= tolerances[f"{name} ulp"], f"{error} ULP at {argument!r}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_special_values(dtype: type, simd_level: str) -> None:
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype)
+    # At every place of a vector, and in the tail behind the last whole vector.
+    for size in range(5, 70):
+        x = np.resize(special, size)
+        sigmoid = kernels.sigmoid_forward(x)
+        np.testing.assert_array_equal(sigmoid, np.resize(np.array([np.nan, 1, 0, 0.5, 0.5], dtype), size))
+        tanh = kernels.tanh_forward(x)
+        np.testing.assert_array_equal(tanh, np.resize(np.array([np.nan, 1, -1, 0, 0], dtype), size))
+        zeros = x == 0
+        np.testing.assert_array_equal(np.signbit(tanh[zeros]), np.signbit(x[zeros]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tanh_of_small_numbers_is_the_number(dtype: type, simd_level: str) -> None:
+    info = np.finfo(dtype)
+    smallest = info.smallest_subnormal
+    x = np.array([smallest, 3 * smallest, info.smallest_normal, info.eps**2], dtype)
+    x = np.concatenate([x, -x])
+    np.testing.assert_array_equal(kernels.tanh_forward(x), x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_functions_saturate(dtype: type, simd_level: str) -> None:
+    largest = np.finfo(dtype).max
+    x = np.array([largest, -largest], dtype)
+    np.testing.assert_array_equal(kernels.sigmoid_forward(x), np.array([1, 0], dtype))
+    np.testing.assert_array_equal(kernels.tanh_forward(x), np.array([1, -1], dtype))
+    np.testing.assert_array_equal(exp_through_softmax(x[1:]), np.zeros(1, dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_functions_do_not_leave_their_range(dtype: type, simd_level: str) -> None:
+    x = np.linspace(-1000, 1000, POINTS // 4, dtype=dtype)
+    sigmoid, tanh = kernels.sigmoid_forward(x), kernels.tanh_forward(x)
+    assert sigmoid.min() >= 0
+    assert sigmoid.max() <= 1
+    assert np.abs(tanh).max() <= 1
+    np.testing.assert_array_equal(kernels.tanh_forward(-x), -tanh)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_treats_special_values_row_by_row(dtype: type, simd_level: str) -> None:
+    inf, nan = np.inf, np.nan
+    z = np.array([[0, 0, -inf], [-inf, 3, -inf], [0, nan, 0], [nan, 0, 0], [1, 2, inf], [-inf] * 3], dtype)
+    y = kernels.softmax_forward(z)
+    np.testing.assert_array_equal(y[:2], np.array([[0.5, 0.5, 0], [0, 1, 0]], dtype))
+    assert np.isnan(y[2:4]).all()
+    # inf - inf is NaN, as in C; nothing finite may stand where the row means nothing.
+    assert np.isnan(y[4, 2])
+    assert np.isnan(y[5]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_is_shifted_and_sums_to_one(
+    dtype: type, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    rng = np.random.default_rng(5)
+    eps = np.finfo(dtype).eps
+    for columns in (1, 2, 10, 15, 16, 17, 1000):
+        z = rng.normal(0, 20, (64, columns)).astype(dtype)
+        y = kernels.softmax_forward(z)
+        exact = z.astype(np.longdouble)
+        exact = np.exp(exact - exact.max(1, keepdims=True))
+        exact /= exact.sum(1, keepdims=True)
+        # z - max(z) is rounded once, which exp multiplies by |z - max(z)|.
+        spread = 1 + (z.max(1, keepdims=True) - z)
+        assert (np.abs(y - exact) <= tolerances["element"] * eps * spread * exact + 1e-300).all()
+        tolerance = tolerances["sum"] * eps * np.sqrt(columns)
+        np.testing.assert_allclose(y.sum(1, dtype=np.float64), 1, rtol=0, atol=tolerance)
+        # Large scores neither overflow nor change the result.
+        shifted = np.round(z) + dtype(4096)
+        np.testing.assert_array_equal(kernels.softmax_forward(shifted), kernels.softmax_forward(np.round(z)))
