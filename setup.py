@@ -33,11 +33,13 @@ if MSVC:
     COMPILE, LINK = ["/O2"], []
 
 # One source, compiled once per SIMD level; table.pyx picks the best one that the machine can run.
+# Loops of 16 must reach the vectoriser whole (see matmul.pxi); gcc would unroll them before.
+GCC = ["--param=max-completely-peel-times=8"] if sys.platform == "linux" else []
 AVX2 = ["-mavx", "-mavx2", "-mfma", "-mbmi", "-mbmi2"]
 AVX512 = ["-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
-LEVELS = {"_kernels_base": []}
+LEVELS = {"_kernels_base": GCC}
 if sysconfig.get_platform().endswith("x86_64") and not MSVC:
-    LEVELS |= {"_kernels_v3": AVX2, "_kernels_v4": AVX2 + AVX512}
+    LEVELS |= {"_kernels_v3": GCC + AVX2, "_kernels_v4": GCC + AVX2 + AVX512}
 
 MODULES = {"types": [], "blas": [], "table": [], "executor": [], "api": []} | LEVELS
 

@@ -11,6 +11,7 @@ from fastnn.lowering import lower
 from fastnn.memory import place
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
+from fastnn.paths import choose_paths
 from fastnn.plan import Plan
 from fastnn.schedule import schedule
 
@@ -28,6 +29,7 @@ def compile_plan(
     gather: bool = False,
     weighted: bool = False,
     fused: bool = True,
+    simd: str = "base",
 ) -> Plan:
     """Return the verified plan that serves a purpose.
 
@@ -39,6 +41,8 @@ def compile_plan(
         Rows of a batch, for ``"train"`` and ``"gradients"``; the others take any number.
     loss, metrics, optimizer, gather, weighted, fused
         As in `fastnn.lowering.lower`.
+    simd : str
+        As in `fastnn.paths.choose_paths`.
 
     Returns
     -------
@@ -58,6 +62,7 @@ def compile_plan(
     """
     lowered = lower(graph, purpose, loss, metrics, optimizer, gather=gather, weighted=weighted, fused=fused)
     ops, phases = schedule(lowered.ops, capacity)
+    ops = choose_paths(ops, capacity or phases[0].tile_rows, simd)
     states = optimizer.states if optimizer is not None and purpose == "train" else ()
     ops, sizes = place(ops, phases, graph.parameters, states, capacity)
     plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose)

@@ -34,6 +34,8 @@ def _numeric(value: object, name: str) -> np.ndarray:
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
+        except OverflowError:
+            raise DataError(f"{name} has integers too large for float64; scale them first") from None
         except (ValueError, TypeError):
             raise DTypeError(
                 f"{name} has dtype object, and not all of its elements are numbers; "

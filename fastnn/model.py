@@ -24,7 +24,7 @@ from fastnn.layers import Layer
 from fastnn.memory import parameter_layout
 from fastnn.plan import Plan
 from fastnn.program import Program, aligned_array
-from fastnn.runtime import resolve_threads
+from fastnn.runtime import resolve_threads, simd_level
 from fastnn.utils import next_seed
 
 if TYPE_CHECKING:
@@ -295,6 +295,7 @@ class Model:
             optimizer=compiled.description if compiled is not None and purpose == "train" else None,
             gather=gather,
             weighted=weighted,
+            simd=simd_level(),
         )
 
     def _program(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fastnn.errors import PlanError
 
 __all__ = [
+    "PRODUCTS",
     "ROWS",
     "Accumulator",
     "Activation",
@@ -26,6 +27,7 @@ __all__ = [
     "Op",
     "OpCode",
     "Operand",
+    "Path",
     "Phase",
     "Plan",
     "Role",
@@ -74,6 +76,13 @@ class Activation(enum.IntEnum):
     TANH = 2
     RELU = 3
     SOFTMAX = 4
+
+
+class Path(enum.IntEnum):
+    """Who multiplies matrices in an op."""
+
+    BLAS = 0
+    DIRECT = 1  # our own kernel, without packing
 
 
 class Slot(enum.IntEnum):
@@ -147,6 +156,8 @@ class Op:
         Up to four numbers; the signature names them.
     accumulator : int
         Index of the float64 sum that the op adds to, or -1.
+    path : Path
+        Chosen by `paths.py`.
     """
 
     code: OpCode
@@ -155,6 +166,7 @@ class Op:
     activation: Activation = Activation.LINEAR
     constants: tuple[float, ...] = ()
     accumulator: int = -1
+    path: Path = Path.BLAS
 
     @property
     def signature(self) -> Signature:
@@ -302,6 +314,10 @@ SIGNATURES: dict[OpCode, Signature] = {
         Axis.PARAMETER, "w:inout x:in,whole dy:in,whole", constants="l2", flops=_gemm
     ),
 }
+
+
+# The ops that multiply matrices, and so have a path.
+PRODUCTS = frozenset({OpCode.DENSE, OpCode.DENSE_BACKWARD, OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastnn.activations import name_of
-from fastnn.plan import ROWS, Activation, Axis, Op, Operand, Plan, Slot, Task
+from fastnn.plan import PRODUCTS, ROWS, Activation, Axis, Op, Operand, Plan, Slot, Task
 
 __all__ = ["describe_op", "format_plan"]
 
@@ -18,7 +18,10 @@ def describe_op(plan: Plan, op: Op) -> str:
         f"{name}={value:g}" for name, value in zip(op.signature.constants, op.constants, strict=True)
     )
     arrow = f"{outputs} <- {inputs}" if outputs and inputs else outputs or inputs
-    return f"{op.code.name.lower()}{extra} {op.layer}: {arrow}" + (f"  ({constants})" if constants else "")
+    path = f" [{op.path.name.lower()}]" if op.code in PRODUCTS else ""
+    return f"{op.code.name.lower()}{extra}{path} {op.layer}: {arrow}" + (
+        f"  ({constants})" if constants else ""
+    )
 
 
 def _operand(plan: Plan, operand: Operand) -> str:

@@ -248,7 +248,7 @@ class Program:
         return any(op.flops(rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
 
 
-def _encode(op: Op) -> tuple[int, int, int, list[tuple[int, int, int, int] | None], tuple[float, ...]]:
+def _encode(op: Op) -> tuple[int, int, int, int, list[tuple[int, int, int, int] | None], tuple[float, ...]]:
     """Return an op as the tuple that the executor reads."""
     operands: list[tuple[int, int, int, int] | None] = []
     for operand, role in zip(op.operands, op.signature.roles, strict=True):
@@ -257,7 +257,7 @@ def _encode(op: Op) -> tuple[int, int, int, list[tuple[int, int, int, int] | Non
         else:
             addressing = ADDRESSINGS[_addressing(op, operand, role)]
             operands.append((int(operand.slot), addressing, operand.offset, operand.columns))
-    return int(op.code), int(op.activation), op.accumulator, operands, op.constants
+    return int(op.code), int(op.activation), int(op.path), op.accumulator, operands, op.constants
 
 
 def _addressing(op: Op, operand: Operand, role: Role) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "build_info",
     "default_threads",
     "resolve_threads",
+    "simd_level",
     "start_team",
     "threads",
 ]
@@ -214,11 +215,22 @@ def _blas_name() -> str:
 
     found = []
     for library in ThreadpoolController().info():
-        if library.get("user_api") == "blas" and "scipy" in str(library.get("filepath", "")):
+        if library.get("user_api") == "blas" and "scipy.libs" in str(library.get("filepath", "")):
             found.append(
                 f"{library.get('internal_api')} {library.get('version')} ({library.get('architecture')})"
             )
     return ", ".join(found) or ("Accelerate" if sys.platform == "darwin" else "unknown")
+
+
+def simd_level() -> str:
+    """Return the SIMD level of the kernels in use: ``"base"``, ``"v3"`` or ``"v4"``.
+
+    Examples
+    --------
+    >>> simd_level() in ("base", "v3", "v4")
+    True
+    """
+    return _table.level()
 
 
 def build_info() -> dict[str, str | int]:
@@ -242,7 +254,7 @@ def build_info() -> dict[str, str | int]:
 
     return {
         "version": fastnn.__version__,
-        "simd": _table.level(),
+        "simd": simd_level(),
         "blas": _blas_name(),
         "threads": default_threads(),
         "cpus": available_cpus(),

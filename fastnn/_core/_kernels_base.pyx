@@ -2,4 +2,7 @@
 
 cdef const char* LEVEL = "base"
 
+cdef enum:
+    BLOCK_ROWS = 2      # rows of a product that fit the registers, see matmul.pxi
+
 include "kernels.pxi"

@@ -2,4 +2,7 @@
 
 cdef const char* LEVEL = "v3"
 
+cdef enum:
+    BLOCK_ROWS = 6      # rows of a product that fit the registers, see matmul.pxi
+
 include "kernels.pxi"

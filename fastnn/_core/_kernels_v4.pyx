@@ -2,4 +2,7 @@
 
 cdef const char* LEVEL = "v4"
 
+cdef enum:
+    BLOCK_ROWS = 8      # rows of a product that fit the registers, see matmul.pxi
+
 include "kernels.pxi"

@@ -21,10 +21,15 @@ cdef void add_bias_relu(real* y, const real* b, Py_ssize_t m, Py_ssize_t n) noex
 
 
 cdef void dense_forward(
-    real* y, const real* x, const real* w, const real* b, int activation,
+    int path, real* y, const real* x, const real* w, const real* b, int activation,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT y (m, n) = activation(x (m, k) @ w (k, n) + b (n,)); b may be NULL."""
+    if path == PathCode.DIRECT:
+        product(y, n, x, k, 1, w, n, False, b, <real>1.0, <real>0.0, m, n, k)
+        if activation != ActivationCode.LINEAR:
+            activation_forward(activation, y, y, m, n)
+        return
     gemm(False, False, m, n, k, <real>1.0, x, k, w, n, <real>0.0, y, n)
     if b != NULL and activation == ActivationCode.RELU:
         add_bias_relu(y, b, m, n)
@@ -36,21 +41,27 @@ cdef void dense_forward(
 
 
 cdef void dense_backward(
-    real* dx, const real* dy, const real* w, const real* y, int activation,
+    int path, real* dx, const real* dy, const real* w, const real* y, int activation,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k))."""
-    gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, k)
+    if path == PathCode.DIRECT:
+        product(dx, k, dy, n, 1, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, m, k, n)
+    else:
+        gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, k)
     if y != NULL:
         activation_backward(activation, dx, dx, y, m, k)
 
 
 cdef void weight_gradient(
-    real* dw, const real* x, const real* dy, real alpha, real beta,
+    int path, real* dw, const real* x, const real* dy, real alpha, real beta,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ldx
 ) noexcept nogil:
     """INOUT dw (k, n) = alpha * x.T @ dy + beta * dw, over k of the ldx columns of x (m, ldx)."""
-    gemm(True, False, k, n, m, alpha, x, ldx, dy, n, beta, dw, n)
+    if path == PathCode.DIRECT:
+        product(dw, n, x, 1, ldx, dy, n, False, <const real*>NULL, alpha, beta, k, n, m)
+    else:
+        gemm(True, False, k, n, m, alpha, x, ldx, dy, n, beta, dw, n)
 
 
 cdef void bias_gradient(real* db, const real* dy, Py_ssize_t m, Py_ssize_t n) noexcept nogil:

@@ -6,10 +6,11 @@ import numpy as np
 OPCODES: dict[str, int]
 ACTIVATIONS: dict[str, int]
 STATUSES: dict[int, str]
+PATHS: dict[str, int]
 ADDRESSINGS: dict[str, int]
 
 _Operand: TypeAlias = tuple[int, int, int, int]
-_Op: TypeAlias = tuple[int, int, int, Sequence[_Operand | None], Sequence[float]]
+_Op: TypeAlias = tuple[int, int, int, int, Sequence[_Operand | None], Sequence[float]]
 _Phase: TypeAlias = tuple[bool, int, Sequence[tuple[int, int, int, int]]]
 
 class Executor:

@@ -22,6 +22,7 @@ from fastnn._core.types cimport (
 OPCODES = {name: int(member) for name, member in _types.OpCode.__members__.items()}
 ACTIVATIONS = {name: int(member) for name, member in _types.ActivationCode.__members__.items()}
 STATUSES = {int(member): name for name, member in _types.Status.__members__.items()}
+PATHS = {name: int(member) for name, member in _types.PathCode.__members__.items()}
 ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members__.items()}
 
 cdef extern from "Python.h":
@@ -284,7 +285,7 @@ cdef class Executor:
     Parameters
     ----------
     ops : list of tuple
-        ``(code, activation, accumulator, operands, constants)`` with operands
+        ``(code, activation, path, accumulator, operands, constants)`` with operands
         ``(slot, addressing, offset, columns)``.
     phases : list of tuple
         ``(by_rows, tile_rows, tasks)`` with tasks ``(first, last, begin, end)``.
@@ -318,10 +319,11 @@ cdef class Executor:
         self.times_rows = <int*>calloc(max(self.n_sums, 1), sizeof(int))
         if not (self.ops and self.phases and self.tasks and self.times_rows):
             raise MemoryError("no memory for the plan")
-        for i, (code, activation, accumulator, operands, constants) in enumerate(ops):
+        for i, (code, activation, path, accumulator, operands, constants) in enumerate(ops):
             if len(operands) > MAX_OPERANDS or len(constants) > MAX_CONSTANTS:
                 raise ValueError(f"op {i} has too many operands or constants")
-            self.ops[i].code, self.ops[i].activation, self.ops[i].accumulator = code, activation, accumulator
+            self.ops[i].code, self.ops[i].activation, self.ops[i].path = code, activation, path
+            self.ops[i].accumulator = accumulator
             for j in range(MAX_OPERANDS):
                 self.ops[i].operands[j].slot = -1
             for j, operand in enumerate(operands):

@@ -11,11 +11,12 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm
 from fastnn._core.types cimport (
-    ActivationCode, Frame, KernelTable, Op, OpCode, Status, real,
+    ActivationCode, Frame, KernelTable, Op, OpCode, PathCode, Status, real,
 )
 
 include "simd_math.pxi"
 include "activations.pxi"
+include "matmul.pxi"
 include "dense.pxi"
 include "losses.pxi"
 include "updates.pxi"
@@ -55,20 +56,22 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
 
     if code == OpCode.DENSE:
         dense_forward(
-            a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m, n, op.operands[1].columns
+            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m, n,
+            op.operands[1].columns
         )
     elif code == OpCode.DENSE_BACKWARD:
         dense_backward(
-            a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m, op.operands[1].columns, n
+            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m,
+            op.operands[1].columns, n
         )
     elif code == OpCode.SGD_DENSE:
         weight_gradient(
-            a, b + frame.begin, at(tag, op, frame, 2), <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]),
+            op.path, a, b + frame.begin, at(tag, op, frame, 2), <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]),
             frame.rows, n, m, op.operands[1].columns
         )
     elif code == OpCode.WEIGHT_GRADIENT:
         weight_gradient(
-            a, b + frame.begin, at(tag, op, frame, 2), <real>1.0, <real>0.0,
+            op.path, a, b + frame.begin, at(tag, op, frame, 2), <real>1.0, <real>0.0,
             frame.rows, n, m, op.operands[1].columns
         )
     elif code == OpCode.BIAS_GRADIENT:

@@ -45,6 +45,10 @@ cpdef enum ActivationCode:
     RELU = 3
     SOFTMAX = 4
 
+cpdef enum PathCode:
+    BLAS = 0
+    DIRECT = 1          # matmul.pxi
+
 # From where an operand's rows are counted when a tile of it is addressed.
 cpdef enum Addressing:
     FIXED = 0           # the operand's first row: parameters read whole, per-thread memory
@@ -67,6 +71,7 @@ cdef struct Op:
     int code
     int activation
     int accumulator
+    int path            # a PathCode: who multiplies matrices
     Operand operands[MAX_OPERANDS]
     double constants[MAX_CONSTANTS]
 
