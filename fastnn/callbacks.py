@@ -49,6 +49,21 @@ class Callback:
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Run after each epoch with its loss and metrics."""
 
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Run before each batch, counted from 0 in every epoch; training is slower for it."""
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Run after each batch with the epoch's loss and metrics so far; training is slower for it."""
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether one of the methods around batches is overridden."""
+        mine, base = type(self), Callback
+        return (
+            mine.on_train_batch_begin is not base.on_train_batch_begin
+            or mine.on_train_batch_end is not base.on_train_batch_end
+        )
+
 
 class History(Callback):
     """Records losses and metrics of every epoch; what `fit` returns.

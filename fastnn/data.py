@@ -7,6 +7,7 @@ scan for values that are not finite.
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import DataError, DTypeError, ShapeError
 from fastnn.losses import Loss
 
-__all__ = ["as_features", "as_sample_weight", "as_targets", "as_weights", "split_validation"]
+__all__ = ["as_features", "as_sample_weight", "as_targets", "as_weights", "split_validation", "width_of"]
 
 
 def _numeric(value: object, name: str) -> np.ndarray:
@@ -32,18 +33,25 @@ def _numeric(value: object, name: str) -> np.ndarray:
     except (ValueError, TypeError) as error:
         raise ShapeError(f"{name} cannot become an array: {error}") from None
     if array.dtype == object:
-        try:
-            array = array.astype(np.float64)
-        except OverflowError:
-            raise DataError(f"{name} has integers too large for float64; scale them first") from None
-        except (ValueError, TypeError):
-            raise DTypeError(
-                f"{name} has dtype object, and not all of its elements are numbers; "
-                "encode categories as numbers first"
-            ) from None
+        array = _of_objects(array, name)
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"{name} has dtype {array.dtype}; expected real numbers")
     return array
+
+
+def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
+    """Return an array of dtype object as numbers, if each of its elements is one."""
+    for value in array.flat:
+        # None, as a missing value in a table, becomes NaN and is reported as such.
+        if value is not None and not isinstance(value, numbers.Real | np.bool_):
+            raise DTypeError(
+                f"{name} has dtype object, and holds {value!r}, which is not a number; "
+                "encode categories as numbers first"
+            )
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        raise DataError(f"{name} has integers too large for float64; scale them first") from None
 
 
 def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
@@ -79,6 +87,39 @@ def _matrix(value: object, columns: int, name: str, what: str) -> np.ndarray:
     if array.shape[0] > MAXIMUM_SIZE:
         raise ShapeError(f"{name} has {array.shape[0]} rows; the most is {MAXIMUM_SIZE}")
     return array
+
+
+def width_of(value: object, dtype: np.dtype, name: str = "x") -> int:
+    """Return the number of columns of data that a model without a width is given, checked.
+
+    Parameters
+    ----------
+    value : array_like, (rows, columns)
+    dtype : numpy.dtype
+        The model's dtype.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> width_of([[1, 2]], np.dtype("float32"))
+    2
+    """
+    array = _numeric(value, name)
+    if array.ndim != 2 or not array.shape[1]:
+        raise ShapeError(f"{name} must have shape (rows, features), got {array.shape}")
+    as_features(array, array.shape[1], dtype, name=name)
+    return array.shape[1]
 
 
 def as_features(

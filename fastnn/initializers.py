@@ -7,12 +7,12 @@ This file must not know layers, plans or kernels.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
-from fastnn.checks import check_number
+from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 
 __all__ = [
@@ -57,6 +57,25 @@ class Initializer:
 
 
 @dataclass(frozen=True)
+class _Random(Initializer):
+    """An initialiser that draws from the model's stream, or, with a seed, from one of its own."""
+
+    seed: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.seed is not None:
+            check_count(self.seed, "seed", 0, 2**63 - 1)
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return random values; see `Initializer.draw`."""
+        return self.values(shape, generator if self.seed is None else np.random.default_rng(self.seed))
+
+    def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return values drawn from `generator`."""
+        raise ConfigurationError(f"{type(self).__name__} does not say how to draw; override values()")
+
+
+@dataclass(frozen=True)
 class Zeros(Initializer):
     """All zeros."""
 
@@ -94,7 +113,7 @@ class Constant(Initializer):
 
 
 @dataclass(frozen=True)
-class RandomNormal(Initializer):
+class RandomNormal(_Random):
     """Normal with the given mean and standard deviation."""
 
     mean: float = 0.0
@@ -102,16 +121,17 @@ class RandomNormal(Initializer):
     name: ClassVar[str] = "random_normal"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_number(self.mean, "mean")
         check_number(self.stddev, "stddev", 0.0)
 
-    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-        """Return normal values; see `Initializer.draw`."""
+    def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return normal values."""
         return generator.normal(self.mean, self.stddev, shape)
 
 
 @dataclass(frozen=True)
-class RandomUniform(Initializer):
+class RandomUniform(_Random):
     """Uniform in ``[minval, maxval)``."""
 
     minval: float = -0.05
@@ -119,23 +139,24 @@ class RandomUniform(Initializer):
     name: ClassVar[str] = "random_uniform"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_number(self.maxval, "maxval", check_number(self.minval, "minval"))
 
-    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-        """Return uniform values; see `Initializer.draw`."""
+    def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return uniform values."""
         return generator.uniform(self.minval, self.maxval, shape)
 
 
 @dataclass(frozen=True)
-class _Scaled(Initializer):
+class _Scaled(_Random):
     """Zero mean and variance ``scale / fan``: uniform, or normal truncated at two deviations."""
 
     scale: ClassVar[float] = 1.0
     fan: ClassVar[str] = "average"
     normal: ClassVar[bool] = False
 
-    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-        """Return scaled values; see `Initializer.draw`."""
+    def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return scaled values."""
         fan_in, fan_out = shape[0], shape[-1]
         fan = fan_in if self.fan == "in" else (fan_in + fan_out) / 2
         variance = self.scale / max(1.0, fan)

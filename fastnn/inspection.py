@@ -100,8 +100,8 @@ def gradcheck(
         raise DTypeError(f"gradcheck needs a model, got {model!r}")
     check_count(max_entries, "max_entries")
     model._need_compiled()
-    model._build_for(x)
-    double = _Double(model, x, y, sample_weight)
+    with model._built_for(x):
+        double = _Double(model, x, y, sample_weight)
     analytic = double.gradients()
     report = GradientReport()
     generator = np.random.default_rng(seed)
@@ -259,9 +259,9 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
         For bad input.
     """
     model._need_compiled()
-    model._build_for(x)
-    compiled = model._need_compiled()
-    features, targets, weights = training.batch_of(model, x, y, None, None)
+    with model._built_for(x):
+        compiled = model._need_compiled()
+        features, targets, weights = training.batch_of(model, x, y, None, None)
     rows = features.shape[0]
     batch = min(check_count(32 if batch_size is None else batch_size, "batch_size"), rows)
     plan = model._compile_plan("train", batch, gather=True, weighted=weights is not None)

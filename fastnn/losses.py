@@ -7,7 +7,7 @@ layers or kernels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
@@ -41,7 +41,7 @@ class Loss:
         If the reduction is unknown.
     """
 
-    reduction: str = "sum_over_batch_size"
+    reduction: str = field(default="sum_over_batch_size", kw_only=True)
 
     name: ClassVar[str] = ""
     code: ClassVar[OpCode]
@@ -53,13 +53,15 @@ class Loss:
     def __post_init__(self) -> None:
         if self.reduction not in _REDUCTIONS:
             raise unknown_name("reduction", self.reduction, _REDUCTIONS)
+        if not isinstance(self.logits, bool):
+            raise DTypeError(f"from_logits must be True or False, got {self.logits!r}")
         if type(self) is Loss:
             raise ConfigurationError("Loss is a base class; use one of its subclasses")
 
     @property
     def logits(self) -> bool:
         """Whether the loss takes scores before the activation that it fuses with."""
-        return bool(getattr(self, "from_logits", False))
+        return getattr(self, "from_logits", False)
 
     @property
     def mean(self) -> bool:
@@ -83,6 +85,8 @@ class MeanSquaredError(Loss):
     'mean_squared_error'
     """
 
+    reduction: str = "sum_over_batch_size"
+
     name: ClassVar[str] = "mean_squared_error"
     code: ClassVar[OpCode] = OpCode.MEAN_SQUARED_ERROR
 
@@ -97,9 +101,9 @@ class CategoricalCrossentropy(Loss):
 
     Parameters
     ----------
-    reduction : {"sum_over_batch_size", "sum"}
     from_logits : bool
         Whether the model's outputs are scores before the softmax.
+    reduction : {"sum_over_batch_size", "sum"}
 
     Examples
     --------
@@ -124,9 +128,9 @@ class SparseCategoricalCrossentropy(Loss):
 
     Parameters
     ----------
-    reduction : {"sum_over_batch_size", "sum"}
     from_logits : bool
         Whether the model's outputs are scores before the softmax.
+    reduction : {"sum_over_batch_size", "sum"}
 
     Examples
     --------
@@ -153,9 +157,9 @@ class BinaryCrossentropy(Loss):
 
     Parameters
     ----------
-    reduction : {"sum_over_batch_size", "sum"}
     from_logits : bool
         Whether the model's outputs are scores before the sigmoid.
+    reduction : {"sum_over_batch_size", "sum"}
 
     Examples
     --------

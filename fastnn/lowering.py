@@ -17,6 +17,7 @@ from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
 from fastnn.plan import (
+    PURPOSES,
     ROWS,
     Accumulator,
     Activation,
@@ -80,6 +81,8 @@ def lower(
     -------
     Lowered
     """
+    if purpose not in PURPOSES:
+        raise PlanError(f"unknown purpose {purpose!r}; known: {', '.join(PURPOSES)}")
     lowering = _Lowering(graph, purpose, gather, weighted)
     if purpose in ("train", "gradients", "evaluate"):
         if loss is None:
@@ -207,7 +210,10 @@ class _Lowering:
             )
 
     def penalties(self) -> None:
-        regularized = [p for p in self.graph.parameters if p.regularizer is not None and p.regularizer.l2]
+        # As in Keras, what is frozen pays no penalty.
+        regularized = [
+            p for p in self.graph.parameters if p.trainable and p.regularizer is not None and p.regularizer.l2
+        ]
         if not regularized:
             return
         accumulator = self.accumulate("penalty", times_rows=True)

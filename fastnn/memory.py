@@ -71,17 +71,26 @@ class _Pool:
         self.live: list[_Live] = []
         self.free: dict[int, list[int]] = {}
 
-    def expire(self, index: int, aliases: set[str]) -> None:
-        """Drop what no op from `index` on reads, or what op `index` may overwrite."""
+    def expire(self, index: int) -> None:
+        """Drop what no op from `index` on reads."""
         kept = []
         for entry in self.live:
-            if entry.last < index or (entry.last == index and entry.name in aliases):
+            if entry.last < index:
                 self.free.setdefault(entry.columns, []).append(entry.offset)
             else:
                 kept.append(entry)
         self.live = kept
 
+    def take_over(self, source: str, name: str, index: int, columns: int, last: int) -> int | None:
+        """Give the memory of `source`, which op `index` reads last, to `name`; None if that cannot be."""
+        for entry in self.live:
+            if entry.name == source and entry.last == index and entry.columns == columns:
+                entry.name, entry.last = name, last
+                return entry.offset
+        return None
+
     def place(self, name: str, size: int, columns: int, last: int) -> int:
+        """Return an offset that nothing living occupies."""
         if self.same_columns_only:
             free = self.free.get(columns)
             offset = free.pop() if free else self.size
@@ -146,8 +155,6 @@ def place(
         if index in starts:
             local_size = max(local_size, local.size)
             local = _Pool(same_columns_only=False)
-        names = dict(zip(op.signature.names, op.operands, strict=True))
-        overwritable = {o.name for _, source in op.signature.aliases if (o := names[source]) is not None}
         for operand in op.operands:
             if operand is None or operand.name in placed:
                 continue
@@ -157,11 +164,18 @@ def place(
                 offset = fixed[operand.slot, operand.name]
             else:
                 pool = workspace if operand.slot == Slot.WORKSPACE else local
-                same = {o for o in overwritable if placed[o].columns == operand.columns}
-                pool.expire(index, same if _is_alias_output(op, operand) else set())
-                rows = capacity if operand.slot == Slot.WORKSPACE else heights[index]
-                size = aligned(rows * operand.columns)
-                offset = pool.place(operand.name, size, operand.columns, last_use[operand.name])
+                pool.expire(index)
+                taken = None
+                for source in _aliases_of(op, operand):
+                    if taken is None and source.slot == operand.slot:
+                        taken = pool.take_over(
+                            source.name, operand.name, index, operand.columns, last_use[operand.name]
+                        )
+                if taken is None:
+                    rows = capacity if operand.slot == Slot.WORKSPACE else heights[index]
+                    size = aligned(rows * operand.columns)
+                    taken = pool.place(operand.name, size, operand.columns, last_use[operand.name])
+                offset = taken
             placed[operand.name] = replace(operand, offset=offset)
         result.append(
             replace(op, operands=tuple(placed[o.name] if o is not None else None for o in op.operands))
@@ -176,8 +190,13 @@ def place(
     return tuple(result), sizes
 
 
-def _is_alias_output(op: Op, operand: Operand) -> bool:
-    return any(op.operand(output) == operand for output, _ in op.signature.aliases)
+def _aliases_of(op: Op, operand: Operand) -> list[Operand]:
+    """Return the inputs of `op` whose memory its output `operand` may take over."""
+    return [
+        source
+        for output, source_name in op.signature.aliases
+        if op.operand(output) == operand and (source := op.operand(source_name)) is not None
+    ]
 
 
 def _tile_heights(phases: tuple[Phase, ...], n_ops: int) -> list[int]:

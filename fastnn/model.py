@@ -7,9 +7,10 @@ what comes back.  The epoch loop is in `training.py`, looking inside in `inspect
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from fastnn import data, losses, metrics, optimizers, training
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count
 from fastnn.compiler import compile_plan
-from fastnn.errors import ConfigurationError, ShapeError
+from fastnn.errors import ConfigurationError, ShapeError, unknown_name
 from fastnn.graph import Graph, Parameter
 from fastnn.layers import Layer
 from fastnn.memory import parameter_layout
-from fastnn.plan import Plan
+from fastnn.plan import PURPOSES, Plan
 from fastnn.program import Program, aligned_array
 from fastnn.runtime import resolve_threads, simd_level
 from fastnn.utils import next_seed
@@ -38,13 +39,15 @@ _CACHED_PROGRAMS = 8
 
 
 def check_dtype(dtype: object) -> np.dtype:
-    """Return the NumPy dtype of a model, float32 or float64.
+    """Return the NumPy dtype of a model, float32 (also for None) or float64.
 
     Examples
     --------
     >>> check_dtype("float64")
     dtype('float64')
     """
+    if dtype is None:
+        return _DTYPES["float32"]
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
     except TypeError:
@@ -134,25 +137,42 @@ class Model:
         return sum(p.rows * p.columns for p in self.graph.parameters)
 
     def _install(self, graph: Graph) -> None:
-        """Take a graph, and draw the parameters' initial values."""
+        """Take a graph, and draw initial values for the parameters that are new."""
         offsets, size = parameter_layout(graph.parameters)
         parameters = aligned_array(size, self.dtype)
         streams = np.random.SeedSequence(self.seed).spawn(len(graph.parameters))
+        known = {p.name: p for p in self._graph.parameters} if self._graph is not None else {}
         for parameter, stream in zip(graph.parameters, streams, strict=True):
-            value = parameter.initializer.draw(parameter.shape, np.random.default_rng(stream))
+            before = known.get(parameter.name)
+            if before is not None and before.shape == parameter.shape:
+                value = self._view(before, self._parameters)
+            else:
+                value = parameter.initializer.draw(parameter.shape, np.random.default_rng(stream))
             begin = offsets[parameter.name]
             parameters[begin : begin + value.size] = value.ravel()
         self._graph, self._parameters, self._offsets = graph, parameters, offsets
+        self._programs.clear()
         for layer in self._layers:
             layer._model = self
 
-    def _build_for(self, x: object) -> None:
-        """Build from the width of the data if it was not known before."""
-        if self._graph is None:
-            shape = np.shape(x)  # type: ignore[call-overload]
-            if len(shape) != 2:
-                raise ShapeError(f"x must have shape (rows, features), got {shape}")
-            self._build(shape[1])
+    @contextlib.contextmanager
+    def _built_for(self, x: object) -> Iterator[None]:
+        """Build from the width of `x` if it was not known; undo that if the block raises."""
+        if self._graph is not None:
+            yield
+            return
+        names = [layer.name for layer in self._layers]
+        try:
+            self._build(data.width_of(x, self.dtype))
+            yield
+        except BaseException:
+            self._graph, self._parameters, self._offsets = None, np.empty(0, self.dtype), {}
+            self._programs.clear()
+            for layer, name in zip(self._layers, names, strict=True):
+                layer._model, layer.name = None, name
+            if self._compiled is not None:
+                self._compiled.detach()
+            raise
 
     def _build(self, columns: int) -> None:
         raise ConfigurationError("this model cannot be built from a width")
@@ -248,16 +268,12 @@ class Model:
             raise ConfigurationError("compile needs a loss, for example loss='mse'")
         names = [] if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
         with self._exclusive():
-            self._compiled = training.Compiled(optimizers.get(optimizer), losses.get(loss), names, reference)
-            self._programs.clear()
+            compiled = training.Compiled(optimizers.get(optimizer), losses.get(loss), names, reference)
             if self._graph is not None:
-                self._finish_compile()
-
-    def _finish_compile(self) -> None:
-        """Do the part of `compile` that needs the graph."""
-        assert self._compiled is not None
-        self._install_trainable()
-        self._compiled.attach(self.graph, self._parameters)
+                compiled.attach(self._graph, self._parameters)
+                self._install_trainable()
+            self._compiled = compiled
+            self._programs.clear()
 
     def _install_trainable(self) -> None:
         """Take over the layers' `trainable` flags, without touching weights."""
@@ -271,7 +287,7 @@ class Model:
         if self._compiled is None:
             raise ConfigurationError("the model is not compiled; call model.compile(optimizer, loss) first")
         if not self._compiled.attached and self._graph is not None:
-            self._finish_compile()
+            self._compiled.attach(self._graph, self._parameters)
         return self._compiled
 
     def _exclusive(self) -> training.Exclusive:
@@ -483,10 +499,10 @@ class Model:
         ShapeError, DataError, DTypeError, ConfigurationError
             For bad input.
         """
-        compiled = self._need_compiled()
-        self._build_for(x)
-        compiled = self._need_compiled()
-        rows_x, targets, weights = training.batch_of(self, x, y, sample_weight, None)
+        self._need_compiled()
+        with self._built_for(x):
+            compiled = self._need_compiled()
+            rows_x, targets, weights = training.batch_of(self, x, y, sample_weight, None)
         batch = check_count(32 if batch_size is None else batch_size, "batch_size")
         values = training.evaluate(self, rows_x, targets, weights, batch, resolve_threads(n_threads))
         return compiled.shaped(values, return_dict)
@@ -532,8 +548,8 @@ class Model:
         if batch_size is not None:
             check_count(batch_size, "batch_size")
         count = resolve_threads(n_threads)
-        self._build_for(x)
-        array = data.as_features(x, self.graph.input.columns, self.dtype, empty=True)
+        with self._built_for(x):
+            array = data.as_features(x, self.graph.input.columns, self.dtype, empty=True)
         output = np.empty((array.shape[0], self.graph.output.columns), self.dtype)
         self._run_rows("predict", {"x": array, "output": output}, count)
         return output
@@ -587,9 +603,9 @@ class Model:
         ['dense/bias', 'dense/kernel']
         """
         self._need_compiled()
-        self._build_for(x)
-        compiled = self._need_compiled()
-        rows_x, targets, weights = training.batch_of(self, x, y, sample_weight, None)
+        with self._built_for(x):
+            compiled = self._need_compiled()
+            rows_x, targets, weights = training.batch_of(self, x, y, sample_weight, None)
         rows = rows_x.shape[0]
         with self._running:
             program = self._program("gradients", rows, weighted=weights is not None)
@@ -629,9 +645,9 @@ class Model:
         >>> model.input_gradients([[5.0]])
         array([[3.]], dtype=float32)
         """
-        self._build_for(x)
-        graph = self.graph
-        array = data.as_features(x, graph.input.columns, self.dtype, empty=True)
+        with self._built_for(x):
+            graph = self.graph
+            array = data.as_features(x, graph.input.columns, self.dtype, empty=True)
         if upstream is None:
             above = np.ones((array.shape[0], graph.output.columns), self.dtype)
         else:
@@ -665,9 +681,8 @@ class Model:
         """
         if purpose is None:
             purpose = "predict" if self._compiled is None else "train"
-        known = ("train", "gradients", "evaluate", "predict", "input_gradients")
-        if purpose not in known:
-            raise ConfigurationError(f"unknown purpose {purpose!r}; known: {', '.join(known)}")
+        if purpose not in PURPOSES:
+            raise unknown_name("purpose", purpose, PURPOSES)
         rows = check_count(batch_size, "batch_size")
         stepwise = purpose in ("train", "gradients")
         return self._compile_plan(purpose, rows if stepwise else 0, gather=purpose == "train")

@@ -7,7 +7,7 @@ between epochs.  This file must not know layers or kernels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fastnn.checks import check_number
@@ -191,7 +191,7 @@ class RMSprop(Optimizer):
 
     learning_rate: float = 0.001
     rho: float = 0.9
-    epsilon: float = 1e-7
+    epsilon: float = field(default=1e-7, kw_only=True)  # Keras has momentum before it
 
     name: ClassVar[str] = "rmsprop"
 

@@ -19,6 +19,7 @@ from fastnn.errors import PlanError
 
 __all__ = [
     "PRODUCTS",
+    "PURPOSES",
     "ROWS",
     "Accumulator",
     "Activation",
@@ -37,6 +38,7 @@ __all__ = [
     "Task",
 ]
 
+PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients")
 ROWS = -1  # an operand's row count when it has one row per row of the batch
 
 

@@ -6,6 +6,7 @@ The only Python file that talks to `_core.executor`.  It must not know layers or
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ class Result:
     sums : numpy.ndarray, (epochs, accumulators), float64
         Sums over the epoch's rows.
     steps : int
-        Steps begun.
+        Steps made, and the one at which the loss was not finite.
     epochs : int
         Epochs finished; fewer than asked for if the loss was not finite or on a signal.
     finite : bool
@@ -161,6 +162,7 @@ class Program:
         betas: tuple[float, float] = (0.0, 0.0),
         step: int = 0,
         restore: bool = False,
+        restorable: bool = False,
         nanoseconds: np.ndarray | None = None,
     ) -> Result:
         """Run epochs over arrays that have passed the border.
@@ -182,7 +184,9 @@ class Program:
         step : int
             Steps made before.
         restore : bool
-            Whether to restore the last finite parameters if the loss is not finite.
+            Whether to restore the last parameters with a finite loss if a loss, or a parameter, is not.
+        restorable : bool
+            Whether the run before was one of the same training, so that its parameters may be those.
         nanoseconds : numpy.ndarray of int64, (ops,), optional
             Time per op is added here.
 
@@ -210,7 +214,8 @@ class Program:
         try:
             for name, (slot, columns, written) in self._slots.items():
                 array = externals[name]
-                if array.dtype != self.dtype or array.size != rows * columns or not array.flags.c_contiguous:
+                enough = array.size >= rows * columns if self._gathers else array.size == rows * columns
+                if array.dtype != self.dtype or not enough or not array.flags.c_contiguous:
                     raise PlanError(f"external {name!r} must be {self.dtype} ({rows}, {columns}) in C order")
                 executor.bind(slot, array, written)
             with runtime.blas_single_threaded if guarded else contextlib.nullcontext():
@@ -222,7 +227,7 @@ class Program:
                     self._partial,
                     self._local,
                     team,
-                    runtime.start_team(team) if team > 1 else None,
+                    functools.partial(runtime.Team, team) if team > 1 else None,
                     permutation,
                     shuffle,
                     seed,
@@ -233,6 +238,7 @@ class Program:
                     step,
                     self._parameters.view(np.uint8) if restore else None,
                     self._snapshot if restore else None,
+                    restorable,
                     nanoseconds,
                 )
         finally:

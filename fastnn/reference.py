@@ -400,6 +400,7 @@ class ReferenceProgram:
         betas: tuple[float, float] = (0.0, 0.0),
         step: int = 0,
         restore: bool = False,
+        restorable: bool = False,
         nanoseconds: np.ndarray | None = None,
     ) -> Result:
         """Run epochs; see `fastnn.program.Program.run`."""

@@ -23,7 +23,7 @@ __all__ = [
     "default_threads",
     "resolve_threads",
     "simd_level",
-    "start_team",
+    "Team",
     "threads",
 ]
 
@@ -175,38 +175,66 @@ class _BlasGuard:
 blas_single_threaded = _BlasGuard()
 
 
-def start_team(n_threads: int) -> Callable[[Callable[[int], None]], tuple[Callable[[], None], int]]:
-    """Return the function by which the executor starts its team.
+class Team:
+    """Threads that help the caller with one run.
+
+    They wait at a gate until `open` is called, so that it is known how many there are before any
+    of them begins; if starting them fails, the gate stays shut and they end.
 
     Parameters
     ----------
     n_threads : int
         Threads in the team, the caller's included.
+    work : callable
+        What each thread calls, once, with its number.
 
-    Returns
-    -------
-    callable
-        Takes the method that each thread is to run with its number; returns a function that
-        joins the threads, and how many were started (fewer if the system refuses more).
+    Attributes
+    ----------
+    size : int
+        Threads that were started; fewer than wanted if the system refuses more.
     """
 
-    def start(work: Callable[[int], None]) -> tuple[Callable[[], None], int]:
-        members = []
-        for number in range(1, n_threads):
-            member = threading.Thread(target=work, args=(number,), name=f"fastnn-{number}", daemon=True)
-            try:
-                member.start()
-            except RuntimeError:  # no more threads to be had: a smaller team does the same work
-                break
-            members.append(member)
+    def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
+        self._work = work
+        self._gate = threading.Event()
+        self._shut = False
+        self._members: list[threading.Thread] = []
+        try:
+            for number in range(1, n_threads):
+                member = threading.Thread(
+                    target=self._enter, args=(number,), name=f"fastnn-{number}", daemon=True
+                )
+                try:
+                    member.start()
+                except RuntimeError:  # no more threads to be had: a smaller team does the same work
+                    break
+                self._members.append(member)
+        except BaseException:
+            self._shut = True
+            self._gate.set()
+            raise
+        self.size = len(self._members)
 
-        def join() -> None:
-            for member in members:
-                member.join()
+    def _enter(self, number: int) -> None:
+        self._gate.wait()
+        if not self._shut:
+            self._work(number)
 
-        return join, len(members)
+    def open(self) -> None:
+        """Let the threads begin."""
+        self._gate.set()
 
-    return start
+    def join(self) -> None:
+        """Wait until all of them have ended, whatever interrupts."""
+        interrupt: BaseException | None = None
+        for member in self._members:
+            while member.is_alive():
+                try:
+                    member.join()
+                except BaseException as error:
+                    interrupt = error
+        if interrupt is not None:
+            raise interrupt
 
 
 def _blas_name() -> str:

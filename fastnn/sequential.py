@@ -74,8 +74,15 @@ class Sequential(Model):
         """
         if self._compiled is not None:
             raise ConfigurationError("layers cannot be added after compile; build the whole chain first")
+        before = list(self._layers), self._input
         self._append(layer)
-        self._rebuild()
+        try:
+            self._rebuild()
+        except BaseException:
+            self._layers, self._input = before
+            if isinstance(layer, Layer):
+                layer._model = None
+            raise
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Give the model its input width, and so its parameters.

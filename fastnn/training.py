@@ -19,14 +19,15 @@ import numpy as np
 
 from fastnn import data
 from fastnn import metrics as metrics_
+from fastnn._core.executor import count_nonfinite, shuffled
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_number
-from fastnn.errors import BusyError, ConfigurationError, DataError, DTypeError, NonFiniteWarning
+from fastnn.errors import BusyError, ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
 from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.plan import OpCode, Plan
-from fastnn.program import aligned_array
+from fastnn.program import Result, aligned_array
 from fastnn.runtime import resolve_threads
 
 if TYPE_CHECKING:
@@ -105,9 +106,9 @@ class Compiled:
     def attach(self, graph: Graph, parameters: np.ndarray) -> None:
         """Settle what depends on the graph: which accuracy is meant, the size of the state."""
         outputs = graph.output.columns
-        self.metrics = tuple(metrics_.get(name, self.loss, outputs) for name in self._metric_names)
+        metrics = tuple(metrics_.get(name, self.loss, outputs) for name in self._metric_names)
         seen: set[str] = set()
-        for metric in self.metrics:
+        for metric in metrics:
             if metric.name in seen or metric.name in ("loss", "penalty"):
                 raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
             seen.add(metric.name)
@@ -123,7 +124,17 @@ class Compiled:
                 "for one output use binary_crossentropy"
             )
         self.state = aligned_array(parameters.size * len(self.description.states), parameters.dtype)
-        self.attached = True
+        self.metrics, self.attached = metrics, True
+
+    def forget(self) -> None:
+        """Let the optimiser begin anew."""
+        if self.state is not None:
+            self.state.fill(0)
+        self.iterations = 0
+
+    def detach(self) -> None:
+        """Forget what `attach` settled."""
+        self.metrics, self.state, self.attached = (), None, False
 
     def values(self, plan: Plan, sums: np.ndarray, rows: int) -> dict[str, float]:
         """Return the loss, penalties included, and the metrics, from sums over `rows` rows."""
@@ -139,7 +150,11 @@ class Compiled:
 
 
 def batch_of(
-    model: Model, x: object, y: object, sample_weight: object, class_weight: Mapping[int, float] | None
+    model: Model,
+    x: object,
+    y: object,
+    sample_weight: object,
+    class_weight: Mapping[int, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return features, targets and weights, checked at the border."""
     compiled = model._need_compiled()
@@ -149,23 +164,22 @@ def batch_of(
     targets = data.as_targets(y, rows, graph.output.columns, compiled.loss, model.dtype)
     weights = None if sample_weight is None else data.as_sample_weight(sample_weight, rows, model.dtype)
     if class_weight is not None:
-        by_class = _class_weights(class_weight, targets, compiled.loss, model.dtype)
-        weights = by_class if weights is None else weights * by_class
+        weights = _times_class_weights(weights, class_weight, targets, compiled.loss)
     return features, targets, weights
 
 
-def _class_weights(
-    class_weight: Mapping[int, float], targets: np.ndarray, loss: Loss, dtype: np.dtype
+def _times_class_weights(
+    sample_weight: np.ndarray | None, class_weight: Mapping[int, float], targets: np.ndarray, loss: Loss
 ) -> np.ndarray:
     if not isinstance(class_weight, Mapping):
         raise DTypeError(f"class_weight must be a dict of label to weight, got {class_weight!r}")
     labels = targets if loss.sparse or targets.shape[1] == 1 else targets.argmax(1)[:, None]
-    weights = np.ones((targets.shape[0], 1), dtype)
+    weights = np.ones((targets.shape[0], 1), targets.dtype)
     for label, weight in class_weight.items():
         weights[labels == check_count(label, "a class_weight label", 0)] = check_number(
             weight, f"class_weight[{label}]", 0.0
         )
-    return weights
+    return weights if sample_weight is None else weights * sample_weight
 
 
 def externals_of(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -202,9 +216,10 @@ def train_on_batch(
     return_dict: bool,
 ) -> float | list[float] | dict[str, float]:
     """Make one step; see `Model.train_on_batch`."""
-    model._build_for(x)
-    compiled = model._need_compiled()
-    features, targets, weights = batch_of(model, x, y, sample_weight, class_weight)
+    model._need_compiled()
+    with model._built_for(x):
+        compiled = model._need_compiled()
+        features, targets, weights = batch_of(model, x, y, sample_weight, class_weight)
     rows = features.shape[0]
     with model._exclusive():
         program = model._program("train", rows, weighted=weights is not None)
@@ -215,10 +230,13 @@ def train_on_batch(
             learning_rate=compiled.learning_rate,
             betas=compiled.betas,
             step=compiled.iterations,
+            restore=True,
         )
         if result.exception is not None:
             raise result.exception
         if not result.finite:
+            if compiled.state is not None and count_nonfinite(compiled.state):
+                compiled.forget()  # the step was made, to infinity, and is taken back
             warnings.warn("the loss of this batch is not finite; the step was not made", NonFiniteWarning, 3)
             return compiled.shaped(
                 dict.fromkeys(["loss", *(m.name for m in compiled.metrics)], math.nan), return_dict
@@ -254,24 +272,26 @@ def fit(
     listeners = _listeners(callbacks)
     if not isinstance(shuffle, bool | np.bool_):
         raise DTypeError(f"shuffle must be True or False, got {shuffle!r}")
-    model._build_for(x)
-    compiled = model._need_compiled()
-    features, targets, weights = batch_of(model, x, y, sample_weight, class_weight)
-    held_out: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None
-    if validation_data is not None:
-        if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-            raise DTypeError("validation_data must be (x, y) or (x, y, sample_weight)")
-        given = (*validation_data, None)[:3]
-        try:
-            held_out = batch_of(model, given[0], given[1], given[2], None)
-        except (DataError, DTypeError) as error:
-            raise type(error)(f"in validation_data: {error}") from None
-    elif fraction:
-        arrays = (features, targets) if weights is None else (features, targets, weights)
-        train_part, test_part = data.split_validation(arrays, fraction)
-        features, targets = train_part[:2]
-        weights = None if weights is None else train_part[2]
-        held_out = (test_part[0], test_part[1], None if len(test_part) == 2 else test_part[2])
+    with model._built_for(x):
+        compiled = model._need_compiled()
+        features, targets, weights = batch_of(model, x, y, sample_weight)
+        held_out: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None
+        if validation_data is not None:
+            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                raise DTypeError("validation_data must be (x, y) or (x, y, sample_weight)")
+            given = (*validation_data, None)[:3]
+            try:
+                held_out = batch_of(model, given[0], given[1], given[2])
+            except (ShapeError, DataError, DTypeError) as error:
+                raise type(error)(f"in validation_data: {error}") from None
+        elif fraction:
+            arrays = (features, targets) if weights is None else (features, targets, weights)
+            train_part, test_part = data.split_validation(arrays, fraction)
+            features, targets = train_part[:2]
+            weights = None if weights is None else train_part[2]
+            held_out = (test_part[0], test_part[1], None if len(test_part) == 2 else test_part[2])
+        if class_weight is not None:  # for training rows only
+            weights = _times_class_weights(weights, class_weight, targets, compiled.loss)
 
     with model._exclusive():
         loop = _Loop(
@@ -317,6 +337,7 @@ class _Loop:
         self.shuffle = shuffle and batch < len(x)
         self.program = model._program("train", batch, gather=self.shuffle, weighted=weights is not None)
         self.permutation = np.empty(self.rows, np.int32) if self.shuffle else None
+        self.restorable = False  # whether an earlier run of this loop left weights to come back to
 
     def run(
         self,
@@ -336,6 +357,7 @@ class _Loop:
             callback.set_model(model)
             callback.set_params({"epochs": last, "steps": steps, "verbose": verbose})
             callback.on_train_begin()
+        watchers = [callback for callback in listeners if callback.wants_batches]
         attended = bool(listeners) or held_out is not None or verbose == 2
         bar = _bar(first, last) if verbose == 1 else None
         per_call = 1 if attended or bar is not None else _EPOCHS_PER_CALL
@@ -345,7 +367,10 @@ class _Loop:
                 began = time.perf_counter()
                 for callback in listeners:
                     callback.on_epoch_begin(epoch)
-                finite, logs = self._epochs(min(per_call, last - epoch))
+                if watchers:
+                    finite, logs = self._batches(watchers)
+                else:
+                    finite, logs = self._epochs(min(per_call, last - epoch))
                 for values in logs:
                     if held_out is not None:
                         found = evaluate(model, *held_out, batch_size, self.n_threads)
@@ -377,31 +402,65 @@ class _Loop:
     def _epochs(self, n_epochs: int) -> tuple[bool, list[dict[str, float]]]:
         """Run epochs in one call; return whether all was finite, and each one's loss and metrics."""
         compiled = self.compiled
+        result = self._run(slice(0, self.rows), n_epochs, self.shuffle)
+        compiled.epochs += n_epochs if result.finite and result.exception is None else result.epochs + 1
+        if result.exception is not None:
+            raise result.exception
+        return result.finite, [
+            compiled.values(self.program.plan, sums, self.rows) for sums in result.sums[: result.epochs]
+        ]
+
+    def _batches(self, watchers: list[Callback]) -> tuple[bool, list[dict[str, float]]]:
+        """Run one epoch batch by batch, with callbacks in between."""
+        compiled = self.compiled
+        if self.permutation is not None:
+            shuffled(self.rows, self.model.seed, compiled.epochs, self.permutation)
+        compiled.epochs += 1
+        sums = np.zeros(len(self.program.plan.accumulators))
+        values: dict[str, float] = {}
+        for number, begin in enumerate(range(0, self.rows, self.batch)):
+            end = min(begin + self.batch, self.rows)
+            for callback in watchers:
+                callback.on_train_batch_begin(number)
+            result = self._run(slice(begin, end), 1, False)
+            if result.exception is not None:
+                raise result.exception
+            if not result.finite:
+                return False, []
+            sums += result.sums[0]
+            values = compiled.values(self.program.plan, sums, end)
+            for callback in watchers:
+                callback.on_train_batch_end(number, values)
+            if self.model.stop_training:
+                break
+        return True, [values]
+
+    def _run(self, part: slice, n_epochs: int, shuffle: bool) -> Result:
+        """Run the program on a part of the rows, and keep count of its steps."""
+        compiled = self.compiled
+        whole = self.permutation is not None  # then the order picks the rows
+        rows = part.stop - part.start
         result = self.program.run(
-            self.arrays,
-            self.rows,
+            {name: a if whole else a[part] for name, a in self.arrays.items()},
+            rows,
             self.batch,
             epochs=n_epochs,
             n_threads=self.n_threads,
-            permutation=self.permutation,
-            shuffle=self.shuffle,
+            permutation=None if self.permutation is None else self.permutation[part],
+            shuffle=shuffle,
             seed=self.model.seed,
             first_epoch=compiled.epochs,
             learning_rate=compiled.learning_rate,
             betas=compiled.betas,
             step=compiled.iterations,
             restore=True,
+            restorable=self.restorable,
         )
+        self.restorable = True
         compiled.iterations += result.steps
-        compiled.epochs += n_epochs if result.finite and result.exception is None else result.epochs + 1
-        if not result.finite and compiled.state is not None:
-            compiled.state.fill(0)
-            compiled.iterations = 0
-        if result.exception is not None:
-            raise result.exception
-        return result.finite, [
-            compiled.values(self.program.plan, sums, self.rows) for sums in result.sums[: result.epochs]
-        ]
+        if not result.finite:
+            compiled.forget()
+        return result
 
     def _warn(self, epoch: int) -> None:
         warnings.warn(

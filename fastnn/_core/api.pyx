@@ -63,13 +63,14 @@ cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t begin, Py_
 def _operand(value, name, dtype=None):
     """Return `value` as an aligned C-order array of float32 or float64, copied only if it is not one."""
     array = value if type(value) is np.ndarray else np.asarray(value)
-    if array.dtype not in _FLOATS:
+    native = array.dtype.newbyteorder("=")
+    if native not in _FLOATS:
         raise TypeError(f"{name} must be float32 or float64, got {array.dtype}; convert it with astype")
-    if dtype is not None and array.dtype != dtype:
+    if dtype is not None and native != dtype:
         raise TypeError(f"{name} is {array.dtype}, but the first array is {dtype}; use one dtype for all")
     flags = array.flags
     if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
-        array = np.require(array, dtype=array.dtype.newbyteorder("="), requirements="CA")
+        array = np.require(array, dtype=native, requirements="CA")
     return array
 
 
@@ -252,7 +253,8 @@ cdef backward(int activation, dy, y, out):
     if y.shape != dy.shape:
         raise ValueError(f"y must have dy's shape {dy.shape}, got {y.shape}")
     out = _result(out, dy.shape, dy.dtype, (dy,), True)
-    if np.may_share_memory(out, y) and not np.may_share_memory(dy, y):
+    # Where dy is y, element for element, that was just checked.
+    if np.may_share_memory(out, y) and y.ctypes.data != dy.ctypes.data:
         raise ValueError("out overlaps y; only dy may be overwritten")
     if dy.size:
         columns = dy.shape[dy.ndim - 1] if dy.ndim else 1

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Executor:
         partial: np.ndarray,
         local: np.ndarray,
         n_threads: int = ...,
-        start_team: Callable[[Callable[[int], None]], tuple[Callable[[], None], int]] | None = ...,
+        start_team: Callable[[Callable[[int], None]], Any] | None = ...,
         permutation: np.ndarray | None = ...,
         shuffle: bool = ...,
         seed: int = ...,
@@ -43,6 +43,7 @@ class Executor:
         step: int = ...,
         parameters: np.ndarray | None = ...,
         snapshot: np.ndarray | None = ...,
+        restorable: bool = ...,
         nanoseconds: np.ndarray | None = ...,
     ) -> tuple[int, int, int, BaseException | None]: ...
     def help(self, thread: int) -> None: ...

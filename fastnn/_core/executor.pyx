@@ -8,7 +8,8 @@ same run.  What a plan's verification has proved is not checked again here.
 from fastnn._core import types as _types
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.math cimport isfinite, pow, sqrt
+from libc.float cimport DBL_MAX, FLT_MAX
+from libc.math cimport fabs, pow, sqrt
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -138,24 +139,24 @@ cdef inline long long now() noexcept nogil:
     return <long long>time.tv_sec * 1000000000 + time.tv_nsec
 
 
-cdef void take_snapshot(Run* run) noexcept nogil:
-    """Keep the parameters if they are finite, at most every SNAPSHOT_STEPS steps: a copy is a few
-    per cent of a step of a net whose weights outgrow the caches."""
-    cdef Py_ssize_t bad
-    if run.snapshot_step >= 0 and run.step - run.snapshot_step < SNAPSHOT_STEPS:
-        return
+cdef bint parameters_finite(Run* run) noexcept nogil:
     if run.double_:
-        bad = run.table.nonfinite_double(<double*>run.parameters, run.parameter_bytes // 8)
-    else:
-        bad = run.table.nonfinite_float(<float*>run.parameters, run.parameter_bytes // 4)
-    if bad == 0:
+        return run.table.nonfinite_double(<double*>run.parameters, run.parameter_bytes // 8) == 0
+    return run.table.nonfinite_float(<float*>run.parameters, run.parameter_bytes // 4) == 0
+
+
+cdef void take_snapshot(Run* run) noexcept nogil:
+    """Keep the parameters, at which the loss of the step at hand is known to be finite.
+
+    At the start of an epoch, at most every SNAPSHOT_STEPS steps: a copy is a few per cent of a step
+    of a net whose weights outgrow the caches.
+    """
+    if run.origin == 0 and (run.snapshot_step < 0 or run.step - run.snapshot_step >= SNAPSHOT_STEPS):
         memcpy(run.snapshot, run.parameters, run.parameter_bytes)
         run.snapshot_step = run.step
 
 
 cdef void begin_epoch(Run* run) noexcept nogil:
-    if run.snapshot != NULL:
-        take_snapshot(run)
     if run.shuffle:
         shuffle(run.permutation, run.total_rows, run.seed, run.first_epoch + run.epoch)
     begin_step(run, 0)
@@ -166,7 +167,8 @@ cdef void begin_step(Run* run, Py_ssize_t origin) noexcept nogil:
     run.origin = origin
     run.rows = min(run.batch, run.total_rows - origin)
     run.step += 1
-    if run.beta_2 > 0:
+    run.correction = 1.0
+    if run.beta_1 > 0 or run.beta_2 > 0:
         run.correction = (
             sqrt(1.0 - pow(run.beta_2, <double>run.step)) / (1.0 - pow(run.beta_1, <double>run.step))
         )
@@ -182,14 +184,19 @@ cdef void finish_phase(Run* run, int p) noexcept nogil:
     """Add up the phase's partial sums in tile order and decide what comes next.  One thread at a time."""
     cdef Py_ssize_t t, s
     cdef double* epoch_sums
+    if p == 0 and run.interrupted:
+        run.step -= 1       # it was not made
+        run.status = Status.INTERRUPTED
+        return
     for t in range(run.n_tiles[p]):
         for s in range(run.n_sums):
             run.totals[s] += run.partial[t * run.n_sums + s]
-    if p == 0 and run.has_loss and not isfinite(run.totals[0]):
+    # Sums are float64; a loss that is infinite in the model's dtype counts as infinite.
+    if p == 0 and run.has_loss and not (fabs(run.totals[0]) <= (DBL_MAX if run.double_ else FLT_MAX)):
         run.status = Status.NOT_FINITE
         return
-    if run.interrupted:
-        run.status = Status.INTERRUPTED
+    if p == 0 and run.snapshot != NULL:
+        take_snapshot(run)
     if p < run.n_phases - 1:
         return
     epoch_sums = run.epoch_sums + run.epoch * run.n_sums
@@ -257,11 +264,19 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
             frame.rows = run.rows
             frame.origin = run.origin
             frame.correction = run.correction
-            while True:
+            # An interrupt ends a step before it changes weights, or not at all.
+            while p > 0 or not run.interrupted:
                 number = take_task(&run.team)
                 if number >= run.n_tiles[p]:
                     break
                 run_task(run, run.phases + p, number, &frame)
+                # A look at the clock costs 20 ns; steps of tiny nets take little longer.
+                if poller != NULL and (run.rows > 64 or run.step & 15 == 0):
+                    time = now()
+                    if time - polled > POLL_NANOSECONDS:
+                        polled = time
+                        with gil:
+                            (<Executor>poller).poll(run)
             if arrive(&run.team):
                 finish_phase(run, p)
                 release(&run.team)
@@ -269,14 +284,6 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                 wait_for_release(&run.team, generation)
             if run.status != RUNNING:
                 return
-        if poller != NULL:
-            # A look at the clock costs 20 ns; steps of tiny nets take little longer.
-            if run.step & 15 == 0 or run.nanoseconds != NULL or run.batch > 64:
-                time = now()
-                if time - polled > POLL_NANOSECONDS:
-                    polled = time
-                    with gil:
-                        (<Executor>poller).poll(run)
 
 
 cdef class Executor:
@@ -375,6 +382,7 @@ cdef class Executor:
         int[::1] permutation=None, bint shuffle=False, unsigned long long seed=0, Py_ssize_t first_epoch=0,
         double learning_rate=0.0, double beta_1=0.0, double beta_2=0.0, long long step=0,
         unsigned char[::1] parameters=None, unsigned char[::1] snapshot=None,
+        bint restorable=False,
         long long[::1] nanoseconds=None,
     ):
         """Run `n_epochs` epochs over `rows` rows in batches.
@@ -391,8 +399,8 @@ cdef class Executor:
             Scratch, the same share for each thread.
         n_threads : int
         start_team : callable, optional
-            Starts `n_threads` - 1 threads that call its argument with 1, 2, ...; returns a function
-            that joins them, and how many there are.
+            Starts up to `n_threads` - 1 threads that call its argument with 1, 2, ... once the team
+            it returns is opened; see `fastnn.runtime.Team`.
         permutation : array of int32, (rows,), optional
             Order of the rows; OUT when `shuffle`.
         shuffle : bool
@@ -402,9 +410,11 @@ cdef class Executor:
         step : int
             Steps made before.
         parameters, snapshot : array of uint8, of one size, optional
-            Memory of the parameters, and scratch for a copy of them: when the loss of a step is not
-            finite, the parameters become again what they were at the latest epoch's start, or a few
-            steps before, at which they were finite.
+            Memory of the parameters, and scratch for a copy of them: when the loss of a step, or the
+            parameters in the end, are not finite, they become again what they were at the latest
+            epoch's start, or a few steps before, at which the loss was finite.
+        restorable : bool
+            Whether `snapshot` holds such a copy already.
         nanoseconds : array of int64, (number of ops,), optional
             INOUT, time per op; needs one thread.
 
@@ -412,7 +422,7 @@ cdef class Executor:
         -------
         status : int
         steps : int
-            Steps begun.
+            Steps made, and the one at which the loss was not finite.
         epochs : int
             Epochs finished.
         exception : BaseException or None
@@ -454,18 +464,26 @@ cdef class Executor:
         self.exception = None
         begin_epoch(&run)
         self.current = &run
-        join = None
+        team = None
         if n_threads > 1:
-            join, started = start_team(self.help)
-            # The caller arrives last at the first barrier, so a smaller team can still be had here.
-            run.team.n_threads = 1 + <int>started
+            team = start_team(self.help)
+            run.team.n_threads = 1 + <int>team.size
+            try:
+                team.open()
+            except BaseException as exception:  # from here on the team must be led to its end
+                self.exception = exception
+                run.interrupted = True
         with nogil:
             work(&run, 0, <void*>self)
-        if join is not None:
-            join()
+        if team is not None:
+            team.join()
         self.current = NULL
-        if run.status == Status.NOT_FINITE and run.snapshot_step >= 0:
-            memcpy(run.parameters, run.snapshot, run.parameter_bytes)
+        if run.snapshot != NULL:
+            # The last step may have been the one to infinity.
+            if run.status == Status.NOT_FINITE or not parameters_finite(&run):
+                run.status = Status.NOT_FINITE
+                if run.snapshot_step >= 0 or restorable:
+                    memcpy(run.parameters, run.snapshot, run.parameter_bytes)
         exception, self.exception = self.exception, None
         return run.status, run.step - step, run.epoch, exception
 
