@@ -23,6 +23,14 @@ class Callback:
         Set by `fit`.  Setting ``model.stop_training = True`` ends training after the epoch.
     params : dict
         ``epochs``, ``steps``, ``verbose``.
+
+    Examples
+    --------
+    >>> class StopBelow(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         self.model.stop_training = logs["loss"] < 0.1
+    >>> StopBelow().wants_batches
+    False
     """
 
     def __init__(self) -> None:
@@ -74,6 +82,13 @@ class History(Callback):
         ``loss``, the metrics, and the same with ``val_`` in front; one number per epoch.
     epoch : list of int
         The epochs' numbers.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.on_epoch_end(0, {"loss": 0.5})
+    >>> history.history
+    {'loss': [0.5]}
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,15 @@ from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import DataError, DTypeError, ShapeError
 from fastnn.losses import Loss
 
-__all__ = ["as_features", "as_sample_weight", "as_targets", "as_weights", "split_validation", "width_of"]
+__all__ = [
+    "all_finite",
+    "as_features",
+    "as_sample_weight",
+    "as_targets",
+    "as_weights",
+    "split_validation",
+    "width_of",
+]
 
 
 def _numeric(value: object, name: str) -> np.ndarray:
@@ -52,6 +60,11 @@ def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
         return array.astype(np.float64)
     except OverflowError:
         raise DataError(f"{name} has integers too large for float64; scale them first") from None
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """Return whether a contiguous float32 or float64 array holds neither NaN nor infinity."""
+    return count_nonfinite(array) == 0
 
 
 def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:

@@ -77,7 +77,14 @@ class _Random(Initializer):
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
-    """All zeros."""
+    """All zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Zeros().draw((2,), np.random.default_rng(0))
+    array([0., 0.])
+    """
 
     name: ClassVar[str] = "zeros"
 
@@ -88,7 +95,14 @@ class Zeros(Initializer):
 
 @dataclass(frozen=True)
 class Ones(Initializer):
-    """All ones."""
+    """All ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Ones().draw((2,), np.random.default_rng(0))
+    array([1., 1.])
+    """
 
     name: ClassVar[str] = "ones"
 
@@ -99,7 +113,14 @@ class Ones(Initializer):
 
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """All equal to `value`."""
+    """All equal to `value`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Constant(0.5).draw((2,), np.random.default_rng(0))
+    array([0.5, 0.5])
+    """
 
     value: float = 0.0
     name: ClassVar[str] = "constant"
@@ -114,7 +135,14 @@ class Constant(Initializer):
 
 @dataclass(frozen=True)
 class RandomNormal(_Random):
-    """Normal with the given mean and standard deviation."""
+    """Normal with the given mean and standard deviation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> RandomNormal().draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
 
     mean: float = 0.0
     stddev: float = 0.05
@@ -132,7 +160,14 @@ class RandomNormal(_Random):
 
 @dataclass(frozen=True)
 class RandomUniform(_Random):
-    """Uniform in ``[minval, maxval)``."""
+    """Uniform in ``[minval, maxval)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> RandomUniform().draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
 
     minval: float = -0.05
     maxval: float = 0.05
@@ -188,7 +223,14 @@ class GlorotUniform(_Scaled):
 
 @dataclass(frozen=True)
 class GlorotNormal(_Scaled):
-    """Truncated normal with variance ``2 / (fan_in + fan_out)`` (Glorot and Bengio 2010)."""
+    """Truncated normal with variance ``2 / (fan_in + fan_out)`` (Glorot and Bengio 2010).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> GlorotNormal().draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
 
     normal: ClassVar[bool] = True
     name: ClassVar[str] = "glorot_normal"
@@ -196,7 +238,14 @@ class GlorotNormal(_Scaled):
 
 @dataclass(frozen=True)
 class HeUniform(_Scaled):
-    """Uniform with limit ``sqrt(6 / fan_in)`` (He et al. 2015)."""
+    """Uniform with limit ``sqrt(6 / fan_in)`` (He et al. 2015).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> HeUniform().draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
 
     scale: ClassVar[float] = 2.0
     fan: ClassVar[str] = "in"
@@ -205,7 +254,14 @@ class HeUniform(_Scaled):
 
 @dataclass(frozen=True)
 class HeNormal(_Scaled):
-    """Truncated normal with variance ``2 / fan_in`` (He et al. 2015)."""
+    """Truncated normal with variance ``2 / fan_in`` (He et al. 2015).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> HeNormal().draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
 
     scale: ClassVar[float] = 2.0
     fan: ClassVar[str] = "in"
@@ -215,7 +271,14 @@ class HeNormal(_Scaled):
 
 @dataclass(frozen=True)
 class LecunUniform(_Scaled):
-    """Uniform with limit ``sqrt(3 / fan_in)`` (LeCun et al. 1998)."""
+    """Uniform with limit ``sqrt(3 / fan_in)`` (LeCun et al. 1998).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LecunUniform().draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
 
     fan: ClassVar[str] = "in"
     name: ClassVar[str] = "lecun_uniform"
@@ -223,7 +286,14 @@ class LecunUniform(_Scaled):
 
 @dataclass(frozen=True)
 class LecunNormal(_Scaled):
-    """Truncated normal with variance ``1 / fan_in`` (LeCun et al. 1998)."""
+    """Truncated normal with variance ``1 / fan_in`` (LeCun et al. 1998).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LecunNormal().draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
 
     fan: ClassVar[str] = "in"
     normal: ClassVar[bool] = True

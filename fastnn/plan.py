@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fastnn.errors import PlanError
 
 __all__ = [
+    "ADDING",
     "PRODUCTS",
     "PURPOSES",
     "ROWS",
@@ -318,6 +319,20 @@ SIGNATURES: dict[OpCode, Signature] = {
 }
 
 
+# The ops that add to an accumulator.
+ADDING = frozenset(
+    {
+        OpCode.MEAN_SQUARED_ERROR,
+        OpCode.CROSSENTROPY,
+        OpCode.SOFTMAX_CROSSENTROPY,
+        OpCode.BINARY_CROSSENTROPY,
+        OpCode.SIGMOID_CROSSENTROPY,
+        OpCode.CATEGORICAL_ACCURACY,
+        OpCode.BINARY_ACCURACY,
+        OpCode.SQUARED_ERROR_METRIC,
+        OpCode.L2_PENALTY,
+    }
+)
 # The ops that multiply matrices, and so have a path.
 PRODUCTS = frozenset({OpCode.DENSE, OpCode.DENSE_BACKWARD, OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE})
 

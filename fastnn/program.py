@@ -13,17 +13,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastnn import runtime
-from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor
+from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor, shuffled
 from fastnn.errors import PlanError
 from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
 
-__all__ = ["Program", "Result", "aligned_array"]
+__all__ = ["Program", "Result", "aligned_array", "order_of_rows"]
 
 # OpenBLAS starts threads of its own from about 64^3 multiplications on.
 BLAS_THREADS_FROM = 2 * 64**3
 # Below this a team costs more than it gains: starting one takes 100 us, a barrier 0.3 us.
 TEAM_STEP_FLOPS = 2_000_000
 TEAM_TOTAL_FLOPS = 50_000_000
+
+# A look at the clock costs 20 ns: steps of fewer flops, below about 2 us, are not worth one each.
+POLL_STEP_FLOPS = 50_000
+
+
+def order_of_rows(seed: int, epoch: int, out: np.ndarray) -> None:
+    """Fill `out` (int32) with the order of rows that training draws for an epoch.
+
+    Parameters
+    ----------
+    seed, epoch : int
+    out : numpy.ndarray of int32, (rows,)
+    """
+    shuffled(out.size, seed, epoch, out)
 
 
 def aligned_array(size: int, dtype: np.dtype) -> np.ndarray:
@@ -239,6 +253,7 @@ class Program:
                     self._parameters.view(np.uint8) if restore else None,
                     self._snapshot if restore else None,
                     restorable,
+                    self.plan.flops(min(batch, rows)) > POLL_STEP_FLOPS,
                     nanoseconds,
                 )
         finally:

@@ -411,6 +411,7 @@ class ReferenceProgram:
         sums = np.zeros((epochs, len(self.plan.accumulators)))
         arrays = {name: array.reshape(rows, -1) for name, array in externals.items()}
         gathers = any(op.code is OpCode.GATHER for op in self.plan.ops)
+        written = {external.name for external in self.plan.externals if external.written}
         finite, finished = True, 0
         for epoch in range(epochs):
             if shuffle:
@@ -420,7 +421,9 @@ class ReferenceProgram:
                 step_arrays = {
                     name: array if gathers else array[part].astype(np.float64)
                     for name, array in arrays.items()
+                    if name not in written
                 }
+                step_arrays |= {name: np.zeros(arrays[name][part].shape) for name in written}
                 before = flat[0].copy()
                 order = permutation[part] if gathers and permutation is not None else None
                 values = machine.run_step(step_arrays, order)
@@ -428,9 +431,8 @@ class ReferenceProgram:
                     flat[0][...], finite = before, False
                     break
                 sums[epoch] += values
-                for external in self.plan.externals:
-                    if external.written:
-                        arrays[external.name][part] = step_arrays[external.name]
+                for name in written:
+                    arrays[name][part] = step_arrays[name]
             if not finite:
                 break
             finished += 1

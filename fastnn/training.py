@@ -19,7 +19,6 @@ import numpy as np
 
 from fastnn import data
 from fastnn import metrics as metrics_
-from fastnn._core.executor import count_nonfinite, shuffled
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_number
 from fastnn.errors import BusyError, ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
@@ -27,7 +26,7 @@ from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.plan import OpCode, Plan
-from fastnn.program import Result, aligned_array
+from fastnn.program import Result, aligned_array, order_of_rows
 from fastnn.runtime import resolve_threads
 
 if TYPE_CHECKING:
@@ -235,7 +234,7 @@ def train_on_batch(
         if result.exception is not None:
             raise result.exception
         if not result.finite:
-            if compiled.state is not None and count_nonfinite(compiled.state):
+            if compiled.state is not None and not data.all_finite(compiled.state):
                 compiled.forget()  # the step was made, to infinity, and is taken back
             warnings.warn("the loss of this batch is not finite; the step was not made", NonFiniteWarning, 3)
             return compiled.shaped(
@@ -414,7 +413,7 @@ class _Loop:
         """Run one epoch batch by batch, with callbacks in between."""
         compiled = self.compiled
         if self.permutation is not None:
-            shuffled(self.rows, self.model.seed, compiled.epochs, self.permutation)
+            order_of_rows(self.model.seed, compiled.epochs, self.permutation)
         compiled.epochs += 1
         sums = np.zeros(len(self.program.plan.accumulators))
         values: dict[str, float] = {}

@@ -7,32 +7,32 @@ from __future__ import annotations
 
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
-from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
+from fastnn.plan import ADDING, ROWS, Activation, Axis, Op, OpCode, Operand, Plan, Role, Slot
 
 __all__ = ["verify_plan"]
 
 
 def verify_plan(plan: Plan) -> None:
     """Raise `PlanError` unless the plan is safe to run; see `Plan.verify`."""
+    if plan.capacity < 0:
+        raise PlanError(f"the capacity is {plan.capacity}")
     heights = _heights(plan)
+    operands = _named(plan)
+    starts = {task.first for phase in plan.phases for task in phase.tasks}
     written: set[tuple[int, str]] = set()
     owner: dict[tuple[int, int], str] = {}  # (slot, offset) of workspace -> the tensor there now
     for index, op in enumerate(plan.ops):
         where = f"op {index} ({op.code.name} of {op.layer!r})"
-        signature = op.signature
-        if len(op.operands) != len(signature.names):
-            raise PlanError(f"{where} has {len(op.operands)} operands, needs {len(signature.names)}")
-        if len(op.constants) != len(signature.constants):
-            raise PlanError(f"{where} has constants {op.constants}, needs {signature.constants}")
-        if op.accumulator >= len(plan.accumulators):
-            raise PlanError(f"{where} adds to accumulator {op.accumulator}, which does not exist")
+        if index in starts:  # memory of a tile is gone with the tile
+            written = {key for key in written if key[0] != Slot.LOCAL}
+            owner = {key: name for key, name in owner.items() if key[0] != Slot.LOCAL}
+        _check_form(plan, op, where)
         _check_shapes(op, where)
-        for name, operand, role in zip(signature.names, op.operands, signature.roles, strict=True):
-            if operand is None:
-                if not role & Role.OPTIONAL:
-                    raise PlanError(f"{where} lacks its operand {name!r}")
-                continue
-            _check_bounds(plan, operand, heights[index], f"{where}, operand {name!r}")
+        for name, operand, role in zip(op.signature.names, op.operands, op.signature.roles, strict=True):
+            if operand is None and not role & Role.OPTIONAL:
+                raise PlanError(f"{where} lacks its operand {name!r}")
+            if operand is not None:
+                _check_bounds(plan, operand, role, heights[index], f"{where}, operand {name!r}")
         for operand in op.inputs():
             if operand.slot not in (Slot.WORKSPACE, Slot.LOCAL, Slot.GRADIENTS):
                 continue
@@ -42,8 +42,36 @@ def verify_plan(plan: Plan) -> None:
         _check_overlaps(plan, op, heights[index], where)
         for operand in op.outputs():
             written.add((operand.slot, operand.name))
-            _take(plan, owner, operand, heights[index], index, where)
+            _take(plan, operands, owner, operand, heights[index], where)
+    _check_fixed_places(operands)
     _check_phases(plan)
+
+
+def _named(plan: Plan) -> dict[str, Operand]:
+    return {o.name: o for op in plan.ops for o in op.operands if o is not None}
+
+
+def _check_form(plan: Plan, op: Op, where: str) -> None:
+    """Check what can be seen of an op by itself."""
+    signature = op.signature
+    if len(op.operands) != len(signature.names):
+        raise PlanError(f"{where} has {len(op.operands)} operands, needs {len(signature.names)}")
+    if len(op.constants) != len(signature.constants):
+        raise PlanError(f"{where} has constants {op.constants}, needs {signature.constants}")
+    if op.activation not in set(Activation):
+        raise PlanError(f"{where} has the activation {op.activation}, which does not exist")
+    if op.accumulator >= len(plan.accumulators) or (op.code in ADDING) != (op.accumulator >= 0):
+        raise PlanError(f"{where} adds to accumulator {op.accumulator}, which does not exist")
+
+
+def _check_fixed_places(operands: dict[str, Operand]) -> None:
+    """Prove that parameters, gradients and state have places of their own."""
+    for slot in (Slot.PARAMETERS, Slot.GRADIENTS, Slot.STATE):
+        end, before = 0, ""
+        for operand in sorted((o for o in operands.values() if o.slot == slot), key=lambda o: o.offset):
+            if operand.offset < end:
+                raise PlanError(f"{operand.name!r} and {before!r} overlap in slot {slot.name}")
+            end, before = operand.offset + operand.rows * operand.columns, operand.name
 
 
 def _heights(plan: Plan) -> list[int]:
@@ -62,13 +90,18 @@ def _elements(plan: Plan, operand: Operand, height: int) -> int:
     return (plan.capacity if operand.rows == ROWS else operand.rows) * operand.columns
 
 
-def _check_bounds(plan: Plan, operand: Operand, height: int, where: str) -> None:
-    if operand.columns < 1 or operand.columns > MAXIMUM_SIZE or operand.rows > MAXIMUM_SIZE:
+def _check_bounds(plan: Plan, operand: Operand, role: Role, height: int, where: str) -> None:
+    if not 0 <= operand.slot < Slot.EXTERNAL + len(plan.externals):
+        raise PlanError(f"{where} lies in slot {operand.slot}, which does not exist")
+    fits = operand.rows == ROWS or 1 <= operand.rows <= MAXIMUM_SIZE
+    if not fits or not 1 <= operand.columns <= MAXIMUM_SIZE:
         raise PlanError(f"{where} is {operand.rows} x {operand.columns}; no BLAS integer holds that")
     if operand.slot >= Slot.EXTERNAL:
         external = plan.externals[operand.slot - Slot.EXTERNAL]
         if external.columns != operand.columns or operand.offset != 0:
             raise PlanError(f"{where} does not match the external array {external.name!r}")
+        if external.written != bool(role & Role.OUT):
+            raise PlanError(f"{where} uses the external array {external.name!r} in the wrong direction")
         return
     if operand.slot == Slot.WORKSPACE and plan.capacity == 0:
         raise PlanError(f"{where} lies in the workspace of a plan without capacity")
@@ -97,16 +130,22 @@ def _check_overlaps(plan: Plan, op: Op, height: int, where: str) -> None:
 
 
 def _take(
-    plan: Plan, owner: dict[tuple[int, int], str], operand: Operand, height: int, index: int, where: str
+    plan: Plan,
+    operands: dict[str, Operand],
+    owner: dict[tuple[int, int], str],
+    operand: Operand,
+    height: int,
+    where: str,
 ) -> None:
     """Make `operand` the owner of its memory; what it overlaps is gone and may not be read again."""
-    if operand.slot not in (Slot.WORKSPACE, Slot.LOCAL, Slot.GRADIENTS):
+    if operand.slot not in (Slot.WORKSPACE, Slot.LOCAL):
+        owner[operand.slot, operand.offset] = operand.name
         return
     begin, end = operand.offset, operand.offset + _elements(plan, operand, height)
     for (slot, offset), name in list(owner.items()):
         if slot != operand.slot or name == operand.name:
             continue
-        other = _find(plan, name)
+        other = operands[name]
         other_end = offset + _elements(plan, other, height)
         if begin < other_end and offset < end:
             if slot == Slot.WORKSPACE and (offset != begin or other.columns != operand.columns):
@@ -115,19 +154,13 @@ def _take(
     owner[operand.slot, operand.offset] = operand.name
 
 
-def _find(plan: Plan, name: str) -> Operand:
-    for op in plan.ops:
-        for operand in op.operands:
-            if operand is not None and operand.name == name:
-                return operand
-    raise PlanError(f"no operand is named {name!r}")
-
-
 def _check_phases(plan: Plan) -> None:
     """Prove that tiles cover everything once and that phases keep the order of the ops."""
     covered = 0
     for phase in plan.phases:
         spans = sorted({(task.first, task.last) for task in phase.tasks})
+        if phase.axis is Axis.ROWS and len(phase.tasks) != 1:
+            raise PlanError(f"a phase along rows has {len(phase.tasks)} tasks, needs one")
         for first, last in spans:
             if first != covered:
                 raise PlanError(f"phases skip or repeat op {covered}")
@@ -163,7 +196,7 @@ def _check_shapes(op: Op, where: str) -> None:
             w = op.need("w")
             agree = [(columns("x"), w.rows), (columns("y"), w.columns)]
             if op.operand("b") is not None:
-                agree.append((columns("b"), w.columns))
+                agree += [(columns("b"), w.columns), (op.need("b").rows, 1)]
         case OpCode.DENSE_BACKWARD:
             w = op.need("w")
             agree = [(columns("dx"), w.rows), (columns("dy"), w.columns)]
@@ -174,6 +207,9 @@ def _check_shapes(op: Op, where: str) -> None:
             agree = [(columns("x"), w.rows), (columns("dy"), w.columns)]
         case OpCode.CROSSENTROPY | OpCode.SOFTMAX_CROSSENTROPY:
             agree = [(columns("t"), 1 if op.constants[1] else columns("y"))]
+            agree += [(operand.columns, columns("y")) for operand in op.outputs()]
+            if op.code is OpCode.SOFTMAX_CROSSENTROPY:
+                agree.append((columns("x"), columns("y")))
         case OpCode.CATEGORICAL_ACCURACY:
             agree = [(columns("t"), 1 if op.constants[0] else columns("y"))]
         case _:
@@ -183,6 +219,11 @@ def _check_shapes(op: Op, where: str) -> None:
                 if operand is not None and name != "weight"
             ]
             agree = [(widths[0], width) for width in widths[1:]]
+            if op.signature.axis is Axis.PARAMETER and op.code is not OpCode.BIAS_GRADIENT:
+                rows = [operand.rows for operand in op.operands if operand is not None]
+                agree += [(rows[0], count) for count in rows[1:]]
+    if "weight" in op.signature.names and op.operand("weight") is not None:
+        agree.append((columns("weight"), 1))
     for left, right in agree:
         if left != right:
             raise PlanError(f"{where} has operands of widths {left} and {right} that must agree")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Iterator
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -44,6 +44,7 @@ class Executor:
         parameters: np.ndarray | None = ...,
         snapshot: np.ndarray | None = ...,
         restorable: bool = ...,
+        poll_always: bool = ...,
         nanoseconds: np.ndarray | None = ...,
     ) -> tuple[int, int, int, BaseException | None]: ...
     def help(self, thread: int) -> None: ...

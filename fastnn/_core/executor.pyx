@@ -100,7 +100,9 @@ cdef struct Run:
     bint double_
     const KernelTable* table
     int status
+    int failure                 # status of an op that failed
     int interrupted
+    bint poll_always
     long long* nanoseconds      # per op, when profiling
     Team team
 
@@ -184,6 +186,9 @@ cdef void finish_phase(Run* run, int p) noexcept nogil:
     """Add up the phase's partial sums in tile order and decide what comes next.  One thread at a time."""
     cdef Py_ssize_t t, s
     cdef double* epoch_sums
+    if run.failure != Status.OK:
+        run.status = run.failure
+        return
     if p == 0 and run.interrupted:
         run.step -= 1       # it was not made
         run.status = Status.INTERRUPTED
@@ -212,10 +217,11 @@ cdef void finish_phase(Run* run, int p) noexcept nogil:
         begin_epoch(run)
 
 
-cdef void run_task(Run* run, const Phase* phase, Py_ssize_t number, Frame* frame) noexcept nogil:
+cdef Status run_task(Run* run, const Phase* phase, Py_ssize_t number, Frame* frame) noexcept nogil:
     """Run the ops of one task on one tile."""
     cdef const Task* task
     cdef int i
+    cdef Status status
     cdef long long before, after
     frame.sums = run.partial + number * run.n_sums
     for i in range(run.n_sums):
@@ -233,14 +239,16 @@ cdef void run_task(Run* run, const Phase* phase, Py_ssize_t number, Frame* frame
     frame.row[<int>Addressing.STREAM_TILE] = frame.begin + run.origin
     frame.row[<int>Addressing.STREAM] = run.origin
     if run.nanoseconds == NULL:
-        run.run_ops(run.ops + task.first, task.last - task.first, frame)
-        return
+        return run.run_ops(run.ops + task.first, task.last - task.first, frame)
     before = now()
     for i in range(task.first, task.last):
-        run.run_ops(run.ops + i, 1, frame)
+        status = run.run_ops(run.ops + i, 1, frame)
+        if status != Status.OK:
+            return status
         after = now()
         run.nanoseconds[i] += after - before
         before = after
+    return Status.OK
 
 
 cdef void work(Run* run, int thread, void* poller) noexcept nogil:
@@ -252,6 +260,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
     cdef char* base[MAX_SLOTS]
     cdef int p, generation
     cdef Py_ssize_t number
+    cdef Status status
     cdef long long polled = now(), time
     memcpy(base, run.base, MAX_SLOTS * sizeof(void*))
     base[LOCAL_SLOT] = run.local + thread * run.local_bytes
@@ -269,9 +278,11 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                 number = take_task(&run.team)
                 if number >= run.n_tiles[p]:
                     break
-                run_task(run, run.phases + p, number, &frame)
+                status = run_task(run, run.phases + p, number, &frame)
+                if status != Status.OK:
+                    run.failure = status
                 # A look at the clock costs 20 ns; steps of tiny nets take little longer.
-                if poller != NULL and (run.rows > 64 or run.step & 15 == 0):
+                if poller != NULL and (run.poll_always or run.step & 15 == 0):
                     time = now()
                     if time - polled > POLL_NANOSECONDS:
                         polled = time
@@ -382,7 +393,7 @@ cdef class Executor:
         int[::1] permutation=None, bint shuffle=False, unsigned long long seed=0, Py_ssize_t first_epoch=0,
         double learning_rate=0.0, double beta_1=0.0, double beta_2=0.0, long long step=0,
         unsigned char[::1] parameters=None, unsigned char[::1] snapshot=None,
-        bint restorable=False,
+        bint restorable=False, bint poll_always=True,
         long long[::1] nanoseconds=None,
     ):
         """Run `n_epochs` epochs over `rows` rows in batches.
@@ -415,6 +426,8 @@ cdef class Executor:
             epoch's start, or a few steps before, at which the loss was finite.
         restorable : bool
             Whether `snapshot` holds such a copy already.
+        poll_always : bool
+            Whether to look for signals after every tile, not only every 16 steps.
         nanoseconds : array of int64, (number of ops,), optional
             INOUT, time per op; needs one thread.
 
@@ -453,6 +466,7 @@ cdef class Executor:
         if nanoseconds is not None:
             run.nanoseconds = &nanoseconds[0]
         run.snapshot_step = -1
+        run.poll_always = poll_always
         run.double_, run.table = self.double, kernel_table()
         if snapshot is not None and snapshot.shape[0]:
             if snapshot.shape[0] != parameters.shape[0]:

@@ -56,8 +56,8 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
 
     if code == OpCode.DENSE:
         dense_forward(
-            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m, n,
-            op.operands[1].columns
+            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation,
+            m, n, op.operands[1].columns
         )
     elif code == OpCode.DENSE_BACKWARD:
         dense_backward(
@@ -66,8 +66,8 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
         )
     elif code == OpCode.SGD_DENSE:
         weight_gradient(
-            op.path, a, b + frame.begin, at(tag, op, frame, 2), <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]),
-            frame.rows, n, m, op.operands[1].columns
+            op.path, a, b + frame.begin, at(tag, op, frame, 2), <real>(-rate),
+            <real>(1.0 - 2.0 * rate * c[0]), frame.rows, n, m, op.operands[1].columns
         )
     elif code == OpCode.WEIGHT_GRADIENT:
         weight_gradient(

@@ -33,8 +33,8 @@ cdef extern from *:
         if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
         if (!((b >> 5) & 1) || !((b >> 3) & 1) || !((b >> 8) & 1)) return 0;        /* AVX2, BMI, BMI2 */
         if ((saved & 0xE0) != 0xE0) return 3;
-        if (((b >> 16) & 1) && ((b >> 17) & 1) && ((b >> 28) & 1) && ((b >> 30) & 1) && ((b >> 31) & 1)) return 4;
-        return 3;
+        a = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
+        return (b & a) == a ? 4 : 3;
     }
     #else
     static int fastnn_x86_level(void) { return 0; }

@@ -1,0 +1,394 @@
+"""Every door of `fastnn.kernels` against NumPy in float64: values, sizes, layouts, borders, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fastnn import kernels
+
+Array = np.ndarray
+DTYPES = [np.float32, np.float64]
+ACTIVATIONS = [None, "linear", "sigmoid", "tanh", "relu", "softmax"]
+
+
+def softmax(z: Array) -> Array:
+    e = np.exp(z - z.max(-1, keepdims=True)) if z.size else z
+    return e / e.sum(-1, keepdims=True)
+
+
+# name -> forward(z), and backward(dy, y) from the forward's output
+DEFINITIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
+    "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda dy, y: dy * y * (1 - y)),
+    "tanh": (np.tanh, lambda dy, y: dy * (1 - y**2)),
+    "relu": (lambda z: np.maximum(z, 0), lambda dy, y: np.where(y > 0, dy, 0)),
+    "softmax": (softmax, lambda dy, y: y * (dy - (dy * y).sum(-1, keepdims=True))),
+}
+NAMES = list(DEFINITIONS)
+
+
+def door(name: str, direction: str) -> Callable[..., Array]:
+    function: Callable[..., Array] = getattr(kernels, f"{name}_{direction}")
+    return function
+
+
+def activated(name: str | None, z: Array) -> Array:
+    return z if name in (None, "linear") else DEFINITIONS[name][0](z)
+
+
+def close(given: Array, exact: Array, tolerances: dict[str, float], length: int = 1) -> None:
+    """Compare elements that are sums of up to `length` terms of about 1."""
+    assert given.shape == exact.shape
+    eps = np.finfo(given.dtype).eps
+    atol = (tolerances["element"] + tolerances["sum"] * np.sqrt(length) * 4) * eps
+    np.testing.assert_allclose(given, exact, rtol=tolerances["element"] * eps, atol=atol)
+
+
+def test_every_door_has_its_cases_here() -> None:
+    doors = {f"{name}_{direction}" for name in NAMES for direction in ("forward", "backward")}
+    assert doors | {"dense_forward", "dense_backward"} == set(kernels.__all__)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "shape",
+    [(0,), (1,), (7,), (0, 3), (1, 1), (3, 1), (5, 7), (64, 64), (200, 501), (2, 3, 5)],
+    ids=str,
+)
+def test_element_doors_agree_with_numpy(
+    name: str, shape: tuple[int, ...], dtype: type, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    rng = np.random.default_rng(1)
+    z = rng.normal(0, 2, shape).astype(dtype)
+    dy = rng.normal(0, 1, shape).astype(dtype)
+    forward, backward = DEFINITIONS[name]
+    y = door(name, "forward")(z)
+    assert y.dtype == dtype
+    close(y, forward(z.astype(np.float64)), tolerances, shape[-1])
+    dz = door(name, "backward")(dy, y)
+    assert dz.dtype == dtype
+    close(dz, backward(dy.astype(np.float64), y.astype(np.float64)), tolerances, shape[-1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_doors_take_single_numbers_and_empty_rows(name: str, dtype: type) -> None:
+    single = door(name, "forward")(dtype(0.5))
+    assert single.shape == ()
+    if name != "softmax":
+        assert single == pytest.approx(DEFINITIONS[name][0](np.float64(0.5)), rel=1e-6)
+    assert door(name, "forward")(np.ones((4, 0), dtype)).shape == (4, 0)
+    assert door(name, "backward")(np.ones((4, 0), dtype), np.ones((4, 0), dtype)).shape == (4, 0)
+
+
+def banded(size: int, start: int, dtype: type) -> tuple[Array, Array]:
+    """Return an array that starts `start` elements off alignment, and the memory around it."""
+    band = 32
+    raw = np.zeros((size + 3 * band) * np.dtype(dtype).itemsize + 64, np.uint8)
+    skip = -raw.ctypes.data % 64
+    memory = raw[skip : skip + (size + 3 * band) * np.dtype(dtype).itemsize]
+    memory[...] = 0xA5
+    begin = band + start
+    return memory.view(dtype)[begin : begin + size], memory
+
+
+def untouched(view: Array, memory: Array) -> None:
+    before = (view.__array_interface__["data"][0]) - memory.__array_interface__["data"][0]
+    assert (memory[:before] == 0xA5).all(), "written before the array"
+    assert (memory[before + view.nbytes :] == 0xA5).all(), "written behind the array"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_tails_write_nothing_outside(
+    name: str, dtype: type, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    rng = np.random.default_rng(2)
+    forward, backward = DEFINITIONS[name]
+    for size in range(68):
+        z = rng.normal(0, 2, size).astype(dtype)
+        dy = rng.normal(0, 1, size).astype(dtype)
+        exact = forward(z.astype(np.float64))
+        slope = backward(dy.astype(np.float64), exact)
+        for start in (0, 1, 2, 3, 5, 8, 15):
+            out, memory = banded(size, start, dtype)
+            assert door(name, "forward")(z, out=out) is out
+            untouched(out, memory)
+            close(out, exact, tolerances, max(size, 1))
+            y = out.copy()
+            out, memory = banded(size, start, dtype)
+            assert door(name, "backward")(dy, y, out) is out
+            untouched(out, memory)
+            close(out, slope, tolerances, max(size, 1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_in_place_gives_the_same_bits(name: str, dtype: type, simd_level: str) -> None:
+    rng = np.random.default_rng(3)
+    for size in (1, 16, 33, 67):
+        z = rng.normal(0, 2, (3, size)).astype(dtype)
+        dy = rng.normal(0, 1, (3, size)).astype(dtype)
+        y = door(name, "forward")(z)
+        inplace = z.copy()
+        assert door(name, "forward")(inplace, out=inplace) is inplace
+        assert inplace.tobytes() == y.tobytes()
+        dz = door(name, "backward")(dy, y)
+        inplace = dy.copy()
+        assert door(name, "backward")(inplace, y, out=inplace) is inplace
+        assert inplace.tobytes() == dz.tobytes()
+        # The upstream gradient may even be the output itself.
+        both = y.copy()
+        wanted = door(name, "backward")(y.copy(), y)
+        assert door(name, "backward")(both, both, out=both).tobytes() == wanted.tobytes()
+
+
+def test_relu_has_no_slope_at_zero_and_keeps_nan() -> None:
+    z = np.array([-1.0, -0.0, 0.0, 2.0, np.nan, np.inf, -np.inf])
+    np.testing.assert_array_equal(kernels.relu_forward(z), [0, 0, 0, 2, np.nan, np.inf, 0])
+    np.testing.assert_array_equal(kernels.relu_backward(np.ones(3), np.array([0.0, -0.0, 1e-300])), [0, 0, 1])
+
+
+SIZES = [0, 1, 3, 17, 64]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_dense_agrees_with_numpy(
+    activation: str | None, dtype: type, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    rng = np.random.default_rng(4)
+    for m, k, n in [(m, k, n) for m in SIZES for k in SIZES for n in SIZES] + [(129, 257, 65), (4, 2, 1000)]:
+        x = rng.normal(0, 1, (m, k)).astype(dtype)
+        w = rng.normal(0, 0.5, (k, n)).astype(dtype)
+        b = rng.normal(0, 1, n).astype(dtype)
+        x64, w64, b64 = (a.astype(np.float64) for a in (x, w, b))
+        for bias in (b, None):
+            y = kernels.dense_forward(x, w, bias, activation)
+            z = x64 @ w64 + (b64 if bias is not None else 0)
+            close(y, activated(activation, z), tolerances, k + n)
+        dy = rng.normal(0, 1, (m, n)).astype(dtype)
+        y = kernels.dense_forward(x, w, b, activation)
+        dx, dw, db = kernels.dense_backward(dy, x, w, y, activation)
+        dz = dy.astype(np.float64)
+        if activation not in (None, "linear"):
+            dz = DEFINITIONS[activation][1](dz, y.astype(np.float64))
+        close(dx, dz @ w64.T, tolerances, n)
+        close(dw, x64.T @ dz, tolerances, m)
+        close(db, dz.sum(0), tolerances, m)
+        none, again, _ = kernels.dense_backward(dy, x, w, y, activation, need_dx=False)
+        assert none is None
+        assert again.tobytes() == dw.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dense_writes_nothing_outside(dtype: type, simd_level: str) -> None:
+    rng = np.random.default_rng(5)
+    for m, k, n in [(1, 1, 1), (3, 5, 7), (16, 16, 16), (17, 33, 67), (2, 0, 5)]:
+        x = rng.normal(0, 1, (m, k)).astype(dtype)
+        w, b = rng.normal(0, 1, (k, n)).astype(dtype), rng.normal(0, 1, n).astype(dtype)
+        for activation in ACTIVATIONS:
+            for start in (0, 1, 7):
+                out, memory = banded(m * n, start, dtype)
+                out = out.reshape(m, n)
+                assert kernels.dense_forward(x, w, b, activation, out) is out
+                untouched(out, memory)
+                assert out.tobytes() == kernels.dense_forward(x, w, b, activation).tobytes()
+
+
+def slope(loss: Callable[[], float], array: Array, at: tuple[int, ...], h: float = 1e-3) -> float:
+    """Return d loss / d array[at] by central differences of order 4."""
+    kept, values = array[at], []
+    for shift in (-2, -1, 1, 2):
+        array[at] = kept + shift * h
+        values.append(loss())
+    array[at] = kept
+    return (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * h)
+
+
+def check_slopes(gradient: Array, loss: Callable[[], float], array: Array, tolerance: float) -> None:
+    numeric = np.array([slope(loss, array, at) for at in np.ndindex(array.shape)]).reshape(array.shape)
+    np.testing.assert_allclose(gradient, numeric, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_element_gradients_agree_with_finite_differences(name: str, tolerances: dict[str, float]) -> None:
+    rng = np.random.default_rng(6)
+    z, dy = rng.normal(0, 2, (4, 5)), rng.normal(0, 1, (4, 5))
+    assert np.abs(z).min() > 0.01  # no kink within the reach of the differences
+    gradient = door(name, "backward")(dy, door(name, "forward")(z))
+    check_slopes(
+        gradient, lambda: float((dy * door(name, "forward")(z)).sum()), z, tolerances["finite difference"]
+    )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_dense_gradients_agree_with_finite_differences(
+    activation: str | None, tolerances: dict[str, float]
+) -> None:
+    rng = np.random.default_rng(7)
+    x, w, b = rng.normal(0, 1, (4, 3)), rng.normal(0, 1, (3, 5)), rng.normal(0, 1, 5)
+    dy = rng.normal(0, 1, (4, 5))
+    assert np.abs(x @ w + b).min() > 0.03
+    y = kernels.dense_forward(x, w, b, activation)
+    gradients = kernels.dense_backward(dy, x, w, y, activation)
+
+    def loss() -> float:
+        return float((dy * kernels.dense_forward(x, w, b, activation)).sum())
+
+    for gradient, array in zip(gradients, (x, w, b), strict=True):
+        check_slopes(gradient, loss, array, tolerances["finite difference"])
+
+
+def unaligned(array: Array) -> Array:
+    raw = np.zeros(array.nbytes + 1, np.uint8)
+    result = raw[1:].view(array.dtype).reshape(array.shape)
+    result[...] = array
+    assert not result.flags.aligned
+    return result
+
+
+def read_only(array: Array) -> Array:
+    result = array.copy()
+    result.flags.writeable = False
+    return result
+
+
+def strided(array: Array) -> Array:
+    return np.repeat(np.repeat(array, 2, axis=0), 3, axis=1)[::2, ::3]
+
+
+LAYOUTS: dict[str, Callable[[Array], object]] = {
+    "Fortran": np.asfortranarray,
+    "strided": strided,
+    "reversed": lambda a: np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1],
+    "transposed": lambda a: np.ascontiguousarray(a.T).T,
+    "broadcast": lambda a: np.broadcast_to(a[:1], a.shape),
+    "read-only": read_only,
+    "unaligned": unaligned,
+    "memoryview": lambda a: memoryview(a.copy()),
+    "matrix": lambda a: a.view(type("Subclass", (np.ndarray,), {})),
+    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_do_not_matter(layout: str, dtype: type) -> None:
+    change = LAYOUTS[layout]
+    rng = np.random.default_rng(8)
+    x, w, dy = (rng.normal(0, 1, shape).astype(dtype) for shape in [(6, 4), (4, 6), (6, 6)])
+    if layout == "broadcast":
+        x, w, dy = (np.repeat(a[:1], len(a), axis=0) for a in (x, w, dy))
+    y = kernels.dense_forward(x, w, None, "tanh")
+    assert kernels.dense_forward(change(x), change(w), None, "tanh").tobytes() == y.tobytes()
+    if layout != "broadcast":
+        wanted = kernels.dense_backward(dy, x, w, y, "tanh")
+        given = kernels.dense_backward(change(dy), change(x), change(w), change(y), "tanh")
+        for left, right in zip(given, wanted, strict=True):
+            assert left.tobytes() == right.tobytes()
+    for name in NAMES:
+        output = door(name, "forward")(x)
+        given = door(name, "forward")(change(x))
+        assert type(given) is np.ndarray
+        assert given.tobytes() == output.tobytes()
+        wanted = door(name, "backward")(x, x)
+        assert door(name, "backward")(change(x), change(x)).tobytes() == wanted.tobytes()
+
+
+def test_lists_are_arrays_of_float64() -> None:
+    np.testing.assert_array_equal(kernels.relu_forward([[-1.0, 2.0]]), np.array([[0.0, 2.0]]))
+    assert kernels.dense_forward([[1.0]], [[2.0]], [3.0]).tolist() == [[5.0]]
+
+
+X, W, B = np.ones((2, 3)), np.ones((3, 4)), np.ones(4)
+Y = np.ones((2, 4))
+BUFFER = np.ones(40)
+ERRORS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
+    "integers": (lambda: kernels.tanh_forward(np.ones(3, int)), TypeError, "z must be float32 or float64"),
+    "float16": (lambda: kernels.tanh_forward(np.ones(3, np.float16)), TypeError, "got float16; convert it"),
+    "object": (lambda: kernels.dense_forward(X.astype(object), W), TypeError, "x must be float32 or float64"),
+    "None": (lambda: kernels.relu_forward(None), TypeError, "z must be float32"),
+    "two dtypes": (
+        lambda: kernels.dense_forward(X, W.astype(np.float32)),
+        TypeError,
+        "w is float32, but the first array is float64",
+    ),
+    "bias dtype": (lambda: kernels.dense_forward(X, W, B.astype(np.float32)), TypeError, "b is float32"),
+    "y dtype": (lambda: kernels.tanh_backward(X, X.astype(np.float32)), TypeError, "y is float32"),
+    "vector": (lambda: kernels.dense_forward(X[0], W), ValueError, r"x must have 2 dimensions .* \(3,\)"),
+    "cube": (lambda: kernels.dense_forward(X, W[None]), ValueError, "w must have 2 dimensions"),
+    "inner": (lambda: kernels.dense_forward(Y, W), ValueError, "x has 4 columns but w has 3 rows"),
+    "bias": (lambda: kernels.dense_forward(X, W, B[:3]), ValueError, r"b must have shape \(4,\) .* \(3,\)"),
+    "bias column": (lambda: kernels.dense_forward(X, W, B[:, None]), ValueError, r"b must have shape \(4,\)"),
+    "rows": (lambda: kernels.dense_backward(Y[:1], X, W), ValueError, "dy has 1 rows but x has 2"),
+    "kernel": (lambda: kernels.dense_backward(Y, X, W.T), ValueError, r"w must have shape \(3, 4\)"),
+    "no y": (
+        lambda: kernels.dense_backward(Y, X, W, None, "relu"),
+        ValueError,
+        "activation 'relu' needs y, the forward's output",
+    ),
+    "y shape": (lambda: kernels.dense_backward(Y, X, W, X, "relu"), ValueError, "y must have dy's shape"),
+    "slope": (lambda: kernels.relu_backward(X, Y), ValueError, r"y must have dy's shape \(2, 3\)"),
+    "unknown": (lambda: kernels.dense_forward(X, W, None, "rellu"), ValueError, "did you mean 'relu'"),
+    "not a name": (lambda: kernels.dense_forward(X, W, None, 3), ValueError, "unknown activation 3"),
+    "out list": (
+        lambda: kernels.tanh_forward(X, out=[1.0]),
+        ValueError,
+        "out must be a writeable .* got list",
+    ),
+    "out dtype": (
+        lambda: kernels.tanh_forward(X, out=np.empty(X.shape, np.float32)),
+        ValueError,
+        r"float64 \(2, 3\), got float32 \(2, 3\)",
+    ),
+    "out shape": (lambda: kernels.dense_forward(X, W, out=X), ValueError, r"\(2, 4\), got float64 \(2, 3\)"),
+    "out order": (lambda: kernels.tanh_forward(X, out=np.empty((3, 2)).T), ValueError, "C-order ndarray"),
+    "out read-only": (
+        lambda: kernels.tanh_forward(X, out=read_only(X)),
+        ValueError,
+        "out must be a writeable",
+    ),
+    "out unaligned": (
+        lambda: kernels.tanh_forward(X, out=unaligned(X)),
+        ValueError,
+        "out must be a writeable",
+    ),
+    "out is x": (lambda: kernels.dense_forward(Y, np.ones((4, 4)), out=Y), ValueError, "overlaps an operand"),
+    "out in w": (
+        lambda: kernels.dense_forward(X, BUFFER[:12].reshape(3, 4), out=BUFFER[8:16].reshape(2, 4)),
+        ValueError,
+        "out overlaps an operand",
+    ),
+    "out shifted": (
+        lambda: kernels.tanh_forward(BUFFER[:20], out=BUFFER[1:21]),
+        ValueError,
+        "overlaps an operand other than element for element",
+    ),
+    "out is y": (lambda: kernels.tanh_backward(X.copy(), X, out=X), ValueError, "only dy may be overwritten"),
+    "out shifted in dy": (
+        lambda: kernels.tanh_backward(BUFFER[:20], np.ones(20), out=BUFFER[1:21]),
+        ValueError,
+        "overlaps an operand other than element for element",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_say_what_is_wrong(case: str) -> None:
+    call, error, message = ERRORS[case]
+    with pytest.raises(error, match=message):
+        call()
+    for array in (X, W, B, Y, BUFFER):
+        assert (array == 1).all(), "an operand changed"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_writing_over_an_upstream_gradient_that_overlaps_y_is_refused(name: str) -> None:
+    buffer = np.random.default_rng(9).uniform(0.1, 0.9, 70)
+    dy, y = buffer[8:70], buffer[0:62]
+    with pytest.raises(ValueError, match="overlaps"):
+        door(name, "backward")(dy, y, out=dy)

@@ -1,0 +1,115 @@
+"""Products of matrices by our own kernel (`_core/matmul.pxi`), forced upon ops of every shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import Input, Sequential, layers, losses, optimizers
+from fastnn.compiler import compile_plan
+from fastnn.plan import PRODUCTS, Path, Plan, Slot
+from fastnn.program import Program
+from fastnn.reference import ReferenceProgram
+
+DTYPES = ["float32", "float64"]
+# rows, inputs, hidden units, outputs: below, at and beyond the kernel's blocks of 8 x 16 and its
+# depth of 1024
+SHAPES = [
+    (1, 1, 1, 1),
+    (2, 3, 5, 2),
+    (7, 16, 15, 17),
+    (8, 16, 32, 16),
+    (9, 17, 33, 31),
+    (16, 33, 48, 1),
+    (25, 1, 100, 3),
+    (3, 1030, 17, 2),
+    (1040, 5, 18, 1),
+    (64, 1024, 16, 1025),
+]
+
+
+def forced(plan: Plan, path: Path) -> Plan:
+    ops = [replace(op, path=path) if op.code in PRODUCTS else op for op in plan.ops]
+    assert any(op.code in PRODUCTS for op in ops)
+    return replace(plan, ops=tuple(ops))
+
+
+def results(
+    kind: type[Program] | type[ReferenceProgram], plan: Plan, dtype: str, rows: int, widths: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(6)
+    x = rng.normal(0, 1, (rows, widths[0])).astype(dtype)
+    y = rng.normal(0, 1, (rows, widths[-1])).astype(dtype)
+    parameters = (rng.normal(0, 1, plan.sizes[Slot.PARAMETERS]) / np.sqrt(max(widths))).astype(dtype)
+    if kind is ReferenceProgram:
+        x, y, parameters = (a.astype(np.float64) for a in (x, y, parameters))
+    gradients = np.full(plan.sizes[Slot.GRADIENTS], 0, parameters.dtype)
+    state = np.zeros(plan.sizes[Slot.STATE], parameters.dtype)
+    output = np.full((rows, widths[-1]), np.nan, parameters.dtype)
+    arrays = {"x": x, "y": y, "output": output}
+    options: dict[str, Any] = {"learning_rate": 0.1, "epochs": 2 if plan.purpose == "train" else 1}
+    made = kind(plan, parameters.dtype, parameters, gradients, state)
+    run = made.run({e.name: arrays[e.name] for e in plan.externals}, rows, rows, **options)
+    found = {"parameters": parameters, "gradients": gradients, "sums": run.sums}
+    return found | ({"output": output} if plan.purpose == "predict" else {})
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_shape_agrees_with_the_reference(
+    shape: tuple[int, ...], dtype: str, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    rows, *widths = shape
+    hidden, last = layers.Dense(widths[1], "relu"), layers.Dense(widths[2], use_bias=False)
+    graph = Sequential([Input((widths[0],)), hidden, last], seed=0).graph
+    purposes = [
+        ("predict", optimizers.SGD()),
+        ("gradients", optimizers.SGD()),
+        ("train", optimizers.SGD()),  # the update is inside the product
+        ("train", optimizers.SGD(momentum=0.9)),
+    ]
+    tolerance = tolerances["trained float64" if dtype == "float64" else "gradient float32"]
+    for purpose, optimizer in purposes:
+        capacity = rows if purpose != "predict" else 0
+        loss = losses.MeanSquaredError()
+        plan = compile_plan(graph, purpose, capacity=capacity, loss=loss, optimizer=optimizer)
+        given = results(Program, forced(plan, Path.DIRECT), dtype, rows, tuple(widths))
+        exact = results(ReferenceProgram, plan, dtype, rows, tuple(widths))
+        for name, array in exact.items():
+            scale = max(1.0, float(np.abs(array).max(initial=0)))
+            np.testing.assert_allclose(
+                given[name], array, rtol=tolerance, atol=tolerance * scale, err_msg=f"{purpose} {name}"
+            )
+
+
+@pytest.mark.parametrize("path", list(Path))
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_not_a_number_comes_out_where_it_went_in(dtype: str, path: Path, simd_level: str) -> None:
+    graph = Sequential([Input((40,)), layers.Dense(35)], seed=0).graph
+    plan = forced(compile_plan(graph, "predict"), path)
+    x = np.ones((20, 40), dtype)
+    x[3, 7], x[19, 39] = np.nan, np.inf
+    parameters, output = np.ones(plan.sizes[Slot.PARAMETERS], dtype), np.full((20, 35), np.nan, dtype)
+    Program(plan, np.dtype(dtype), parameters).run({"x": x, "output": output}, 20, 20)
+    assert np.isnan(output[3]).all()
+    assert np.isposinf(output[19]).all()
+    others = np.delete(output, [3, 19], axis=0)
+    np.testing.assert_array_equal(others, np.full_like(others, 41))
+
+
+def test_paths_are_chosen_by_size_and_level() -> None:
+    def paths(widths: tuple[int, ...], rows: int, simd: str) -> set[Path]:
+        chained = [layers.Dense(units) for units in widths[1:]]
+        graph = Sequential([Input((widths[0],)), *chained], seed=0).graph
+        loss = losses.MeanSquaredError()
+        plan = compile_plan(graph, "train", capacity=rows, loss=loss, optimizer=optimizers.SGD(), simd=simd)
+        assert all(op.path is Path.BLAS for op in plan.ops if op.code not in PRODUCTS)
+        return {op.path for op in plan.ops if op.code in PRODUCTS}
+
+    assert paths((784, 500), 96, "v4") == {Path.DIRECT}
+    assert paths((784, 500), 96, "base") == {Path.BLAS}
+    assert paths((8, 8), 96, "v4") == {Path.BLAS}
+    assert paths((4096, 4096), 256, "v4") == {Path.BLAS}

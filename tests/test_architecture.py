@@ -1,0 +1,240 @@
+"""The shape of the code: who imports whom, what `import fastnn` loads, what an op needs, what is public."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import fastnn
+from fastnn import lowering, plan, reference
+from fastnn._core import executor
+from fastnn.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
+
+PACKAGE = Path(fastnn.__file__).parent
+CORE = PACKAGE / "_core"
+# Descriptions and the compiler: no arrays, no kernels, nothing that runs.
+PURE = {
+    *("checks", "errors", "graph", "losses", "metrics", "optimizers", "regularizers", "plan"),
+    *("compiler", "lowering", "schedule", "memory", "verify", "paths"),
+}
+RUNNING = {
+    "program",
+    "runtime",
+    "reference",
+    "data",
+    "model",
+    "sequential",
+    "training",
+    "inspection",
+    "kernels",
+}
+PUBLIC = [name for name in fastnn.__all__ if inspect.ismodule(getattr(fastnn, name))]
+# What is never made by the user, or only to be derived from.
+WITHOUT_EXAMPLE = {"Initializer", "InputSpec", "Layer", "Loss", "Metric", "Model", "Optimizer"}
+
+
+def imported(path: Path, *, everywhere: bool) -> set[str]:
+    """Return the modules that a file imports, at its top or also inside functions, types apart."""
+    found: set[str] = set()
+
+    def visit(nodes: list[ast.stmt]) -> None:
+        for node in nodes:
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                continue
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path.name} has a relative import"
+                assert node.module is not None
+                found.add(node.module)
+                found.update(f"{node.module}.{alias.name}" for alias in node.names)
+            elif everywhere or not isinstance(node, ast.FunctionDef):
+                for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+                    visit(getattr(node, field, []))
+
+    visit(ast.parse(path.read_text(encoding="utf-8")).body)
+    return found
+
+
+def own(names: set[str]) -> set[str]:
+    """Return the modules of fastnn among imported names, without the package's name."""
+    stems = {path.stem for path in PACKAGE.glob("*.py")} | {"_core", "datasets", "benchmark", "export"}
+    return {
+        name.split(".")[1] for name in names if name.startswith("fastnn.") and name.split(".")[1] in stems
+    }
+
+
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
+
+
+def test_the_modules_named_here_exist() -> None:
+    assert set(MODULES) >= PURE | RUNNING
+
+
+@pytest.mark.parametrize("path", sorted(CORE.glob("*.p[yx]*")), ids=lambda path: path.name)
+def test_the_core_imports_nothing_from_above(path: Path) -> None:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        match = re.match(r"\s*(?:from\s+(\S+)\s+c?import|c?import\s+(\S+))", line)
+        if match is None:
+            continue
+        name = next(filter(None, match.groups()))
+        assert name.startswith("fastnn._core") or not name.startswith((".", "fastnn")), line
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_descriptions_and_the_compiler_know_nothing_that_runs(module: str) -> None:
+    names = imported(PACKAGE / f"{module}.py", everywhere=True)
+    assert own(names).isdisjoint(RUNNING | {"_core"})
+    assert not any(name.split(".")[0] in ("numpy", "scipy") for name in names)
+
+
+def closure(module: str) -> set[str]:
+    found, todo = set(), {module}
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        path = PACKAGE / f"{name}.py"
+        if path.exists():
+            todo |= own(imported(path, everywhere=False)) - found
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_nor_do_the_modules_that_they_import(module: str) -> None:
+    assert closure(module).isdisjoint(RUNNING | {"_core"})
+
+
+def test_no_module_imports_itself_by_detours() -> None:
+    for module in MODULES:
+        below = own(imported(PACKAGE / f"{module}.py", everywhere=False)) - {module}
+        for other in below:
+            assert module not in closure(other), f"{module} and {other} import each other"
+
+
+def test_only_the_program_and_the_border_talk_to_the_core() -> None:
+    users = {
+        module for module in MODULES if "_core" in own(imported(PACKAGE / f"{module}.py", everywhere=True))
+    }
+    assert users <= {"program", "data", "runtime", "kernels"}
+    assert "fastnn.kernels" not in imported(PACKAGE / "reference.py", everywhere=True)
+
+
+SCRIPT = """
+import sys, threading
+import fastnn
+heavy = {"torch", "matplotlib", "sklearn", "tqdm", "threadpoolctl", "pandas", "onnx", "mpi4py", "jax"}
+assert "fastnn._core.executor" in sys.modules
+print(sorted(heavy & set(sys.modules)), threading.active_count(), "fastnn.datasets" in sys.modules)
+"""
+
+
+def test_importing_fastnn_loads_nothing_heavy_and_starts_no_thread() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n")[0] == "[] 1 False"
+
+
+# -- an op is four things
+
+
+@pytest.mark.parametrize("code", list(OpCode), ids=lambda code: code.name)
+def test_every_opcode_has_a_signature_a_reference_and_a_kernel(code: OpCode) -> None:
+    signature = SIGNATURES[code]
+    function = reference.OPS[code]
+    assert function.__name__ == f"_{code.name.lower()}"
+    assert executor.OPCODES[code.name] == code
+    kernels = CORE / "kernels.pxi"
+    if not kernels.exists():
+        pytest.skip("the kernels' source is not part of an installed wheel")
+    assert f"OpCode.{code.name}:" in kernels.read_text(encoding="utf-8")
+    # Every operand has a direction, every alias joins an output and an input.
+    assert len(signature.names) == len(signature.roles) == len(set(signature.names))
+    assert all(role & Role.INOUT for role in signature.roles)
+    roles = dict(zip(signature.names, signature.roles, strict=True))
+    for output, source in signature.aliases:
+        assert roles[output] & Role.OUT
+        assert roles[source] & Role.IN
+        assert not roles[source] & Role.WHOLE
+
+
+def test_no_op_is_left_over_anywhere() -> None:
+    assert set(SIGNATURES) == set(reference.OPS) == set(OpCode)
+    assert set(executor.OPCODES) == set(OpCode.__members__)
+    assert set(lowering.BACKWARD) < set(OpCode)
+    # An op that makes a tensor of the forward pass from another has a backward rule.
+    forward = {OpCode.DENSE, OpCode.ADD_BIAS, OpCode.ACTIVATION}
+    assert set(lowering.BACKWARD) == forward
+
+
+def constant(name: str, file: str) -> int:
+    """Return a number that a file of the core defines."""
+    match = re.search(rf"^\s*{name} = (\d+)", (CORE / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert match is not None, f"{name} is not in {file}"
+    return int(match[1])
+
+
+@pytest.mark.skipif(
+    not (CORE / "executor.pyx").exists(), reason="the core's source is not part of an installed wheel"
+)
+def test_numbers_that_stand_in_both_languages_agree() -> None:
+    assert executor.ACTIVATIONS == {a.name: int(a) for a in Activation}
+    assert max(len(s.names) for s in SIGNATURES.values()) <= constant("MAX_OPERANDS", "types.pxd")
+    assert max(len(s.constants) for s in SIGNATURES.values()) <= constant("MAX_CONSTANTS", "types.pxd")
+    assert constant("LOCAL_SLOT", "executor.pyx") == Slot.LOCAL
+    assert constant("MAX_SLOTS", "executor.pyx") > Slot.EXTERNAL + 3
+    assert {s.axis for s in SIGNATURES.values()} == set(Axis)
+
+
+def test_enums_number_their_members_without_gaps() -> None:
+    for enum in (OpCode, Activation, Slot, Axis):
+        assert [int(member) for member in enum] == list(range(len(enum)))
+    assert plan.ROWS < 0
+
+
+# -- what is public
+
+
+def public_names() -> list[tuple[str, str]]:
+    pairs = [(module, name) for module in PUBLIC for name in getattr(fastnn, module).__all__]
+    top = [("", name) for name in fastnn.__all__ if name not in PUBLIC and not name.startswith("__")]
+    return top + [(m, n) for m, n in pairs if not inspect.ismodule(getattr(getattr(fastnn, m), n))]
+
+
+@pytest.mark.parametrize("module", ["", *PUBLIC])
+def test_public_modules_say_what_is_public(module: str) -> None:
+    loaded: ModuleType = importlib.import_module(f"fastnn.{module}".rstrip("."))
+    assert loaded.__doc__
+    assert len(loaded.__all__) == len(set(loaded.__all__))
+    for name in loaded.__all__:
+        assert getattr(loaded, name) is not None
+    assert fastnn.__version__
+
+
+@pytest.mark.parametrize(("module", "name"), public_names())
+def test_public_names_are_documented_with_an_example(module: str, name: str) -> None:
+    thing = getattr(getattr(fastnn, module) if module else fastnn, name)
+    text = inspect.getdoc(thing) or ""
+    text = re.sub(rf"\A{name}\(.*\)\n+", "", text)  # Cython puts the signature first
+    assert text.split("\n")[0].endswith(".")
+    if callable(thing) and not isinstance(thing, type):
+        for parameter in inspect.signature(thing).parameters:
+            assert re.search(rf"\b{parameter}\b", text), f"{parameter} is not explained"
+    if isinstance(thing, type) and (issubclass(thing, Exception) or name in WITHOUT_EXAMPLE):
+        return
+    assert "Examples\n--------\n" in text
+    assert ">>> " in text
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'sequential_'"):
+        _ = fastnn.sequential_

@@ -1,0 +1,398 @@
+"""Descriptions: losses, metrics, optimizers, initializers, regularizers, activations.
+
+Each computes Keras's formula, written out here in NumPy; keeps its numbers; refuses what cannot be;
+and is found by its names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import activations, initializers, layers, losses, metrics, optimizers, regularizers
+from fastnn.errors import ConfigurationError, DTypeError, FastnnError
+
+RNG = np.random.default_rng(9)
+X = RNG.standard_normal((12, 3))
+LABELS = np.arange(12) % 4
+ONE_HOT = np.eye(4)[LABELS]
+SOFT = RNG.dirichlet(np.ones(4), 12)
+MANY = (RNG.random((12, 4)) > 0.5).astype(float)
+WEIGHTS = np.linspace(0, 2, 12)
+
+ALL = [
+    *(getattr(losses, name) for name in losses.__all__ if name not in ("Loss", "get")),
+    *(getattr(optimizers, name) for name in optimizers.__all__ if name not in ("Optimizer", "get")),
+    *(getattr(initializers, name) for name in initializers.__all__ if name not in ("Initializer", "get")),
+    *(getattr(metrics, name) for name in metrics.__all__ if name not in ("Metric", "get")),
+    regularizers.L2,
+]
+
+
+def model(activation: str | None, loss: Any, optimizer: Any = "sgd", measured: Any = None) -> Any:
+    made = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4, activation)], dtype="float64", seed=2)
+    made.compile(optimizer, loss, metrics=measured)
+    return made
+
+
+# --- all of them ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", ALL, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
+def test_descriptions_are_values(cls: Any) -> None:
+    one, other = cls(), cls()
+    assert one == other
+    assert hash(one) == hash(other)
+    assert pickle.loads(pickle.dumps(one)) == one
+    assert repr(one).startswith(cls.__name__)
+    field = next((f.name for f in dataclasses.fields(cls)), "name")
+    with pytest.raises((dataclasses.FrozenInstanceError, AttributeError), match="cannot assign"):
+        setattr(one, field, 1)
+
+
+@pytest.mark.parametrize("module", [losses, optimizers, initializers, regularizers], ids=lambda m: m.__name__)
+def test_get_takes_names_classes_and_instances_and_nothing_else(module: Any) -> None:
+    for cls in ALL:
+        if cls.__module__ == module.__name__ and module is not regularizers:
+            assert module.get(cls.name) == module.get(cls) == module.get(cls()) == cls()
+            assert module.get(cls.__name__) == cls()
+    for bad in (3, 0.5, object(), ["sgd"], len, b"zeros"):
+        with pytest.raises(DTypeError, match=r"an? \w+ is a name"):
+            module.get(bad)
+    with pytest.raises(ConfigurationError, match=r"unknown \w+ 'qqqq'\. Known: "):
+        module.get("qqqq")
+
+
+@pytest.mark.parametrize(
+    ("find", "given", "nearest"),
+    [
+        (losses.get, "binary_crossentropi", "binary_crossentropy"),
+        (losses.get, "sparse_categorical_entropy", "sparse_categorical_crossentropy"),
+        (losses.get, "mean_squarred_error", "mean_squared_error"),
+        (optimizers.get, "adamm", "adam"),
+        (optimizers.get, "rmspropp", "rmsprop"),
+        (initializers.get, "he_norm", "he_normal"),
+        (initializers.get, "xavier_uniform", "glorot_uniform|lecun_uniform|random_uniform|he_uniform"),
+        (regularizers.get, "l22", "l2"),
+        (activations.get, "sigmoidd", "sigmoid"),
+        (activations.get, "soft_max", "softmax"),
+        (lambda name: metrics.get(name, losses.get("mse"), 2), "acuracy", "accuracy"),
+        (lambda name: metrics.get(name, losses.get("mse"), 2), "binary_acc", "binary_accuracy"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(
+    find: Callable[[str], object], given: str, nearest: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"unknown .*{given!r}; did you mean '({nearest})'"):
+        find(given)
+
+
+def test_short_names() -> None:
+    assert losses.get("mse") == losses.get("MSE") == losses.MeanSquaredError()
+    assert regularizers.get(None) is None
+    assert regularizers.get("l2") == regularizers.get("L2") == regularizers.L2(0.01)
+    assert activations.get(None) == activations.get("linear") == activations.get(activations.linear)
+    assert optimizers.get("Adam") == optimizers.get("ADAM") == optimizers.Adam()
+    for base in (losses.Loss, optimizers.Optimizer):
+        with pytest.raises(FastnnError, match="base class"):
+            base().code  # noqa: B018
+
+
+# --- losses --------------------------------------------------------------------------------------------
+
+
+def softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-z))
+
+
+def crossentropy(p: np.ndarray, t: np.ndarray) -> np.ndarray:
+    return -(t * np.log(np.clip(p / p.sum(1, keepdims=True), 1e-7, 1 - 1e-7))).sum(1)
+
+
+def binary(p: np.ndarray, t: np.ndarray) -> np.ndarray:
+    p = np.clip(p, 1e-7, 1 - 1e-7)
+    return -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean(1)
+
+
+CE, SCE, BCE = (
+    losses.CategoricalCrossentropy,
+    losses.SparseCategoricalCrossentropy,
+    losses.BinaryCrossentropy,
+)
+ROW_LOSSES: list[tuple[str | None, Any, dict[str, bool], np.ndarray, Callable[..., np.ndarray]]] = [
+    (None, losses.MeanSquaredError, {}, SOFT, lambda z, t: ((z - t) ** 2).mean(1)),
+    ("softmax", losses.MeanSquaredError, {}, SOFT, lambda z, t: ((softmax(z) - t) ** 2).mean(1)),
+    ("softmax", CE, {}, ONE_HOT, lambda z, t: crossentropy(softmax(z), t)),
+    ("softmax", CE, {}, SOFT, lambda z, t: crossentropy(softmax(z), t)),
+    ("sigmoid", CE, {}, SOFT, lambda z, t: crossentropy(sigmoid(z), t)),
+    (None, CE, {"from_logits": True}, SOFT, lambda z, t: crossentropy(softmax(z), t)),
+    ("tanh", CE, {"from_logits": True}, SOFT, lambda z, t: crossentropy(softmax(np.tanh(z)), t)),
+    ("softmax", SCE, {}, LABELS, lambda z, t: crossentropy(softmax(z), np.eye(4)[t])),
+    ("sigmoid", SCE, {}, LABELS, lambda z, t: crossentropy(sigmoid(z), np.eye(4)[t])),
+    (None, SCE, {"from_logits": True}, LABELS, lambda z, t: crossentropy(softmax(z), np.eye(4)[t])),
+    ("sigmoid", BCE, {}, MANY, lambda z, t: binary(sigmoid(z), t)),
+    ("sigmoid", BCE, {}, SOFT, lambda z, t: binary(sigmoid(z), t)),
+    ("softmax", BCE, {}, MANY, lambda z, t: binary(softmax(z), t)),
+    ("relu", BCE, {}, MANY, lambda z, t: binary(np.maximum(z, 0), t)),
+    (None, BCE, {"from_logits": True}, MANY, lambda z, t: binary(sigmoid(z), t)),
+]
+
+
+@pytest.mark.parametrize(("activation", "cls", "options", "targets", "formula"), ROW_LOSSES)
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+def test_losses_compute_keras_formulas(
+    activation: str | None, cls: Any, options: dict[str, bool], targets: Any, formula: Any, weights: Any
+) -> None:
+    made = model(activation, cls(**options))
+    kernel, _ = made.get_weights()
+    rows = formula(X @ kernel, targets) * (1 if weights is None else weights)
+    assert made.evaluate(X, targets, sample_weight=weights, verbose=0) == pytest.approx(rows.mean(), rel=1e-9)
+    assert made.train_on_batch(X, targets, weights) == pytest.approx(rows.mean(), rel=1e-9)
+    total = model(activation, cls(reduction="sum", **options))
+    assert total.train_on_batch(X, targets, weights) == pytest.approx(rows.sum(), rel=1e-9)
+
+
+def test_a_sum_is_that_of_each_batch_as_in_keras() -> None:
+    made = model(None, losses.MeanSquaredError(reduction="sum"))
+    (kernel, _) = made.get_weights()
+    rows = ((X @ kernel - SOFT) ** 2).mean(1)
+    parts = (8 * rows[:8].sum() + 4 * rows[8:].sum()) / 12
+    assert made.evaluate(X, SOFT, batch_size=8, verbose=0) == pytest.approx(parts, rel=1e-12)
+    made.optimizer.learning_rate = 0.0
+    history = made.fit(X, SOFT, batch_size=8, shuffle=False, verbose=0)
+    assert history.history["loss"] == pytest.approx([parts], rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e30])
+def test_crossentropies_are_stable_far_out(scale: float) -> None:
+    """The right class far ahead costs nothing, far behind its distance; nothing overflows."""
+    x = np.array([[1.0, 0, 0], [0, 1, 0]]) * scale
+    for loss, activation in (
+        ("sparse_categorical_crossentropy", "softmax"),
+        ("binary_crossentropy", "sigmoid"),
+    ):
+        made = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(3, activation)], seed=0)
+        made.set_weights([np.eye(3), np.zeros(3)])
+        made.compile("sgd", loss)
+        right, wrong = ([0, 1], [1, 0]) if "sparse" in loss else (x > 0, np.eye(3)[[1, 0]])
+        assert made.evaluate(x, right, verbose=0) <= math.log(2)
+        expected = scale if "sparse" in loss else scale / 3
+        assert made.evaluate(x, wrong, verbose=0) == pytest.approx(expected, rel=1e-2)
+        _, gradients = made.loss_and_gradients(x / scale, right)
+        assert all(np.isfinite(g).all() for g in gradients.values())
+
+
+def test_impossible_losses_are_refused() -> None:
+    for cls in (losses.MeanSquaredError, CE, SCE, BCE):
+        with pytest.raises(ConfigurationError, match="unknown reduction 'mean'"):
+            cls(reduction="mean")
+    for cls in (CE, SCE, BCE):
+        with pytest.raises(DTypeError, match="from_logits must be True or False"):
+            cls(from_logits="no")
+
+
+# --- the order of arguments is that of Keras ------------------------------------------------------------
+
+
+def test_positional_arguments_mean_what_they_mean_in_keras() -> None:
+    assert (optimizers.SGD(0.1, 0.9, True).momentum, optimizers.SGD(0.1, 0.9, True).nesterov) == (0.9, True)
+    adam = optimizers.Adam(0.1, 0.8, 0.95, 1e-4)
+    assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.8, 0.95, 1e-4)
+    assert optimizers.RMSprop(0.1, 0.8).rho == 0.8
+    with pytest.raises(TypeError, match="positional"):  # Keras's third is momentum, which is not ours
+        optimizers.RMSprop(0.1, 0.8, 1e-3)
+    assert initializers.RandomNormal(1.0, 2.0) == initializers.RandomNormal(mean=1.0, stddev=2.0)
+    assert regularizers.L2(0.5).l2 == 0.5
+    assert layers.Dense(3, "relu", False).config.use_bias is False
+    for cls in (CE, SCE, BCE):
+        assert cls(True).logits
+
+
+# --- metrics -------------------------------------------------------------------------------------------
+
+
+def test_metrics_compute_keras_formulas() -> None:
+    made = model("sigmoid", "binary_crossentropy", measured=["accuracy", "acc", "binary_accuracy", "mse",
+                 metrics.BinaryAccuracy("high", threshold=0.7), metrics.MeanSquaredError])  # fmt: skip
+    y = made.predict(X)
+    expected = {
+        "accuracy": (y.argmax(1) == MANY.argmax(1)).mean(),  # of several outputs, as Keras chooses
+        "acc": (y.argmax(1) == MANY.argmax(1)).mean(),
+        "binary_accuracy": ((y > 0.5) == MANY).mean(),
+        "mse": ((y - MANY) ** 2).mean(),
+        "high": ((y > 0.7) == MANY).mean(),
+        "mean_squared_error": ((y - MANY) ** 2).mean(),
+    }
+    found = made.evaluate(
+        X, MANY, verbose=0, return_dict=True, sample_weight=WEIGHTS
+    )  # which weigh no metric
+    assert list(found) == ["loss", *expected]
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-9), name
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "cls"),
+    [
+        ("binary_crossentropy", 1, metrics.BinaryAccuracy),
+        ("mse", 1, metrics.BinaryAccuracy),
+        ("categorical_crossentropy", 4, metrics.CategoricalAccuracy),
+        ("mse", 4, metrics.CategoricalAccuracy),
+        ("sparse_categorical_crossentropy", 4, metrics.SparseCategoricalAccuracy),
+    ],
+)
+def test_accuracy_is_the_one_that_suits_the_targets(loss: str, units: int, cls: Any) -> None:
+    for name in ("accuracy", "acc"):
+        assert metrics.get(name, losses.get(loss), units) == cls(name)
+    with pytest.raises(DTypeError, match="a metric is a name or a Metric, got 5"):
+        metrics.get(5, losses.get(loss), units)
+
+
+def test_sparse_accuracy_counts_labels_and_the_first_of_equals() -> None:
+    made = model("softmax", "sparse_categorical_crossentropy", measured="accuracy")
+    assert made.evaluate(X, LABELS, verbose=0)[1] == (made.predict(X).argmax(1) == LABELS).mean()
+    made.set_weights([np.zeros((3, 4)), np.zeros(4)])  # all scores equal: class 0 wins
+    assert made.evaluate(X, LABELS, verbose=0)[1] == pytest.approx(3 / 12)
+
+
+# --- optimizers ----------------------------------------------------------------------------------------
+
+
+def walk(
+    optimizer: Any, gradient: Callable[[np.ndarray], np.ndarray], w: np.ndarray, steps: int
+) -> np.ndarray:
+    """Return w after some steps of Keras's rule, in NumPy."""
+    rate, m, v = optimizer.learning_rate, np.zeros_like(w), np.zeros_like(w)
+    for t in range(1, steps + 1):
+        g = gradient(w)
+        if isinstance(optimizer, optimizers.SGD):
+            m = optimizer.momentum * m - rate * g
+            w = w + (optimizer.momentum * m - rate * g if optimizer.nesterov else m)
+        elif isinstance(optimizer, optimizers.RMSprop):
+            v = optimizer.rho * v + (1 - optimizer.rho) * g**2
+            w = w - rate * g / np.sqrt(v + optimizer.epsilon)
+        else:
+            m = m + (1 - optimizer.beta_1) * (g - m)
+            v = v + (1 - optimizer.beta_2) * (g**2 - v)
+            scale = math.sqrt(1 - optimizer.beta_2**t) / (1 - optimizer.beta_1**t)
+            w = w - rate * scale * m / (np.sqrt(v) + optimizer.epsilon)
+    return w
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optimizers.SGD(0.1),
+        optimizers.SGD(0.1, momentum=0.9),
+        optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+        optimizers.SGD(0.1, nesterov=True),
+        optimizers.Adam(0.05),
+        optimizers.Adam(0.05, beta_1=0.0),
+        optimizers.Adam(0.05, beta_2=0.0),
+        optimizers.Adam(0.05, 0.5, 0.9, 1e-2),
+        optimizers.RMSprop(0.05),
+        optimizers.RMSprop(0.05, rho=0.0),
+        optimizers.RMSprop(0.05, rho=0.5, epsilon=1e-2),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_optimizers_step_by_keras_formulas(optimizer: Any, l2: float) -> None:
+    layer = layers.Dense(4, use_bias=False, kernel_regularizer=regularizers.L2(l2))
+    made = fastnn.Sequential([fastnn.Input((3,)), layer], dtype="float64", seed=2)
+    made.compile(optimizer, "mse")
+    (start,) = made.get_weights()
+    expected = walk(optimizer, lambda w: X.T @ (X @ w - SOFT) * 2 / SOFT.size + 2 * l2 * w, start, 12)
+    for epochs in (5, 7):  # the step count and the state live on between calls
+        made.fit(X, SOFT, batch_size=12, epochs=epochs, verbose=0)
+    assert np.abs(expected - start).max() > 1e-2
+    np.testing.assert_allclose(made.get_weights()[0], expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "error"),
+    [
+        (cls, {"learning_rate": bad}, ConfigurationError)
+        for cls in (optimizers.SGD, optimizers.Adam, optimizers.RMSprop)
+        for bad in (-0.1, math.nan, math.inf)
+    ]
+    + [
+        (optimizers.SGD, {"learning_rate": "0.1"}, DTypeError),
+        (optimizers.SGD, {"learning_rate": True}, DTypeError),
+        (optimizers.SGD, {"momentum": -0.1}, ConfigurationError),
+        (optimizers.SGD, {"momentum": 1.0}, ConfigurationError),
+        (optimizers.SGD, {"nesterov": 1}, DTypeError),
+        (optimizers.Adam, {"beta_1": 1.0}, ConfigurationError),
+        (optimizers.Adam, {"beta_2": 1.5}, ConfigurationError),
+        (optimizers.Adam, {"epsilon": 0.0}, ConfigurationError),
+        (optimizers.RMSprop, {"rho": -1}, ConfigurationError),
+        (optimizers.RMSprop, {"epsilon": -1e-7}, ConfigurationError),
+        (regularizers.L2, {"l2": -0.1}, ConfigurationError),
+        (regularizers.L2, {"l2": math.nan}, ConfigurationError),
+        (regularizers.L2, {"l2": None}, DTypeError),
+        (initializers.RandomNormal, {"stddev": -1.0}, ConfigurationError),
+        (initializers.RandomUniform, {"minval": 1.0, "maxval": 0.0}, ConfigurationError),
+        (initializers.Constant, {"value": math.inf}, ConfigurationError),
+        (metrics.BinaryAccuracy, {"threshold": "half"}, DTypeError),
+    ],
+)  # fmt: skip
+def test_impossible_numbers_are_refused(cls: Any, options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"{list(options)[-1]} must be"):
+        cls(**options)
+
+
+# --- initializers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "deviation", "limit"),
+    [
+        ("glorot_uniform", math.sqrt(2 / 500), math.sqrt(6 / 500)),
+        ("glorot_normal", math.sqrt(2 / 500), 2 * math.sqrt(2 / 500) / 0.87962566103423978),
+        ("he_uniform", math.sqrt(2 / 300), math.sqrt(6 / 300)),
+        ("he_normal", math.sqrt(2 / 300), 2 * math.sqrt(2 / 300) / 0.87962566103423978),
+        ("lecun_uniform", math.sqrt(1 / 300), math.sqrt(3 / 300)),
+        ("lecun_normal", math.sqrt(1 / 300), 2 * math.sqrt(1 / 300) / 0.87962566103423978),
+        ("random_uniform", 0.1 / math.sqrt(12), 0.05),
+        ("random_normal", 0.05, math.inf),
+    ],
+)
+def test_initializers_draw_keras_distributions(name: str, deviation: float, limit: float) -> None:
+    values = initializers.get(name).draw((300, 200), np.random.default_rng(0))
+    assert values.std() == pytest.approx(deviation, rel=0.01)
+    assert abs(values.mean()) < 4 * deviation / math.sqrt(values.size)
+    assert np.abs(values).max() <= limit
+    if math.isfinite(limit):
+        assert np.abs(values).max() > 0.98 * limit
+    np.testing.assert_array_equal(values, initializers.get(name).draw((300, 200), np.random.default_rng(0)))
+
+
+def test_constant_initializers_fill_kernels_and_biases() -> None:
+    layer = layers.Dense(4, kernel_initializer="ones", bias_initializer=initializers.Constant(0.5))
+    kernel, bias = fastnn.Sequential([fastnn.Input((3,)), layer]).get_weights()
+    np.testing.assert_array_equal(kernel, np.ones((3, 4)))
+    np.testing.assert_array_equal(bias, np.full(4, 0.5))
+
+
+def test_a_seed_of_its_own_fixes_an_initializer() -> None:
+    """As in Keras: the same seed gives the same kernel whatever the model's seed."""
+    kernels = [
+        fastnn.Sequential(
+            [fastnn.Input((3,)), layers.Dense(4, kernel_initializer=initializers.GlorotUniform(seed=1))],
+            seed=s,
+        ).get_weights()[0]
+        for s in (1, 2)
+    ]
+    np.testing.assert_array_equal(kernels[0], kernels[1])

@@ -1,0 +1,396 @@
+"""The executor against the reference interpreter: every op, loss, optimiser and activation.
+
+Both run the same plan from the same numbers; float64 must agree to the last few digits, float32
+to what its rounding leaves.  Threads and signals are in `test_executor_team.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import Input, Sequential, layers, losses, metrics, optimizers, program, schedule
+from fastnn._core.executor import Executor, shuffled
+from fastnn.compiler import compile_plan
+from fastnn.errors import PlanError
+from fastnn.graph import Graph
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+from fastnn.plan import OpCode, Plan, Slot
+from fastnn.program import Program, Result
+from fastnn.reference import OPS, ReferenceProgram, permutation_of
+
+Array = np.ndarray
+DTYPES = ["float32", "float64"]
+ACTIVATIONS = ["linear", "sigmoid", "tanh", "relu", "softmax"]
+OPTIMIZERS = {
+    "sgd": optimizers.SGD(0.1),
+    "momentum": optimizers.SGD(0.05, momentum=0.9),
+    "nesterov": optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+    # A large epsilon: with a small one, Adam makes a full step of the rounding error of a zero gradient.
+    "adam": optimizers.Adam(0.01, epsilon=1e-2),
+    "rmsprop": optimizers.RMSprop(0.01, epsilon=1e-2),
+}
+# name -> loss, output activation, accuracy
+LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
+    "mse": (losses.MeanSquaredError(), None, metrics.MeanSquaredError()),
+    "mse sum": (losses.MeanSquaredError(reduction="sum"), "sigmoid", metrics.BinaryAccuracy()),
+    "categorical": (losses.CategoricalCrossentropy(), "softmax", metrics.CategoricalAccuracy()),
+    "categorical plain": (losses.CategoricalCrossentropy(), "sigmoid", metrics.CategoricalAccuracy()),
+    "categorical logits": (
+        losses.CategoricalCrossentropy(from_logits=True, reduction="sum"), None, metrics.CategoricalAccuracy()
+    ),
+    "sparse": (losses.SparseCategoricalCrossentropy(), "softmax", metrics.SparseCategoricalAccuracy()),
+    "sparse plain": (losses.SparseCategoricalCrossentropy(), "sigmoid", metrics.SparseCategoricalAccuracy()),
+    "sparse logits": (
+        losses.SparseCategoricalCrossentropy(from_logits=True), None, metrics.SparseCategoricalAccuracy()
+    ),
+    "binary": (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
+    "binary plain": (losses.BinaryCrossentropy(reduction="sum"), "softmax", metrics.MeanSquaredError()),
+    "binary logits": (losses.BinaryCrossentropy(from_logits=True), None, metrics.BinaryAccuracy("b", 0.1)),
+}  # fmt: skip
+SEEN: set[OpCode] = set()
+
+
+@dataclass
+class Case:
+    """A net, its objective and its data."""
+
+    loss: str = "mse"
+    optimizer: str = "sgd"
+    activation: str = "tanh"
+    dtype: str = "float64"
+    rows: int = 23
+    batch: int = 7
+    epochs: int = 2
+    gather: bool = True
+    weighted: bool = False
+    fused: bool = True
+    purpose: str = "train"
+    widths: tuple[int, ...] = (5, 9, 4)
+
+    @property
+    def graph(self) -> Graph:
+        *hidden, outputs = self.widths[1:]
+        chained: list[Any] = [Input((self.widths[0],))]
+        for units in hidden:
+            chained.append(layers.Dense(units, self.activation, kernel_regularizer="l2"))
+        chained.append(layers.Dense(outputs, LOSSES[self.loss][1], bias_regularizer="l2"))
+        return Sequential(chained, seed=0).graph
+
+    @property
+    def plan(self) -> Plan:
+        loss, _, metric = LOSSES[self.loss]
+        return compile_plan(
+            self.graph,
+            self.purpose,
+            capacity=self.batch if self.purpose in ("train", "gradients") else 0,
+            loss=loss,
+            metrics=(metric,) if self.purpose != "gradients" else (),
+            optimizer=OPTIMIZERS[self.optimizer],
+            gather=self.gather and self.purpose == "train",
+            weighted=self.weighted,
+            fused=self.fused,
+        )
+
+    def data(self) -> dict[str, Array]:
+        """Return externals that any plan of this net may ask for, in the case's dtype."""
+        rng = np.random.default_rng(7)
+        loss, outputs = LOSSES[self.loss][0], self.widths[-1]
+        t = rng.uniform(0, 1, (self.rows, outputs))
+        if loss.sparse:
+            t = rng.integers(0, outputs, (self.rows, 1)).astype(float)
+        elif loss.fuses is not None:
+            t = np.eye(outputs)[rng.integers(0, outputs, self.rows)]
+        arrays = {
+            "x": rng.normal(0, 1, (self.rows, self.widths[0])),
+            "y": t,
+            "sample_weight": rng.uniform(0, 2, (self.rows, 1)),
+            "upstream": rng.normal(0, 1, (self.rows, outputs)),
+            "output": np.zeros((self.rows, outputs)),
+            "input_gradient": np.zeros((self.rows, self.widths[0])),
+        }
+        # Rounded once to the case's dtype, so that both interpreters start from the same numbers.
+        return {name: np.ascontiguousarray(a, self.dtype) for name, a in arrays.items()}
+
+    def run(
+        self, kind: type[Program] | type[ReferenceProgram], plan: Plan | None = None, **arguments: Any
+    ) -> tuple[Result, dict[str, Array]]:
+        """Run a plan, and return its result with all that it wrote."""
+        plan = plan or self.plan
+        SEEN.update(op.code for op in plan.ops)
+        dtype = np.dtype(self.dtype)
+        rng = np.random.default_rng(3)
+        flat = {"parameters": rng.normal(0, 0.5, plan.sizes[Slot.PARAMETERS]).astype(dtype)}
+        flat["gradients"] = np.zeros(plan.sizes[Slot.GRADIENTS], dtype)
+        flat["state"] = np.zeros(plan.sizes[Slot.STATE], dtype)
+        arrays = self.data()
+        if kind is ReferenceProgram:
+            dtype = np.dtype(np.float64)
+            flat = {name: a.astype(dtype) for name, a in flat.items()}
+            arrays = {name: a.astype(dtype) for name, a in arrays.items()}
+        optimizer = OPTIMIZERS[self.optimizer]
+        options: dict[str, Any] = {
+            "epochs": self.epochs if self.purpose == "train" else 1,
+            "shuffle": self.gather,
+            "seed": 5,
+            "learning_rate": optimizer.learning_rate,
+        }
+        if self.gather:
+            options["permutation"] = np.arange(self.rows, dtype=np.int32)
+        if isinstance(optimizer, optimizers.Adam):
+            options["betas"] = (optimizer.beta_1, optimizer.beta_2)
+        made = kind(plan, dtype, flat["parameters"], flat["gradients"], flat["state"])
+        names = {external.name for external in plan.externals}
+        wanted = {name: a for name, a in arrays.items() if name in names}
+        batch = self.batch if self.purpose == "train" else self.rows
+        result = made.run(wanted, self.rows, batch, **(options | arguments))
+        assert result.finite
+        written = {e.name: arrays[e.name] for e in plan.externals if e.written}
+        return result, {**flat, **written, "sums": result.sums}
+
+
+def agree(given: dict[str, Array], exact: dict[str, Array], tolerance: float) -> None:
+    for name, array in exact.items():
+        scale = max(1.0, float(np.abs(array).max(initial=0)))
+        np.testing.assert_allclose(
+            given[name].astype(np.float64), array, rtol=tolerance, atol=tolerance * scale, err_msg=name
+        )
+
+
+def same_bits(left: dict[str, Array], right: dict[str, Array]) -> None:
+    assert left.keys() == right.keys()
+    for name, array in left.items():
+        assert array.tobytes() == right[name].tobytes(), f"{name} differs"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_training_agrees_with_the_reference(
+    loss: str, optimizer: str, activation: str, dtype: str, tolerances: dict[str, float]
+) -> None:
+    case = Case(loss, optimizer, activation, dtype)
+    result, given = case.run(Program)
+    wanted, exact = case.run(ReferenceProgram)
+    assert (result.steps, result.epochs) == (wanted.steps, wanted.epochs) == (8, 2)
+    start = np.random.default_rng(3).normal(0, 0.5, exact["parameters"].size)
+    assert np.abs(exact["parameters"] - start).max() > 1e-3
+    agree(given, exact, tolerances[f"trained {dtype}"])
+
+
+OPTIONS = list(itertools.product(["mse", "sparse", "binary plain"], [False, True], [False, True]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("loss", "gather", "weighted"), OPTIONS)
+def test_fused_unfused_and_reference_agree(
+    loss: str, gather: bool, weighted: bool, dtype: str, tolerances: dict[str, float]
+) -> None:
+    for optimizer in OPTIMIZERS:
+        case = Case(loss, optimizer, dtype=dtype, gather=gather, weighted=weighted, widths=(5, 6, 9, 4))
+        _, fused = case.run(Program)
+        unfused_case = replace(case, fused=False)
+        _, unfused = unfused_case.run(Program)
+        _, exact = unfused_case.run(ReferenceProgram)
+        assert len(unfused_case.plan.ops) > len(case.plan.ops)
+        agree(unfused, exact, tolerances[f"trained {dtype}"])
+        agree(fused, exact, tolerances[f"trained {dtype}"])
+        _, exact = case.run(ReferenceProgram)
+        agree(fused, exact, tolerances[f"trained {dtype}"])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("purpose", ["gradients", "evaluate", "predict", "input_gradients"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_other_purposes_agree_with_the_reference(
+    loss: str, purpose: str, dtype: str, tolerances: dict[str, float]
+) -> None:
+    if purpose == "input_gradients" and LOSSES[loss][1] is not None:
+        loss = "mse"  # a model that ends in an activation: see test_memory.py
+    for activation in ACTIVATIONS:
+        for weighted in (False, True) if purpose in ("gradients", "evaluate") else (False,):
+            case = Case(
+                loss, activation=activation, dtype=dtype, gather=False, weighted=weighted, purpose=purpose
+            )
+            case.batch = case.rows
+            _, given = case.run(Program)
+            _, exact = case.run(ReferenceProgram)
+            kind = "gradient" if purpose.endswith("gradients") else "forward"
+            agree(given, exact, tolerances["trained float64" if dtype == "float64" else f"{kind} float32"])
+
+
+def test_rows_without_capacity_run_through_in_tiles(tolerances: dict[str, float]) -> None:
+    case = Case(purpose="predict", gather=False, rows=3000)
+    assert case.plan.phases[0].tile_rows < 3000
+    _, given = case.run(Program)
+    _, exact = case.run(ReferenceProgram)
+    agree(given, exact, tolerances["trained float64"])
+
+
+def make_tiles_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in vars(schedule):
+        if name.startswith(("MINIMUM_", "PREFERRED_")):
+            monkeypatch.setattr(schedule, name, 1)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("loss", ["mse", "sparse", "binary"])
+def test_small_tiles_change_nothing_but_rounding(
+    loss: str, optimizer: str, monkeypatch: pytest.MonkeyPatch, tolerances: dict[str, float]
+) -> None:
+    make_tiles_small(monkeypatch)
+    case = Case(loss, optimizer, weighted=True, rows=45, batch=18, widths=(30, 20, 4))
+    plan = case.plan
+    assert plan.phases[0].tile_rows < 18
+    assert len(plan.phases[1].tasks) > 8
+    agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances["trained float64"])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 16, 22, 23])
+def test_batches_of_any_size_and_a_short_last_one(batch: int, tolerances: dict[str, float]) -> None:
+    for gather in (False, True):
+        case = Case("sparse", "adam", batch=batch, gather=gather, epochs=3)
+        result, given = case.run(Program)
+        assert result.steps == 3 * -(-23 // batch)
+        agree(given, case.run(ReferenceProgram)[1], tolerances["trained float64"])
+
+
+@pytest.mark.parametrize("purpose", ["train", "gradients"])
+def test_fewer_rows_than_capacity(purpose: str, tolerances: dict[str, float]) -> None:
+    plan = Case("sparse", "momentum", purpose=purpose, batch=64, gather=False).plan
+    for rows in (1, 2, 31, 63, 64):
+        case = Case("sparse", "momentum", purpose=purpose, rows=rows, batch=rows, gather=False)
+        _, given = case.run(Program, plan)
+        agree(given, case.run(ReferenceProgram, plan)[1], tolerances["trained float64"])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("purpose", ["train", "gradients", "evaluate", "predict"])
+def test_what_memory_held_before_does_not_matter(
+    purpose: str, fused: bool, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tiles_small(monkeypatch)
+    case = Case("sparse", "adam", purpose=purpose, fused=fused, dtype=dtype, gather=purpose == "train")
+    case.batch = 7 if purpose == "train" else 23
+    real, results, filled, byte = program.aligned_array, [], [], [0x00]
+
+    def allocate(size: int, kind: np.dtype) -> Array:
+        array = real(size, kind)
+        array.view(np.uint8)[...] = byte[0]
+        filled.append(array.nbytes)
+        return array
+
+    monkeypatch.setattr(program, "aligned_array", allocate)
+    for byte[0] in (0x00, 0xFF):
+        results.append(case.run(Program)[1])
+    assert sum(filled) > 0
+    same_bits(*results)
+
+
+def test_nothing_is_written_between_or_behind_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tiles_small(monkeypatch)
+    guarded: list[tuple[Array, int]] = []
+
+    def allocate(size: int, dtype: np.dtype) -> Array:
+        raw = np.full(size * dtype.itemsize + 256, 0xA5, np.uint8)
+        skip = 64 + -raw.ctypes.data % 64
+        guarded.append((raw, skip))
+        guarded.append((raw[skip:], size * dtype.itemsize))
+        return raw[skip : skip + size * dtype.itemsize].view(dtype)
+
+    monkeypatch.setattr(program, "aligned_array", allocate)
+    for purpose, fused in itertools.product(["train", "gradients", "evaluate", "predict"], [False, True]):
+        case = Case("categorical", "adam", purpose=purpose, fused=fused, gather=False, widths=(5, 7, 3))
+        case.batch = case.rows
+        plan = case.plan
+        _, written = case.run(Program)
+        # The gaps between parameters, whose sizes are rounded up, are as they were.
+        gaps = np.ones(plan.sizes[Slot.PARAMETERS], bool)
+        for op in plan.ops:
+            for o in op.operands:
+                if o is not None and o.slot == Slot.PARAMETERS:
+                    gaps[o.offset : o.offset + o.rows * o.columns] = False
+        assert gaps.any()
+        before = np.random.default_rng(3).normal(0, 0.5, gaps.size)
+        np.testing.assert_array_equal(written["parameters"][gaps], before[gaps])
+        if purpose == "train":
+            assert not written["state"].reshape(2, -1)[:, gaps].any()
+            assert written["state"].reshape(2, -1)[:, ~gaps].any()
+    assert len(guarded) > 8
+    for raw, begin in guarded[::2]:
+        assert (raw[:begin] == 0xA5).all(), "written before a buffer"
+    for rest, size in guarded[1::2]:
+        assert (rest[size:] == 0xA5).all(), "written behind a buffer"
+
+
+def test_shuffling_draws_the_orders_of_the_reference() -> None:
+    for size, seed, epoch in itertools.product([0, 1, 2, 3, 10, 257], [0, 1, 2**63 - 1], [0, 1, 1000]):
+        order = np.full(size, -1, np.int32)
+        shuffled(size, seed, epoch, order)
+        np.testing.assert_array_equal(order, permutation_of(size, seed, epoch))
+        np.testing.assert_array_equal(np.sort(order), np.arange(size))
+    with pytest.raises(ValueError, match="out has 3 elements, needs 4"):
+        shuffled(4, 0, 0, np.zeros(3, np.int32))
+
+
+def test_every_order_is_as_likely_as_another() -> None:
+    counts = Counter(tuple(permutation_of(4, 9, epoch).tolist()) for epoch in range(2400))
+    assert len(counts) == 24
+    # Chi squared with 23 degrees of freedom is below 49.7 in 999 of 1000 cases.
+    assert sum((n - 100) ** 2 / 100 for n in counts.values()) < 49.7
+
+
+def test_each_epoch_has_its_order_and_its_sums() -> None:
+    order = np.arange(23, dtype=np.int32)
+    Case(epochs=3).run(Program, permutation=order, first_epoch=4)
+    np.testing.assert_array_equal(order, permutation_of(23, 5, 6))
+    case = Case("sparse", epochs=4)
+    together = case.run(Program)[0].sums
+    assert together.shape == (4, 3)
+    for epochs in (1, 2, 3):
+        np.testing.assert_array_equal(replace(case, epochs=epochs).run(Program)[0].sums, together[:epochs])
+
+
+def test_programs_refuse_what_does_not_fit() -> None:
+    case = Case()
+    with pytest.raises(PlanError, match="a batch of 8 rows exceeds the plan's capacity 7"):
+        replace(case, batch=8).run(Program, case.plan)
+    with pytest.raises(PlanError, match="needs a permutation of all of them"):
+        case.run(Program, permutation=np.arange(22, dtype=np.int32))
+    plan, arrays = case.plan, case.data()
+    parameters = np.zeros(plan.sizes[Slot.PARAMETERS])
+    order = np.arange(23, dtype=np.int32)
+    with pytest.raises(PlanError, match=r"slot PARAMETERS needs \d+ elements of float64"):
+        Program(plan, np.dtype(np.float64), parameters[1:])
+    with pytest.raises(PlanError, match="slot PARAMETERS needs"):
+        Program(plan, np.dtype(np.float64), parameters.astype(np.float32))
+    made = Program(plan, np.dtype(np.float64), parameters)
+    for bad in (arrays["x"][:, :4], arrays["x"].astype(np.float32), np.asfortranarray(arrays["x"])):
+        with pytest.raises(PlanError, match=r"external 'x' must be float64 \(23, 5\) in C order"):
+            made.run({**arrays, "x": bad}, 23, 7, permutation=order)
+    predict = Program(replace(case, purpose="predict").plan, np.dtype(np.float64), parameters)
+    arrays["output"].flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        predict.run({"x": arrays["x"], "output": arrays["output"]}, 23, 23)
+
+
+def test_an_op_without_a_kernel_stops_the_run() -> None:
+    op = (999, *([0] * (len(program._encode(Case().plan.ops[0])) - 3)), [(0, 0, 0, 1), (0, 0, 0, 1)], ())
+    executor = Executor([op], [(True, 64, [(0, 1, 0, 0)])], [0], False, False)
+    executor.bind(0, np.zeros(64, np.float32), True)
+    status, *_ = executor.run(4, 4, 1, np.zeros((1, 1)), np.zeros(8), np.zeros(128, np.uint8))
+    assert program.STATUSES[status] == "UNKNOWN_OP"
+
+
+def test_every_opcode_was_run() -> None:
+    """Stands last: the tests above run every opcode of the plan, with both interpreters."""
+    assert set(OpCode) == set(OPS)
+    assert set(OpCode) == SEEN

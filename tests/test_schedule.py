@@ -1,0 +1,185 @@
+"""Scheduling: the order of the ops, and their cut into tiles by sizes alone."""
+
+from __future__ import annotations
+
+import inspect
+import random
+
+import pytest
+
+from fastnn import Input, Sequential, layers, losses, optimizers, schedule
+from fastnn.compiler import compile_plan
+from fastnn.lowering import lower
+from fastnn.plan import ROWS, Axis, Op, OpCode, Plan, Slot
+
+ADAM, SGD = optimizers.Adam(), optimizers.SGD()
+
+
+def plan_of(
+    widths: list[int],
+    capacity: int,
+    purpose: str = "train",
+    optimizer: optimizers.Optimizer = SGD,
+    loss: losses.Loss | None = None,
+) -> Plan:
+    hidden = [layers.Dense(units, "relu") for units in widths[1:-1]]
+    graph = Sequential([Input((widths[0],)), *hidden, layers.Dense(widths[-1])], seed=0).graph
+    loss = loss or losses.MeanSquaredError()
+    return compile_plan(graph, purpose, capacity=capacity, loss=loss, optimizer=optimizer)
+
+
+def random_plans(n: int) -> list[Plan]:
+    choose = random.Random(11)
+    return [
+        plan_of(
+            [choose.choice([1, 3, 16, 100, 500, 1000]) for _ in range(choose.randint(2, 5))],
+            choose.choice([1, 2, 63, 64, 65, 200, 257, 1000, 5000]),
+            choose.choice(["train", "gradients"]),
+            choose.choice([SGD, ADAM]),
+        )
+        for _ in range(n)
+    ]
+
+
+def make_tiles_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in vars(schedule):
+        if name.startswith(("MINIMUM_", "PREFERRED_")):
+            monkeypatch.setattr(schedule, name, 1)
+
+
+def test_rows_come_first_in_one_phase_and_parameters_in_another() -> None:
+    for plan in random_plans(40):
+        rows, parameters = plan.phases
+        assert (rows.axis, parameters.axis) == (Axis.ROWS, Axis.PARAMETER)
+        (task,) = rows.tasks
+        assert [op.signature.axis for op in plan.ops[: task.last]] == [Axis.ROWS] * task.last
+        assert [op.signature.axis for op in plan.ops[task.last :]] == [Axis.PARAMETER] * (
+            len(plan.ops) - task.last
+        )
+    assert [phase.axis for phase in plan_of([3, 2], 0, "predict").phases] == [Axis.ROWS]
+
+
+def test_ops_keep_their_order_along_rows_and_within_a_parameter() -> None:
+    graph = Sequential(
+        [Input((4,)), layers.Dense(3, "tanh", kernel_regularizer="l2"), layers.Dense(2, "softmax")], seed=0
+    ).graph
+    lowered = lower(graph, "train", losses.CategoricalCrossentropy(), optimizer=ADAM, fused=False).ops
+    ops, _ = schedule.schedule(lowered, 50)
+    assert sorted(map(repr, ops)) == sorted(map(repr, lowered))
+    by_rows = [op for op in lowered if op.signature.axis is Axis.ROWS]
+    assert list(ops[: len(by_rows)]) == by_rows
+    for name in {op.layer for op in lowered if op.signature.axis is Axis.PARAMETER}:
+        group = [op for op in lowered if op.layer == name]
+        begin = ops.index(group[0])
+        assert list(ops[begin : begin + len(group)]) == group
+
+
+def covered(plan: Plan) -> None:
+    """Check that every row of every parameter that an op runs along lies in one tile of it."""
+    spans = {(task.first, task.last) for task in plan.phases[1].tasks}
+    assert sorted(i for first, last in spans for i in range(first, last)) == list(
+        range(plan.phases[0].tasks[0].last, len(plan.ops))
+    )
+    for first, last in spans:
+        tiles = sorted((t.begin, t.end) for t in plan.phases[1].tasks if (t.first, t.last) == (first, last))
+        operand = plan.ops[first].operands[0]
+        assert operand is not None
+        assert [i for begin, end in tiles for i in range(begin, end)] == list(range(operand.rows))
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_tiles_cover_every_parameter_once(small: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if small:
+        make_tiles_small(monkeypatch)
+    for plan in random_plans(40):
+        covered(plan)
+
+
+def products(plan: Plan) -> dict[str, int]:
+    """Return the number of tiles of each parameter that a product of matrices runs along."""
+    return {
+        plan.ops[task.first].layer: sum((t.first, t.last) == (task.first, task.last) for t in tasks)
+        for tasks in [plan.phases[1].tasks]
+        for task in tasks
+        if any(
+            op.code in (OpCode.SGD_DENSE, OpCode.WEIGHT_GRADIENT) for op in plan.ops[task.first : task.last]
+        )
+    }
+
+
+def test_tiles_are_never_too_small_nor_too_many() -> None:
+    for plan in random_plans(80):
+        row_tiles = -(-plan.capacity // plan.phases[0].tile_rows)
+        assert 1 <= row_tiles <= schedule.MAXIMUM_TILES
+        if row_tiles > 1:
+            assert plan.phases[0].tile_rows >= schedule.MINIMUM_ROWS
+        for name, tiles in products(plan).items():
+            assert 1 <= tiles <= schedule.MAXIMUM_TILES
+            heights = [t.end - t.begin for t in plan.phases[1].tasks if plan.ops[t.first].layer == name]
+            if tiles > 1:
+                assert max(heights) >= schedule.MINIMUM_PARAMETER_ROWS
+            assert max(heights) - min(heights) < tiles
+
+
+def test_only_products_are_cut_and_only_when_there_is_much_to_do() -> None:
+    tiny = plan_of([4, 8, 2], 64)
+    assert tiny.phases[0].tile_rows == 64
+    assert set(products(tiny).values()) == {1}
+    large = plan_of([2048, 2048, 16], 512)
+    assert large.phases[0].tile_rows < 512
+    assert products(large)["dense/kernel"] > 1
+    biases = [t for t in large.phases[1].tasks if large.ops[t.first].code is OpCode.BIAS_GRADIENT]
+    assert len(biases) == 2
+    assert all((t.begin, t.end) == (0, 1) for t in biases)
+
+
+def test_small_minimums_give_many_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tiles_small(monkeypatch)
+    plan = plan_of([40, 30, 2], 256)
+    assert -(-256 // plan.phases[0].tile_rows) == schedule.MAXIMUM_TILES
+    assert products(plan)["dense/kernel"] > 4
+
+
+def test_long_tasks_come_first() -> None:
+    for plan in random_plans(40):
+        costs = [schedule._task_flops(t, list(plan.ops), plan.capacity) for t in plan.phases[1].tasks]
+        assert costs == sorted(costs, reverse=True)
+        total = sum(op.flops(plan.capacity) for op in plan.ops[plan.phases[0].tasks[0].last :])
+        assert sum(costs) == pytest.approx(total)
+
+
+@pytest.mark.parametrize("purpose", ["predict", "evaluate", "input_gradients"])
+def test_without_capacity_a_tiles_buffers_fit_the_cache(purpose: str) -> None:
+    for widths in ([3, 2], [10, 64, 64, 2], [784, 500, 10], [1024, 2048, 2048, 1000], [5000, 1]):
+        plan = plan_of(widths, 0, purpose)
+        assert plan.capacity == 0
+        tile = plan.phases[0].tile_rows
+        assert schedule.MINIMUM_ROWS <= tile <= 1024
+        assert all(o is None or o.slot != Slot.WORKSPACE for op in plan.ops for o in op.operands)
+        if tile > schedule.MINIMUM_ROWS:
+            assert plan.sizes[Slot.LOCAL] <= schedule.CACHE_ELEMENTS
+        assert tile % 16 == 0
+
+
+def test_a_plan_for_one_row_has_one_tile() -> None:
+    plan = plan_of([784, 500, 10], 1)
+    assert plan.phases[0].tile_rows == 1
+
+
+def test_what_is_read_whole_was_written_in_an_earlier_phase() -> None:
+    def whole(op: Op, first_phase: set[str]) -> None:
+        for name in ("x", "dy"):
+            if name in op.signature.names:
+                operand = op.need(name)
+                assert operand.rows == ROWS
+                assert operand.slot >= Slot.EXTERNAL or operand.name in first_phase
+
+    for plan in random_plans(40):
+        end = plan.phases[0].tasks[0].last
+        written = {o.name for op in plan.ops[:end] for o in op.outputs()}
+        for op in plan.ops[end:]:
+            whole(op, written)
+
+
+def test_nothing_asks_for_a_number_of_threads() -> None:
+    assert list(inspect.signature(schedule.schedule).parameters) == ["ops", "capacity"]
