@@ -8,6 +8,7 @@ what comes back.  The epoch loop is in `training.py`, looking inside in `inspect
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -81,8 +82,31 @@ class Model:
         self._offsets: dict[str, int] = {}
         self._compiled: training.Compiled | None = None
         self._programs: OrderedDict[tuple[Any, ...], Program | ReferenceProgram] = OrderedDict()
-        self._training = threading.RLock()
-        self._running = threading.RLock()
+        self._make_locks()
+
+    def _make_locks(self) -> None:
+        self._training = threading.RLock()  # held while weights may change
+        self._running = threading.RLock()  # held while a program runs that does not change them
+        self._programs_lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles keep: everything but programs and locks, which are made anew."""
+        kept = dict(self.__dict__)
+        for name in ("_programs", "_training", "_running", "_programs_lock"):
+            del kept[name]
+        return kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._programs = OrderedDict()
+        self._make_locks()
+        parameters = aligned_array(self._parameters.size, self.dtype)
+        parameters[:] = self._parameters
+        self._parameters = parameters
+
+    def __copy__(self) -> Model:
+        # Two models on one set of parameters would train each other.
+        return copy.deepcopy(self)
 
     # -- structure
 
@@ -318,7 +342,11 @@ class Model:
         self, purpose: str, capacity: int = 0, *, gather: bool = False, weighted: bool = False
     ) -> Program | ReferenceProgram:
         """Return the program for a purpose, compiled at its first use; the latest few are kept."""
-        key = (purpose, capacity, gather, weighted)
+        with self._programs_lock:
+            return self._cached_program((purpose, capacity, gather, weighted))
+
+    def _cached_program(self, key: tuple[str, int, bool, bool]) -> Program | ReferenceProgram:
+        purpose, capacity, gather, weighted = key
         program = self._programs.get(key)
         if program is not None:
             self._programs.move_to_end(key)

@@ -84,6 +84,13 @@ class Compiled:
         for name in metrics:  # unknown names are found now, not when the width is known
             metrics_.get(name, loss, 2)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.state is not None:
+            copied = aligned_array(self.state.size, self.state.dtype)
+            copied[:] = self.state
+            self.state = copied
+
     @property
     def learning_rate(self) -> float:
         """Step size; may be set between calls of `fit` and by callbacks."""

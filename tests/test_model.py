@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -389,3 +391,19 @@ def test_loss_and_gradients_name_what_they_belong_to() -> None:
     model.loss_and_gradients(X, -Y)
     for name, gradient in gradients.items():  # not views of memory that the next call writes
         np.testing.assert_array_equal(gradient, kept[name])
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_and_pickles_go_on_as_the_model_would(duplicate: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4, "tanh"), layers.Dense(1)], seed=2)
+    model.compile("adam", "mse")
+    model.fit(x, x[:, :1], epochs=2, verbose=0)
+    twin = duplicate(model)
+    model.fit(x, x[:, :1], epochs=2, verbose=0)
+    before = [w.copy() for w in twin.get_weights()]
+    twin.fit(x, x[:, :1], epochs=2, verbose=0)
+    for ours, theirs, old in zip(twin.get_weights(), model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert (ours != old).any()
+    assert twin.layers[0].get_weights()[0].tobytes() == twin.get_weights()[0].tobytes()
