@@ -15,15 +15,15 @@ __all__ = ["schedule"]
 
 # BLAS copies its operands at every call, so small tiles waste its time: of 105 GFLOP/s on one core
 # (784-500, batch 200), 88 are left with 64 rows, 94 with 96, 98 with 128; of a weight gradient,
-# 92 with 98 rows of the kernel, 99 with 196, 103 with 392.  A tile below about 20 us costs more to
+# 92 with 98 rows of the kernel, 99 with 196, 103 with 392.  A tile below about 10 us costs more to
 # hand out than it gains.
 MINIMUM_ROWS = 32
 PREFERRED_ROWS = 96
 MINIMUM_PARAMETER_ROWS = 64
 PREFERRED_PARAMETER_ROWS = 256
-MINIMUM_TILE_FLOPS = 2_000_000
+MINIMUM_TILE_FLOPS = 1_000_000
 MAXIMUM_TILES = 16
-BLOCK_ROWS = 8  # our own kernel takes so many rows at once
+BLOCK_ROWS = 4  # our own kernel takes so many rows at once, or twice as many
 # Elements that a tile's own buffers may take, so that they stay in a 1 MiB second-level cache.
 CACHE_ELEMENTS = 131_072
 

@@ -251,6 +251,15 @@ cdef Status run_task(Run* run, const Phase* phase, Py_ssize_t number, Frame* fra
     return Status.OK
 
 
+cdef inline void look_for_signals(Run* run, void* poller, long long* polled) noexcept nogil:
+    """Take the GIL for a moment, every POLL_NANOSECONDS."""
+    cdef long long time = now()
+    if time - polled[0] > POLL_NANOSECONDS:
+        polled[0] = time
+        with gil:
+            (<Executor>poller).poll(run)
+
+
 cdef void work(Run* run, int thread, void* poller) noexcept nogil:
     """Take part in a run until it ends; every thread of the team calls this once.
 
@@ -261,7 +270,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
     cdef int p, generation
     cdef Py_ssize_t number
     cdef Status status
-    cdef long long polled = now(), time
+    cdef long long polled = now()
     memcpy(base, run.base, MAX_SLOTS * sizeof(void*))
     base[LOCAL_SLOT] = run.local + thread * run.local_bytes
     frame.base = base
@@ -283,16 +292,14 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                     run.failure = status
                 # A look at the clock costs 20 ns; steps of tiny nets take little longer.
                 if poller != NULL and (run.poll_always or run.step & 15 == 0):
-                    time = now()
-                    if time - polled > POLL_NANOSECONDS:
-                        polled = time
-                        with gil:
-                            (<Executor>poller).poll(run)
+                    look_for_signals(run, poller, &polled)
             if arrive(&run.team):
                 finish_phase(run, p)
                 release(&run.team)
             else:
-                wait_for_release(&run.team, generation)
+                while not wait_for_release(&run.team, generation):
+                    if poller != NULL:
+                        look_for_signals(run, poller, &polled)
             if run.status != RUNNING:
                 return
 

@@ -11,6 +11,7 @@
 
 cdef enum:
     BLOCK_COLUMNS = 16      # a cache line of float32
+    HALF_BLOCK_ROWS = BLOCK_ROWS // 2
     BLOCK_DEPTH = 1024      # a panel of 64 KiB in float32
 
 
@@ -72,6 +73,27 @@ cdef inline void fill_panel(
                 panel[p * BLOCK_COLUMNS + j] = b[p * ldb + j]
 
 
+cdef void half_block(
+    real* c, Py_ssize_t ldc, const real* a, Py_ssize_t stride, const real* b, Py_ssize_t ldb,
+    Py_ssize_t depth, const real* bias
+) noexcept nogil:
+    """OUT c (HALF_BLOCK_ROWS, BLOCK_COLUMNS) = a (HALF_BLOCK_ROWS, depth) @ b + bias; bias may be NULL."""
+    cdef real kept[HALF_BLOCK_ROWS][BLOCK_COLUMNS]
+    cdef real value
+    cdef Py_ssize_t i, j, p
+    for i in range(HALF_BLOCK_ROWS):
+        for j in range(BLOCK_COLUMNS):
+            kept[i][j] = 0.0
+    for p in range(depth):
+        for i in range(HALF_BLOCK_ROWS):
+            value = a[i * stride + p]
+            for j in range(BLOCK_COLUMNS):
+                kept[i][j] = kept[i][j] + value * b[p * ldb + j]
+    for i in range(HALF_BLOCK_ROWS):
+        for j in range(BLOCK_COLUMNS):
+            c[i * ldc + j] = kept[i][j] + bias[j] if bias != NULL else kept[i][j]
+
+
 cdef void product(
     real* c, Py_ssize_t ldc, const real* a, Py_ssize_t stride, Py_ssize_t step,
     const real* b, Py_ssize_t ldb, bint transposed, const real* bias, real alpha, real beta,
@@ -117,7 +139,9 @@ cdef void product(
                 height = min(BLOCK_ROWS, m - i)
                 for r in range(BLOCK_ROWS):     # rows past the end repeat the last one
                     rows[r] = a + min(i + r, m - 1) * stride + p * step
-                if height == BLOCK_ROWS and width == BLOCK_COLUMNS:
+                if height == HALF_BLOCK_ROWS and width == BLOCK_COLUMNS and not copied and scale == 0:
+                    half_block(corner, ldc, a + i * stride + p, stride, lines, line, depth, offset)
+                elif height == BLOCK_ROWS and width == BLOCK_COLUMNS:
                     block(corner, ldc, rows, step, lines, line, depth, offset, alpha, scale)
                 else:
                     for r in range(height):

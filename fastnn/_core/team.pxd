@@ -29,6 +29,7 @@ cdef extern from *:
 
 cdef enum:
     SPINS = 4000        # about 40 us at 3 GHz; a longer wait gives the core away
+    YIELDS = 1000       # and after these the caller may look at other things
 
 cdef struct Team:
     int n_threads
@@ -60,12 +61,14 @@ cdef inline void release(Team* team) noexcept nogil:
         atomic_store(&team.generation, team.generation + 1)
 
 
-cdef inline void wait_for_release(Team* team, int generation) noexcept nogil:
-    """Wait until the barrier that was entered at `generation` opens."""
-    cdef int spins = 0
-    while atomic_load(&team.generation) == generation:
-        spins += 1
+cdef inline bint wait_for_release(Team* team, int generation) noexcept nogil:
+    """Wait a while; return whether the barrier that was entered at `generation` has opened."""
+    cdef int spins
+    for spins in range(SPINS + YIELDS):
+        if atomic_load(&team.generation) != generation:
+            return True
         if spins < SPINS:
             cpu_pause()
         else:
             yield_core()
+    return False
