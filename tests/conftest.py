@@ -103,7 +103,8 @@ TOLERANCES: dict[str, float] = {
     "gradient float32": 1e-4,
     "trained float32": 1e-4,
     # seconds from a signal to its exception; bytes by which a process may grow
-    "interrupt": 0.3,
+    # Seconds from a signal to its exception; machines that test are often busy.
+    "interrupt": 1.0 if os.environ.get("CI") else 0.3,
     "growth": 2.0**20,
 }
 
