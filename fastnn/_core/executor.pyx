@@ -284,15 +284,15 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
             frame.correction = run.correction
             # An interrupt ends a step before it changes weights, or not at all.
             while p > 0 or not run.interrupted:
+                # A look at the clock costs 20 ns; steps of tiny nets take little longer.
+                if poller != NULL and (run.poll_always or run.step & 15 == 0):
+                    look_for_signals(run, poller, &polled)
                 number = take_task(&run.team)
                 if number >= run.n_tiles[p]:
                     break
                 status = run_task(run, run.phases + p, number, &frame)
                 if status != Status.OK:
                     run.failure = status
-                # A look at the clock costs 20 ns; steps of tiny nets take little longer.
-                if poller != NULL and (run.poll_always or run.step & 15 == 0):
-                    look_for_signals(run, poller, &polled)
             if arrive(&run.team):
                 finish_phase(run, p)
                 release(&run.team)
