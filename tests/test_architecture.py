@@ -136,9 +136,14 @@ print(sorted(heavy & set(sys.modules)), threading.active_count(), "fastnn.datase
 """
 
 
-def test_importing_fastnn_loads_nothing_heavy_and_starts_no_thread() -> None:
+def test_importing_fastnn_loads_nothing_heavy_and_starts_no_thread(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split("\n")[0] == "[] 1 False"

@@ -304,16 +304,21 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: Patch, capsys: Captured) -> 
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_python_m_fastnn() -> None:
+def test_python_m_fastnn(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "fastnn", "info"], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "fastnn", "info"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("fastnn ")
 
 
 @pytest.mark.parametrize("command", ["info", "--help"])
-def test_a_reader_that_left_is_no_noise(command: str) -> None:
+def test_a_reader_that_left_is_no_noise(command: str, tmp_path: Path) -> None:
     # The parent closes its end before the child can have written: the child meets a broken pipe. With
     # its usual buffer it meets it when it flushes, and would again at its end.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -323,6 +328,7 @@ def test_a_reader_that_left_is_no_noise(command: str) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        cwd=tmp_path,  # where no source folder shadows the installed package
     )
     assert process.stdout is not None
     assert process.stderr is not None

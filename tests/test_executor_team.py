@@ -15,6 +15,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -356,9 +357,14 @@ os._exit(1)
 """
 
 
-def test_an_interrupt_while_a_team_starts_leaves_no_thread_behind() -> None:
+def test_an_interrupt_while_a_team_starts_leaves_no_thread_behind(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", STOPPED_AT_THE_START], timeout=60, check=False, capture_output=True, text=True
+        [sys.executable, "-c", STOPPED_AT_THE_START],
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
