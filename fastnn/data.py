@@ -93,7 +93,11 @@ def _matrix(value: object, columns: int, name: str, what: str) -> np.ndarray:
     if array.ndim == 1 and columns == 1:
         array = array.reshape(-1, 1)
     if array.ndim != 2 or array.shape[1] != columns:
-        hint = f"; reshape it to (rows, {columns})" if array.size and array.size % columns == 0 else ""
+        hint = (
+            f"; reshape it to (rows, {columns})"
+            if array.ndim != 2 and array.size and array.size % columns == 0
+            else ""
+        )
         if array.ndim == 1 and array.shape[0] == columns:
             hint = f"; a single row is {name}.reshape(1, -1)"
         raise ShapeError(f"{name} must have shape (rows, {columns}) to match {what}, got {array.shape}{hint}")

@@ -183,9 +183,9 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
 
 BAD_X: dict[str, tuple[Any, type[Exception], str]] = {
     "too narrow": (X[:, :2], ShapeError, r"x must have shape \(rows, 3\).*got \(6, 2\)"),
-    "too wide": (np.hstack([X, X]), ShapeError, r"got \(6, 6\); reshape it to \(rows, 3\)"),
+    "too wide": (np.hstack([X, X]), ShapeError, r"got \(6, 6\)$"),
     "one row flat": (X[0], ShapeError, r"a single row is x.reshape\(1, -1\)"),
-    "three dimensions": (X[None], ShapeError, r"got \(1, 6, 3\)"),
+    "three dimensions": (X[None], ShapeError, r"got \(1, 6, 3\); reshape it to \(rows, 3\)"),
     "scalar": (1.0, ShapeError, r"got \(\)"),
     "empty list": ([], ShapeError, r"got \(0,\)"),
     "no columns": (np.zeros((ROWS, 0)), ShapeError, r"got \(6, 0\)"),

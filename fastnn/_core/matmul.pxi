@@ -7,7 +7,7 @@
 # panel on the stack where both operands would be read across their rows, or `b` is a transpose.
 #
 # Arrays and loops have constant sizes so that compilers keep `kept` in registers (see setup.py);
-# benchmarks/bench_kernels.py shows at once when one does not.
+# `fastnn benchmark tabular mnist` shows at once when one does not.
 
 cdef enum:
     BLOCK_COLUMNS = 16      # a cache line of float32
