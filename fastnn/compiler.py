@@ -11,8 +11,8 @@ from fastnn.lowering import lower
 from fastnn.memory import place
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
-from fastnn.paths import choose_paths
-from fastnn.plan import Plan
+from fastnn.paths import batch_is_fast_axis, choose_paths
+from fastnn.plan import LANES, Plan
 from fastnn.schedule import schedule
 
 __all__ = ["compile_plan"]
@@ -60,11 +60,23 @@ def compile_plan(
     >>> [op.code.name for op in compile_plan(model.graph, "predict").ops]
     ['DENSE']
     """
-    lowered = lower(graph, purpose, loss, metrics, optimizer, gather=gather, weighted=weighted, fused=fused)
-    ops, phases = schedule(lowered.ops, capacity)
-    ops = choose_paths(ops, capacity or phases[0].tile_rows, simd)
+    columns = purpose == "train" and fused and batch_is_fast_axis(graph, loss, metrics)
+    lowered = lower(
+        graph,
+        purpose,
+        loss,
+        metrics,
+        optimizer,
+        gather=gather,
+        weighted=weighted,
+        fused=fused,
+        columns=columns,
+    )
+    ops, phases = schedule(lowered.ops, capacity, LANES if columns else 1)
+    ops = choose_paths(ops, capacity or phases[0].tile_rows, simd, columns)
     states = optimizer.states if optimizer is not None and purpose == "train" else ()
-    ops, sizes = place(ops, phases, graph.parameters, states, capacity)
+    rows = -(-capacity // LANES) * LANES if columns else capacity
+    ops, sizes = place(ops, phases, graph.parameters, states, rows)
     plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose)
     plan.verify()
     return plan

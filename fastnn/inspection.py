@@ -14,7 +14,7 @@ from fastnn.checks import check_count
 from fastnn.compiler import compile_plan
 from fastnn.errors import DTypeError
 from fastnn.printing import describe_op
-from fastnn.program import Program, aligned_array
+from fastnn.program import Program, aligned_array, aligned_copy
 
 if TYPE_CHECKING:
     from fastnn.model import Model
@@ -141,8 +141,7 @@ class _Double:
         self.rows = features.shape[0]
         arrays = training.externals_of(features, targets, weights)
         self.arrays = {name: np.ascontiguousarray(a, dtype) for name, a in arrays.items()}
-        self.parameters = aligned_array(model._parameters.size, dtype)
-        self.parameters[:] = model._parameters
+        self.parameters = aligned_copy(model._parameters, dtype)
         self.flat_gradients = aligned_array(model._parameters.size, dtype)
         self.programs = {
             purpose: Program(
@@ -265,8 +264,8 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
     rows = features.shape[0]
     batch = min(check_count(32 if batch_size is None else batch_size, "batch_size"), rows)
     plan = model._compile_plan("train", batch, gather=True, weighted=weights is not None)
-    state = None if compiled.state is None else compiled.state.copy()
-    program = Program(plan, model.dtype, model._parameters.copy(), None, state)
+    state = None if compiled.state is None else aligned_copy(compiled.state)
+    program = Program(plan, model.dtype, aligned_copy(model._parameters), None, state)
     permutation = np.arange(rows, dtype=np.int32)
     arrays = training.externals_of(features, targets, weights)
 

@@ -57,6 +57,7 @@ def lower(
     gather: bool = False,
     weighted: bool = False,
     fused: bool = True,
+    columns: bool = False,
 ) -> Lowered:
     """Return the ops that serve a purpose.
 
@@ -76,6 +77,8 @@ def lower(
         Whether there are sample weights.
     fused : bool
         Whether to run the fusion pass.
+    columns : bool
+        Whether the batch is to be the fast axis of all tensors.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def lower(
     """
     if purpose not in PURPOSES:
         raise PlanError(f"unknown purpose {purpose!r}; known: {', '.join(PURPOSES)}")
-    lowering = _Lowering(graph, purpose, gather, weighted)
+    lowering = _Lowering(graph, purpose, gather, weighted, columns)
     if purpose in ("train", "gradients", "evaluate"):
         if loss is None:
             raise PlanError(f"lowering for {purpose!r} needs a loss")
@@ -108,11 +111,12 @@ def lower(
 class _Lowering:
     """The state of one call of `lower`: ops so far, tensors by name, gradients by name."""
 
-    def __init__(self, graph: Graph, purpose: str, gather: bool, weighted: bool) -> None:
+    def __init__(self, graph: Graph, purpose: str, gather: bool, weighted: bool, columns: bool) -> None:
         self.graph = graph
         self.purpose = purpose
         self.gather = gather
         self.weighted = weighted
+        self.columns = columns
         self.ops: list[Op] = []
         self.externals: list[External] = []
         self.accumulators: list[Accumulator] = []
@@ -135,13 +139,17 @@ class _Lowering:
         return Operand(parameter.name, Slot.PARAMETERS, parameter.rows, parameter.columns)
 
     def stream(self, name: str, columns: int) -> Operand:
-        """Return an input of the batch: an external array, or its rows gathered."""
+        """Return an input of the batch: an external array, or its rows gathered, or transposed."""
         source = self.external(name, columns)
-        if not self.gather:
+        if self.gather:
+            code, suffix = OpCode.GATHER, "rows"
+        elif self.columns and (columns > 1 or name == "x"):  # losses read one column as it lies
+            code, suffix = OpCode.TRANSPOSE, "columns"
+        else:
             return source
-        gathered = self.rows(f"{name}[rows]", columns)
-        self.ops.append(Op(OpCode.GATHER, name, (gathered, source)))
-        return gathered
+        result = self.rows(f"{name}[{suffix}]", columns)
+        self.ops.append(Op(code, name, (result, source)))
+        return result
 
     # -- forward
 
@@ -471,4 +479,7 @@ def _merge(first: Op, second: Op) -> Op | None:
                 (w, first.need("x"), first.need("dy")),
                 constants=second.constants,
             )
+        case OpCode.BIAS_GRADIENT, OpCode.SGD if first.operands[0] == second.operand("dw"):
+            b = second.operands[0]
+            return Op(OpCode.SGD_BIAS, second.layer, (b, first.need("dy")), constants=second.constants)
     return None

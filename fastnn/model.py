@@ -25,7 +25,7 @@ from fastnn.graph import Graph, Parameter
 from fastnn.layers import Layer
 from fastnn.memory import parameter_layout
 from fastnn.plan import PURPOSES, Plan
-from fastnn.program import Program, aligned_array
+from fastnn.program import Program, aligned_array, aligned_copy
 from fastnn.runtime import resolve_threads, simd_level
 from fastnn.utils import next_seed
 
@@ -100,9 +100,7 @@ class Model:
         self.__dict__.update(state)
         self._programs = OrderedDict()
         self._make_locks()
-        parameters = aligned_array(self._parameters.size, self.dtype)
-        parameters[:] = self._parameters
-        self._parameters = parameters
+        self._parameters = aligned_copy(self._parameters)
 
     def __copy__(self) -> Model:
         # Two models on one set of parameters would train each other.

@@ -4,31 +4,71 @@ BLAS copies both operands before it multiplies, which pays where each copied ele
 enough.  OpenBLAS leaves that out for products of up to about 100^3 and is then hard to beat.
 In between, our kernel (`_core/matmul.pxi`) reads operands where they lie.  Measured on one core
 of a Zen 4 at 105 GFLOP/s peak, own kernel against OpenBLAS 0.3.30: forward 512 -> 512 with 16
-rows 106 to 55, with 64 rows 109 to 71; 784 -> 500 with 100 rows 105 to 93; 2048 -> 2048 with
-128 rows 54 to 82, because rows of the kernel then collide in the caches.  This file must not
-know arrays or kernels.
+rows 106 to 55, with 64 rows 109 to 71; 784 -> 500 with 100 rows 108 to 93; 2048 -> 2048 with
+128 rows 95 to 85, and backward 101 to 82.
+
+Nets of few features are another case: every row is too short for a vector, and a call of BLAS
+costs more than it computes.  There the batch becomes the fast axis of all tensors
+(`_core/columns.pxi`).  The choice is one for the whole net, as turning a tensor around costs about
+what a thin layer does.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from fastnn.plan import Op, OpCode, Path
+from fastnn.graph import ActivationConfig, DenseConfig, Graph
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+from fastnn.plan import Activation, Op, OpCode, Path
 
-__all__ = ["choose_paths"]
+__all__ = ["batch_is_fast_axis", "choose_paths"]
 
 # Multiplications up to which BLAS does not copy.
 SMALL_PRODUCT = 1_000_000
-# Elements of the largest kernel for which reading in place is fast, by SIMD level.  At the
-# baseline our kernel lacks fused multiply-add, which BLAS finds for itself.
-LARGEST_KERNEL = {"v4": 1_100_000, "v3": 140_000, "base": 0}
+# Elements of the largest kernel for which our own product is the faster one, by SIMD level.  At
+# the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
+# not fit the 16 registers of AVX2.
+LARGEST_KERNEL = {"v4": 2**62, "v3": 140_000, "base": 0}
 # Copying a transposed kernel, or running down the columns of a batch, needs this many rows to pay.
 MINIMUM_ROWS = 48
 MINIMUM_COLUMNS = 16
 MINIMUM_DEPTH = 32
 
 
-def choose_paths(ops: tuple[Op, ...], rows: int, simd: str) -> tuple[Op, ...]:
+# Features of the widest tensor with the batch as fast axis.
+WIDEST_COLUMNS = 16
+
+
+def batch_is_fast_axis(graph: Graph, loss: Loss | None, metrics: tuple[Metric, ...]) -> bool:
+    """Return whether to train a net with the batch as the fast axis of all its tensors.
+
+    Parameters
+    ----------
+    graph : Graph
+    loss : Loss or None
+    metrics : tuple of Metric
+
+    Returns
+    -------
+    bool
+    """
+    if loss is None:
+        return False
+    widths = [graph.input.columns, *(node.output.columns for node in graph.nodes)]
+    configs = [node.config for node in graph.nodes]
+    plain = all(
+        isinstance(config, DenseConfig | ActivationConfig) and config.activation is not Activation.SOFTMAX
+        for config in configs
+    )
+    if graph.output.columns == 1:  # then losses and metrics find what they are used to
+        known = loss.code in (OpCode.MEAN_SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY)
+    else:
+        known = loss.code is OpCode.MEAN_SQUARED_ERROR and not metrics
+    return plain and known and max(widths) <= WIDEST_COLUMNS
+
+
+def choose_paths(ops: tuple[Op, ...], rows: int, simd: str, columns: bool = False) -> tuple[Op, ...]:
     """Return the ops with their paths chosen.
 
     Parameters
@@ -38,11 +78,15 @@ def choose_paths(ops: tuple[Op, ...], rows: int, simd: str) -> tuple[Op, ...]:
         Rows that a tile of the batch has.
     simd : str
         SIMD level of the kernels that will run: ``"base"``, ``"v3"`` or ``"v4"``.
+    columns : bool
+        What `batch_is_fast_axis` says.
 
     Returns
     -------
     tuple of Op
     """
+    if columns:
+        return tuple(replace(op, path=Path.COLUMNS) if op.reads_batch() else op for op in ops)
     largest = LARGEST_KERNEL.get(simd, 0)
     return tuple(replace(op, path=_path(op, rows, largest)) for op in ops)
 

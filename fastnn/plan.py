@@ -21,6 +21,7 @@ __all__ = [
     "ADDING",
     "PRODUCTS",
     "PURPOSES",
+    "LANES",
     "ROWS",
     "Accumulator",
     "Activation",
@@ -41,6 +42,7 @@ __all__ = [
 
 PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients")
 ROWS = -1  # an operand's row count when it has one row per row of the batch
+LANES = 16  # rows that make a whole vector where the batch is the fast axis
 
 
 class OpCode(enum.IntEnum):
@@ -69,6 +71,8 @@ class OpCode(enum.IntEnum):
     ADAM = 20
     RMSPROP = 21
     SGD_DENSE = 22
+    SGD_BIAS = 23
+    TRANSPOSE = 24
 
 
 class Activation(enum.IntEnum):
@@ -82,10 +86,11 @@ class Activation(enum.IntEnum):
 
 
 class Path(enum.IntEnum):
-    """Who multiplies matrices in an op."""
+    """Who multiplies matrices in an op, and how the tensors of the batch lie."""
 
     BLAS = 0
-    DIRECT = 1  # our own kernel, without packing
+    DIRECT = 1  # our own kernel for rows
+    COLUMNS = 2  # our own for feature after feature, the batch as the fast axis
 
 
 class Slot(enum.IntEnum):
@@ -198,6 +203,10 @@ class Op:
         for operand, role in zip(self.operands, self.signature.roles, strict=True):
             if operand is not None and role & Role.IN:
                 yield operand
+
+    def reads_batch(self) -> bool:
+        """Return whether the op reads a tensor with one row per row of the batch."""
+        return any(operand.rows == ROWS for operand in self.inputs())
 
     def flops(self, rows: int) -> int:
         """Return the floating-point operations for `rows` rows of the batch."""
@@ -316,6 +325,8 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.SGD_DENSE: _signature(
         Axis.PARAMETER, "w:inout x:in,whole dy:in,whole", constants="l2", flops=_gemm
     ),
+    OpCode.SGD_BIAS: _signature(Axis.PARAMETER, "b:inout dy:in,whole", constants="l2"),
+    OpCode.TRANSPOSE: _signature(Axis.ROWS, "y:out x:in", flops=_nothing),
 }
 
 
@@ -434,6 +445,13 @@ class Plan:
     accumulators: tuple[Accumulator, ...]
     capacity: int
     purpose: str
+
+    @property
+    def padded_capacity(self) -> int:
+        """The rows that the workspace has room for: whole vectors of them where they are the fast axis."""
+        if self.ops and self.ops[0].path is Path.COLUMNS:
+            return -(-self.capacity // LANES) * LANES
+        return self.capacity
 
     def flops(self, rows: int) -> int:
         """Return the floating-point operations of one step on `rows` rows."""

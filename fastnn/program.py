@@ -17,7 +17,7 @@ from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor, shuffled
 from fastnn.errors import PlanError
 from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
 
-__all__ = ["Program", "Result", "aligned_array", "order_of_rows"]
+__all__ = ["Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
 # OpenBLAS starts threads of its own from about 64^3 multiplications on.
 BLAS_THREADS_FROM = 2 * 64**3
@@ -62,6 +62,24 @@ def aligned_array(size: int, dtype: np.dtype) -> np.ndarray:
     raw = np.zeros(nbytes + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + nbytes].view(dtype)
+
+
+def aligned_copy(array: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
+    """Return a flat copy that starts at a cache line: vectors that straddle two lines take twice as long.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+    dtype : numpy.dtype, optional
+        By default that of `array`.
+
+    Returns
+    -------
+    numpy.ndarray, (array.size,)
+    """
+    copied = aligned_array(array.size, array.dtype if dtype is None else dtype)
+    copied[:] = array.reshape(-1)
+    return copied
 
 
 @dataclass(frozen=True)

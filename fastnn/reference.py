@@ -333,6 +333,15 @@ def _sgd_dense(m: Machine, op: Op) -> None:
     w[...] = (1 - 2 * m.learning_rate * op.constants[0]) * w - m.learning_rate * (m(op, "x").T @ m(op, "dy"))
 
 
+def _sgd_bias(m: Machine, op: Op) -> None:
+    b = m(op, "b")
+    b[...] -= m.learning_rate * (m(op, "dy").sum(0, keepdims=True) + 2.0 * op.constants[0] * b)
+
+
+def _transpose(m: Machine, op: Op) -> None:
+    m.put(op, "y", m(op, "x"))  # how a tensor lies in memory is not the reference's business
+
+
 OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.GATHER: _gather,
     OpCode.ADD_BIAS: _add_bias,
@@ -357,6 +366,8 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.ADAM: _adam,
     OpCode.RMSPROP: _rmsprop,
     OpCode.SGD_DENSE: _sgd_dense,
+    OpCode.SGD_BIAS: _sgd_bias,
+    OpCode.TRANSPOSE: _transpose,
 }
 
 

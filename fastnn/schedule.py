@@ -28,7 +28,9 @@ BLOCK_ROWS = 4  # our own kernel takes so many rows at once, or twice as many
 CACHE_ELEMENTS = 131_072
 
 
-def schedule(ops: tuple[Op, ...], capacity: int) -> tuple[tuple[Op, ...], tuple[Phase, ...]]:
+def schedule(
+    ops: tuple[Op, ...], capacity: int, multiple: int = 1
+) -> tuple[tuple[Op, ...], tuple[Phase, ...]]:
     """Return the ops in their order of execution, and the phases that cut them.
 
     Parameters
@@ -37,6 +39,8 @@ def schedule(ops: tuple[Op, ...], capacity: int) -> tuple[tuple[Op, ...], tuple[
         As lowered: each op after those whose results it reads.
     capacity : int
         Rows of a batch; 0 if any number of rows runs through, tile by tile.
+    multiple : int
+        What the height of a row tile must be a multiple of.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def schedule(ops: tuple[Op, ...], capacity: int) -> tuple[tuple[Op, ...], tuple[
     for op in ops:
         if op.signature.axis is Axis.PARAMETER:
             groups.setdefault(op.layer, []).append(op)
-    phases = [Phase(Axis.ROWS, (Task(0, len(by_rows)),), _row_tile(by_rows, capacity))]
+    phases = [Phase(Axis.ROWS, (Task(0, len(by_rows)),), _row_tile(by_rows, capacity, multiple))]
     ordered = list(by_rows)
     tasks: list[Task] = []
     for group in groups.values():
@@ -74,7 +78,7 @@ def _height(group: list[Op]) -> int:
     return op.operands[0].rows if op.operands[0] is not None else 1
 
 
-def _row_tile(ops: list[Op], capacity: int) -> int:
+def _row_tile(ops: list[Op], capacity: int, multiple: int) -> int:
     if capacity == 0:
         widest = sum(
             operand.columns for op in ops for operand in op.outputs() if operand.slot == Slot.LOCAL
@@ -83,7 +87,8 @@ def _row_tile(ops: list[Op], capacity: int) -> int:
         return max(MINIMUM_ROWS, min(1024, rows // 16 * 16))
     flops = sum(op.flops(capacity) for op in ops)
     step = _ceiling(capacity, _tiles(capacity, flops, MINIMUM_ROWS, PREFERRED_ROWS))
-    return min(capacity, _ceiling(step, BLOCK_ROWS) * BLOCK_ROWS)
+    rows = min(capacity, _ceiling(step, BLOCK_ROWS) * BLOCK_ROWS)
+    return _ceiling(rows, multiple) * multiple
 
 
 def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:

@@ -26,7 +26,7 @@ from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.plan import OpCode, Plan
-from fastnn.program import Result, aligned_array, order_of_rows
+from fastnn.program import Result, aligned_array, aligned_copy, order_of_rows
 from fastnn.runtime import resolve_threads
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ class Compiled:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.state is not None:
-            copied = aligned_array(self.state.size, self.state.dtype)
-            copied[:] = self.state
-            self.state = copied
+            self.state = aligned_copy(self.state)
 
     @property
     def learning_rate(self) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
-from fastnn.plan import ADDING, ROWS, Activation, Axis, Op, OpCode, Operand, Plan, Role, Slot
+from fastnn.plan import ADDING, LANES, ROWS, Activation, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
 
 __all__ = ["verify_plan"]
 
@@ -43,6 +43,7 @@ def verify_plan(plan: Plan) -> None:
         for operand in op.outputs():
             written.add((operand.slot, operand.name))
             _take(plan, operands, owner, operand, heights[index], where)
+    _check_layout(plan)
     _check_fixed_places(operands)
     _check_phases(plan)
 
@@ -62,6 +63,26 @@ def _check_form(plan: Plan, op: Op, where: str) -> None:
         raise PlanError(f"{where} has the activation {op.activation}, which does not exist")
     if op.accumulator >= len(plan.accumulators) or (op.code in ADDING) != (op.accumulator >= 0):
         raise PlanError(f"{where} adds to accumulator {op.accumulator}, which does not exist")
+
+
+def _check_layout(plan: Plan) -> None:
+    """Prove that all ops agree on how the tensors of the batch lie."""
+    reading = [op for op in plan.ops if op.reads_batch()]
+    if all(op.path is not Path.COLUMNS for op in reading):
+        return
+    for op in reading:
+        if op.path is not Path.COLUMNS:
+            raise PlanError(f"{op.code.name} of {op.layer!r} reads rows where others write columns")
+        if op.code in (OpCode.GATHER, OpCode.TRANSPOSE):
+            continue
+        for operand in op.operands:
+            # Arrays of the caller end with their last row, not with a whole vector of rows.
+            outside = operand is not None and operand.slot >= Slot.EXTERNAL
+            if operand is not None and outside and (op.accumulator < 0 or operand.columns > 1):
+                raise PlanError(f"{op.code.name} of {op.layer!r} takes {operand.name!r} for columns")
+    for phase in plan.phases:
+        if phase.axis is Axis.ROWS and phase.tile_rows % LANES:
+            raise PlanError(f"tiles of {phase.tile_rows} rows do not begin at whole vectors of {LANES}")
 
 
 def _check_fixed_places(operands: dict[str, Operand]) -> None:
@@ -87,7 +108,7 @@ def _heights(plan: Plan) -> list[int]:
 def _elements(plan: Plan, operand: Operand, height: int) -> int:
     if operand.slot == Slot.LOCAL:
         return height * operand.columns
-    return (plan.capacity if operand.rows == ROWS else operand.rows) * operand.columns
+    return (plan.padded_capacity if operand.rows == ROWS else operand.rows) * operand.columns
 
 
 def _check_bounds(plan: Plan, operand: Operand, role: Role, height: int, where: str) -> None:
@@ -219,7 +240,7 @@ def _check_shapes(op: Op, where: str) -> None:
                 if operand is not None and name != "weight"
             ]
             agree = [(widths[0], width) for width in widths[1:]]
-            if op.signature.axis is Axis.PARAMETER and op.code is not OpCode.BIAS_GRADIENT:
+            if op.signature.axis is Axis.PARAMETER and op.code not in (OpCode.BIAS_GRADIENT, OpCode.SGD_BIAS):
                 rows = [operand.rows for operand in op.operands if operand is not None]
                 agree += [(rows[0], count) for count in rows[1:]]
     if "weight" in op.signature.names and op.operand("weight") is not None:

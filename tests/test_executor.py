@@ -21,7 +21,7 @@ from fastnn.errors import PlanError
 from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.plan import OpCode, Plan, Slot
+from fastnn.plan import OpCode, Path, Plan, Slot
 from fastnn.program import Program, Result
 from fastnn.reference import OPS, ReferenceProgram, permutation_of
 
@@ -73,6 +73,7 @@ class Case:
     fused: bool = True
     purpose: str = "train"
     widths: tuple[int, ...] = (5, 9, 4)
+    measured: bool = True
 
     @property
     def graph(self) -> Graph:
@@ -91,7 +92,7 @@ class Case:
             self.purpose,
             capacity=self.batch if self.purpose in ("train", "gradients") else 0,
             loss=loss,
-            metrics=(metric,) if self.purpose != "gradients" else (),
+            metrics=(metric,) if self.measured and self.purpose != "gradients" else (),
             optimizer=OPTIMIZERS[self.optimizer],
             gather=self.gather and self.purpose == "train",
             weighted=self.weighted,
@@ -251,6 +252,62 @@ def test_small_tiles_change_nothing_but_rounding(
     assert plan.phases[0].tile_rows < 18
     assert len(plan.phases[1].tasks) > 8
     agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances["trained float64"])
+
+
+THIN = [
+    ("mse", (1, 1), True),
+    ("mse sum", (2, 2, 1), True),
+    ("mse", (6, 5, 4, 3), False),
+    ("mse", (16, 16, 7), False),
+    ("binary", (3, 16, 1), True),
+    ("binary plain", (5, 4, 1), False),
+    ("binary logits", (4, 3, 1), True),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gather", [False, True])
+@pytest.mark.parametrize(("loss", "widths", "measured"), THIN)
+def test_thin_nets_have_the_batch_as_fast_axis(
+    loss: str,
+    widths: tuple[int, ...],
+    measured: bool,
+    gather: bool,
+    dtype: str,
+    simd_level: str,
+    tolerances: dict[str, float],
+) -> None:
+    if loss == "binary plain":  # softmax over one feature: not in this layout
+        loss = "binary"
+    for optimizer, batch in itertools.product(OPTIMIZERS, [1, 4, 15, 16, 17, 39]):
+        case = Case(loss, optimizer, "sigmoid", dtype, 39, batch, gather=gather, widths=widths)
+        case.measured, case.weighted = measured, batch > 4
+        assert {op.path for op in case.plan.ops if op.reads_batch()} == {Path.COLUMNS}
+        agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances[f"trained {dtype}"])
+
+
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_thin_nets_in_many_tiles(
+    byte: int, monkeypatch: pytest.MonkeyPatch, tolerances: dict[str, float]
+) -> None:
+    make_tiles_small(monkeypatch)
+    real = program.aligned_array
+
+    def allocate(size: int, kind: np.dtype) -> Array:
+        array = real(size, kind)
+        array.view(np.uint8)[...] = byte
+        return array
+
+    for rows, batch in ((100, 100), (95, 50), (200, 130)):
+        case = Case("mse", "sgd", rows=rows, batch=batch, gather=False, widths=(6, 7, 3))
+        case.measured = False
+        plan = case.plan
+        assert plan.phases[0].tile_rows < batch
+        exact = case.run(ReferenceProgram)[1]
+        with monkeypatch.context() as patched:
+            patched.setattr(program, "aligned_array", allocate)
+            given = case.run(Program)[1]
+        agree(given, exact, tolerances["trained float64"])
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 16, 22, 23])

@@ -228,7 +228,7 @@ def test_local_memory_starts_anew_with_every_task() -> None:
 
 
 def test_placing_leaves_everything_but_offsets_as_it_was() -> None:
-    graph = chain(layers.Dense(5, "relu"), layers.Dense(2))
+    graph = chain(layers.Dense(5, "relu"), layers.Dense(17))
     plan = compile_plan(graph, "train", capacity=6, loss=MSE, optimizer=optimizers.SGD())
     again, sizes = memory.place(plan.ops, plan.phases, graph.parameters, (), 6)
     assert again == plan.ops

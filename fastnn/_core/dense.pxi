@@ -26,8 +26,10 @@ cdef void dense_forward(
 ) noexcept nogil:
     """OUT y (m, n) = activation(x (m, k) @ w (k, n) + b (n,)); b may be NULL."""
     if path == PathCode.DIRECT:
-        product(y, n, x, k, 1, w, n, False, b, <real>1.0, <real>0.0, m, n, k)
-        if activation != ActivationCode.LINEAR:
+        product(
+            y, n, x, k, 1, w, n, False, b, <real>1.0, <real>0.0, activation == ActivationCode.RELU, m, n, k
+        )
+        if activation != ActivationCode.LINEAR and activation != ActivationCode.RELU:
             activation_forward(activation, y, y, m, n)
         return
     gemm(False, False, m, n, k, <real>1.0, x, k, w, n, <real>0.0, y, n)
@@ -46,7 +48,7 @@ cdef void dense_backward(
 ) noexcept nogil:
     """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k))."""
     if path == PathCode.DIRECT:
-        product(dx, k, dy, n, 1, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, m, k, n)
+        product(dx, k, dy, n, 1, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, k, n)
     else:
         gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, k)
     if y != NULL:
@@ -59,21 +61,51 @@ cdef void weight_gradient(
 ) noexcept nogil:
     """INOUT dw (k, n) = alpha * x.T @ dy + beta * dw, over k of the ldx columns of x (m, ldx)."""
     if path == PathCode.DIRECT:
-        product(dw, n, x, 1, ldx, dy, n, False, <const real*>NULL, alpha, beta, k, n, m)
+        product(dw, n, x, 1, ldx, dy, n, False, <const real*>NULL, alpha, beta, False, k, n, m)
     else:
         gemm(True, False, k, n, m, alpha, x, ldx, dy, n, beta, dw, n)
 
 
 cdef void bias_gradient(real* db, const real* dy, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
-    """OUT db (n,) = sum of the rows of dy (m, n), four rows at a time."""
-    cdef Py_ssize_t i, j, whole = m - m % 4
-    for j in range(n):
-        db[j] = 0.0
-    for i in range(0, whole, 4):
-        for j in range(n):
-            db[j] = db[j] + (
-                (dy[i * n + j] + dy[(i + 1) * n + j]) + (dy[(i + 2) * n + j] + dy[(i + 3) * n + j])
-            )
-    for i in range(whole, m):
-        for j in range(n):
-            db[j] = db[j] + dy[i * n + j]
+    """OUT db (n,) = sum of the rows of dy (m, n)."""
+    row_sums(db, dy, <real>1.0, <real>0.0, m, n)
+
+
+cdef void sgd_bias(
+    real* b, const real* dy, double rate, double l2, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """INOUT b -= rate * (sum of the rows of dy (m, n) + 2 l2 b)."""
+    row_sums(b, dy, <real>(-rate), <real>(1.0 - 2.0 * rate * l2), m, n)
+
+
+cdef inline void row_sums(
+    real* c, const real* x, real alpha, real beta, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """INOUT c (n,) = alpha * sum of the rows of x (m, n) + beta * c, 64 columns at a time in registers."""
+    cdef real kept[64]
+    cdef real single
+    cdef Py_ssize_t i, j, q, width
+    if n == 1:
+        single = sum_of(x, m)
+        c[0] = alpha * single + beta * c[0] if beta != 0 else alpha * single
+        return
+    j = 0
+    while j < n:
+        width = min(64, n - j)
+        for q in range(64):
+            kept[q] = 0.0
+        if width == 64:
+            for i in range(m):
+                for q in range(64):
+                    kept[q] = kept[q] + x[i * n + j + q]
+        else:
+            for i in range(m):
+                for q in range(width):
+                    kept[q] = kept[q] + x[i * n + j + q]
+        if beta != 0:
+            for q in range(width):
+                c[j + q] = alpha * kept[q] + beta * c[j + q]
+        else:
+            for q in range(width):
+                c[j + q] = alpha * kept[q]
+        j += 64

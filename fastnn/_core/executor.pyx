@@ -14,7 +14,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastnn._core.table cimport kernel_table
-from fastnn._core.team cimport Team, arrive, atomic_load, release, take_task, wait_for_release
+from fastnn._core.team cimport (
+    ACTIVE, READY, Team, add_time, arrive, atomic_load, atomic_store, cpu_pause, gather_team, nap,
+    now, release, review, ring, sleep_while, take_down, take_task, wait_briefly, wait_for_helpers,
+    wait_for_release,
+)
 from fastnn._core.types cimport (
     MAX_CONSTANTS, MAX_OPERANDS, Addressing, Frame, KernelTable, Op, RunOps, Status,
 )
@@ -28,14 +32,6 @@ ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
-
-cdef extern from "<time.h>" nogil:
-    ctypedef long time_t
-    struct timespec:
-        time_t tv_sec
-        long tv_nsec
-    int clock_gettime(int clock, timespec* time)
-    int CLOCK_MONOTONIC
 
 cdef enum:
     MAX_SLOTS = 32
@@ -107,6 +103,10 @@ cdef struct Run:
     Team team
 
 
+# How long threads of a team rest at present, so that each run need not find out anew that a core is busy.
+cdef long long latest_rest = 0, latest_rest_until = 0
+
+
 cdef inline unsigned long long mixed(unsigned long long x) noexcept nogil:
     """splitmix64's output function (Steele, Lea and Flood 2014)."""
     x = (x ^ (x >> 30)) * <unsigned long long>0xBF58476D1CE4E5B9
@@ -133,12 +133,6 @@ cdef void shuffle(
         kept = permutation[i]
         permutation[i] = permutation[j]
         permutation[j] = kept
-
-
-cdef inline long long now() noexcept nogil:
-    cdef timespec time
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return <long long>time.tv_sec * 1000000000 + time.tv_nsec
 
 
 cdef bint parameters_finite(Run* run) noexcept nogil:
@@ -260,6 +254,29 @@ cdef inline void look_for_signals(Run* run, void* poller, long long* polled) noe
             (<Executor>poller).poll(run)
 
 
+cdef bint rejoin(Run* run, int thread) noexcept nogil:
+    """Rest until the team calls and lets the thread in; return whether there still is something to do."""
+    cdef Team* team = &run.team
+    cdef int state, spins = 0
+    while atomic_load(&run.status) == RUNNING:
+        state = atomic_load(&team.state[thread])    # once: `review` may let the thread in at any time
+        if state == ACTIVE:
+            if atomic_load(&team.generation) != team.joined_at[thread]:
+                return True
+            cpu_pause()
+        elif state == READY:
+            spins += 1
+            if spins % 4096:
+                cpu_pause()
+            else:
+                nap()
+        elif atomic_load(&team.called):
+            atomic_store(&team.state[thread], READY)
+        else:
+            sleep_while(&team.bell, &run.status, RUNNING, &team.called, 0)
+    return False
+
+
 cdef void work(Run* run, int thread, void* poller) noexcept nogil:
     """Take part in a run until it ends; every thread of the team calls this once.
 
@@ -270,16 +287,21 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
     cdef int p, generation
     cdef Py_ssize_t number
     cdef Status status
-    cdef long long polled = now()
+    cdef long long began, polled = now()
     memcpy(base, run.base, MAX_SLOTS * sizeof(void*))
     base[LOCAL_SLOT] = run.local + thread * run.local_bytes
     frame.base = base
     frame.permutation = run.permutation
     frame.learning_rate = run.learning_rate
+    if thread == 0 and run.team.n_threads > 1:
+        wait_for_helpers(&run.team)
     while True:
+        if thread > 0 and atomic_load(&run.team.state[thread]) != ACTIVE and not rejoin(run, thread):
+            return
         for p in range(run.n_phases):
             generation = atomic_load(&run.team.generation)
             frame.rows = run.rows
+            frame.tile_rows = run.phases[0].tile_rows
             frame.origin = run.origin
             frame.correction = run.correction
             # An interrupt ends a step before it changes weights, or not at all.
@@ -295,11 +317,19 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                     run.failure = status
             if arrive(&run.team):
                 finish_phase(run, p)
+                if run.team.n_threads > 1:
+                    run.team.last = thread
+                    if p == run.n_phases - 1:
+                        review(&run.team)
+                    if run.team.n_active < run.team.n_threads and (run.team.called or run.status != RUNNING):
+                        ring(&run.team.bell)
                 release(&run.team)
-            else:
+            elif not wait_briefly(&run.team, generation):
+                began = now()
                 while not wait_for_release(&run.team, generation):
                     if poller != NULL:
                         look_for_signals(run, poller, &polled)
+                add_time(&run.team.lateness[run.team.last], now() - began)
             if run.status != RUNNING:
                 return
 
@@ -448,6 +478,7 @@ cdef class Executor:
         exception : BaseException or None
             What a signal handler raised, for the caller to raise.
         """
+        global latest_rest, latest_rest_until
         cdef Run run
         cdef int i
         memset(&run, 0, sizeof(Run))
@@ -481,14 +512,14 @@ cdef class Executor:
             run.parameters, run.snapshot = <char*>&parameters[0], <char*>&snapshot[0]
             run.parameter_bytes = parameters.shape[0]
         run.status = RUNNING
-        run.team.n_threads = n_threads
+        run.team.n_threads = run.team.n_active = 1
         self.exception = None
         begin_epoch(&run)
         self.current = &run
         team = None
         if n_threads > 1:
             team = start_team(self.help)
-            run.team.n_threads = 1 + <int>team.size
+            gather_team(&run.team, 1 + <int>team.size, latest_rest, latest_rest_until)
             try:
                 team.open()
             except BaseException as exception:  # from here on the team must be led to its end
@@ -498,6 +529,8 @@ cdef class Executor:
             work(&run, 0, <void*>self)
         if team is not None:
             team.join()
+            take_down(&run.team.bell)
+            latest_rest, latest_rest_until = run.team.rest, run.team.rest_until
         self.current = NULL
         if run.snapshot != NULL:
             # The last step may have been the one to infinity.

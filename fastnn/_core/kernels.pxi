@@ -20,6 +20,7 @@ include "matmul.pxi"
 include "dense.pxi"
 include "losses.pxi"
 include "updates.pxi"
+include "columns.pxi"
 
 
 cdef inline real* at(const real* tag, const Op* op, const Frame* frame, int i) noexcept nogil:
@@ -45,6 +46,14 @@ cdef inline void gather(const real* tag, const Op* op, const Frame* frame) noexc
         memcpy(y + (i - frame.begin) * columns, x + rows[i] * columns, columns * sizeof(real))
 
 
+cdef inline void zero_past(real* x, Py_ssize_t m) noexcept nogil:
+    """Set the lanes past the last row of a tensor with one feature to 0."""
+    cdef Py_ssize_t i
+    if x != NULL:
+        for i in range(m, lanes_of(m)):
+            x[i] = 0.0
+
+
 cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noexcept nogil:
     cdef int code = op.code
     cdef Py_ssize_t m = frame.end - frame.begin     # rows of the tile: of the batch, or of a parameter
@@ -53,6 +62,63 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
     cdef double rate = frame.learning_rate, factor, total
     cdef real* a = at(tag, op, frame, 0)
     cdef real* b = at(tag, op, frame, 1)
+
+    if op.path == PathCode.COLUMNS:
+        if code == OpCode.DENSE:
+            dense_forward_columns(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m, n,
+                op.operands[1].columns
+            )
+            return Status.OK
+        if code == OpCode.DENSE_BACKWARD:
+            dense_backward_columns(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m,
+                op.operands[1].columns, n
+            )
+            return Status.OK
+        if code == OpCode.SGD_DENSE:
+            weight_gradient_columns(
+                a, b, at(tag, op, frame, 2), <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]),
+                frame.rows, frame.tile_rows, n, op.operands[1].columns, frame.begin, frame.end
+            )
+            return Status.OK
+        if code == OpCode.WEIGHT_GRADIENT:
+            weight_gradient_columns(
+                a, b, at(tag, op, frame, 2), <real>1.0, <real>0.0,
+                frame.rows, frame.tile_rows, n, op.operands[1].columns, frame.begin, frame.end
+            )
+            return Status.OK
+        if code == OpCode.SGD_BIAS:
+            bias_gradient_columns(
+                a, b, <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]), frame.rows, frame.tile_rows, n
+            )
+            return Status.OK
+        if code == OpCode.BIAS_GRADIENT:
+            bias_gradient_columns(a, b, <real>1.0, <real>0.0, frame.rows, frame.tile_rows, n)
+            return Status.OK
+        if code == OpCode.GATHER:
+            transpose(a, b, frame.permutation + frame.origin + frame.begin, m, n)
+            return Status.OK
+        if code == OpCode.TRANSPOSE:
+            transpose(a, b, NULL, m, n)
+            return Status.OK
+        if code == OpCode.ACTIVATION_BACKWARD:
+            activation_backward(op.activation, a, b, at(tag, op, frame, 2), n, lanes_of(m))
+            return Status.OK
+        if code == OpCode.ACTIVATION:
+            activation_forward(op.activation, a, b, n, lanes_of(m))
+            return Status.OK
+        if code == OpCode.MEAN_SQUARED_ERROR and a != NULL:
+            frame.sums[op.accumulator] += mean_squared_error_columns(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3),
+                1.0 / <double>frame.rows if c[0] != 0 else 1.0, m, n
+            )
+            return Status.OK
+        # What is left works on one feature, which lies the same in both layouts.
+        if code == OpCode.BINARY_CROSSENTROPY:
+            zero_past(a, m)
+        elif code == OpCode.SIGMOID_CROSSENTROPY:
+            zero_past(b, m)
 
     if code == OpCode.DENSE:
         dense_forward(
@@ -76,6 +142,8 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
         )
     elif code == OpCode.BIAS_GRADIENT:
         bias_gradient(a, b, frame.rows, n)
+    elif code == OpCode.SGD_BIAS:
+        sgd_bias(a, b, rate, c[0], frame.rows, n)
     elif code == OpCode.GATHER:
         gather(tag, op, frame)
     elif code == OpCode.ADD_BIAS:

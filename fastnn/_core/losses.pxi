@@ -3,29 +3,53 @@
 # the reduction multiplies a row's gradient by: 1 / rows of the batch, or 1.
 
 
+cdef inline double squared_errors(
+    real* dy, const real* y, const real* t, const real* weight, double factor, Py_ssize_t size
+) noexcept nogil:
+    """Sum of weight * (y - t)^2; OUT dy = 2 weight factor (y - t).  dy and weight (size,) may be NULL."""
+    cdef double lanes[16]
+    cdef double difference, w
+    cdef real step = <real>(2.0 * factor)
+    cdef Py_ssize_t i, j, whole = size - size % 16
+    for j in range(16):
+        lanes[j] = 0.0
+    if weight == NULL:
+        for i in range(0, whole, 16):
+            for j in range(16):
+                difference = <double>y[i + j] - <double>t[i + j]
+                lanes[j] = lanes[j] + difference * difference
+        for i in range(whole, size):
+            difference = <double>y[i] - <double>t[i]
+            lanes[i - whole] = lanes[i - whole] + difference * difference
+        if dy != NULL:
+            for i in range(size):
+                dy[i] = step * (y[i] - t[i])
+    else:
+        for i in range(size):
+            difference, w = <double>y[i] - <double>t[i], weight[i]
+            lanes[0] = lanes[0] + w * (difference * difference)
+        if dy != NULL:
+            for i in range(size):
+                dy[i] = step * weight[i] * (y[i] - t[i])
+    return lane_sum(lanes)
+
+
 cdef double mean_squared_error(
     real* dy, const real* y, const real* t, const real* weight, double factor,
     Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     """Sum over rows of weight * mean((y - t)^2); OUT dy = 2 weight factor (y - t) / n."""
-    cdef Py_ssize_t i, j, at
-    cdef double total = 0.0, row, difference
-    cdef real scale, w
+    cdef Py_ssize_t i
+    cdef double total = 0.0
+    cdef double w
+    if weight == NULL or n == 1:
+        return squared_errors(dy, y, t, weight, factor / n, m * n) / n
     for i in range(m):
-        w = weight[i] if weight != NULL else <real>1.0
-        row = 0.0
-        for j in range(n):
-            difference = <double>y[i * n + j] - <double>t[i * n + j]
-            row = row + difference * difference
-        total += row * w / n
-    if dy != NULL:
-        for i in range(m):
-            w = weight[i] if weight != NULL else <real>1.0
-            scale = <real>(2.0 * factor / n) * w
-            for j in range(n):
-                at = i * n + j
-                dy[at] = scale * (y[at] - t[at])
-    return total
+        w = weight[i]
+        total += w * squared_errors(
+            dy + i * n if dy != NULL else NULL, y + i * n, t + i * n, <const real*>NULL, w * factor / n, n
+        )
+    return total / n
 
 
 cdef inline Py_ssize_t label_of(const real* t, Py_ssize_t i) noexcept nogil:

@@ -2,12 +2,44 @@
 #
 # The threads are Python threads inside one nogil call each (fastnn/runtime.py starts them); there
 # is no pool, so nothing survives a call and a fork afterwards is safe.  The atomics are those of
-# gcc and clang.  A thread that waits spins, then yields its core, so that a team on a busy machine
-# does not hold up the thread it waits for.
+# gcc and clang.  A thread that waits spins, then yields its core.
+#
+# On a busy machine a thread that has lost its core holds up all others at every barrier.  So the
+# team watches for whom it waits: who costs more than a quarter of a window of time is sent to
+# rest, and asked back after a while that grows each time.  Thread 0, the caller's, never rests: if
+# it is late, another gives up its core to it.  Tiles are cut by the plan, so none of this changes a bit.
 
 cdef extern from *:
     """
+    #include <pthread.h>
     #include <sched.h>
+    #include <time.h>
+    typedef struct {
+        pthread_mutex_t lock;
+        pthread_cond_t rung;
+    } fastnn_bell;
+    static inline void fastnn_hang(fastnn_bell* bell) {
+        pthread_mutex_init(&bell->lock, 0);
+        pthread_cond_init(&bell->rung, 0);
+    }
+    static inline void fastnn_ring(fastnn_bell* bell) {
+        pthread_mutex_lock(&bell->lock);
+        pthread_cond_broadcast(&bell->rung);
+        pthread_mutex_unlock(&bell->lock);
+    }
+    static inline void fastnn_take_down(fastnn_bell* bell) {
+        pthread_cond_destroy(&bell->rung);
+        pthread_mutex_destroy(&bell->lock);
+    }
+    /* Sleep while two numbers, which change before the bell rings, are what they were. */
+    static inline void fastnn_sleep(
+        fastnn_bell* bell, const int* a, int a_was, const int* b, int b_was
+    ) {
+        pthread_mutex_lock(&bell->lock);
+        while (__atomic_load_n(a, __ATOMIC_ACQUIRE) == a_was && __atomic_load_n(b, __ATOMIC_ACQUIRE) == b_was)
+            pthread_cond_wait(&bell->rung, &bell->lock);
+        pthread_mutex_unlock(&bell->lock);
+    }
     #if defined(__x86_64__) || defined(__i386__)
     #define FASTNN_PAUSE() __builtin_ia32_pause()
     #elif defined(__aarch64__)
@@ -20,22 +52,82 @@ cdef extern from *:
     static inline void fastnn_store(int* x, int y) { __atomic_store_n(x, y, __ATOMIC_RELEASE); }
     static inline void fastnn_pause(void) { FASTNN_PAUSE(); }
     static inline void fastnn_yield(void) { sched_yield(); }
+    static inline void fastnn_add_time(long long* x, long long y) {
+        __atomic_fetch_add(x, y, __ATOMIC_RELAXED);
+    }
+    static inline long long fastnn_now(void) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (long long)t.tv_sec * 1000000000 + t.tv_nsec;
+    }
+    static inline void fastnn_nap(void) {
+        struct timespec t = {0, 500000};
+        nanosleep(&t, 0);
+    }
     """
+    ctypedef struct Bell "fastnn_bell":
+        pass
+    void hang "fastnn_hang"(Bell* bell) noexcept nogil
+    void take_down "fastnn_take_down"(Bell* bell) noexcept nogil
+    void ring "fastnn_ring"(Bell* bell) noexcept nogil
+    void sleep_while "fastnn_sleep"(
+        Bell* bell, const int* a, int a_was, const int* b, int b_was
+    ) noexcept nogil
     int atomic_fetch_add "fastnn_fetch_add"(int* x, int y) noexcept nogil
     int atomic_load "fastnn_load"(const int* x) noexcept nogil
     void atomic_store "fastnn_store"(int* x, int y) noexcept nogil
     void cpu_pause "fastnn_pause"() noexcept nogil
     void yield_core "fastnn_yield"() noexcept nogil
+    void add_time "fastnn_add_time"(long long* x, long long y) noexcept nogil
+    long long now "fastnn_now"() noexcept nogil     # nanoseconds
+    void nap "fastnn_nap"() noexcept nogil          # 0.5 ms
 
 cdef enum:
     SPINS = 4000        # about 40 us at 3 GHz; a longer wait gives the core away
     YIELDS = 1000       # and after these the caller may look at other things
+    GLANCES = 64        # a wait shorter than this is not timed
+    MAX_THREADS = 256
+    WINDOW = 5000000   # nanoseconds over which waiting is judged
+    SHORTEST_REST = 20000000
+    GATHERING = 500000
+    LONGEST_REST = 1000000000
+
+cdef enum State:
+    RESTING = 0
+    READY = 1           # awake, takes part from the next step on
+    ACTIVE = 2
 
 cdef struct Team:
-    int n_threads
+    int n_threads       # all of them
+    int n_active        # those that take part in the step at hand
+    char padding_0[64]  # what all threads write lies in cache lines of its own
     int next_task
+    char padding_1[64]
     int arrived
+    char padding_2[64]
     int generation
+    char padding_3[64]
+    int last            # who arrived last at the latest barrier
+    int called          # whether those who rest shall come back
+    int state[MAX_THREADS]
+    int joined_at[MAX_THREADS]          # the generation after which a thread that was ready begins
+    long long lateness[MAX_THREADS]     # nanoseconds that others waited for a thread, this window
+    long long window                    # when it began
+    long long rest_until
+    long long rest                      # how long the next one will be
+    Bell bell                           # wakes those who rest: they are called, or the run has ended
+
+
+cdef inline void gather_team(Team* team, int n_threads, long long rest, long long rest_until) noexcept nogil:
+    """Begin alone; the others come when they are awake and the rest of an earlier run is over."""
+    hang(&team.bell)
+    team.n_threads = n_threads
+    team.n_active = 1
+    team.state[0] = ACTIVE
+    team.window = now()
+    team.rest = max(rest, <long long>SHORTEST_REST)
+    team.rest_until = rest_until
+    team.called = team.window >= rest_until
 
 
 cdef inline int take_task(Team* team) noexcept nogil:
@@ -50,7 +142,7 @@ cdef inline int take_task(Team* team) noexcept nogil:
 
 cdef inline bint arrive(Team* team) noexcept nogil:
     """Return whether the caller is the last to arrive; it then works alone until it calls `release`."""
-    return team.n_threads == 1 or atomic_fetch_add(&team.arrived, 1) == team.n_threads - 1
+    return team.n_threads == 1 or atomic_fetch_add(&team.arrived, 1) == team.n_active - 1
 
 
 cdef inline void release(Team* team) noexcept nogil:
@@ -59,6 +151,65 @@ cdef inline void release(Team* team) noexcept nogil:
     if team.n_threads > 1:
         team.arrived = 0
         atomic_store(&team.generation, team.generation + 1)
+
+
+cdef inline bint wait_briefly(Team* team, int generation) noexcept nogil:
+    """Return whether the barrier opened at once."""
+    cdef int _
+    for _ in range(GLANCES):
+        if atomic_load(&team.generation) != generation:
+            return True
+        cpu_pause()
+    return False
+
+
+cdef inline void send_to_rest(Team* team, int thread, long long time) noexcept nogil:
+    team.state[thread] = RESTING
+    team.n_active -= 1
+    team.rest_until = time + team.rest
+    team.rest = min(4 * team.rest, <long long>LONGEST_REST)
+
+
+cdef inline void review(Team* team) noexcept nogil:
+    """Decide who takes part in the next step.  One thread at a time, between the last phase and `release`."""
+    cdef int i, late = -1
+    cdef long long time = now(), elapsed = time - team.window
+    cdef bint judged = elapsed >= WINDOW
+    for i in range(team.n_threads):
+        if atomic_load(&team.state[i]) == READY:
+            team.joined_at[i] = team.generation
+            team.n_active += 1
+            atomic_store(&team.state[i], ACTIVE)
+        if judged and 4 * team.lateness[i] > elapsed * (team.n_active - 1):
+            late = i
+        if judged:
+            team.lateness[i] = 0
+    if judged:
+        team.window = time
+        if late >= 0 and team.n_active > 1:
+            if late == 0:       # then the last of the others goes
+                for i in range(1, team.n_threads):
+                    late = i if team.state[i] == ACTIVE else late
+            if late > 0 and team.state[late] == ACTIVE:
+                send_to_rest(team, late, time)
+        elif team.n_active == team.n_threads:
+            team.rest = max(team.rest // 2, <long long>SHORTEST_REST)
+    atomic_store(&team.called, team.n_active < team.n_threads and time >= team.rest_until)
+
+
+cdef inline void wait_for_helpers(Team* team) noexcept nogil:
+    """Give those who were started a moment to wake, and let in who did; the others come later."""
+    cdef int i, ready
+    cdef long long begin = now()
+    while team.called and now() - begin < GATHERING:
+        ready = 1
+        for i in range(1, team.n_threads):
+            ready += atomic_load(&team.state[i]) == READY
+        if ready == team.n_threads:
+            break
+        cpu_pause()
+    review(team)
+    release(team)
 
 
 cdef inline bint wait_for_release(Team* team, int generation) noexcept nogil:

@@ -37,6 +37,8 @@ cpdef enum OpCode:
     ADAM = 20
     RMSPROP = 21
     SGD_DENSE = 22
+    SGD_BIAS = 23
+    TRANSPOSE = 24
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -48,6 +50,7 @@ cpdef enum ActivationCode:
 cpdef enum PathCode:
     BLAS = 0
     DIRECT = 1          # matmul.pxi
+    COLUMNS = 2         # columns.pxi: the batch is the fast axis
 
 # From where an operand's rows are counted when a tile of it is addressed.
 cpdef enum Addressing:
@@ -71,7 +74,7 @@ cdef struct Op:
     int code
     int activation
     int accumulator
-    int path            # a PathCode: who multiplies matrices
+    int path            # a PathCode: who multiplies matrices, and how tensors lie
     Operand operands[MAX_OPERANDS]
     double constants[MAX_CONSTANTS]
 
@@ -82,6 +85,7 @@ cdef struct Frame:
     Py_ssize_t begin                    # the tile: rows of the batch or of a parameter
     Py_ssize_t end
     Py_ssize_t rows                     # rows of the whole batch
+    Py_ssize_t tile_rows                # rows of its tiles, but for the last
     Py_ssize_t origin                   # the batch's first row in the epoch
     const int* permutation              # row numbers of the epoch's order
     double learning_rate

@@ -1,0 +1,204 @@
+# Dense layers of few features, with the batch as the fast axis.
+#
+# A tensor of m rows and n features lies feature by feature: n columns of `lanes_of(m)` elements, so
+# that every loop runs over whole vectors and no loop over features is too short for one.  Elements
+# past the last row are 0 in inputs and in gradients of the loss, finite everywhere else, and add
+# nothing to sums.  A tile of the batch is such a block of its own; what sums over the whole batch
+# goes from tile to tile.  `fastnn/paths.py` chooses this layout for a whole net.  (Steps of ranges are
+# written as numbers, 16 for LANES and 4 for UNITS: Cython turns no other range into a loop of C.)
+
+cdef enum:
+    LANES = 16
+    UNITS = 4       # features that are worked on together
+
+
+cdef inline Py_ssize_t lanes_of(Py_ssize_t m) noexcept nogil:
+    """Return m rounded up to whole vectors."""
+    return (m + LANES - 1) // LANES * LANES
+
+
+cdef void transpose(
+    real* y, const real* x, const int* rows, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """OUT y (n, lanes) = the rows of x (., n) that `rows` (m,) names, or the first m if that is NULL."""
+    cdef Py_ssize_t i, j, lanes = lanes_of(m)
+    cdef const real* row
+    for i in range(m):
+        row = x + (rows[i] if rows != NULL else i) * n
+        for j in range(n):
+            y[j * lanes + i] = row[j]
+    for j in range(n):
+        for i in range(m, lanes):
+            y[j * lanes + i] = 0.0
+
+
+cdef inline void weighted_sums(
+    real* c, const real* b, const real* w, Py_ssize_t stride, Py_ssize_t step, const real* bias,
+    Py_ssize_t units, Py_ssize_t depth, Py_ssize_t lanes
+) noexcept nogil:
+    """OUT c (units, lanes) = w (units, depth) @ b (depth, lanes) + bias (units,), which may be NULL.
+
+    Element (i, p) of `w` is w[i * stride + p * step].
+    """
+    cdef const real* v
+    cdef real start, w0, w1, w2, w3
+    cdef Py_ssize_t i, j, p, q, whole = depth - depth % UNITS
+    for i in range(units):
+        start = bias[i] if bias != NULL else <real>0.0
+        if whole == 0:
+            for q in range(0, lanes, 16):
+                for j in range(LANES):
+                    c[q + j] = start
+        for p in range(0, whole, 4):
+            v = b + p * lanes
+            w0, w1 = w[p * step], w[(p + 1) * step]
+            w2, w3 = w[(p + 2) * step], w[(p + 3) * step]
+            if p == 0:
+                for q in range(0, lanes, 16):
+                    for j in range(LANES):
+                        c[q + j] = start + w0 * v[q + j] + w1 * v[q + lanes + j] + (
+                            w2 * v[q + 2 * lanes + j] + w3 * v[q + 3 * lanes + j]
+                        )
+            else:
+                for q in range(0, lanes, 16):
+                    for j in range(LANES):
+                        c[q + j] = c[q + j] + w0 * v[q + j] + w1 * v[q + lanes + j] + (
+                            w2 * v[q + 2 * lanes + j] + w3 * v[q + 3 * lanes + j]
+                        )
+        for p in range(whole, depth):
+            v, w0 = b + p * lanes, w[p * step]
+            for q in range(0, lanes, 16):
+                for j in range(LANES):
+                    c[q + j] = c[q + j] + w0 * v[q + j]
+        c += lanes
+        w += stride
+
+
+cdef void dense_forward_columns(
+    real* y, const real* x, const real* w, const real* b, int activation,
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """OUT y (n, lanes) = activation(w.T @ x (k, lanes) + b); b may be NULL."""
+    cdef Py_ssize_t lanes = lanes_of(m)
+    weighted_sums(y, x, w, 1, n, b, n, k, lanes)
+    if activation != ActivationCode.LINEAR:
+        activation_forward(activation, y, y, n, lanes)
+
+
+cdef void dense_backward_columns(
+    real* dx, const real* dy, const real* w, const real* y, int activation,
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """OUT dx (k, lanes) = (w @ dy (n, lanes)) * activation'(of the layer below, whose output is y)."""
+    cdef Py_ssize_t lanes = lanes_of(m)
+    weighted_sums(dx, dy, w, n, 1, <const real*>NULL, k, n, lanes)
+    if y != NULL:
+        activation_backward(activation, dx, dx, y, k, lanes)
+
+
+cdef inline real inner_product(
+    const real* a, Py_ssize_t a_feature, Py_ssize_t a_columns,
+    const real* b, Py_ssize_t b_feature, Py_ssize_t b_columns, Py_ssize_t m, Py_ssize_t tile_rows
+) noexcept nogil:
+    """Return the sum over all rows of a feature of a times a feature of b, tensors cut into tiles."""
+    cdef real kept[LANES]
+    cdef const real* c
+    cdef const real* d
+    cdef Py_ssize_t j, v, lanes, begin = 0
+    for j in range(LANES):
+        kept[j] = 0.0
+    while begin < m:
+        lanes = lanes_of(min(tile_rows, m - begin))
+        c = a + begin * a_columns + a_feature * lanes
+        d = b + begin * b_columns + b_feature * lanes
+        for v in range(0, lanes, 16):
+            for j in range(LANES):
+                kept[j] = kept[j] + c[v + j] * d[v + j]
+        begin += tile_rows
+    return lane_sum(kept)
+
+
+cdef inline void inner_products(
+    real* sums, const real* a, Py_ssize_t a_first, Py_ssize_t a_columns,
+    const real* b, Py_ssize_t b_feature, Py_ssize_t b_columns, Py_ssize_t m, Py_ssize_t tile_rows
+) noexcept nogil:
+    """OUT sums (UNITS,): the same for UNITS features of a, from a_first on."""
+    cdef real kept[UNITS][LANES]
+    cdef const real* c
+    cdef const real* d
+    cdef Py_ssize_t j, r, v, lanes, begin = 0
+    for r in range(UNITS):
+        for j in range(LANES):
+            kept[r][j] = 0.0
+    while begin < m:
+        lanes = lanes_of(min(tile_rows, m - begin))
+        c = a + begin * a_columns + a_first * lanes
+        d = b + begin * b_columns + b_feature * lanes
+        for v in range(0, lanes, 16):
+            for r in range(UNITS):
+                for j in range(LANES):
+                    kept[r][j] = kept[r][j] + c[r * lanes + v + j] * d[v + j]
+        begin += tile_rows
+    for r in range(UNITS):
+        sums[r] = lane_sum(kept[r])
+
+
+cdef void weight_gradient_columns(
+    real* dw, const real* x, const real* dy, real alpha, real beta,
+    Py_ssize_t m, Py_ssize_t tile_rows, Py_ssize_t n, Py_ssize_t k, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
+    """INOUT dw (end - begin, n) = alpha * x[begin:end] @ dy.T + beta * dw, of x (k, m) and dy (n, m)."""
+    cdef real sums[UNITS]
+    cdef Py_ssize_t i, j, r, whole = n - n % UNITS, at
+    for i in range(begin, end):
+        at = (i - begin) * n
+        for j in range(0, whole, 4):
+            inner_products(sums, dy, j, n, x, i, k, m, tile_rows)
+            for r in range(UNITS):
+                dw[at + j + r] = scaled(alpha, sums[r], beta, dw[at + j + r])
+        for j in range(whole, n):
+            dw[at + j] = scaled(alpha, inner_product(dy, j, n, x, i, k, m, tile_rows), beta, dw[at + j])
+
+
+cdef inline real scaled(real alpha, real x, real beta, real y) noexcept nogil:
+    """Return alpha x + beta y, without y where beta is 0: it may be anything then."""
+    return alpha * x + beta * y if beta != 0 else alpha * x
+
+
+cdef void bias_gradient_columns(
+    real* db, const real* dy, real alpha, real beta, Py_ssize_t m, Py_ssize_t tile_rows, Py_ssize_t n
+) noexcept nogil:
+    """INOUT db (n,) = alpha * sums of dy (n, m) + beta * db."""
+    cdef real kept[LANES]
+    cdef const real* line
+    cdef Py_ssize_t i, j, v, lanes, begin
+    for i in range(n):
+        for j in range(LANES):
+            kept[j] = 0.0
+        begin = 0
+        while begin < m:
+            lanes = lanes_of(min(tile_rows, m - begin))
+            line = dy + begin * n + i * lanes
+            v = 0
+            while v < lanes:
+                for j in range(LANES):
+                    kept[j] = kept[j] + line[v + j]
+                v += LANES
+            begin += tile_rows
+        db[i] = scaled(alpha, lane_sum(kept), beta, db[i])
+
+
+cdef double mean_squared_error_columns(
+    real* dy, const real* y, const real* t, const real* weight, double factor, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Sum over rows of weight * mean((y - t)^2); OUT dy = 2 weight factor (y - t) / n, (n, lanes).
+
+    t lies like y, or, with one feature, may be an array of m elements.
+    """
+    cdef Py_ssize_t i, j, lanes = lanes_of(m)
+    cdef double total = 0.0
+    for j in range(n):
+        total += squared_errors(dy + j * lanes, y + j * lanes, t + j * lanes, weight, factor / n, m)
+        for i in range(m, lanes):
+            dy[j * lanes + i] = 0.0
+    return total / n
