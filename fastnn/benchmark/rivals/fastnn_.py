@@ -39,6 +39,9 @@ class FastnnRival:
     """
 
     name: ClassVar[str] = "fastnn"
+    module: ClassVar[str] = "fastnn"
+    requires: ClassVar[str] = "fastnn"
+    slow_start: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -73,6 +76,11 @@ class FastnnRival:
         import fastnn
 
         return str(fastnn.__version__)
+
+    @classmethod
+    def refuses(cls, workload: Workload) -> str | None:
+        """Return None: there is no workload that it cannot train."""
+        return None
 
     @classmethod
     def thread_counts(cls, n_cores: int) -> tuple[int, ...]:

@@ -112,6 +112,9 @@ class NumpyRival:
     """
 
     name: ClassVar[str] = "NumPy"
+    module: ClassVar[str] = "numpy"
+    requires: ClassVar[str] = "numpy"
+    slow_start: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -191,6 +194,11 @@ class NumpyRival:
     def version(cls) -> str:
         """Return NumPy's version."""
         return np.__version__
+
+    @classmethod
+    def refuses(cls, workload: Workload) -> str | None:
+        """Return None: there is no workload that it cannot train."""
+        return None
 
     @classmethod
     def thread_counts(cls, n_cores: int) -> tuple[int, ...]:
