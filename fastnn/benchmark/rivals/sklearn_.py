@@ -164,9 +164,9 @@ class SklearnPredictor(_Sklearn):
         y = np.zeros((workload.batch, outputs), np.float32)
         with quietly():
             model = _model(workload, weights, x, y[:, 0].astype(np.int64) if classify else y)
-        self._predict: Callable[[Any], NDArray[np.float32]] = (
-            model.predict_proba if classify else model.predict
-        )
+        predict: Callable[[Any], NDArray[np.float32]] = model.predict_proba if classify else model.predict
+        # A single output comes without its axis.
+        self._predict = predict if outputs > 1 else lambda x: predict(x).reshape(-1, 1)
 
     def function(self, n_threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         """Return the function from rows to outputs; the context `threads` says with how many threads."""
