@@ -263,14 +263,14 @@ def cpu_ticks(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[11])
 
 
-def test_the_busy_process_ends_with_its_parent() -> None:
+def test_the_busy_process_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import os\nfrom fastnn.benchmark.busy import busy_process\n"
         "context = busy_process()\nprint(context.__enter__().pid, flush=True)\nos._exit(0)\n"
     )
     # The spinning process holds the other end of the error stream: this returns when both are gone.
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0

@@ -197,7 +197,9 @@ class TorchCompiledRival(TorchRival):
     def _prepare(self, workload: Workload) -> Callable[[Any, Any, Sequence[Any]], Any]:
         """Return the compiled loss as a function of a batch and the weights."""
         import torch
+        from torch._inductor import config
 
+        config.compile_threads = 1  # no pool of helper processes that lives on beside the race
         torch._dynamo.reset()  # what was compiled for another net would count against the cache's limit
         compiled: Callable[[Any, Any, Sequence[Any]], Any] = torch.compile(
             super()._prepare(workload), fullgraph=True, dynamic=False
