@@ -84,7 +84,7 @@ def cell(width: int, batch: int) -> Workload | None:
     Examples
     --------
     >>> print(cell(64, 16).net, cell(64, 16).optimizer)
-    64-64-64-64-64-64 adam
+    64-64-64-64-64-64-64 adam
     >>> cell(2048, 2**15) is None
     True
     """

@@ -57,6 +57,7 @@ def draw(results: Results, folder: Path) -> list[str]:
         from matplotlib.figure import Figure
 
         for name, plot in plots.items():
+            (folder / name).unlink(missing_ok=True)  # of an earlier run, with other parts
             figure = Figure(figsize=(8, 5), layout="constrained")
             FigureCanvasAgg(figure)
             if plot(figure.add_subplot(), results):

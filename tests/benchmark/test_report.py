@@ -283,6 +283,8 @@ def test_plots(tmp_path: Path, peer: Callable[[str], ModuleType]) -> None:
 
 
 def test_no_plot_without_times(tmp_path: Path, peer: Callable[[str], ModuleType]) -> None:
+    """Nor does one of an earlier run stay."""
     peer("matplotlib")
+    (tmp_path / "map.png").write_bytes(b"old")
     assert plots.draw({**RESULTS, "parts": {}}, tmp_path) == []
     assert list(tmp_path.iterdir()) == []

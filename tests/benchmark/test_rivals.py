@@ -124,6 +124,15 @@ def test_pytorch_leaves_the_number_of_threads_as_it_was(peer: Peer) -> None:
         assert torch.get_num_threads() == before
 
 
+def test_pytorch_has_keras_epsilon_at_every_step(peer: Peer) -> None:
+    """Also in a second call: the steps are counted on."""
+    rival, workload = rival_of("torch", peer), FORMS[3]
+    contender: Any = rival(workload, make_weights(workload), *make_data(workload, 4))
+    for n_steps in (4, 8):
+        contender.run_epochs(1)
+        assert contender._optimizer.param_groups[0]["eps"] == 1e-7 / (1 - 0.999**n_steps) ** 0.5
+
+
 def test_jax_has_one_number_of_threads(peer: Peer) -> None:
     assert rival_of("jax", peer).thread_counts(8) == (8,)
 

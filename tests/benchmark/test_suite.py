@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fastnn import cli
@@ -295,6 +296,25 @@ def test_memory_of_numpy_is_that_of_its_buffers(monkeypatch: Patch) -> None:
     assert row["after_import"] > row["data"]
     # Weights and gradients, and no copy of the data.
     assert 2 * row["parameters"] < row["training"] < row["data"]
+
+
+def test_memory_is_measured_around_the_training_alone(monkeypatch: Patch, tmp_path: Path) -> None:
+    diary: list[str] = []
+
+    class Quiet:
+        def __init__(self, *_: Any) -> None:
+            diary.append("build")
+
+        def run_epochs(self, n_epochs: int) -> None:
+            diary.append(f"{n_epochs} epochs")
+
+    for name in ("resident", "forget_peak", "peak"):
+        monkeypatch.setattr(child, name, lambda name=name: diary.append(name) or 7.0)
+    for name in ("x.npy", "y.npy"):
+        np.save(tmp_path / name, np.zeros(3, np.float32))
+    answer = child._memory(Quiet, {"workload": "xnor", "data": str(tmp_path), "epochs": 2})
+    assert diary == ["resident", "forget_peak", "build", "2 epochs", "peak"]
+    assert answer == {"after import": 7.0, "data": 24.0, "peak": 7.0}
 
 
 def test_time_to_accuracy_stops_at_the_goal(mnist_folder: Path, monkeypatch: Patch) -> None:
