@@ -178,11 +178,33 @@ def _add_train(commands: Any) -> None:
 def _add_benchmark(commands: Any) -> None:
     benchmark = commands.add_parser(
         "benchmark",
-        help="time training against the rivals that are installed",
-        description="Time training steps of fixed workloads side by side with the rivals that are installed.",
+        help="time fastnn against NumPy, or against every rival that is installed",
+        description="Time fastnn side by side with its rivals: training steps of fixed workloads against "
+        "NumPy, or with --all everything against everyone that is installed.",
     )
     benchmark.add_argument("names", metavar="NAME", nargs="*", help="workloads to run (default: all)")
     benchmark.add_argument("--quick", action="store_true", help="fewer rounds: a rough answer, sooner")
+    benchmark.add_argument("--all", action="store_true", help="every installed rival, and all parts")
+    benchmark.add_argument(
+        "--parts",
+        metavar="PART,...",
+        type=_words,
+        help="of training, inference, kernels, busy, memory, startup, map (default: training)",
+    )
+    benchmark.add_argument(
+        "--rivals",
+        metavar="NAME,...",
+        type=_words,
+        help="of numpy, sklearn, torch, torch-compile, jax, jax-step, onnxruntime (default: numpy)",
+    )
+    benchmark.add_argument(
+        "--report", metavar="DIR", help="write results.json, report.md and plots into that folder"
+    )
+    benchmark.add_argument("--render", metavar="DIR", help="only make report.md and plots from results.json")
+    benchmark.add_argument("--minutes", metavar="M", type=_rate, help="begin nothing new after that time")
+    benchmark.add_argument(
+        "--data", metavar="FOLDER", help="folder with the MNIST files, for the time to 97 %%"
+    )
     benchmark.set_defaults(run=_benchmark)
 
 
@@ -215,6 +237,13 @@ def _count(text: str) -> int:
 
 def _seed(text: str) -> int:
     return _whole_number(text, 0, _LARGEST_SEED)
+
+
+def _words(text: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise argparse.ArgumentTypeError(f"expected names with commas between them, got {text!r}")
+    return words
 
 
 def _rate(text: str) -> float:
@@ -367,8 +396,20 @@ def _workload(arguments: argparse.Namespace, train: Rows) -> Workload:
 
 
 def _benchmark(arguments: argparse.Namespace) -> int:
-    from fastnn.benchmark import runner
+    from fastnn.benchmark import runner, suite
 
+    if arguments.render is not None:
+        return suite.render(arguments.render)
+    options = {
+        "every": arguments.all,
+        "parts": arguments.parts,
+        "rivals": arguments.rivals,
+        "folder": arguments.report,
+        "minutes": arguments.minutes,
+        "data": arguments.data,
+    }
+    if given := {name: value for name, value in options.items() if value}:
+        return suite.main(arguments.names, arguments.quick, **given)
     return int(runner.main(arguments.names, quick=arguments.quick))
 
 

@@ -1,10 +1,7 @@
 """The benchmark's referee: checks that contenders train alike, then times them in turns.
 
-The order of events for each workload: same data and weights for everyone; a few epochs, after which
-the losses must agree or no time is printed; the better of one thread and all for each contender; then
-rounds in which every contender runs once, after the threads of the one before have come to rest, so that
-a disturbance of the machine meets all of them, and ratios of times of the same round. This file must not
-know any contender's library.
+For each workload: same data and weights for everyone; a few epochs, after which the losses must agree or
+no time is printed; then the race, as `race` runs it. This file must not know any contender's library.
 """
 
 from __future__ import annotations
@@ -15,10 +12,10 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import TextIO
 
-from fastnn.benchmark.machine import blas_libraries, processor_name, settle, sgemm_peak
+from fastnn.benchmark.machine import blas_libraries, processor_name, sgemm_peak
+from fastnn.benchmark.race import FULL, QUICK, Effort, median_ratio, take_turns
 from fastnn.benchmark.rivals import Rival, load_rivals
 from fastnn.benchmark.table import format_head, format_row
 from fastnn.benchmark.workloads import Workload, find_workloads, make_data, make_weights
@@ -37,29 +34,6 @@ _MAX_EPOCH_FLOPS = 10**10
 _MAX_STEPS, _MIN_STEPS = 256, 2
 
 EXIT_DONE, EXIT_DIFFERENT, EXIT_USAGE = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to measure.
-
-    Parameters
-    ----------
-    rounds : int
-        How often every contender is timed.
-    seconds : float
-        Shortest time of one measurement; the number of epochs is chosen to reach it.
-    peak_sizes : tuple of int
-        Orders of the matrices with which the ceiling is measured.
-    """
-
-    rounds: int = 15
-    seconds: float = 0.02
-    peak_sizes: tuple[int, ...] = (1024, 1536, 2048)
-
-
-FULL = Effort()
-QUICK = Effort(rounds=5, seconds=0.005, peak_sizes=(1024,))
 
 
 @dataclass(frozen=True)
@@ -103,11 +77,14 @@ class Result:
     workload : Workload
         What was trained.
     timings : tuple of Timing
-        One for each contender.
+        One for each contender that took part.
+    refusals : tuple of (str, str)
+        Who did not, and why.
     """
 
     workload: Workload
     timings: tuple[Timing, ...]
+    refusals: tuple[tuple[str, str], ...] = ()
 
     @property
     def ours(self) -> Timing:
@@ -125,12 +102,8 @@ class Result:
     @property
     def ratio(self) -> float | None:
         """How many times longer the fastest of the others takes: the median over the rounds, or None."""
-        others = [timing for timing in self.timings[:-1] if timing.seconds_per_step]
-        if not others or not self.ours.seconds_per_step:
-            return None
-        fastest = min(others, key=lambda timing: timing.median)
-        pairs = zip(fastest.seconds_per_step, self.ours.seconds_per_step, strict=True)
-        return statistics.median(theirs / ours for theirs, ours in pairs)
+        others = [timing.seconds_per_step for timing in self.timings[:-1]]
+        return median_ratio(others, self.ours.seconds_per_step)
 
 
 def measure(
@@ -168,6 +141,9 @@ def measure(
     if not rivals:
         raise ValueError("nothing to measure: expected at least one contender")
     n_cores = available_cpus() if n_cores is None else n_cores
+    reasons = [(rival.name, rival.refuses(workload)) for rival in rivals]
+    refusals = tuple((name, reason) for name, reason in reasons if reason is not None)
+    rivals = [rival for rival, (_, reason) in zip(rivals, reasons, strict=True) if reason is None]
     n_batches = batch_count(workload)
     x, y = make_data(workload, n_batches, seed)
     weights = make_weights(workload, seed)
@@ -176,25 +152,26 @@ def measure(
 
     losses = [contender.run_epochs(_AGREEMENT_EPOCHS) for contender in contenders]
     names = [rival.name for rival in rivals]
-    untimed = Result(workload, tuple(Timing(name, loss) for name, loss in zip(names, losses, strict=True)))
+    pairs = zip(names, losses, strict=True)
+    untimed = Result(workload, tuple(Timing(name, loss) for name, loss in pairs), refusals)
     if not untimed.losses_agree:
         return untimed
 
-    chosen = [_best_thread_count(contender, n_cores, effort.seconds) for contender in contenders]
-    seconds: list[list[float]] = [[] for _ in contenders]
-    for _ in range(effort.rounds):
-        for contender, (n_threads, n_epochs), times in zip(contenders, chosen, seconds, strict=True):
-            settle()
-            with contender.threads(n_threads):
-                contender.run_epochs(math.ceil(n_epochs / 4))  # wakes its threads and warms the caches
-                times.append(_time(contender, n_epochs) / (n_epochs * n_batches))
-    return Result(
-        workload,
-        tuple(
-            Timing(timing.name, timing.loss, n_threads, tuple(times))
-            for timing, (n_threads, _), times in zip(untimed.timings, chosen, seconds, strict=True)
-        ),
+    entrants = [_Epochs(contender) for contender in contenders]
+    turns = take_turns(entrants, effort, n_cores)
+    timings = (
+        Timing(timing.name, timing.loss, turn.n_threads, tuple(time / n_batches for time in turn.seconds))
+        for timing, turn in zip(untimed.timings, turns, strict=True)
     )
+    return Result(workload, tuple(timings), refusals)
+
+
+class _Epochs:
+    """A contender as an entrant of a race, an epoch a repeat."""
+
+    def __init__(self, contender: Rival) -> None:
+        self.run, self.threads = contender.run_epochs, contender.threads
+        self.thread_counts = contender.thread_counts
 
 
 def batch_count(workload: Workload) -> int:
@@ -213,32 +190,6 @@ def batch_count(workload: Workload) -> int:
     bytes_per_batch = 4 * workload.batch * workload.widths[0]
     by_size, by_work = _MAX_DATA_BYTES // bytes_per_batch, _MAX_EPOCH_FLOPS // workload.flops_per_step
     return max(_MIN_STEPS, min(_MAX_STEPS, by_size, by_work))
-
-
-def _time(contender: Rival, n_epochs: int) -> float:
-    begin = perf_counter()
-    contender.run_epochs(n_epochs)
-    return perf_counter() - begin
-
-
-def _best_thread_count(contender: Rival, n_cores: int, seconds: float) -> tuple[int, int]:
-    """Return the thread count with which a contender is fastest, and the epochs of one measurement."""
-    trials = []
-    for n_threads in contender.thread_counts(n_cores):
-        settle()
-        with contender.threads(n_threads):
-            n_epochs = _calibrate(contender, seconds)
-            trials.append((min(_time(contender, n_epochs) for _ in range(3)) / n_epochs, n_threads, n_epochs))
-    _, n_threads, n_epochs = min(trials)
-    return n_threads, n_epochs
-
-
-def _calibrate(contender: Rival, seconds: float) -> int:
-    """Return a number of epochs that takes at least about the given time."""
-    n_epochs = 1
-    while (elapsed := _time(contender, n_epochs)) < seconds:
-        n_epochs = math.ceil(n_epochs * min(10.0, max(1.5, 1.1 * seconds / max(elapsed, 1e-9))))
-    return n_epochs
 
 
 def main(

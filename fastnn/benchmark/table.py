@@ -62,7 +62,7 @@ def format_head(names: Sequence[str]) -> list[str]:
     return [blank + groups, left + columns + f"  {'ratio':>7} {'GFLOP/s':>8} {'ceiling':>8}"]
 
 
-def format_row(result: Result, peak: float) -> str:
+def format_row(result: Result, peak: float, names: Sequence[str] | None = None) -> str:
     """Return a workload's line: times, or the losses if they differ.
 
     Parameters
@@ -71,6 +71,8 @@ def format_row(result: Result, peak: float) -> str:
         What was measured.
     peak : float
         The ceiling, in floating-point operations per second.
+    names : sequence of str, optional
+        The contenders of the columns; who did not take part has dashes. By default those of the result.
 
     Returns
     -------
@@ -83,7 +85,11 @@ def format_row(result: Result, peak: float) -> str:
         losses = ", ".join(f"{timing.name} {timing.loss:.7g}" for timing in result.timings)
         return f"{left}  losses differ: {losses}"
     times = ""
-    for timing in result.timings:
+    by_name = {timing.name: timing for timing in result.timings}
+    for name in by_name if names is None else names:
+        if (timing := by_name.get(name)) is None:
+            times += f"  {'-':>{_TIME_WIDTH}} {'-':>{_TIME_WIDTH}} {'-':>{_THREADS_WIDTH}}"
+            continue
         for seconds, space in ((timing.median, "  "), (timing.minimum, " ")):
             times += f"{space}{format_microseconds(seconds):>{_TIME_WIDTH}}"
         times += f" {timing.n_threads:>{_THREADS_WIDTH}}"

@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from fastnn.benchmark import machine, rivals, runner, table
+from fastnn.benchmark import machine, race, rivals, runner, table
+from fastnn.benchmark.race import Effort
 from fastnn.benchmark.rivals.numpy_ import NumpyRival
-from fastnn.benchmark.runner import Effort, Result, Timing, main, measure
+from fastnn.benchmark.runner import Result, Timing, main, measure
 from fastnn.benchmark.workloads import WORKLOADS, Workload
 
 XNOR = WORKLOADS[0]
@@ -39,6 +40,9 @@ class FakeRival:
     """A contender that takes a given time per step and reports a given loss."""
 
     name: ClassVar[str] = "fake"
+    module: ClassVar[str] = "fake"
+    requires: ClassVar[str] = "imagination"
+    slow_start: ClassVar[bool] = False
     clock: Clock
     loss: Callable[[Workload], float]
     seconds: Callable[[int], float]
@@ -60,6 +64,11 @@ class FakeRival:
     def version(cls) -> str:
         """Return any version."""
         return "7.8"
+
+    @classmethod
+    def refuses(cls, workload: Workload) -> str | None:
+        """Take everything on."""
+        return None
 
     @classmethod
     def thread_counts(cls, n_cores: int) -> tuple[int, ...]:
@@ -90,8 +99,8 @@ class FakeRival:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Put the made-up clock into the referee's hand."""
     clock = Clock()
-    monkeypatch.setattr(runner, "perf_counter", clock)
-    monkeypatch.setattr(runner, "settle", lambda: clock.diary.append(("rest", 0, 0)))
+    monkeypatch.setattr(race, "perf_counter", clock)
+    monkeypatch.setattr(race, "settle", lambda: clock.diary.append(("rest", 0, 0)))
     return clock
 
 
@@ -136,7 +145,7 @@ class TestMeasure:
 
     def test_a_hiccup_does_not_decide_about_threads(self, clock: Clock) -> None:
         """One slow trial of three with all cores is forgiven."""
-        trials = {1: iter([9e-6] * 99), 4: iter([3e-6] * 5 + [1e-3] + [3e-6] * 99)}
+        trials = {1: iter([9e-6] * 99), 4: iter([3e-6] * 6 + [1e-3] + [3e-6] * 99)}
         calm = fake(clock, "calm", 1e-6)
         shaken = fake(clock, "shaken", lambda n_threads: next(trials[n_threads]) if n_threads else 1e-6)
         result = measure(XNOR, [shaken, calm], EFFORT, n_cores=4)
@@ -183,6 +192,23 @@ class TestMeasure:
         """The tolerance is relative."""
         assert result_of(Timing("A", 100.005), Timing("B", 100.0)).losses_agree
         assert not result_of(Timing("A", 1.02e-6), Timing("B", 1e-6)).losses_agree
+
+    def test_who_refuses_stays_out_with_the_reason(self, clock: Clock) -> None:
+        """The others race; the row has dashes in the place of who does not."""
+        shy = fake(clock, "shy", 1e-6)
+        shy.refuses = classmethod(lambda cls, workload: f"no {workload.name}")  # type: ignore[assignment]
+        result = measure(XNOR, [fake(clock, "A", 3e-6), shy, fake(clock, "B", 1e-6)], EFFORT, n_cores=1)
+        assert [timing.name for timing in result.timings] == ["A", "B"]
+        assert result.refusals == (("shy", "no xnor"),)
+        assert result.ratio == pytest.approx(3.0)
+        words = table.format_row(result, 1e9, ["A", "shy", "B"]).split()
+        assert words[3:12] == ["3.000", "3.000", "1", "-", "-", "-", "1.000", "1.000", "1"]
+
+    def test_a_race_over_its_limit_ends_after_three_rounds(self, clock: Clock) -> None:
+        """A round is never cut, and three there are always."""
+        slow = dataclasses.replace(EFFORT, rounds=9, limit=1e-9)
+        result = measure(XNOR, [fake(clock, "A", 3e-6), fake(clock, "B", 1e-6)], slow, n_cores=1)
+        assert [len(timing.seconds_per_step) for timing in result.timings] == [3, 3]
 
     def test_needs_a_contender(self) -> None:
         """Nobody cannot race."""

@@ -6,7 +6,7 @@ kernels or the executor. fastnn is imported when a model is built, not before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -15,10 +15,60 @@ from numpy.typing import NDArray
 
 from fastnn.benchmark.workloads import Workload
 
-__all__ = ["FastnnRival"]
+__all__ = ["FastnnPredictor", "FastnnRival"]
 
 
-class FastnnRival:
+class _Fastnn:
+    """What training and inference share: the name, the version, and control over the threads."""
+
+    name: ClassVar[str] = "fastnn"
+    module: ClassVar[str] = "fastnn"
+    requires: ClassVar[str] = "fastnn"
+    slow_start: ClassVar[bool] = False
+
+    @classmethod
+    def available(cls) -> bool:
+        """Say that fastnn is installed: this is part of it."""
+        return True
+
+    @classmethod
+    def version(cls) -> str:
+        """Return fastnn's version."""
+        import fastnn
+
+        return str(fastnn.__version__)
+
+    @classmethod
+    def refuses(cls, workload: Workload) -> str | None:
+        """Return None: there is no workload that it cannot train."""
+        return None
+
+    @classmethod
+    def thread_counts(cls, n_cores: int) -> tuple[int, ...]:
+        """Return one thread and all."""
+        return tuple(sorted({1, n_cores}))
+
+    @classmethod
+    def threads(cls, n_threads: int) -> AbstractContextManager[Any]:
+        """Return a context in which models train with `n_threads` threads."""
+        import fastnn
+
+        context: AbstractContextManager[Any] = fastnn.threads(n_threads)
+        return context
+
+
+def _model(workload: Workload) -> Any:
+    """Return the model of a workload, not compiled, with weights of its own."""
+    import fastnn
+
+    dense = [
+        fastnn.layers.Dense(units, activation=activation)
+        for units, activation in zip(workload.widths[1:], workload.activations, strict=True)
+    ]
+    return fastnn.Sequential([fastnn.Input((workload.widths[0],)), *dense])
+
+
+class FastnnRival(_Fastnn):
     """Minibatch training of a multilayer perceptron by ``Sequential.fit``, float32.
 
     Parameters
@@ -38,8 +88,6 @@ class FastnnRival:
         If the shapes do not fit the workload.
     """
 
-    name: ClassVar[str] = "fastnn"
-
     def __init__(
         self,
         workload: Workload,
@@ -51,41 +99,12 @@ class FastnnRival:
 
         workload.steps_per_epoch(len(x))  # raises unless the batches are whole
         optimizers = {"sgd": fastnn.optimizers.SGD, "adam": fastnn.optimizers.Adam}
-        dense = [
-            fastnn.layers.Dense(units, activation=activation)
-            for units, activation in zip(workload.widths[1:], workload.activations, strict=True)
-        ]
-        self._model = fastnn.Sequential([fastnn.Input((workload.widths[0],)), *dense])
+        self._model = _model(workload)
         optimizer = optimizers[workload.optimizer](workload.learning_rate)
         self._model.compile(optimizer=optimizer, loss=workload.loss)
         self._model.set_weights(list(weights))
         self._batch = workload.batch
         self._x, self._y = x, y
-
-    @classmethod
-    def available(cls) -> bool:
-        """Say that fastnn is installed: this is part of it."""
-        return True
-
-    @classmethod
-    def version(cls) -> str:
-        """Return fastnn's version."""
-        import fastnn
-
-        return str(fastnn.__version__)
-
-    @classmethod
-    def thread_counts(cls, n_cores: int) -> tuple[int, ...]:
-        """Return one thread and all."""
-        return tuple(sorted({1, n_cores}))
-
-    @classmethod
-    def threads(cls, n_threads: int) -> AbstractContextManager[Any]:
-        """Return a context in which models train with `n_threads` threads."""
-        import fastnn
-
-        context: AbstractContextManager[Any] = fastnn.threads(n_threads)
-        return context
 
     def get_weights(self) -> list[NDArray[np.float32]]:
         """Return copies of the kernels and biases."""
@@ -115,3 +134,24 @@ class FastnnRival:
             self._x, self._y, batch_size=self._batch, epochs=n_epochs, shuffle=False, verbose=0
         )
         return float(history.history["loss"][-1])
+
+
+class FastnnPredictor(_Fastnn):
+    """The outputs of a model for NumPy rows, by calling it.
+
+    Parameters
+    ----------
+    workload : Workload
+        The network.
+    weights : sequence of ndarray
+        Its kernels and biases.
+    """
+
+    def __init__(self, workload: Workload, weights: Sequence[NDArray[np.float32]]) -> None:
+        self._model = _model(workload)
+        self._model.set_weights(list(weights))
+
+    def function(self, n_threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """Return the model itself; the context `threads` says with how many threads it runs."""
+        model: Callable[[NDArray[np.float32]], NDArray[np.float32]] = self._model
+        return model

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from fastnn.benchmark.workloads import Float32Array, Workload, check_weights
 
-__all__ = ["NumpyRival"]
+__all__ = ["ACTIVATIONS", "NumpyRival"]
 
 _ZERO, _HALF, _ONE = (np.array(value, np.float32) for value in (0, 0.5, 1))
 
@@ -70,7 +70,7 @@ def _relu_backward(dy: Float32Array, y: Float32Array, mask: NDArray[np.bool_]) -
 # Forward in place on z; backward in place on dy, given the forward's output and scratch space.
 _Forward = Callable[[Float32Array], None]
 _Backward = Callable[[Float32Array, Float32Array, Any], None]
-_ACTIVATIONS: dict[str, tuple[_Forward | None, _Backward | None, type[Any]]] = {
+ACTIVATIONS: dict[str, tuple[_Forward | None, _Backward | None, type[Any]]] = {
     "linear": (None, None, np.float32),
     "softmax": (None, None, np.float32),  # computed together with the cross-entropy
     "sigmoid": (_sigmoid_forward, _sigmoid_backward, np.float32),
@@ -112,6 +112,9 @@ class NumpyRival:
     """
 
     name: ClassVar[str] = "NumPy"
+    module: ClassVar[str] = "numpy"
+    requires: ClassVar[str] = "numpy"
+    slow_start: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -133,7 +136,7 @@ class NumpyRival:
         # One tuple per layer and direction: what the loop would otherwise look up at every step.
         ys = [np.empty((m, units), np.float32) for units in workload.widths[1:]]
         dys = [np.empty_like(y) for y in ys]
-        activations = [_ACTIVATIONS[activation] for activation in workload.activations]
+        activations = [ACTIVATIONS[activation] for activation in workload.activations]
         scratches = [np.empty(y.shape, dtype) for y, (_, _, dtype) in zip(ys, activations, strict=True)]
         kernels, biases = self._weights[0::2], self._weights[1::2]
         dkernels, dbiases = gradients[0::2], gradients[1::2]
@@ -191,6 +194,11 @@ class NumpyRival:
     def version(cls) -> str:
         """Return NumPy's version."""
         return np.__version__
+
+    @classmethod
+    def refuses(cls, workload: Workload) -> str | None:
+        """Return None: there is no workload that it cannot train."""
+        return None
 
     @classmethod
     def thread_counts(cls, n_cores: int) -> tuple[int, ...]:
