@@ -24,8 +24,10 @@ from fastnn.plan import Activation, Op, OpCode, Path
 
 __all__ = ["batch_is_fast_axis", "choose_paths"]
 
-# Multiplications up to which BLAS does not copy.
+# Multiplications up to which BLAS does not copy, and by a transpose, for which it is less prepared:
+# 64 rows, 64 -> 64 backward take 7.0 us in OpenBLAS, 5.8 us in ours.
 SMALL_PRODUCT = 1_000_000
+SMALL_TRANSPOSED = 200_000
 # Elements of the largest kernel for which our own product is the faster one, by SIMD level.  At
 # the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
 # not fit the 16 registers of AVX2.
@@ -95,18 +97,20 @@ def _path(op: Op, rows: int, largest: int) -> Path:
     match op.code:
         case OpCode.DENSE:
             kernel = op.need("w")
-            columns, depth, enough = kernel.columns, kernel.rows, True
+            columns, depth, enough, small = kernel.columns, kernel.rows, True, SMALL_PRODUCT
         case OpCode.DENSE_BACKWARD:
             kernel = op.need("w")
             columns, depth, enough = kernel.rows, kernel.columns, rows >= MINIMUM_ROWS
+            small = SMALL_TRANSPOSED
         case OpCode.WEIGHT_GRADIENT | OpCode.SGD_DENSE:
             kernel = op.need(op.signature.names[0])
             columns, depth, enough = kernel.columns, rows, rows >= MINIMUM_ROWS
+            small = SMALL_PRODUCT
         case _:
             return Path.BLAS
     direct = (
         enough
-        and rows * kernel.rows * kernel.columns > SMALL_PRODUCT
+        and rows * kernel.rows * kernel.columns > small
         and kernel.rows * kernel.columns <= largest
         and columns >= MINIMUM_COLUMNS
         and depth >= MINIMUM_DEPTH

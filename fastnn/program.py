@@ -15,7 +15,7 @@ import numpy as np
 from fastnn import runtime
 from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor, shuffled
 from fastnn.errors import PlanError
-from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
+from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
 
 __all__ = ["Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
@@ -24,6 +24,9 @@ BLAS_THREADS_FROM = 2 * 64**3
 # Below this a team costs more than it gains: starting one takes 100 us, a barrier 0.3 us.
 TEAM_STEP_FLOPS = 2_000_000
 TEAM_TOTAL_FLOPS = 50_000_000
+
+# Predictions of up to so many flops keep the GIL: 20 us at 100 GFLOP/s.
+APPLY_FLOPS = 2_000_000
 
 # A look at the clock costs 20 ns: steps of fewer flops, below about 2 us, are not worth one each.
 POLL_STEP_FLOPS = 50_000
@@ -165,6 +168,14 @@ class Program:
         self._parameter_tiles = max(
             (len(phase.tasks) for phase in plan.phases if phase.axis is Axis.PARAMETER), default=0
         )
+        # What is over in some 20 us is done by one call of `apply`.
+        self.most_rows = 0
+        if plan.purpose == "predict":
+            self.most_rows = APPLY_FLOPS // max(plan.flops(1), 1)
+            places = (self._slots["x"][:2], self._slots["output"][:2])
+            scratch = aligned_array(self._local_bytes, np.dtype(np.uint8))
+            self.executor.prepare(*places[0], *places[1], self.most_rows, scratch)
+        self.apply = self.executor.apply
         self._gathers = any(op.code is OpCode.GATHER for op in plan.ops)
 
     def team_size(self, rows: int, batch: int, epochs: int, n_threads: int) -> int:
@@ -284,7 +295,7 @@ class Program:
 
     def _guarded(self, rows: int) -> bool:
         """Return whether some product is large enough for BLAS to start threads of its own."""
-        return any(op.flops(rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
+        return any(op.path is Path.BLAS and op.flops(rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
 
 
 def _encode(op: Op) -> tuple[int, int, int, int, list[tuple[int, int, int, int] | None], tuple[float, ...]]:

@@ -6,9 +6,11 @@ This file must not know models or plans.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,10 +44,12 @@ def available_cpus() -> int:
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    return max(1, min(count, _cgroup_quota(count)))
+    # Reading files takes 50 us, more than a small prediction: once a second is enough.
+    return max(1, min(count, _cgroup_quota(count, int(time.monotonic()))))
 
 
-def _cgroup_quota(count: int) -> int:
+@functools.lru_cache(maxsize=1)
+def _cgroup_quota(count: int, second: int) -> int:
     with contextlib.suppress(OSError, ValueError):
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
             quota, period = file.read().split()

@@ -20,11 +20,38 @@ cdef void add_bias_relu(real* y, const real* b, Py_ssize_t m, Py_ssize_t n) noex
             y[i * n + j] = <real>0.0 if z <= 0 else z
 
 
+cdef void row_product(
+    real* y, const real* x, const real* w, const real* b, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """OUT y (n,) = x (k,) @ w (k, n) + b (n,), which may be NULL, four rows of w at a time."""
+    cdef Py_ssize_t j, p, whole = k - k % 4
+    cdef real x0, x1, x2, x3
+    cdef const real* v
+    if b != NULL:
+        memcpy(y, b, n * sizeof(real))
+    else:
+        memset(y, 0, n * sizeof(real))
+    for p in range(0, whole, 4):
+        x0, x1, x2, x3 = x[p], x[p + 1], x[p + 2], x[p + 3]
+        v = w + p * n
+        for j in range(n):
+            y[j] = y[j] + ((x0 * v[j] + x1 * v[n + j]) + (x2 * v[2 * n + j] + x3 * v[3 * n + j]))
+    for p in range(whole, k):
+        x0, v = x[p], w + p * n
+        for j in range(n):
+            y[j] = y[j] + x0 * v[j]
+
+
 cdef void dense_forward(
     int path, real* y, const real* x, const real* w, const real* b, int activation,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT y (m, n) = activation(x (m, k) @ w (k, n) + b (n,)); b may be NULL."""
+    if m == 1:      # BLAS and blocks of rows are for more
+        row_product(y, x, w, b, n, k)
+        if activation != ActivationCode.LINEAR:
+            activation_forward(activation, y, y, 1, n)
+        return
     if path == PathCode.DIRECT:
         product(
             y, n, x, k, 1, w, n, False, b, <real>1.0, <real>0.0, activation == ActivationCode.RELU, m, n, k
@@ -60,6 +87,18 @@ cdef void weight_gradient(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ldx
 ) noexcept nogil:
     """INOUT dw (k, n) = alpha * x.T @ dy + beta * dw, over k of the ldx columns of x (m, ldx)."""
+    cdef Py_ssize_t i, j
+    cdef real factor
+    if m == 1:
+        for i in range(k):
+            factor = alpha * x[i]
+            if beta != 0:
+                for j in range(n):
+                    dw[i * n + j] = factor * dy[j] + beta * dw[i * n + j]
+            else:
+                for j in range(n):
+                    dw[i * n + j] = factor * dy[j]
+        return
     if path == PathCode.DIRECT:
         product(dw, n, x, 1, ldx, dy, n, False, <const real*>NULL, alpha, beta, False, k, n, m)
     else:

@@ -23,6 +23,16 @@ class Executor:
         has_loss: bool,
     ) -> None: ...
     def bind(self, slot: int, array: np.ndarray | None, writable: bool) -> None: ...
+    def prepare(
+        self,
+        x_slot: int,
+        x_columns: int,
+        out_slot: int,
+        out_columns: int,
+        most_rows: int,
+        scratch: np.ndarray,
+    ) -> None: ...
+    def apply(self, x: np.ndarray, out: np.ndarray) -> bool: ...
     def run(
         self,
         rows: int,

@@ -7,7 +7,9 @@ same run.  What a plan's verification has proved is not checked again here.
 
 from fastnn._core import types as _types
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport fabs, pow, sqrt
 from libc.stdlib cimport calloc, free
@@ -362,6 +364,11 @@ cdef class Executor:
     cdef bint viewed[MAX_SLOTS]
     cdef Run* current
     cdef object exception
+    # of `apply`
+    cdef int x_slot, out_slot
+    cdef Py_ssize_t x_columns, out_columns, most_rows
+    cdef object scratch
+    cdef char* local
 
     def __cinit__(self, ops, phases, times_rows, bint double, bint has_loss):
         cdef int i, j, t = 0
@@ -423,6 +430,86 @@ cdef class Executor:
         if array is not None:
             PyObject_GetBuffer(array, &self.views[slot], PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
             self.viewed[slot] = True
+
+    def prepare(
+        self, int x_slot, Py_ssize_t x_columns, int out_slot, Py_ssize_t out_columns,
+        Py_ssize_t most_rows, unsigned char[::1] scratch
+    ):
+        """Say what `apply` reads and writes.
+
+        Parameters
+        ----------
+        x_slot, x_columns, out_slot, out_columns : int
+            Slots of the plan's only input and its only output, and their elements per row.
+        most_rows : int
+            Rows up to which `apply` does the work; it keeps the GIL meanwhile.
+        scratch : array of uint8
+            Memory of the local slot, 64-byte aligned, for nobody else.
+        """
+        self.x_slot, self.x_columns = x_slot, x_columns
+        self.out_slot, self.out_columns = out_slot, out_columns
+        self.most_rows, self.scratch, self.local = most_rows, scratch, <char*>&scratch[0]
+
+    def apply(self, x, out):
+        """Run a plan of one phase on few rows at the least cost.
+
+        The GIL is kept, which takes the place of a lock: neither another thread nor a signal handler
+        comes in between.
+
+        Parameters
+        ----------
+        x : numpy.ndarray, (rows, x_columns)
+        out : numpy.ndarray, (rows, out_columns), of the plan's dtype
+            OUT, fresh memory in C order.
+
+        Returns
+        -------
+        bool
+            False if `x` must pass the border first (another dtype or layout, too many rows, not finite);
+            then nothing was done.
+        """
+        cdef Py_buffer view, target
+        cdef Frame frame
+        cdef char* base[MAX_SLOTS]
+        cdef double sums[1]
+        cdef Py_ssize_t rows, begin, bad
+        cdef int i, itemsize = 8 if self.double else 4
+        cdef char kind = c"d" if self.double else c"f"
+        cdef const KernelTable* table = kernel_table()
+        cdef RunOps run_ops = table.run_double if self.double else table.run_float
+        try:
+            PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        except (BufferError, ValueError):
+            return False
+        try:
+            if (
+                view.ndim != 2 or view.shape[1] != self.x_columns or not 1 <= view.shape[0] <= self.most_rows
+                or view.itemsize != itemsize or view.format[0] != kind or view.format[1] != 0
+                or <size_t>view.buf % itemsize
+            ):
+                return False
+            rows = view.shape[0]
+            if self.double:
+                bad = table.nonfinite_double(<const double*>view.buf, rows * self.x_columns)
+            else:
+                bad = table.nonfinite_float(<const float*>view.buf, rows * self.x_columns)
+            if bad:
+                return False
+            PyObject_GetBuffer(out, &target, PyBUF_WRITABLE)
+            memset(&frame, 0, sizeof(Frame))
+            for i in range(MAX_SLOTS):
+                base[i] = <char*>self.views[i].buf if self.viewed[i] else NULL
+            base[LOCAL_SLOT] = self.local
+            base[self.x_slot], base[self.out_slot] = <char*>view.buf, <char*>target.buf
+            frame.base, frame.sums, frame.rows = base, sums, rows
+            for begin in range(0, rows, self.phases[0].tile_rows):
+                frame.begin, frame.end = begin, min(begin + self.phases[0].tile_rows, rows)
+                frame.row[<int>Addressing.TILE] = frame.row[<int>Addressing.STREAM_TILE] = begin
+                run_ops(self.ops, self.n_ops, &frame)
+            PyBuffer_Release(&target)
+        finally:
+            PyBuffer_Release(&view)
+        return True
 
     def run(
         self, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t n_epochs, double[:, ::1] sums,

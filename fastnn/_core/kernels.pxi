@@ -5,7 +5,7 @@
 # that only carries the dtype.  Nothing here allocates, raises or takes the GIL.
 
 from libc.math cimport exp, fabs, log, log1p, sqrt, sqrtf
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from cpython.pycapsule cimport PyCapsule_New
 

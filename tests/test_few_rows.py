@@ -1,0 +1,100 @@
+"""Predictions of few rows, which go a short way past the border: same results, same errors."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import layers
+from fastnn.errors import DataError, ShapeError
+
+
+def model(dtype: str = "float32", widths: tuple[int, ...] = (4, 33, 17, 3)) -> fastnn.Sequential:
+    chained = [layers.Dense(units, "tanh") for units in widths[1:-1]]
+    last = layers.Dense(widths[-1], "softmax")
+    return fastnn.Sequential([fastnn.Input((widths[0],)), *chained, last], dtype=dtype, seed=0)
+
+
+def taken(net: fastnn.Sequential, x: np.ndarray) -> bool:
+    """Return whether the short way takes `x`."""
+    program = net._programs["predict", 0, False, False]
+    return bool(program.apply(x, np.empty((len(x), 3), net.dtype)))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_short_way_gives_the_same_bits(rows: int, dtype: str, simd_level: str) -> None:
+    net = model(dtype)
+    x = np.random.default_rng(rows).normal(0, 1, (rows, 4)).astype(dtype)
+    expected = net.predict(x)
+    assert taken(net, x)
+    np.testing.assert_array_equal(net(x), expected)
+    reference = net.predict(x.astype(np.float64)[:, :]) if dtype == "float64" else expected
+    np.testing.assert_array_equal(net(x), reference)
+
+
+def test_what_must_pass_the_border_passes_it() -> None:
+    net = model()
+    x = np.random.default_rng(1).normal(0, 1, (6, 8)).astype(np.float32)
+    expected = net.predict(np.ascontiguousarray(x[:, ::2]))
+    unaligned = np.frombuffer(b"\0" + np.ascontiguousarray(x[:, ::2]).tobytes(), np.uint8)[1:]
+    for given in (
+        x[:, ::2],
+        np.asfortranarray(x[:, ::2]),
+        x[:, ::2].astype(np.float64),
+        x[:, ::2].astype(">f4"),
+        unaligned.view(np.float32).reshape(6, 4),
+        x[:, ::2].tolist(),
+    ):
+        if isinstance(given, np.ndarray):
+            assert not taken(net, given)
+        np.testing.assert_allclose(net(given), expected, rtol=1e-6)
+    frozen = np.ascontiguousarray(x[:, ::2])
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(net(frozen), expected)
+
+
+def test_errors_are_those_of_predict() -> None:
+    net = model()
+    net(np.zeros((1, 4), np.float32))
+    with pytest.raises(ShapeError, match="must have shape"):
+        net(np.zeros((1, 5), np.float32))
+    with pytest.raises(ShapeError, match="a single row is"):
+        net(np.zeros(4, np.float32))
+    for bad in (np.nan, np.inf):
+        with pytest.raises(DataError, match="x"):
+            net(np.full((1, 4), bad, np.float32))
+    assert net(np.zeros((0, 4), np.float32)).shape == (0, 3)
+
+
+def test_new_weights_are_seen_at_once() -> None:
+    net = model()
+    x = np.ones((1, 4), np.float32)
+    before = net(x)
+    net.set_weights([w + 0.5 for w in net.get_weights()])
+    assert not np.array_equal(net(x), before)
+    np.testing.assert_array_equal(net(x), net.predict(x))
+
+
+def test_many_rows_and_several_threads_of_python() -> None:
+    net = model(widths=(4, 300, 300, 3))
+    x = np.random.default_rng(2).normal(0, 1, (5000, 4)).astype(np.float32)
+    one = np.ascontiguousarray(x[:1])
+    expected, single = net.predict(x), net(one)
+    wrong: list[str] = []
+
+    def few() -> None:
+        wrong.extend("few" for _ in range(300) if not np.array_equal(net(one), single))
+
+    def many() -> None:
+        wrong.extend("many" for _ in range(5) if not np.array_equal(net(x), expected))
+
+    threads = [threading.Thread(target=work) for work in (few, many, few, many)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
