@@ -15,7 +15,7 @@ import numpy as np
 from fastnn import runtime
 from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor, shuffled
 from fastnn.errors import PlanError
-from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
+from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
 
 __all__ = ["Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
@@ -295,7 +295,7 @@ class Program:
 
     def _guarded(self, rows: int) -> bool:
         """Return whether some product is large enough for BLAS to start threads of its own."""
-        return any(op.path is Path.BLAS and op.flops(rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
+        return any(op.flops(rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
 
 
 def _encode(op: Op) -> tuple[int, int, int, int, list[tuple[int, int, int, int] | None], tuple[float, ...]]:
