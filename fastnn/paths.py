@@ -20,7 +20,7 @@ from dataclasses import replace
 from fastnn.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.plan import Activation, Op, OpCode, Path
+from fastnn.plan import PRODUCTS, Activation, Op, OpCode, Path
 
 __all__ = ["batch_is_fast_axis", "choose_paths"]
 
@@ -88,31 +88,35 @@ def choose_paths(ops: tuple[Op, ...], rows: int, simd: str, columns: bool = Fals
     tuple of Op
     """
     if columns:
-        return tuple(replace(op, path=Path.COLUMNS) if op.reads_batch() else op for op in ops)
+        because = f"no tensor has more than {WIDEST_COLUMNS} features"
+        return tuple(
+            replace(op, path=Path.COLUMNS, because=because) if op.reads_batch() else op for op in ops
+        )
     largest = LARGEST_KERNEL.get(simd, 0)
-    return tuple(replace(op, path=_path(op, rows, largest)) for op in ops)
+    return tuple(_with_path(op, rows, largest, simd) if op.code in PRODUCTS else op for op in ops)
 
 
-def _path(op: Op, rows: int, largest: int) -> Path:
+def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
+    """Return a product with its path and the reason for it."""
+    kernel = op.operands[0] if op.code in (OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE) else op.need("w")
+    assert kernel is not None
+    small, enough = SMALL_PRODUCT, rows >= MINIMUM_ROWS
     match op.code:
         case OpCode.DENSE:
-            kernel = op.need("w")
-            columns, depth, enough, small = kernel.columns, kernel.rows, True, SMALL_PRODUCT
+            columns, depth, enough = kernel.columns, kernel.rows, True
         case OpCode.DENSE_BACKWARD:
-            kernel = op.need("w")
-            columns, depth, enough = kernel.rows, kernel.columns, rows >= MINIMUM_ROWS
-            small = SMALL_TRANSPOSED
-        case OpCode.WEIGHT_GRADIENT | OpCode.SGD_DENSE:
-            kernel = op.need(op.signature.names[0])
-            columns, depth, enough = kernel.columns, rows, rows >= MINIMUM_ROWS
-            small = SMALL_PRODUCT
+            columns, depth, small = kernel.rows, kernel.columns, SMALL_TRANSPOSED
         case _:
-            return Path.BLAS
-    direct = (
-        enough
-        and rows * kernel.rows * kernel.columns > small
-        and kernel.rows * kernel.columns <= largest
-        and columns >= MINIMUM_COLUMNS
-        and depth >= MINIMUM_DEPTH
-    )
-    return Path.DIRECT if direct else Path.BLAS
+            columns, depth = kernel.columns, rows
+    size = rows * kernel.rows * kernel.columns
+    if kernel.rows * kernel.columns > largest:
+        because = f"BLAS is faster at level {simd}" + (f" from {largest:,} weights on" if largest else "")
+    elif size <= small:
+        because = f"{size:,} multiplications are few"
+    elif columns < MINIMUM_COLUMNS or depth < MINIMUM_DEPTH:
+        because = f"{columns} columns of depth {depth} are too thin for blocks"
+    elif not enough:
+        because = f"{rows} rows do not pay for a copy"
+    else:
+        return replace(op, path=Path.DIRECT, because=f"{size:,} multiplications are many")
+    return replace(op, path=Path.BLAS, because=because)

@@ -166,6 +166,8 @@ class Op:
         Index of the float64 sum that the op adds to, or -1.
     path : Path
         Chosen by `paths.py`.
+    because : str
+        Why that path.
     """
 
     code: OpCode
@@ -175,6 +177,7 @@ class Op:
     constants: tuple[float, ...] = ()
     accumulator: int = -1
     path: Path = Path.BLAS
+    because: str = ""
 
     @property
     def signature(self) -> Signature:

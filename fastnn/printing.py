@@ -24,6 +24,10 @@ def describe_op(plan: Plan, op: Op) -> str:
     )
 
 
+def _reason(op: Op) -> str:
+    return f"  because {op.because}" if op.code in PRODUCTS and op.because else ""
+
+
 def _operand(plan: Plan, operand: Operand) -> str:
     rows = "m" if operand.rows == ROWS else str(operand.rows)
     place = plan.slot_name(operand.slot)
@@ -56,7 +60,7 @@ def format_plan(plan: Plan) -> str:
                 op = plan.ops[index]
                 cost = f"{op.flops(rows):>14,} flops {op.bytes(rows):>12,} bytes"
                 cut = f"  [{len(tiles)} tiles]" if len(tiles) > 1 else ""
-                lines.append(f"  {index:3d} {cost}  {describe_op(plan, op)}{cut}")
+                lines.append(f"  {index:3d} {cost}  {describe_op(plan, op)}{cut}{_reason(op)}")
     return "\n".join(lines)
 
 

@@ -114,3 +114,18 @@ def test_paths_are_chosen_by_size_and_level() -> None:
     assert paths((20, 8), 96, "v4") == {Path.BLAS}
     assert paths((4096, 4096), 256, "v4") == {Path.DIRECT}
     assert paths((4096, 4096), 256, "v3") == {Path.BLAS}
+
+
+def test_plans_say_why() -> None:
+    graph = Sequential([Input((784,)), layers.Dense(500, "relu"), layers.Dense(10)], seed=0).graph
+    loss, optimizer = losses.MeanSquaredError(), optimizers.SGD()
+    plan = compile_plan(graph, "train", capacity=200, loss=loss, optimizer=optimizer, simd="v4")
+    assert all(op.because for op in plan.ops if op.code in PRODUCTS)
+    printed = str(plan)
+    assert "[direct] dense" in printed
+    assert "because 78,400,000 multiplications are many" in printed
+    assert "because 1,000,000 multiplications are few" in printed
+    thin = Sequential([Input((3,)), layers.Dense(2)], seed=0).graph
+    plan = compile_plan(thin, "train", capacity=8, loss=loss, optimizer=optimizer, simd="v4")
+    assert "[columns] dense" in str(plan)
+    assert "because no tensor has more than 16 features" in str(plan)
