@@ -22,11 +22,13 @@ cdef void transpose(
 ) noexcept nogil:
     """OUT y (n, lanes) = the rows of x (., n) that `rows` (m,) names, or the first m if that is NULL."""
     cdef Py_ssize_t i, j, lanes = lanes_of(m)
-    cdef const real* row
-    for i in range(m):
-        row = x + (rows[i] if rows != NULL else i) * n
-        for j in range(n):
-            y[j * lanes + i] = row[j]
+    for j in range(n):
+        if rows == NULL:
+            for i in range(m):
+                y[j * lanes + i] = x[i * n + j]
+        else:
+            for i in range(m):
+                y[j * lanes + i] = x[rows[i] * n + j]
     for j in range(n):
         for i in range(m, lanes):
             y[j * lanes + i] = 0.0
