@@ -67,36 +67,41 @@ cdef double softmax_crossentropy(
     y may be x; dx may not.  t is (m, n), or (m,) labels when sparse.
     """
     cdef Py_ssize_t i, j, label
-    cdef double total = 0.0, row, log_sum, mass
+    cdef double total = 0.0, row, mass
     cdef real largest, s, scale, w
     for i in range(m):
         # The chosen scores are read before y, which may be x, is written.
         largest = maximum_of(x + i * n, n)
-        s = 0.0
         row = 0.0
-        mass = 1.0
-        w = weight[i] if weight != NULL else <real>1.0
         if sparse:
-            label = label_of(t, i)
-            row = <double>largest - <double>x[i * n + label]
+            row = <double>largest - <double>x[i * n + label_of(t, i)]
         else:
-            mass = 0.0
             for j in range(n):
-                mass += <double>t[i * n + j]
                 # 0 * inf must not poison a row that never chooses this class.
                 if t[i * n + j] != 0:
                     row += <double>t[i * n + j] * (<double>largest - <double>x[i * n + j])
+        total += row * (weight[i] if weight != NULL else <real>1.0)
         for j in range(n):
-            y[i * n + j] = exp_of(x[i * n + j] - largest)
+            y[i * n + j] = x[i * n + j] - largest
+    # One pass over all rows: short rows alone would leave vectors half empty.
+    for i in range(m * n):
+        y[i] = exp_of(y[i])
+    for i in range(m):
+        w = weight[i] if weight != NULL else <real>1.0
+        mass = 1.0
+        if not sparse:
+            mass = 0.0
+            for j in range(n):
+                mass += <double>t[i * n + j]
         s = sum_of(y + i * n, n)
-        log_sum = log(<double>s)
-        total += (row + mass * log_sum) * w
+        total += mass * log(<double>s) * w
         s = <real>1.0 / s
         for j in range(n):
             y[i * n + j] = y[i * n + j] * s
         if dx != NULL:
             scale = <real>factor * w
             if sparse:
+                label = label_of(t, i)
                 for j in range(n):
                     dx[i * n + j] = scale * y[i * n + j]
                 dx[i * n + label] = scale * (y[i * n + label] - <real>1.0)
