@@ -4,7 +4,7 @@
 # An op wrapper reads its operands from the frame and calls one kernel; `tag` is a null pointer
 # that only carries the dtype.  Nothing here allocates, raises or takes the GIL.
 
-from libc.math cimport exp, fabs, log, log1p, sqrt, sqrtf
+from libc.math cimport copysign, copysignf, exp, fabs, fabsf, log, log1p, sqrt, sqrtf
 from libc.string cimport memcpy, memset
 
 from cpython.pycapsule cimport PyCapsule_New

@@ -51,26 +51,18 @@ cdef inline real exp_reduced(real x, real* expm1_r) noexcept nogil:
     return shifted
 
 
-cdef inline real scale_by_power(real x, real shifted) noexcept nogil:
-    """Return x * 2^n in two steps, so that results below the normal range come out right."""
-    cdef FloatBits f, g
-    cdef DoubleBits d, e
-    cdef unsigned int u, half
-    cdef unsigned long long v, half_v
+cdef inline real scale_down(real x, real shifted) noexcept nogil:
+    """Return x * 2^n for n <= 0 in two steps, so that results below the normal range come out right."""
+    cdef FloatBits f
+    cdef DoubleBits d
     if real is float:
-        f.value = shifted
-        u = f.bits - <unsigned int>(0x4B400000 - 256)
-        half = u >> 1
-        f.bits = (half - 1) << 23
-        g.bits = (u - half - 1) << 23
-        return x * f.value * g.value
+        f.value = shifted       # 2^(n + 64), then 2^-64
+        f.bits = (f.bits - <unsigned int>(0x4B400000 - 127 - 64)) << 23
+        return x * f.value * <float>5.42101086242752217e-20
     else:
-        d.value = shifted
-        v = d.bits - <unsigned long long>(0x4338000000000000 - 2048)
-        half_v = v >> 1
-        d.bits = (half_v - 1) << 52
-        e.bits = (v - half_v - 1) << 52
-        return x * d.value * e.value
+        d.value = shifted       # 2^(n + 512), then 2^-512
+        d.bits = (d.bits - <unsigned long long>(0x4338000000000000 - 1023 - 512)) << 52
+        return x * d.value * 7.4583407312002067433e-155
 
 
 cdef inline real power_of_two(real shifted) noexcept nogil:
@@ -87,40 +79,53 @@ cdef inline real power_of_two(real shifted) noexcept nogil:
         return d.value
 
 
-cdef inline real exp_of(real x) noexcept nogil:
-    cdef real low, high, clamped, shifted, p, y
+cdef inline real magnitude(real x) noexcept nogil:
     if real is float:
-        low, high = -104.0, 89.0
+        return fabsf(x)
     else:
-        low, high = -746.0, 710.0
-    clamped = x if x > low else low     # NaN takes the safe branch
-    clamped = clamped if clamped < high else high
+        return fabs(x)
+
+
+cdef inline real with_sign_of(real x, real y) noexcept nogil:
+    if real is float:
+        return copysignf(x, y)
+    else:
+        return copysign(x, y)
+
+
+cdef inline real exp_of(real x) noexcept nogil:
+    """Return exp(x) for x <= 0, or NaN, which takes its way through the polynomial."""
+    cdef real low, clamped, shifted, p
+    if real is float:
+        low = -104.0
+    else:
+        low = -746.0
+    clamped = low if x < low else x
     shifted = exp_reduced(clamped, &p)
-    y = scale_by_power(<real>1.0 + p, shifted)
-    return y if x == x else x
+    return scale_down(<real>1.0 + p, shifted)
 
 
 cdef inline real sigmoid_of(real x) noexcept nogil:
     # exp of -|x| never overflows; small results keep their relative accuracy.
     cdef real z, numerator
-    z = exp_of(-x if x > 0 else x)
+    z = exp_of(-magnitude(x))
     numerator = <real>1.0 if x > 0 else z
     return numerator / (<real>1.0 + z)
 
 
 cdef inline real tanh_of(real x) noexcept nogil:
     # Near 0 a polynomial; beyond, 1 - 2 / (exp(2|x|) + 1), in which exp's error has shrunk.
+    # NaN comes through both.
     cdef real limit, a, z, near, far, shifted, p
     if real is float:
         limit = 10.0
     else:
         limit = 20.0
-    a = x if x > 0 else -x
-    a = a if a < limit else limit       # NaN takes the safe branch
+    a = magnitude(x)
+    a = limit if a > limit else a
     shifted = exp_reduced(a + a, &p)
     z = power_of_two(shifted)
-    far = <real>1.0 - <real>2.0 / ((z + z * p) + <real>1.0)
-    far = far if x > 0 else -far
+    far = with_sign_of(<real>1.0 - <real>2.0 / ((z + z * p) + <real>1.0), x)
     z = a * a
     if real is float:
         near = <float>0.0019095024520666552373
@@ -143,9 +148,8 @@ cdef inline real tanh_of(real x) noexcept nogil:
         near = near * z + -0.053968253967582075464
         near = near * z + 0.13333333333332660726
         near = near * z + -0.33333333333333332215
-    near = x + x * (z * near)
-    near = near if z < <real>0.5625 else far
-    return near if x * x > 0 else x     # keeps -0.0 and NaN; x * x underflows only where tanh x = x
+    near = x * (near * z + <real>1.0)       # a product: keeps -0.0
+    return far if z > <real>0.5625 else near
 
 
 cdef inline real lane_sum(const real* lanes) noexcept nogil:
