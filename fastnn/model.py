@@ -526,11 +526,12 @@ class Model:
             For bad input.
         """
         self._need_compiled()
+        batch = check_count(32 if batch_size is None else batch_size, "batch_size")
+        count = resolve_threads(n_threads)
         with self._built_for(x):
             compiled = self._need_compiled()
             rows_x, targets, weights = training.batch_of(self, x, y, sample_weight, None)
-        batch = check_count(32 if batch_size is None else batch_size, "batch_size")
-        values = training.evaluate(self, rows_x, targets, weights, batch, resolve_threads(n_threads))
+        values = training.evaluate(self, rows_x, targets, weights, batch, count)
         return compiled.shaped(values, return_dict)
 
     def predict(
