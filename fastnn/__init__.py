@@ -5,6 +5,14 @@ The public names, explicitly.  What is heavy or optional loads on first use.
 
 from typing import TYPE_CHECKING, Any
 
+try:
+    from fastnn._core import table as _table  # noqa: F401 - loads the kernels
+except ValueError as error:  # the environment's FASTNN_SIMD
+    from fastnn.startup import exit_if_command
+
+    exit_if_command(error)
+    raise
+
 from fastnn import (
     activations,
     callbacks,

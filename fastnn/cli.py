@@ -5,7 +5,8 @@ plans, kernels or the inside of a model, and it imports what a sub-command needs
 sub-command runs, so that ``fastnn --help`` is quick.
 
 Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 the work
-failed, 2 wrong usage, 130 interrupted.
+failed, 2 wrong usage, 130 interrupted.  That there are no kernels to load shows before this file
+runs; see `startup.py`.
 """
 
 from __future__ import annotations

@@ -112,6 +112,7 @@ def width_of(value: object, dtype: np.dtype, name: str = "x") -> int:
     Parameters
     ----------
     value : array_like, (rows, columns)
+        Zero rows are allowed; who needs rows says so afterwards.
     dtype : numpy.dtype
         The model's dtype.
     name : str
@@ -135,7 +136,7 @@ def width_of(value: object, dtype: np.dtype, name: str = "x") -> int:
     array = _numeric(value, name)
     if array.ndim != 2 or not array.shape[1]:
         raise ShapeError(f"{name} must have shape (rows, features), got {array.shape}")
-    as_features(array, array.shape[1], dtype, name=name)
+    as_features(array, array.shape[1], dtype, name=name, empty=True)
     return array.shape[1]
 
 
@@ -175,7 +176,7 @@ def as_features(
     """
     array = _matrix(value, columns, name, "the model's input")
     if not empty and not array.shape[0]:
-        raise DataError(f"{name} has no rows")
+        raise DataError(f"{name} has no rows; give at least one")
     return _converted(array, dtype, name)
 
 

@@ -258,11 +258,12 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
         For bad input.
     """
     model._need_compiled()
+    wanted = check_count(32 if batch_size is None else batch_size, "batch_size")
     with model._built_for(x):
         compiled = model._need_compiled()
         features, targets, weights = training.batch_of(model, x, y, None, None)
     rows = features.shape[0]
-    batch = min(check_count(32 if batch_size is None else batch_size, "batch_size"), rows)
+    batch = min(wanted, rows)
     plan = model._compile_plan("train", batch, gather=True, weighted=weights is not None)
     state = None if compiled.state is None else aligned_copy(compiled.state)
     program = Program(plan, model.dtype, aligned_copy(model._parameters), None, state)

@@ -19,7 +19,7 @@ from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.graph import ActivationConfig, DenseConfig
 
 if TYPE_CHECKING:
-    from fastnn.model import Model
+    from fastnn.network import Network
 
 __all__ = ["Activation", "Dense", "Input", "InputSpec", "Layer"]
 
@@ -101,9 +101,9 @@ class Layer:
             raise DTypeError(f"trainable must be True or False, got {trainable!r}")
         self.name = _check_name(name)
         self.trainable = trainable
-        self._model: Model | None = None
+        self._model: Network | None = None
 
-    def _owner(self) -> Model:
+    def _owner(self) -> Network:
         if self._model is None:
             raise ConfigurationError(
                 f"layer {self.name or type(self).__name__!r} has no weights yet; "

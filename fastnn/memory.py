@@ -7,6 +7,9 @@ know arrays or dtypes: all sizes are in elements.
 
 from __future__ import annotations
 
+import bisect
+import heapq
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -61,48 +64,98 @@ class _Live:
 
 
 class _Pool:
-    """Places operands of one slot in the order of their first use."""
+    """Places operands of one slot in the order of their first use; those that die make room."""
 
-    def __init__(self, same_columns_only: bool) -> None:
-        # Tiles run at different speeds.  In memory that all of them share, a row of one tensor may
-        # only ever lie where the same row of another one lay: same width, same offset.
-        self.same_columns_only = same_columns_only
+    def __init__(self) -> None:
         self.size = 0
-        self.live: list[_Live] = []
-        self.free: dict[int, list[int]] = {}
+        self._live: dict[str, _Live] = {}
+        self._deaths: list[tuple[int, int, _Live]] = []  # heap: last use, number of the placing
+        self._n_placed = 0
 
     def expire(self, index: int) -> None:
         """Drop what no op from `index` on reads."""
-        kept = []
-        for entry in self.live:
-            if entry.last < index:
-                self.free.setdefault(entry.columns, []).append(entry.offset)
+        dead = []
+        while self._deaths and self._deaths[0][0] < index:
+            _, number, entry = heapq.heappop(self._deaths)
+            if entry.last >= index:  # its memory was taken over
+                heapq.heappush(self._deaths, (entry.last, number, entry))
             else:
-                kept.append(entry)
-        self.live = kept
+                dead.append((number, entry))
+        for _, entry in sorted(dead, key=lambda pair: pair[0]):
+            del self._live[entry.name]
+            self._release(entry)
 
     def take_over(self, source: str, name: str, index: int, columns: int, last: int) -> int | None:
         """Give the memory of `source`, which op `index` reads last, to `name`; None if that cannot be."""
-        for entry in self.live:
-            if entry.name == source and entry.last == index and entry.columns == columns:
-                entry.name, entry.last = name, last
-                return entry.offset
-        return None
+        entry = self._live.get(source)
+        if entry is None or entry.last != index or entry.columns != columns:
+            return None
+        del self._live[source]
+        entry.name, entry.last = name, last
+        self._live[name] = entry
+        return entry.offset
 
     def place(self, name: str, size: int, columns: int, last: int) -> int:
         """Return an offset that nothing living occupies."""
-        if self.same_columns_only:
-            free = self.free.get(columns)
-            offset = free.pop() if free else self.size
-        else:
-            offset = 0
-            for entry in sorted(self.live, key=lambda entry: entry.offset):
-                if offset + size <= entry.offset:
-                    break
-                offset = max(offset, entry.offset + entry.size)
-        self.live.append(_Live(offset, size, columns, last, name))
+        offset = self._find(size, columns)
+        entry = self._live[name] = _Live(offset, size, columns, last, name)
+        heapq.heappush(self._deaths, (last, self._n_placed, entry))
+        self._n_placed += 1
         self.size = max(self.size, offset + size)
         return offset
+
+    def _find(self, size: int, columns: int) -> int:
+        """Return a free offset, which is free no longer."""
+        raise NotImplementedError
+
+    def _release(self, entry: _Live) -> None:
+        """Make the memory of an entry free."""
+        raise NotImplementedError
+
+
+class _SharedPool(_Pool):
+    """Memory that all tiles share, at different speeds.
+
+    There a row of one tensor may only ever lie where the same row of another one lay: same width,
+    same offset.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._free: dict[int, list[int]] = {}  # by columns
+
+    def _find(self, size: int, columns: int) -> int:
+        free = self._free.get(columns)
+        return free.pop() if free else self.size
+
+    def _release(self, entry: _Live) -> None:
+        self._free.setdefault(entry.columns, []).append(entry.offset)
+
+
+class _TilePool(_Pool):
+    """Memory of one tile: the first gap that is large enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gaps = [(0, sys.maxsize)]  # sorted, none touches another
+
+    def _find(self, size: int, columns: int) -> int:
+        position = next(i for i, (begin, end) in enumerate(self._gaps) if end - begin >= size)
+        begin, end = self._gaps[position]
+        self._gaps[position : position + 1] = [(begin + size, end)] if begin + size < end else []
+        return begin
+
+    def _release(self, entry: _Live) -> None:
+        begin, end = entry.offset, entry.offset + entry.size
+        position = bisect.bisect_left(self._gaps, (begin, end))
+        first = last = position
+        if first and self._gaps[first - 1][1] == begin:
+            first -= 1
+            begin = self._gaps[first][0]
+        if self._gaps[last][0] == end:  # there is always one behind, which never ends
+            end = self._gaps[last][1]
+            last += 1
+        self._gaps[first:last] = [(begin, end)]
 
 
 def place(
@@ -145,16 +198,16 @@ def place(
         for operand in op.operands:
             if operand is not None:
                 last_use[operand.name] = index
-    workspace, local_size = _Pool(same_columns_only=True), 0
+    workspace, local_size = _SharedPool(), 0
     heights = _tile_heights(phases, len(ops))
     placed: dict[str, Operand] = {}
     result: list[Op] = []
     starts = {task.first for phase in phases for task in phase.tasks}
-    local = _Pool(same_columns_only=False)
+    local = _TilePool()
     for index, op in enumerate(ops):
         if index in starts:
             local_size = max(local_size, local.size)
-            local = _Pool(same_columns_only=False)
+            local = _TilePool()
         for operand in op.operands:
             if operand is None or operand.name in placed:
                 continue
@@ -163,7 +216,7 @@ def place(
             elif operand.slot in (Slot.PARAMETERS, Slot.GRADIENTS, Slot.STATE):
                 offset = fixed[operand.slot, operand.name]
             else:
-                pool = workspace if operand.slot == Slot.WORKSPACE else local
+                pool: _Pool = workspace if operand.slot == Slot.WORKSPACE else local
                 pool.expire(index)
                 taken = None
                 for source in _aliases_of(op, operand):

@@ -1,17 +1,16 @@
 """What every model can do; `Sequential` is in `sequential.py`.
 
-A model owns one flat array of parameters, of which its layers' weights are parts, and the
-programs compiled for its purposes; it checks what comes in, runs a program, and hands out
-what comes back.  The epoch loop is in `training.py`, looking inside in `inspection.py`.
+A model is a network (`network.py`: layers, graph, parameters) with the programs compiled for its
+purposes; it checks what comes in, runs a program, and hands out what comes back.  The epoch loop
+is in `training.py`, looking inside in `inspection.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count
 from fastnn.compiler import compile_plan
 from fastnn.errors import ConfigurationError, ShapeError, unknown_name
-from fastnn.graph import Graph, Parameter
+from fastnn.graph import Graph
 from fastnn.layers import Layer
-from fastnn.memory import parameter_layout
+from fastnn.network import Network, check_dtype
 from fastnn.plan import PURPOSES, Plan
 from fastnn.program import Program, aligned_array, aligned_copy
 from fastnn.runtime import resolve_threads, simd_level
@@ -35,31 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Model"]
 
-_DTYPES: dict[str, np.dtype] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 _CACHED_PROGRAMS = 8
 _PREDICT = ("predict", 0, False, False)  # the key of the program for predictions
 
 
-def check_dtype(dtype: object) -> np.dtype:
-    """Return the NumPy dtype of a model, float32 (also for None) or float64.
-
-    Examples
-    --------
-    >>> check_dtype("float64")
-    dtype('float64')
-    """
-    if dtype is None:
-        return _DTYPES["float32"]
-    try:
-        name = np.dtype(dtype).name  # type: ignore[call-overload]
-    except TypeError:
-        name = ""
-    if name not in _DTYPES:
-        raise ConfigurationError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-    return _DTYPES[name]
-
-
-class Model:
+class Model(Network):
     """Base of the models; use `Sequential`.
 
     Parameters
@@ -106,160 +85,6 @@ class Model:
     def __copy__(self) -> Model:
         # Two models on one set of parameters would train each other.
         return copy.deepcopy(self)
-
-    # -- structure
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The model's layers, a copy of the list."""
-        return list(self._layers)
-
-    @property
-    def graph(self) -> Graph:
-        """The frozen graph that plans are compiled from."""
-        if self._graph is None:
-            raise ConfigurationError(
-                "the model's input width is not known yet; begin with fastnn.Input((features,)), "
-                "or call fit, or build((None, features))"
-            )
-        return self._graph
-
-    @property
-    def built(self) -> bool:
-        """Whether the model has its parameters."""
-        return self._graph is not None
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by its name or its index.
-
-        Parameters
-        ----------
-        name : str, optional
-        index : int, optional
-
-        Returns
-        -------
-        Layer
-
-        Raises
-        ------
-        ConfigurationError
-            If there is no such layer.
-        """
-        if index is not None:
-            if not -len(self._layers) <= index < len(self._layers):
-                raise ConfigurationError(f"no layer {index}; there are {len(self._layers)}")
-            return self._layers[index]
-        for layer in self._layers:
-            if layer.name == name:
-                return layer
-        raise ConfigurationError(f"no layer is named {name!r}; there are {[la.name for la in self._layers]}")
-
-    def count_params(self) -> int:
-        """Return the number of weights and biases."""
-        return sum(p.rows * p.columns for p in self.graph.parameters)
-
-    def _install(self, graph: Graph) -> None:
-        """Take a graph, and draw initial values for the parameters that are new."""
-        offsets, size = parameter_layout(graph.parameters)
-        parameters = aligned_array(size, self.dtype)
-        streams = np.random.SeedSequence(self.seed).spawn(len(graph.parameters))
-        known = {p.name: p for p in self._graph.parameters} if self._graph is not None else {}
-        for parameter, stream in zip(graph.parameters, streams, strict=True):
-            before = known.get(parameter.name)
-            if before is not None and before.shape == parameter.shape:
-                value = self._view(before, self._parameters)
-            else:
-                value = parameter.initializer.draw(parameter.shape, np.random.default_rng(stream))
-            begin = offsets[parameter.name]
-            parameters[begin : begin + value.size] = value.ravel()
-        self._graph, self._parameters, self._offsets = graph, parameters, offsets
-        self._programs.clear()
-        for layer in self._layers:
-            layer._model = self
-
-    @contextlib.contextmanager
-    def _built_for(self, x: object) -> Iterator[None]:
-        """Build from the width of `x` if it was not known; undo that if the block raises."""
-        if self._graph is not None:
-            yield
-            return
-        names = [layer.name for layer in self._layers]
-        try:
-            self._build(data.width_of(x, self.dtype))
-            yield
-        except BaseException:
-            self._graph, self._parameters, self._offsets = None, np.empty(0, self.dtype), {}
-            self._programs.clear()
-            for layer, name in zip(self._layers, names, strict=True):
-                layer._model, layer.name = None, name
-            if self._compiled is not None:
-                self._compiled.detach()
-            raise
-
-    def _build(self, columns: int) -> None:
-        raise ConfigurationError("this model cannot be built from a width")
-
-    # -- weights
-
-    def _view(self, parameter: Parameter, flat: np.ndarray) -> np.ndarray:
-        begin = self._offsets[parameter.name]
-        return flat[begin : begin + parameter.rows * parameter.columns].reshape(parameter.shape)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Return copies of all parameters: kernel, bias of the first layer, of the second, ...
-
-        Returns
-        -------
-        list of numpy.ndarray
-
-        Raises
-        ------
-        ConfigurationError
-            If the model is not built.
-        """
-        return [self._view(p, self._parameters).copy() for p in self.graph.parameters]
-
-    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Replace all parameters.
-
-        Parameters
-        ----------
-        weights : sequence of array_like
-            In the order and of the shapes of `get_weights`.
-
-        Raises
-        ------
-        ShapeError
-            If their number or shapes differ.
-        DataError
-            If a value is not finite.
-        BusyError
-            If another thread trains the model.
-        """
-        self._assign(self.graph.parameters, weights)
-
-    def _assign(self, parameters: Sequence[Parameter], weights: Sequence[np.ndarray]) -> None:
-        if len(weights) != len(parameters):
-            raise ShapeError(
-                f"expected {len(parameters)} arrays ({', '.join(p.name for p in parameters)}), "
-                f"got {len(weights)}"
-            )
-        checked = [
-            data.as_weights(w, p.shape, self.dtype, p.name) for w, p in zip(weights, parameters, strict=True)
-        ]
-        with self._exclusive():
-            for parameter, value in zip(parameters, checked, strict=True):
-                self._view(parameter, self._parameters)[...] = value
-
-    def _of_layer(self, layer: Layer) -> tuple[Parameter, ...]:
-        return tuple(p for node in self.graph.nodes if node.layer == layer.name for p in node.parameters)
-
-    def _layer_weights(self, layer: Layer) -> list[np.ndarray]:
-        return [self._view(p, self._parameters).copy() for p in self._of_layer(layer)]
-
-    def _set_layer_weights(self, layer: Layer, weights: Sequence[np.ndarray]) -> None:
-        self._assign(self._of_layer(layer), weights)
 
     # -- compiling
 
@@ -527,11 +352,12 @@ class Model:
             For bad input.
         """
         self._need_compiled()
+        batch = check_count(32 if batch_size is None else batch_size, "batch_size")
+        count = resolve_threads(n_threads)
         with self._built_for(x):
             compiled = self._need_compiled()
             rows_x, targets, weights = training.batch_of(self, x, y, sample_weight, None)
-        batch = check_count(32 if batch_size is None else batch_size, "batch_size")
-        values = training.evaluate(self, rows_x, targets, weights, batch, resolve_threads(n_threads))
+        values = training.evaluate(self, rows_x, targets, weights, batch, count)
         return compiled.shaped(values, return_dict)
 
     def predict(

@@ -5,11 +5,15 @@ This file must not know arrays or kernels.
 
 from __future__ import annotations
 
+import bisect
+
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
 from fastnn.plan import ADDING, LANES, ROWS, Activation, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
 
 __all__ = ["verify_plan"]
+
+_ACTIVATIONS = frozenset(Activation)
 
 
 def verify_plan(plan: Plan) -> None:
@@ -17,15 +21,12 @@ def verify_plan(plan: Plan) -> None:
     if plan.capacity < 0:
         raise PlanError(f"the capacity is {plan.capacity}")
     heights = _heights(plan)
-    operands = _named(plan)
     starts = {task.first for phase in plan.phases for task in phase.tasks}
-    written: set[tuple[int, str]] = set()
-    owner: dict[tuple[int, int], str] = {}  # (slot, offset) of workspace -> the tensor there now
+    memories: dict[int, _Memory] = {slot: _Memory() for slot in (Slot.WORKSPACE, Slot.LOCAL, Slot.GRADIENTS)}
     for index, op in enumerate(plan.ops):
         where = f"op {index} ({op.code.name} of {op.layer!r})"
         if index in starts:  # memory of a tile is gone with the tile
-            written = {key for key in written if key[0] != Slot.LOCAL}
-            owner = {key: name for key, name in owner.items() if key[0] != Slot.LOCAL}
+            memories[Slot.LOCAL] = _Memory()
         _check_form(plan, op, where)
         _check_shapes(op, where)
         for name, operand, role in zip(op.signature.names, op.operands, op.signature.roles, strict=True):
@@ -34,22 +35,57 @@ def verify_plan(plan: Plan) -> None:
             if operand is not None:
                 _check_bounds(plan, operand, role, heights[index], f"{where}, operand {name!r}")
         for operand in op.inputs():
-            if operand.slot not in (Slot.WORKSPACE, Slot.LOCAL, Slot.GRADIENTS):
-                continue
-            key = (operand.slot, operand.offset)
-            if (operand.slot, operand.name) not in written or owner.get(key) != operand.name:
+            if operand.slot in memories and not memories[operand.slot].holds(operand):
                 raise PlanError(f"{where} reads {operand.name!r}, which nothing wrote or another overwrote")
         _check_overlaps(plan, op, heights[index], where)
         for operand in op.outputs():
-            written.add((operand.slot, operand.name))
-            _take(plan, operands, owner, operand, heights[index], where)
+            if operand.slot in memories:
+                gone = memories[operand.slot].take(operand, _elements(plan, operand, heights[index]))
+                for other in gone if operand.slot == Slot.WORKSPACE else ():
+                    if other.offset != operand.offset or other.columns != operand.columns:
+                        raise PlanError(
+                            f"{where}: {operand.name!r} crosses rows of {other.name!r} in shared memory"
+                        )
     _check_layout(plan)
-    _check_fixed_places(operands)
+    _check_fixed_places(_named(plan))
     _check_phases(plan)
 
 
+class _Memory:
+    """What lies in a slot at one moment of the plan: operands that were written and not overwritten.
+
+    They never overlap, so those that a new one touches are neighbours in the order of their offsets.
+    """
+
+    def __init__(self) -> None:
+        self._begins: list[int] = []  # sorted
+        self._there: dict[int, tuple[Operand, int]] = {}  # by its beginning: an operand and its end
+
+    def holds(self, operand: Operand) -> bool:
+        """Return whether what lies where `operand` begins is that operand, in that shape."""
+        there = self._there.get(operand.offset)
+        return there is not None and there[0] == operand
+
+    def take(self, operand: Operand, size: int) -> list[Operand]:
+        """Write `operand`; return those that it overwrites, which may not be read again."""
+        begin, end = operand.offset, operand.offset + size
+        first = bisect.bisect_left(self._begins, begin)
+        if first and self._there[self._begins[first - 1]][1] > begin:
+            first -= 1
+        last = max(first, bisect.bisect_left(self._begins, end))
+        gone = [self._there.pop(other)[0] for other in self._begins[first:last]]
+        self._begins[first:last] = [begin]
+        self._there[begin] = (operand, end)
+        return [other for other in gone if other != operand]
+
+
 def _named(plan: Plan) -> dict[str, Operand]:
-    return {o.name: o for op in plan.ops for o in op.operands if o is not None}
+    operands: dict[str, Operand] = {}
+    for op in plan.ops:
+        for operand in op.operands:
+            if operand is not None and operands.setdefault(operand.name, operand) != operand:
+                raise PlanError(f"two operands are named {operand.name!r}")
+    return operands
 
 
 def _check_form(plan: Plan, op: Op, where: str) -> None:
@@ -59,7 +95,7 @@ def _check_form(plan: Plan, op: Op, where: str) -> None:
         raise PlanError(f"{where} has {len(op.operands)} operands, needs {len(signature.names)}")
     if len(op.constants) != len(signature.constants):
         raise PlanError(f"{where} has constants {op.constants}, needs {signature.constants}")
-    if op.activation not in set(Activation):
+    if op.activation not in _ACTIVATIONS:
         raise PlanError(f"{where} has the activation {op.activation}, which does not exist")
     if op.accumulator >= len(plan.accumulators) or (op.code in ADDING) != (op.accumulator >= 0):
         raise PlanError(f"{where} adds to accumulator {op.accumulator}, which does not exist")
@@ -150,39 +186,16 @@ def _check_overlaps(plan: Plan, op: Op, height: int, where: str) -> None:
                 raise PlanError(f"{where}: {out.name!r} and {other.name!r} overlap")
 
 
-def _take(
-    plan: Plan,
-    operands: dict[str, Operand],
-    owner: dict[tuple[int, int], str],
-    operand: Operand,
-    height: int,
-    where: str,
-) -> None:
-    """Make `operand` the owner of its memory; what it overlaps is gone and may not be read again."""
-    if operand.slot not in (Slot.WORKSPACE, Slot.LOCAL):
-        owner[operand.slot, operand.offset] = operand.name
-        return
-    begin, end = operand.offset, operand.offset + _elements(plan, operand, height)
-    for (slot, offset), name in list(owner.items()):
-        if slot != operand.slot or name == operand.name:
-            continue
-        other = operands[name]
-        other_end = offset + _elements(plan, other, height)
-        if begin < other_end and offset < end:
-            if slot == Slot.WORKSPACE and (offset != begin or other.columns != operand.columns):
-                raise PlanError(f"{where}: {operand.name!r} crosses rows of {name!r} in shared memory")
-            del owner[slot, offset]
-    owner[operand.slot, operand.offset] = operand.name
-
-
 def _check_phases(plan: Plan) -> None:
     """Prove that tiles cover everything once and that phases keep the order of the ops."""
     covered = 0
     for phase in plan.phases:
-        spans = sorted({(task.first, task.last) for task in phase.tasks})
+        tiles: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for task in phase.tasks:
+            tiles.setdefault((task.first, task.last), []).append((task.begin, task.end))
         if phase.axis is Axis.ROWS and len(phase.tasks) != 1:
             raise PlanError(f"a phase along rows has {len(phase.tasks)} tasks, needs one")
-        for first, last in spans:
+        for first, last in sorted(tiles):
             if first != covered:
                 raise PlanError(f"phases skip or repeat op {covered}")
             covered = last
@@ -190,9 +203,9 @@ def _check_phases(plan: Plan) -> None:
                 if op.signature.axis is not phase.axis:
                     raise PlanError(f"{op.code.name} of {op.layer!r} is in a phase along another axis")
             if phase.axis is Axis.PARAMETER:
-                tiles = sorted((t.begin, t.end) for t in phase.tasks if (t.first, t.last) == (first, last))
-                edges = [begin for begin, _ in tiles[1:]] + [_parameter_rows(plan.ops[first])]
-                if tiles[0][0] != 0 or edges != [end for _, end in tiles]:
+                cuts = sorted(tiles[first, last])
+                edges = [begin for begin, _ in cuts[1:]] + [_parameter_rows(plan.ops[first])]
+                if cuts[0][0] != 0 or edges != [end for _, end in cuts]:
                     raise PlanError(f"tiles of {plan.ops[first].layer!r} do not cover it once")
         if phase.axis is Axis.ROWS and phase.tile_rows < 1:
             raise PlanError("a phase along rows has no tile height")

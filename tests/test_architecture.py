@@ -30,6 +30,7 @@ RUNNING = {
     "runtime",
     "reference",
     "data",
+    "network",
     "model",
     "sequential",
     "training",

@@ -17,6 +17,7 @@ import pytest
 
 import fastnn
 from fastnn import cli, datasets, layers, runtime
+from fastnn._core import table
 from fastnn.benchmark.rivals import fastnn_, numpy_
 
 Captured = pytest.CaptureFixture[str]
@@ -315,6 +316,51 @@ def test_python_m_fastnn(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("fastnn ")
+
+
+def run_with_level(words: list[str], level: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "FASTNN_SIMD": level},
+    )
+
+
+# One that nobody has, and those that this machine or this build lacks.
+@pytest.mark.parametrize("level", ["v9", *sorted({"v3", "v4"} - set(table.LEVELS))])
+@pytest.mark.parametrize("words", [["-m", "fastnn", "info"], ["-mfastnn", "--help"], ["-m", "fastnn", "-m"]])
+def test_a_simd_level_that_is_not_here_is_one_line(level: str, words: list[str], tmp_path: Path) -> None:
+    done = run_with_level(words, level, tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"fastnn: error: FASTNN_SIMD='{level}': .*; here there are .*base\n", done.stderr)
+
+
+@pytest.mark.parametrize("name", ["fastnn", "fastnn-script.py"])
+def test_the_installed_command_says_it_too(name: str, tmp_path: Path) -> None:
+    script = tmp_path / "bin" / name
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom fastnn.cli import main\nsys.exit(main())\n", encoding="utf-8")
+    done = run_with_level([str(script), "info"], "v9", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fastnn: error: FASTNN_SIMD='v9': no such level; here there are ")
+    assert done.stderr.count("\n") == 1
+    assert run_with_level([str(script), "info"], "base", tmp_path).returncode == 0
+
+
+def test_in_python_it_is_an_exception(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("import fastnn\n", encoding="utf-8")
+    package = tmp_path / "package"
+    package.mkdir()
+    for name in ("__init__", "__main__"):
+        (package / f"{name}.py").write_text("import fastnn\n", encoding="utf-8")
+    for words in (["-c", "import fastnn"], ["other.py"], ["-m", "other"], ["-m", "package", "fastnn"]):
+        done = run_with_level(words, "v9", tmp_path)
+        assert done.returncode == 1
+        assert "ValueError: FASTNN_SIMD='v9': no such level" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["info", "--help"])

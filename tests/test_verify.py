@@ -198,6 +198,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         "uses the external array 'output' in the wrong direction",
     ),
     "negative capacity": (lambda: replace(P, capacity=-1), "the capacity is -1"),
+    "two operands of one name": (
+        lambda: with_operand(P, DENSE, "b", name="dense/kernel"),
+        "two operands are named 'dense/kernel'",
+    ),
     "two parameters in one place": (lambda: renamed(P, "dense/bias", offset=0), "overlap in slot PARAMETERS"),
 }  # fmt: skip
 
