@@ -88,7 +88,7 @@ cdef enum:
     GLANCES = 64        # a wait shorter than this is not timed
     MAX_THREADS = 256
     WINDOW = 5000000   # nanoseconds over which waiting is judged
-    SHORTEST_REST = 20000000
+    SHORTEST_REST = 4000000
     GATHERING = 500000
     LONGEST_REST = 1000000000
 
