@@ -60,7 +60,7 @@ def compile_plan(
     >>> [op.code.name for op in compile_plan(model.graph, "predict").ops]
     ['DENSE']
     """
-    columns = purpose == "train" and fused and batch_is_fast_axis(graph, loss, metrics)
+    columns = purpose == "train" and fused and batch_is_fast_axis(graph, loss, metrics, capacity)
     lowered = lower(
         graph,
         purpose,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Input, Sequential, layers, losses, metrics, optimizers, program, schedule
+from fastnn import Input, Sequential, compiler, layers, losses, metrics, optimizers, program, schedule
 from fastnn._core.executor import Executor, shuffled
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
@@ -275,8 +275,10 @@ def test_thin_nets_have_the_batch_as_fast_axis(
     gather: bool,
     dtype: str,
     simd_level: str,
+    monkeypatch: pytest.MonkeyPatch,
     tolerances: dict[str, float],
 ) -> None:
+    monkeypatch.setattr(compiler, "batch_is_fast_axis", lambda *_: True)  # whether it pays or not
     if loss == "binary plain":  # softmax over one feature: not in this layout
         loss = "binary"
     for optimizer, batch in itertools.product(OPTIMIZERS, [1, 4, 15, 16, 17, 39]):
@@ -291,6 +293,7 @@ def test_thin_nets_in_many_tiles(
     byte: int, monkeypatch: pytest.MonkeyPatch, tolerances: dict[str, float]
 ) -> None:
     make_tiles_small(monkeypatch)
+    monkeypatch.setattr(compiler, "batch_is_fast_axis", lambda *_: True)
     real = program.aligned_array
 
     def allocate(size: int, kind: np.dtype) -> Array:

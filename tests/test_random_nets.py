@@ -64,7 +64,7 @@ def drawn(seed: int) -> Case:
     kind = KINDS[seed % len(KINDS)]
     depth = int(rng.integers(1, 5))
     if kind == "thin":
-        widths = rng.integers(1, 17, depth + 1)
+        widths = rng.integers(1, 9, depth + 1)
     elif kind == "wide":
         depth = max(depth, 3)
         widths = rng.integers(200, 301, depth + 1)
@@ -128,7 +128,7 @@ def is_along_columns(case: Case) -> bool:
     for width in case.widths[1:]:
         model.add(layers.Dense(width))
     model.compile("sgd", OBJECTIVES[case.objective][0])
-    return any(op.path is Path.COLUMNS for op in model.plan(8).ops)
+    return any(op.path is Path.COLUMNS for op in model.plan(64).ops)
 
 
 @pytest.mark.parametrize("seed", range(50))
