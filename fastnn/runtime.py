@@ -44,7 +44,7 @@ def available_cpus() -> int:
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    # Reading files takes 50 us, more than a small prediction: once a second is enough.
+    # Reading files takes 40 us, more than a small prediction: once a second is enough.
     return max(1, min(count, _cgroup_quota(count, int(time.monotonic()))))
 
 

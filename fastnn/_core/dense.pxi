@@ -1,7 +1,8 @@
 # Dense layers, forward and backward, over BLAS or our own products.
 #
 # Rows are adjacent; `m` rows, `k` inputs, `n` outputs.  On the path DIRECT, columns left over by blocks
-# of 16 go to BLAS if they are few: 4 columns of 392 x 200 take 7 us there, 23 us as a padded block.
+# of 16 go to BLAS if they are few, instead of into a block that is mostly padding: a step of the
+# benchmark "twenty" went from 295 to 260 us on one thread.
 
 cdef inline Py_ssize_t in_blocks(Py_ssize_t columns) noexcept nogil:
     """Return how many of the columns of a product our own blocks take."""
