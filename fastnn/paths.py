@@ -25,9 +25,10 @@ from fastnn.plan import PRODUCTS, Activation, Op, OpCode, Path
 __all__ = ["batch_is_fast_axis", "choose_paths"]
 
 # Multiplications up to which BLAS does not copy, and by a transpose, for which it is less prepared:
-# 64 rows, 64 -> 64 backward take 7.0 us in OpenBLAS, 5.8 us in ours.
+# 64 rows, 64 -> 64 backward take 7.0 us in OpenBLAS, 5.8 us in ours; 10 000 rows, 16 -> 4 backward 54
+# and 42 us, 32 -> 16 backward 167 and 147 us.
 SMALL_PRODUCT = 1_000_000
-SMALL_TRANSPOSED = 200_000
+SMALL_TRANSPOSED = 30_000
 # Elements of the largest kernel for which our own product is the faster one, by SIMD level.  At
 # the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
 # not fit the 16 registers of AVX2.
@@ -39,6 +40,7 @@ MINIMUM_ROWS = 48
 MINIMUM_ROWS_TRANSPOSED = 4
 MINIMUM_COLUMNS = 16
 MINIMUM_DEPTH = 32
+MINIMUM_DEPTH_TRANSPOSED = 4
 
 
 # Features of the widest tensor with the batch as fast axis.  A weight's gradient then costs a sum
@@ -108,13 +110,13 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
     """Return a product with its path and the reason for it."""
     kernel = op.operands[0] if op.code in (OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE) else op.need("w")
     assert kernel is not None
-    small, enough = SMALL_PRODUCT, rows >= MINIMUM_ROWS
+    small, enough, minimum_depth = SMALL_PRODUCT, rows >= MINIMUM_ROWS, MINIMUM_DEPTH
     match op.code:
         case OpCode.DENSE:
             columns, depth, enough = kernel.columns, kernel.rows, True
         case OpCode.DENSE_BACKWARD:
             columns, depth, small = kernel.rows, kernel.columns, SMALL_TRANSPOSED
-            enough = rows >= MINIMUM_ROWS_TRANSPOSED
+            enough, minimum_depth = rows >= MINIMUM_ROWS_TRANSPOSED, MINIMUM_DEPTH_TRANSPOSED
         case _:
             columns, depth = kernel.columns, rows
     size = rows * kernel.rows * kernel.columns
@@ -122,7 +124,7 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
         because = f"BLAS is faster at level {simd}" + (f" from {largest:,} weights on" if largest else "")
     elif size <= small:
         because = f"{size:,} multiplications are few"
-    elif columns < MINIMUM_COLUMNS or depth < MINIMUM_DEPTH:
+    elif columns < MINIMUM_COLUMNS or depth < minimum_depth:
         because = f"{columns} columns of depth {depth} are too thin for blocks"
     elif not enough:
         because = f"{rows} rows do not pay for a copy"

@@ -5,3 +5,7 @@ cdef void gemm(
     real alpha, const real* a, Py_ssize_t lda, const real* b, Py_ssize_t ldb,
     real beta, real* c, Py_ssize_t ldc,
 ) noexcept nogil
+
+cdef void gemv(
+    Py_ssize_t m, Py_ssize_t k, const real* a, Py_ssize_t lda, const real* x, real* y
+) noexcept nogil

@@ -4,7 +4,7 @@ Sizes are checked before a plan runs (`fastnn.verify`), so narrowing them to BLA
 here cannot overflow.
 """
 
-from scipy.linalg.cython_blas cimport dgemm, sgemm
+from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
 
 
 cdef void gemm(
@@ -26,3 +26,16 @@ cdef void gemm(
         sgemm(&tb, &ta, &in_, &im, &ik, &alpha, <float*>b, &ib, <float*>a, &ia, &beta, c, &ic)
     else:
         dgemm(&tb, &ta, &in_, &im, &ik, &alpha, <double*>b, &ib, <double*>a, &ia, &beta, c, &ic)
+
+
+cdef void gemv(
+    Py_ssize_t m, Py_ssize_t k, const real* a, Py_ssize_t lda, const real* x, real* y
+) noexcept nogil:
+    """OUT y (m,) = a (m, k) @ x (k,), which do not overlap."""
+    cdef char ta = c'T'
+    cdef int im = <int>m, ik = <int>k, ia = <int>max(lda, 1), one = 1
+    cdef real alpha = 1.0, beta = 0.0
+    if real is float:
+        sgemv(&ta, &ik, &im, &alpha, <float*>a, &ia, <float*>x, &one, &beta, y, &one)
+    else:
+        dgemv(&ta, &ik, &im, &alpha, <double*>a, &ia, <double*>x, &one, &beta, y, &one)

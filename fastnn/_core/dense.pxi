@@ -4,6 +4,11 @@
 # of 16 go to BLAS if they are few, instead of into a block that is mostly padding: a step of the
 # benchmark "twenty" went from 295 to 260 us on one thread.
 
+cdef enum:
+    # Elements of the largest matrix that BLAS multiplies with a vector; OpenBLAS starts threads beyond.
+    LARGEST_GEMV = 8192
+
+
 cdef inline Py_ssize_t in_blocks(Py_ssize_t columns) noexcept nogil:
     """Return how many of the columns of a product our own blocks take."""
     return columns - columns % BLOCK_COLUMNS if columns % BLOCK_COLUMNS <= 12 else columns
@@ -17,14 +22,55 @@ cdef void add_bias(real* y, const real* x, const real* b, Py_ssize_t m, Py_ssize
             y[i * n + j] = x[i * n + j] + b[j]
 
 
-cdef void add_bias_relu(real* y, const real* b, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
-    """INOUT y = max(y + b, 0) in one pass; NaN stays NaN."""
-    cdef Py_ssize_t i, j
+cdef void finish_rows(
+    real* y, const real* b, int activation, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """INOUT y (m, n) = activation(y + b (n,)); b may be NULL.
+
+    Short rows are taken several at once, with as many copies of b: at best whole vectors, and so many
+    that beginning a loop does not count.
+    """
+    cdef real copies[64 * 16]
+    cdef const real* offset = b
+    cdef real* line
     cdef real z
+    cdef Py_ssize_t at = 0, q, width = n, size = m * n if b != NULL else 0
+    if n < 256 and size >= 2048:
+        width = 0
+        while width < 256 or (n < 64 and width % 16):
+            memcpy(copies + width, b, n * sizeof(real))
+            width += n
+        offset = copies
+    while at < size:
+        line = y + at
+        width = min(width, size - at)
+        if activation == ActivationCode.RELU:
+            for q in range(width):
+                z = line[q] + offset[q]
+                line[q] = <real>0.0 if z <= 0 else z    # NaN stays NaN
+        else:
+            for q in range(width):
+                line[q] = line[q] + offset[q]
+        at += width
+    if activation != ActivationCode.LINEAR and (activation != ActivationCode.RELU or b == NULL):
+        activation_forward(activation, y, y, m, n)
+
+
+cdef void outer_product(
+    real* dx, const real* dy, const real* w, Py_ssize_t m, Py_ssize_t k
+) noexcept nogil:
+    """OUT dx (m, k) = dy (m,) times w (k,); k is at least 16."""
+    cdef real scale
+    cdef real* row = dx
+    cdef Py_ssize_t i, j, p, whole = k - k % 16, last = k - 16
     for i in range(m):
-        for j in range(n):
-            z = y[i * n + j] + b[j]
-            y[i * n + j] = <real>0.0 if z <= 0 else z
+        scale = dy[i]
+        for p in range(0, whole, 16):
+            for j in range(16):
+                row[p + j] = scale * w[p + j]
+        for j in range(16):
+            row[last + j] = scale * w[last + j]
+        row += k
 
 
 cdef void row_product(
@@ -74,14 +120,11 @@ cdef void dense_forward(
         if activation != ActivationCode.LINEAR and activation != ActivationCode.RELU:
             activation_forward(activation, y, y, m, n)
         return
-    gemm(False, False, m, n, k, <real>1.0, x, k, w, n, <real>0.0, y, n)
-    if b != NULL and activation == ActivationCode.RELU:
-        add_bias_relu(y, b, m, n)
-        return
-    if b != NULL:
-        add_bias(y, y, b, m, n)
-    if activation != ActivationCode.LINEAR:
-        activation_forward(activation, y, y, m, n)
+    if n == 1 and 0 < m * k <= LARGEST_GEMV:
+        gemv(m, k, x, k, w, y)
+    else:
+        gemm(False, False, m, n, k, <real>1.0, x, k, w, n, <real>0.0, y, n)
+    finish_rows(y, b, activation, m, n)
 
 
 cdef void dense_backward(
@@ -97,6 +140,8 @@ cdef void dense_backward(
             gemm(
                 False, True, m, k - whole, n, <real>1.0, dy, n, w + whole * n, n, <real>0.0, dx + whole, k
             )
+    elif n == 1 and k >= 16:
+        outer_product(dx, dy, w, m, k)
     else:
         gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, k)
     if y != NULL:
@@ -143,31 +188,36 @@ cdef void sgd_bias(
 cdef inline void row_sums(
     real* c, const real* x, real alpha, real beta, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """INOUT c (n,) = alpha * sum of the rows of x (m, n) + beta * c, 64 columns at a time in registers."""
+    """INOUT c (n,) = alpha * sum of the rows of x (m, n) + beta * c, up to 64 columns at a time in registers.
+
+    Short rows are taken several at once: then lane q of `kept` belongs to column q % n.  A full set of
+    lanes is read wherever the array has it; what lies past the columns at hand is added up in vain.
+    """
     cdef real kept[64]
-    cdef real single
-    cdef Py_ssize_t i, j, q, width
+    cdef real total
+    cdef Py_ssize_t i, j = 0, q, width, size = m * n, at, rows, stride
     if n == 1:
-        single = sum_of(x, m)
-        c[0] = alpha * single + beta * c[0] if beta != 0 else alpha * single
+        total = sum_of(x, m)
+        c[0] = alpha * total + beta * c[0] if beta != 0 else alpha * total
         return
-    j = 0
+    rows = max(64 // max(n, 1), 1)
+    stride = rows * n
     while j < n:
-        width = min(64, n - j)
+        width = min(64, n - j) if rows == 1 else stride
         for q in range(64):
             kept[q] = 0.0
-        if width == 64:
-            for i in range(m):
-                for q in range(64):
-                    kept[q] = kept[q] + x[i * n + j + q]
-        else:
-            for i in range(m):
-                for q in range(width):
-                    kept[q] = kept[q] + x[i * n + j + q]
-        if beta != 0:
-            for q in range(width):
-                c[j + q] = alpha * kept[q] + beta * c[j + q]
-        else:
-            for q in range(width):
-                c[j + q] = alpha * kept[q]
+        at = j
+        while at + 64 <= size:
+            for q in range(64):
+                kept[q] = kept[q] + x[at + q]
+            at += stride
+        while at < size:
+            for q in range(min(width, size - at)):
+                kept[q] = kept[q] + x[at + q]
+            at += stride
+        for q in range(min(width, n)):
+            total = kept[q]
+            for i in range(1, rows):
+                total += kept[i * n + q]
+            c[j + q] = alpha * total + beta * c[j + q] if beta != 0 else alpha * total
         j += 64

@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 
 from cpython.pycapsule cimport PyCapsule_New
 
-from fastnn._core.blas cimport gemm
+from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
     ActivationCode, Frame, KernelTable, Op, OpCode, PathCode, Status, real,
 )
