@@ -12,7 +12,7 @@ from fastnn.memory import place
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
 from fastnn.paths import batch_is_fast_axis, choose_paths
-from fastnn.plan import LANES, Plan
+from fastnn.plan import LANES, Plan, whole_vectors
 from fastnn.schedule import schedule
 
 __all__ = ["compile_plan"]
@@ -75,7 +75,7 @@ def compile_plan(
     ops, phases = schedule(lowered.ops, capacity, LANES if columns else 1)
     ops = choose_paths(ops, capacity or phases[0].tile_rows, simd, columns)
     states = optimizer.states if optimizer is not None and purpose == "train" else ()
-    rows = -(-capacity // LANES) * LANES if columns else capacity
+    rows = whole_vectors(capacity) if columns else capacity
     ops, sizes = place(ops, phases, graph.parameters, states, rows)
     plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose)
     plan.verify()

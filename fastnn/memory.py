@@ -7,6 +7,7 @@ know arrays or dtypes: all sizes are in elements.
 
 from __future__ import annotations
 
+import abc
 import bisect
 import heapq
 import sys
@@ -63,7 +64,7 @@ class _Live:
     name: str
 
 
-class _Pool:
+class _Pool(abc.ABC):
     """Places operands of one slot in the order of their first use; those that die make room."""
 
     def __init__(self) -> None:
@@ -104,13 +105,13 @@ class _Pool:
         self.size = max(self.size, offset + size)
         return offset
 
+    @abc.abstractmethod
     def _find(self, size: int, columns: int) -> int:
         """Return a free offset, which is free no longer."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _release(self, entry: _Live) -> None:
         """Make the memory of an entry free."""
-        raise NotImplementedError
 
 
 class _SharedPool(_Pool):

@@ -38,11 +38,23 @@ __all__ = [
     "Signature",
     "Slot",
     "Task",
+    "whole_vectors",
 ]
 
 PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients")
 ROWS = -1  # an operand's row count when it has one row per row of the batch
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
+
+
+def whole_vectors(rows: int) -> int:
+    """Return `rows` rounded up to whole vectors.
+
+    Examples
+    --------
+    >>> whole_vectors(17)
+    32
+    """
+    return -(-rows // LANES) * LANES
 
 
 class OpCode(enum.IntEnum):
@@ -453,7 +465,7 @@ class Plan:
     def padded_capacity(self) -> int:
         """The rows that the workspace has room for: whole vectors of them where they are the fast axis."""
         if self.ops and self.ops[0].path is Path.COLUMNS:
-            return -(-self.capacity // LANES) * LANES
+            return whole_vectors(self.capacity)
         return self.capacity
 
     def flops(self, rows: int) -> int:

@@ -196,8 +196,8 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
     assert executor.ACTIVATIONS == {a.name: int(a) for a in Activation}
     assert max(len(s.names) for s in SIGNATURES.values()) <= constant("MAX_OPERANDS", "types.pxd")
     assert max(len(s.constants) for s in SIGNATURES.values()) <= constant("MAX_CONSTANTS", "types.pxd")
-    assert constant("LOCAL_SLOT", "executor.pyx") == Slot.LOCAL
-    assert constant("MAX_SLOTS", "executor.pyx") > Slot.EXTERNAL + 3
+    assert constant("LOCAL_SLOT", "run.pxd") == Slot.LOCAL
+    assert constant("MAX_SLOTS", "run.pxd") > Slot.EXTERNAL + 3
     assert {s.axis for s in SIGNATURES.values()} == set(Axis)
 
 

@@ -369,6 +369,42 @@ def test_an_interrupt_while_a_team_starts_leaves_no_thread_behind(tmp_path: Path
     assert (done.returncode, done.stderr) == (0, "")
 
 
+CROWDED = """
+import os, numpy as np, fastnn
+from fastnn import program, schedule
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+program.TEAM_STEP_FLOPS = program.TEAM_TOTAL_FLOPS = 0
+for name in vars(schedule):
+    if name.startswith(("MINIMUM_", "PREFERRED_")):
+        setattr(schedule, name, 2)
+fastnn.runtime.available_cpus = lambda: 4
+x = np.random.default_rng(0).normal(size=(256, 30))
+found = []
+for n_threads in (1, 2, 4):
+    chain = [fastnn.Input((30,)), fastnn.layers.Dense(24, "tanh"), fastnn.layers.Dense(4)]
+    model = fastnn.Sequential(chain, seed=0)
+    model.compile("adam", "mse")
+    for _ in range(3):  # what one run found out about resting, the next one begins with
+        model.fit(x, x[:, :4], batch_size=64, epochs=300, verbose=0, n_threads=n_threads)
+    found.append(b"".join(w.tobytes() for w in model.get_weights()))
+assert found[0] == found[1] == found[2]
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
+def test_a_team_on_one_cpu_rests_rejoins_and_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """Every thread is late all the time: the team sends members to rest and calls them back."""
+    done = subprocess.run(
+        [sys.executable, "-c", CROWDED],
+        cwd=tmp_path,
+        timeout=120,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # -- losses that are not finite
 
 

@@ -36,6 +36,15 @@ def test_the_short_way_gives_the_same_bits(rows: int, dtype: str, simd_level: st
     np.testing.assert_array_equal(net(x), reference)
 
 
+@pytest.mark.parametrize("rows", [1023, 1024, 1025, 5000])
+def test_the_short_way_takes_tile_after_tile(rows: int) -> None:
+    net = model(widths=(2, 3, 3))  # few flops a row, so many rows are few
+    x = np.random.default_rng(rows).normal(0, 1, (rows, 2)).astype(np.float32)
+    expected = net.predict(x)
+    assert taken(net, x)
+    np.testing.assert_array_equal(net(x), expected)
+
+
 def test_what_must_pass_the_border_passes_it() -> None:
     net = model()
     x = np.random.default_rng(1).normal(0, 1, (6, 8)).astype(np.float32)

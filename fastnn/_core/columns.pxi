@@ -21,10 +21,13 @@ cdef void transpose(
     real* y, const real* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     """OUT y (n, lanes) = the rows of x (., n) that `rows` (m,) names, or the first m if that is NULL."""
-    cdef Py_ssize_t i, j, lanes = lanes_of(m)
+    cdef Py_ssize_t i, j, q, lanes = lanes_of(m), whole = m - m % LANES
     for j in range(n):
         if rows == NULL:
-            for i in range(m):
+            for i in range(0, whole, 16):
+                for q in range(LANES):
+                    y[j * lanes + i + q] = x[(i + q) * n + j]
+            for i in range(whole, m):
                 y[j * lanes + i] = x[i * n + j]
         else:
             for i in range(m):

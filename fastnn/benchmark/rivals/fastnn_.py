@@ -13,18 +13,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.benchmark.rivals._library import OptionalLibrary, check_epochs
 from fastnn.benchmark.workloads import Workload
 
 __all__ = ["FastnnPredictor", "FastnnRival"]
 
 
-class _Fastnn:
+class _Fastnn(OptionalLibrary):
     """What training and inference share: the name, the version, and control over the threads."""
 
     name: ClassVar[str] = "fastnn"
     module: ClassVar[str] = "fastnn"
     requires: ClassVar[str] = "fastnn"
-    slow_start: ClassVar[bool] = False
 
     @classmethod
     def available(cls) -> bool:
@@ -37,16 +37,6 @@ class _Fastnn:
         import fastnn
 
         return str(fastnn.__version__)
-
-    @classmethod
-    def refuses(cls, workload: Workload) -> str | None:
-        """Return None: there is no workload that it cannot train."""
-        return None
-
-    @classmethod
-    def thread_counts(cls, n_cores: int) -> tuple[int, ...]:
-        """Return one thread and all."""
-        return tuple(sorted({1, n_cores}))
 
     @classmethod
     def threads(cls, n_threads: int) -> AbstractContextManager[Any]:
@@ -128,8 +118,7 @@ class FastnnRival(_Fastnn):
         ValueError
             If `n_epochs` is less than 1.
         """
-        if n_epochs < 1:
-            raise ValueError(f"expected at least 1 epoch, got {n_epochs}")
+        check_epochs(n_epochs)
         history = self._model.fit(
             self._x, self._y, batch_size=self._batch, epochs=n_epochs, shuffle=False, verbose=0
         )

@@ -17,13 +17,13 @@ Choices that were measured (``timeit``, best of 7, NumPy 2.4, Zen 4, one thread;
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.benchmark.rivals._library import OptionalLibrary, check_epochs
 from fastnn.benchmark.workloads import Float32Array, Workload, check_weights
 
 __all__ = ["ACTIVATIONS", "NumpyRival"]
@@ -79,7 +79,7 @@ ACTIVATIONS: dict[str, tuple[_Forward | None, _Backward | None, type[Any]]] = {
 }
 
 
-class NumpyRival:
+class NumpyRival(OptionalLibrary):
     """Minibatch training of a multilayer perceptron in NumPy, float32.
 
     Gradients are kept without their constant factor, ``2 / (batch * outputs)`` for the squared error and
@@ -113,8 +113,8 @@ class NumpyRival:
 
     name: ClassVar[str] = "NumPy"
     module: ClassVar[str] = "numpy"
+    distribution: ClassVar[str] = "numpy"
     requires: ClassVar[str] = "numpy"
-    slow_start: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -185,34 +185,6 @@ class NumpyRival:
         if self._adam:
             self._prepare_adam(workload.learning_rate, factor)
 
-    @classmethod
-    def available(cls) -> bool:
-        """Say that NumPy is installed: fastnn needs it."""
-        return True
-
-    @classmethod
-    def version(cls) -> str:
-        """Return NumPy's version."""
-        return np.__version__
-
-    @classmethod
-    def refuses(cls, workload: Workload) -> str | None:
-        """Return None: there is no workload that it cannot train."""
-        return None
-
-    @classmethod
-    def thread_counts(cls, n_cores: int) -> tuple[int, ...]:
-        """Return one thread and all, for NumPy's BLAS."""
-        return tuple(sorted({1, n_cores}))
-
-    @classmethod
-    def threads(cls, n_threads: int) -> AbstractContextManager[Any]:
-        """Return a context in which BLAS uses `n_threads` threads."""
-        from threadpoolctl import threadpool_limits
-
-        context: AbstractContextManager[Any] = threadpool_limits(limits=n_threads, user_api="blas")
-        return context
-
     def get_weights(self) -> list[NDArray[np.float32]]:
         """Return copies of the kernels and biases."""
         return [weight.copy() for weight in self._weights]
@@ -235,8 +207,7 @@ class NumpyRival:
         ValueError
             If `n_epochs` is less than 1.
         """
-        if n_epochs < 1:
-            raise ValueError(f"expected at least 1 epoch, got {n_epochs}")
+        check_epochs(n_epochs)
         total = 0.0
         step = self._step
         for _ in range(n_epochs):

@@ -1,0 +1,218 @@
+# The walk of a team through a plan: one run's work, where it stands, and what happens between phases.
+#
+# Everything here is plain C: it knows neither Python objects nor the GIL.  Thread by thread, `work` in
+# executor.pyx takes tasks, runs them with `run_task`, and who arrives last at the end of a phase calls
+# `finish_phase`, which adds up the sums and sets out the next phase, step or epoch.
+
+from libc.float cimport DBL_MAX, FLT_MAX
+from libc.math cimport fabs, pow, sqrt
+from libc.string cimport memcpy, memset
+
+from fastnn._core.team cimport Team, now
+from fastnn._core.types cimport Addressing, Frame, KernelTable, Op, RunOps, Status
+
+cdef enum:
+    MAX_SLOTS = 32
+    LOCAL_SLOT = 4
+    RUNNING = -1
+    SNAPSHOT_STEPS = 16
+
+
+cdef struct Task:
+    int first
+    int last
+    Py_ssize_t begin
+    Py_ssize_t end
+
+cdef struct Phase:
+    bint by_rows
+    Py_ssize_t tile_rows
+    int first_task
+    int n_tasks
+
+# One call of Executor.run, shared by the team.
+cdef struct Run:
+    const Op* ops
+    const Phase* phases
+    const Task* tasks
+    int n_phases
+    RunOps run_ops
+    char* base[MAX_SLOTS]
+    char* local
+    Py_ssize_t local_bytes
+    # the work
+    Py_ssize_t total_rows
+    Py_ssize_t batch
+    Py_ssize_t n_epochs
+    int* permutation
+    bint shuffle
+    unsigned long long seed
+    Py_ssize_t first_epoch
+    double learning_rate
+    double beta_1
+    double beta_2
+    # where it stands
+    Py_ssize_t epoch
+    Py_ssize_t origin
+    Py_ssize_t rows
+    Py_ssize_t n_tiles[MAX_SLOTS]
+    long long step
+    double correction
+    # sums
+    int n_sums
+    const int* times_rows
+    bint has_loss
+    double* partial
+    double* totals
+    double* epoch_sums
+    # weights to come back to
+    char* parameters
+    char* snapshot
+    Py_ssize_t parameter_bytes
+    long long snapshot_step
+    bint double_
+    const KernelTable* table
+    int status
+    int failure                 # status of an op that failed
+    int interrupted
+    bint poll_always
+    long long* nanoseconds      # per op, when profiling
+    Team team
+
+
+cdef inline unsigned long long mixed(unsigned long long x) noexcept nogil:
+    """splitmix64's output function (Steele, Lea and Flood 2014)."""
+    x = (x ^ (x >> 30)) * <unsigned long long>0xBF58476D1CE4E5B9
+    x = (x ^ (x >> 27)) * <unsigned long long>0x94D049BB133111EB
+    return x ^ (x >> 31)
+
+
+cdef inline void shuffle_rows(
+    int* permutation, Py_ssize_t size, unsigned long long seed, Py_ssize_t epoch
+) noexcept nogil:
+    """OUT permutation: Fisher and Yates, with random number i of (seed, epoch); see fastnn.reference."""
+    cdef Py_ssize_t i, j
+    cdef int kept
+    cdef unsigned long long key = mixed(
+        mixed(seed + <unsigned long long>0x9E3779B97F4A7C15) + <unsigned long long>epoch
+    )
+    for i in range(size):
+        permutation[i] = <int>i
+    for i in range(size - 1, 0, -1):
+        j = <Py_ssize_t>(
+            <double>(mixed(key + <unsigned long long>i * <unsigned long long>0x9E3779B97F4A7C15) >> 11)
+            * 1.1102230246251565e-16 * <double>(i + 1)
+        )
+        kept = permutation[i]
+        permutation[i] = permutation[j]
+        permutation[j] = kept
+
+
+cdef inline bint parameters_finite(Run* run) noexcept nogil:
+    if run.double_:
+        return run.table.nonfinite_double(<double*>run.parameters, run.parameter_bytes // 8) == 0
+    return run.table.nonfinite_float(<float*>run.parameters, run.parameter_bytes // 4) == 0
+
+
+cdef inline void take_snapshot(Run* run) noexcept nogil:
+    """Keep the parameters, at which the loss of the step at hand is known to be finite.
+
+    At the start of an epoch, at most every SNAPSHOT_STEPS steps: a copy is a few per cent of a step
+    of a net whose weights outgrow the caches.
+    """
+    if run.origin == 0 and (run.snapshot_step < 0 or run.step - run.snapshot_step >= SNAPSHOT_STEPS):
+        memcpy(run.snapshot, run.parameters, run.parameter_bytes)
+        run.snapshot_step = run.step
+
+
+cdef inline void begin_step(Run* run, Py_ssize_t origin) noexcept nogil:
+    cdef int p
+    run.origin = origin
+    run.rows = min(run.batch, run.total_rows - origin)
+    run.step += 1
+    run.correction = 1.0
+    if run.beta_1 > 0 or run.beta_2 > 0:
+        run.correction = (
+            sqrt(1.0 - pow(run.beta_2, <double>run.step)) / (1.0 - pow(run.beta_1, <double>run.step))
+        )
+    for p in range(run.n_phases):
+        if run.phases[p].by_rows:
+            run.n_tiles[p] = (run.rows + run.phases[p].tile_rows - 1) // run.phases[p].tile_rows
+        else:
+            run.n_tiles[p] = run.phases[p].n_tasks
+    memset(run.totals, 0, run.n_sums * sizeof(double))
+
+
+cdef inline void begin_epoch(Run* run) noexcept nogil:
+    if run.shuffle:
+        shuffle_rows(run.permutation, run.total_rows, run.seed, run.first_epoch + run.epoch)
+    begin_step(run, 0)
+
+
+cdef inline void finish_phase(Run* run, int p) noexcept nogil:
+    """Add up the phase's partial sums in tile order and decide what comes next.  One thread at a time."""
+    cdef Py_ssize_t t, s
+    cdef double* epoch_sums
+    if run.failure != Status.OK:
+        run.status = run.failure
+        return
+    if p == 0 and run.interrupted:
+        run.step -= 1       # it was not made
+        run.status = Status.INTERRUPTED
+        return
+    for t in range(run.n_tiles[p]):
+        for s in range(run.n_sums):
+            run.totals[s] += run.partial[t * run.n_sums + s]
+    # Sums are float64; a loss that is infinite in the model's dtype counts as infinite.
+    if p == 0 and run.has_loss and not (fabs(run.totals[0]) <= (DBL_MAX if run.double_ else FLT_MAX)):
+        run.status = Status.NOT_FINITE
+        return
+    if p == 0 and run.snapshot != NULL:
+        take_snapshot(run)
+    if p < run.n_phases - 1:
+        return
+    epoch_sums = run.epoch_sums + run.epoch * run.n_sums
+    for s in range(run.n_sums):
+        epoch_sums[s] += run.totals[s] * (<double>run.rows if run.times_rows[s] else 1.0)
+    if run.origin + run.rows < run.total_rows:
+        begin_step(run, run.origin + run.rows)
+        return
+    run.epoch += 1
+    if run.epoch == run.n_epochs:
+        run.status = Status.OK
+    else:
+        begin_epoch(run)
+
+
+cdef inline Status run_task(Run* run, const Phase* phase, Py_ssize_t number, Frame* frame) noexcept nogil:
+    """Run the ops of one task on one tile."""
+    cdef const Task* task
+    cdef int i
+    cdef Status status
+    cdef long long before, after
+    frame.sums = run.partial + number * run.n_sums
+    for i in range(run.n_sums):
+        frame.sums[i] = 0.0
+    if phase.by_rows:
+        task = run.tasks + phase.first_task
+        frame.begin = number * phase.tile_rows
+        frame.end = min(frame.begin + phase.tile_rows, run.rows)
+    else:
+        task = run.tasks + phase.first_task + number
+        frame.begin = task.begin
+        frame.end = task.end
+    frame.row[<int>Addressing.FIXED] = 0
+    frame.row[<int>Addressing.TILE] = frame.begin
+    frame.row[<int>Addressing.STREAM_TILE] = frame.begin + run.origin
+    frame.row[<int>Addressing.STREAM] = run.origin
+    if run.nanoseconds == NULL:
+        return run.run_ops(run.ops + task.first, task.last - task.first, frame)
+    before = now()
+    for i in range(task.first, task.last):
+        status = run.run_ops(run.ops + i, 1, frame)
+        if status != Status.OK:
+            return status
+        after = now()
+        run.nanoseconds[i] += after - before
+        before = after
+    return Status.OK
