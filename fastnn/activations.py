@@ -5,25 +5,39 @@ This file must not know layers or plans' ops beyond the `Activation` enum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from fastnn.errors import DTypeError, unknown_name
+from fastnn.graph import ActivationConfig
 from fastnn.plan import Activation
 
-__all__ = ["get", "linear", "name_of", "relu", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "elu",
+    "exponential",
+    "get",
+    "leaky_relu",
+    "linear",
+    "log",
+    "name_of",
+    "reciprocal",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]
 
 _NAMES = {activation.name.lower(): activation for activation in Activation}
+# The slope or scale of those that have one, as in Keras.
+_ALPHAS = {Activation.LEAKY_RELU: 0.2, Activation.ELU: 1.0}
 
 
-def _apply(name: str, x: np.ndarray) -> np.ndarray:
+def _apply(name: str, x: np.ndarray, *options: float) -> np.ndarray:
     from fastnn import kernels
 
     x = np.asarray(x)
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float32)
-    result: np.ndarray = getattr(kernels, f"{name}_forward")(x)
+    result: np.ndarray = getattr(kernels, f"{name}_forward")(x, None, *options)
     return result
 
 
@@ -71,6 +85,61 @@ def relu(x: np.ndarray) -> np.ndarray:
     return _apply("relu", x)
 
 
+def leaky_relu(x: np.ndarray, negative_slope: float = 0.2) -> np.ndarray:
+    """Return ``x`` where it is positive, else ``negative_slope * x`` (lecture A.1); any shape.
+
+    Examples
+    --------
+    >>> leaky_relu(np.array([-1.0, 2.0]), 0.1)
+    array([-0.1,  2. ])
+    """
+    return _apply("leaky_relu", x, negative_slope)
+
+
+def elu(x: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+    """Return ``x`` where it is positive, else ``alpha * (exp(x) - 1)`` (lecture A.1); any shape.
+
+    Examples
+    --------
+    >>> elu(np.array([-1.0, 2.0])).round(4)
+    array([-0.6321,  2.    ])
+    """
+    return _apply("elu", x, alpha)
+
+
+def exponential(x: np.ndarray) -> np.ndarray:
+    """Return ``exp(x)``; any shape.
+
+    Examples
+    --------
+    >>> exponential(np.zeros(1))
+    array([1.])
+    """
+    return np.exp(x)
+
+
+def log(x: np.ndarray) -> np.ndarray:
+    """Return the natural logarithm of `x`, of any shape.
+
+    Examples
+    --------
+    >>> log(np.ones(1))
+    array([0.])
+    """
+    return np.log(x)
+
+
+def reciprocal(x: np.ndarray) -> np.ndarray:
+    """Return ``1 / x``; any shape.
+
+    Examples
+    --------
+    >>> reciprocal(np.array([4.0]))
+    array([0.25])
+    """
+    return 1.0 / np.asarray(x)
+
+
 def softmax(x: np.ndarray) -> np.ndarray:
     """Return ``exp(x) / sum(exp(x))`` over the last axis; float32 unless x is float64.
 
@@ -82,33 +151,39 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return _apply("softmax", x)
 
 
-def get(identifier: str | Callable[[np.ndarray], np.ndarray] | None) -> Activation:
-    """Return the activation that a name or a function of this module stands for.
+_FUNCTIONS = (linear, sigmoid, tanh, relu, leaky_relu, elu, exponential, log, reciprocal, softmax)
+
+
+def get(identifier: object) -> ActivationConfig:
+    """Return the activation that a name, a function of this module or an activation layer stands for.
 
     Parameters
     ----------
-    identifier : str, function or None
+    identifier : str, function, layer or None
         None is ``"linear"``.
 
     Returns
     -------
-    fastnn.plan.Activation
+    fastnn.graph.ActivationConfig
 
     Raises
     ------
     ConfigurationError
         If the name is unknown.
     DTypeError
-        If it is neither a name nor one of these functions.
+        If it is none of these.
 
     Examples
     --------
-    >>> name_of(get("relu"))
+    >>> name_of(get("relu").activation)
     'relu'
     """
     if identifier is None:
-        return Activation.LINEAR
-    if identifier in (linear, sigmoid, tanh, relu, softmax):
+        return ActivationConfig(Activation.LINEAR)
+    config = getattr(identifier, "config", None)
+    if isinstance(config, ActivationConfig):
+        return config
+    if identifier in _FUNCTIONS:
         identifier = str(getattr(identifier, "__name__", ""))
     if not isinstance(identifier, str):
         raise DTypeError(
@@ -117,7 +192,8 @@ def get(identifier: str | Callable[[np.ndarray], np.ndarray] | None) -> Activati
         )
     if identifier not in _NAMES:
         raise unknown_name("activation", identifier, _NAMES)
-    return _NAMES[identifier]
+    activation = _NAMES[identifier]
+    return ActivationConfig(activation, _ALPHAS.get(activation, 0.0))
 
 
 def name_of(activation: Activation) -> str:

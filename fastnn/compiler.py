@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.lowering import lower
-from fastnn.memory import place
+from fastnn.memory import Layout, parameter_layout, place
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
 from fastnn.paths import batch_is_fast_axis, choose_paths
@@ -23,9 +23,12 @@ def compile_plan(
     purpose: str,
     *,
     capacity: int = 0,
-    loss: Loss | None = None,
-    metrics: tuple[Metric, ...] = (),
+    losses: tuple[Loss, ...] = (),
+    metrics: tuple[tuple[Metric, ...], ...] = (),
     optimizer: Optimizer | None = None,
+    shares: tuple[float, ...] = (),
+    wrt: tuple[str, ...] = (),
+    layout: Layout | None = None,
     gather: bool = False,
     weighted: bool = False,
     fused: bool = True,
@@ -36,11 +39,13 @@ def compile_plan(
     Parameters
     ----------
     graph : Graph
-    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients"}
+    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward"}
     capacity : int
-        Rows of a batch, for ``"train"`` and ``"gradients"``; the others take any number.
-    loss, metrics, optimizer, gather, weighted, fused
+        Rows of a batch, for ``"train"``, ``"gradients"`` and ``"backward"``; the others take any number.
+    losses, metrics, optimizer, shares, wrt, gather, weighted, fused
         As in `fastnn.lowering.lower`.
+    layout : Layout, optional
+        Where the parameters lie, if they share their array with those of other models.
     simd : str
         As in `fastnn.paths.choose_paths`.
 
@@ -60,13 +65,15 @@ def compile_plan(
     >>> [op.code.name for op in compile_plan(model.graph, "predict").ops]
     ['DENSE']
     """
-    columns = purpose == "train" and fused and batch_is_fast_axis(graph, loss, metrics, capacity)
+    columns = purpose == "train" and fused and batch_is_fast_axis(graph, losses, metrics, capacity)
     lowered = lower(
         graph,
         purpose,
-        loss,
+        losses,
         metrics,
         optimizer,
+        shares=shares,
+        wrt=wrt,
         gather=gather,
         weighted=weighted,
         fused=fused,
@@ -76,7 +83,7 @@ def compile_plan(
     ops = choose_paths(ops, capacity or phases[0].tile_rows, simd, columns)
     states = optimizer.states if optimizer is not None and purpose == "train" else ()
     rows = whole_vectors(capacity) if columns else capacity
-    ops, sizes = place(ops, phases, graph.parameters, states, rows)
+    ops, sizes = place(ops, phases, layout or parameter_layout(graph.parameters), states, rows)
     plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose)
     plan.verify()
     return plan

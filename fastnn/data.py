@@ -8,7 +8,7 @@ scan for values that are not finite.
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -23,6 +23,7 @@ __all__ = [
     "as_sample_weight",
     "as_targets",
     "as_weights",
+    "by_name",
     "split_validation",
     "width_of",
 ]
@@ -138,6 +139,45 @@ def width_of(value: object, dtype: np.dtype, name: str = "x") -> int:
         raise ShapeError(f"{name} must have shape (rows, features), got {array.shape}")
     as_features(array, array.shape[1], dtype, name=name, empty=True)
     return array.shape[1]
+
+
+def by_name(value: object, names: list[str], what: str) -> list[object]:
+    """Return what belongs to each input or output of a model.
+
+    Parameters
+    ----------
+    value : object
+        For one name the thing itself, or a dict of it; for several a list, a tuple or a dict.
+    names : list of str
+    what : str
+        For messages, such as ``"x"``.
+
+    Returns
+    -------
+    list, one for each name
+
+    Raises
+    ------
+    ShapeError
+        If there are too few or too many, or unknown names.
+
+    Examples
+    --------
+    >>> by_name({"b": 2, "a": 1}, ["a", "b"], "x")
+    [1, 2]
+    """
+    if isinstance(value, dict):
+        if set(value) != set(names):
+            raise ShapeError(f"{what} must have the keys {names}, got {list(value)}")
+        return [value[name] for name in names]
+    if len(names) == 1:
+        return [value]
+    if not isinstance(value, list | tuple) or len(value) != len(names):
+        given = f"{len(value)} entries" if isinstance(value, list | tuple) else type(value).__name__
+        raise ShapeError(
+            f"{what} must be a list of {len(names)} arrays, or a dict, for {', '.join(names)}; got {given}"
+        )
+    return list(value)
 
 
 def as_features(
@@ -332,20 +372,21 @@ def as_weights(value: object, shape: tuple[int, ...], dtype: np.dtype, name: str
 
 
 def split_validation(
-    arrays: tuple[Any, ...], fraction: float
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    arrays: Mapping[str, np.ndarray], rows: int, fraction: float
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Split off the last rows for validation, before any shuffling, as Keras does.
 
     Parameters
     ----------
-    arrays : tuple of numpy.ndarray
-        Of equal length.
+    arrays : mapping of str to numpy.ndarray
+        With `rows` rows each.
+    rows : int
     fraction : float
         In (0, 1).
 
     Returns
     -------
-    training, validation : tuple of numpy.ndarray
+    training, validation : dict of str to numpy.ndarray
         Views.
 
     Raises
@@ -356,11 +397,13 @@ def split_validation(
     Examples
     --------
     >>> import numpy as np
-    >>> [len(part[0]) for part in split_validation((np.zeros(10),), 0.2)]
+    >>> [len(part["x"]) for part in split_validation({"x": np.zeros(10)}, 10, 0.2)]
     [8, 2]
     """
-    rows = len(arrays[0])
     first = int(rows * (1.0 - fraction))
     if first == 0 or first == rows:
         raise DataError(f"validation_split={fraction:g} of {rows} rows leaves one part empty")
-    return tuple(a[:first] for a in arrays), tuple(a[first:] for a in arrays)
+    return (
+        {name: array[:first] for name, array in arrays.items()},
+        {name: array[first:] for name, array in arrays.items()},
+    )

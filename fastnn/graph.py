@@ -6,14 +6,30 @@ arrays, no arithmetic.  It must not know plans or kernels.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from fastnn.errors import ConfigurationError
+from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.initializers import Initializer
 from fastnn.plan import Activation
 from fastnn.regularizers import L2
 
-__all__ = ["ActivationConfig", "DenseConfig", "Graph", "Node", "Parameter", "Tensor"]
+__all__ = [
+    "ActivationConfig",
+    "AffineConfig",
+    "Config",
+    "DenseConfig",
+    "Graph",
+    "MaxoutConfig",
+    "Merge",
+    "MergeConfig",
+    "Node",
+    "Parameter",
+    "SquareConfig",
+    "SumConfig",
+    "Tensor",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,12 @@ class Tensor:
 
     name: str
     columns: int
+
+    @property
+    def label(self) -> str:
+        """What users call it: ``"dense"`` for ``"dense/y"``, the output of the layer's first use."""
+        name, _, use = self.name.rpartition("/y")
+        return (name + use.replace("_", ":")) if name else self.name
 
 
 @dataclass(frozen=True)
@@ -63,97 +85,190 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class DenseConfig:
-    """What lowering sees of a dense layer; the fields are those of `fastnn.layers.Dense`."""
+class Config:
+    """What lowering sees of a layer; the base of all configurations."""
+
+    least_inputs: ClassVar[int] = 1
+    most_inputs: ClassVar[int | None] = 1
+
+    def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
+        """Return the parameters of a layer of this name with inputs of these widths; by default none."""
+        return ()
+
+    def columns(self, layer: str, widths: tuple[int, ...]) -> int:
+        """Return the output's width; by default that of the input."""
+        return widths[0]
+
+
+@dataclass(frozen=True)
+class DenseConfig(Config):
+    """A dense layer; the fields are those of `fastnn.layers.Dense`, and the activation's number."""
 
     units: int
     activation: Activation
+    alpha: float
     use_bias: bool
     kernel_initializer: Initializer
     bias_initializer: Initializer
     kernel_regularizer: L2 | None
     bias_regularizer: L2 | None
 
-    def parameters(self, layer: str, inputs: int, trainable: bool) -> tuple[Parameter, ...]:
+    def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
         """Return the layer's parameters, kernel first."""
+        return self._parameters(layer, widths[0], self.units, trainable)
+
+    def _parameters(self, layer: str, inputs: int, units: int, trainable: bool) -> tuple[Parameter, ...]:
         kernel = Parameter(
-            f"{layer}/kernel",
-            (inputs, self.units),
-            self.kernel_initializer,
-            self.kernel_regularizer,
-            trainable,
+            f"{layer}/kernel", (inputs, units), self.kernel_initializer, self.kernel_regularizer, trainable
         )
         if not self.use_bias:
             return (kernel,)
-        bias = Parameter(
-            f"{layer}/bias", (self.units,), self.bias_initializer, self.bias_regularizer, trainable
-        )
+        bias = Parameter(f"{layer}/bias", (units,), self.bias_initializer, self.bias_regularizer, trainable)
         return (kernel, bias)
 
-    def columns(self, inputs: int) -> int:
+    def columns(self, layer: str, widths: tuple[int, ...]) -> int:
         """Return the output's width."""
         return self.units
 
 
 @dataclass(frozen=True)
-class ActivationConfig:
-    """What lowering sees of an activation layer."""
+class MaxoutConfig(DenseConfig):
+    """The largest of several dense layers, unit by unit; piece p of unit j is column p * units + j."""
+
+    pieces: int = 2
+
+    def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
+        """Return the parameters of all pieces, side by side."""
+        return self._parameters(layer, widths[0], self.units * self.pieces, trainable)
+
+
+@dataclass(frozen=True)
+class ActivationConfig(Config):
+    """A function of every element; `alpha` is its slope or scale where it has one."""
 
     activation: Activation
+    alpha: float = 0.0
 
-    def parameters(self, layer: str, inputs: int, trainable: bool) -> tuple[Parameter, ...]:
-        """Return no parameters."""
-        return ()
 
-    def columns(self, inputs: int) -> int:
-        """Return the output's width, that of the input."""
-        return inputs
+@dataclass(frozen=True)
+class AffineConfig(Config):
+    """``scale * x + shift``."""
+
+    scale: float
+    shift: float
+
+
+@dataclass(frozen=True)
+class SquareConfig(Config):
+    """``x * x``, element by element."""
+
+
+@dataclass(frozen=True)
+class SumConfig(Config):
+    """The sum over a row's features."""
+
+    def columns(self, layer: str, widths: tuple[int, ...]) -> int:
+        """Return 1."""
+        return 1
+
+
+class Merge(enum.Enum):
+    """How several tensors become one."""
+
+    ADD = "add"
+    SUBTRACT = "subtract"
+    MULTIPLY = "multiply"
+    AVERAGE = "average"
+    MAXIMUM = "maximum"
+    MINIMUM = "minimum"
+    CONCATENATE = "concatenate"
+
+
+@dataclass(frozen=True)
+class MergeConfig(Config):
+    """Several tensors become one, element by element or side by side."""
+
+    merge: Merge
+
+    least_inputs: ClassVar[int] = 2
+    most_inputs: ClassVar[int | None] = None
+
+    def columns(self, layer: str, widths: tuple[int, ...]) -> int:
+        """Return the output's width; unless side by side, all inputs must have it."""
+        if self.merge is Merge.CONCATENATE:
+            return sum(widths)
+        if len(set(widths)) > 1:
+            raise ShapeError(
+                f"layer {layer!r} merges tensors of one width, got widths {list(widths)}; "
+                "bring them to one width with Dense layers, or use Concatenate"
+            )
+        if self.merge is Merge.SUBTRACT and len(widths) != 2:
+            raise ShapeError(f"layer {layer!r} subtracts one tensor from another, got {len(widths)} tensors")
+        return widths[0]
 
 
 @dataclass(frozen=True)
 class Node:
-    """One layer applied to one tensor.
+    """One layer applied to its inputs.
 
     Attributes
     ----------
     layer : str
-    config : DenseConfig or ActivationConfig
-    input, output : Tensor
+        Nodes of a layer that is used several times share its name and its parameters.
+    config : Config
+    inputs : tuple of Tensor
+    output : Tensor
     parameters : tuple of Parameter
     """
 
     layer: str
-    config: DenseConfig | ActivationConfig
-    input: Tensor
+    config: Config
+    inputs: tuple[Tensor, ...]
     output: Tensor
     parameters: tuple[Parameter, ...]
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in topological order from one input to one output.
+    """Nodes in topological order from inputs to outputs.
 
     Attributes
     ----------
-    input, output : Tensor
+    inputs, outputs : tuple of Tensor
     nodes : tuple of Node
+    parameters : tuple of Parameter
+        Each once, in the order of the nodes.
     """
 
-    input: Tensor
-    output: Tensor
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     nodes: tuple[Node, ...]
     parameters: tuple[Parameter, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        known = {self.input.name}
-        layers: set[str] = set()
+        known = {tensor.name for tensor in self.inputs}
+        parameters: dict[str, Parameter] = {}
         for node in self.nodes:
-            if node.layer in layers:
-                raise ConfigurationError(f"two layers are named {node.layer!r}; give one another name=")
-            if node.input.name not in known:
-                raise ConfigurationError(f"layer {node.layer!r} reads {node.input.name!r} before it exists")
-            layers.add(node.layer)
+            for tensor in node.inputs:
+                if tensor.name not in known:
+                    raise ConfigurationError(f"layer {node.layer!r} reads {tensor.name!r} before it exists")
+            if node.output.name in known:
+                raise ConfigurationError(f"two tensors are named {node.output.name!r}")
             known.add(node.output.name)
-        if self.output.name not in known:
-            raise ConfigurationError(f"no layer makes the output {self.output.name!r}")
-        object.__setattr__(self, "parameters", tuple(p for node in self.nodes for p in node.parameters))
+            for parameter in node.parameters:
+                if parameters.setdefault(parameter.name, parameter) != parameter:
+                    raise ConfigurationError(f"two layers are named {node.layer!r}; give one another name=")
+        for tensor in self.outputs:
+            if tensor.name not in known:
+                raise ConfigurationError(f"no layer makes the output {tensor.name!r}")
+        object.__setattr__(self, "parameters", tuple(parameters.values()))
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether every node reads the output of the one before, and the last makes the only output."""
+        before = self.inputs[0]
+        for node in self.nodes:
+            if node.inputs != (before,):
+                return False
+            before = node.output
+        return len(self.inputs) == 1 and self.outputs == (before,)

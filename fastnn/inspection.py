@@ -137,10 +137,9 @@ class _Double:
         compiled = model._need_compiled()
         dtype = np.dtype(np.float64)
         self.model = model
-        features, targets, weights = training.batch_of(model, x, y, sample_weight, None)
-        self.rows = features.shape[0]
-        arrays = training.externals_of(features, targets, weights)
-        self.arrays = {name: np.ascontiguousarray(a, dtype) for name, a in arrays.items()}
+        given = training.batch_of(model, x, y, sample_weight)
+        self.rows = given.rows
+        self.arrays = {name: np.ascontiguousarray(a, dtype) for name, a in given.arrays.items()}
         self.parameters = aligned_copy(model._parameters, dtype)
         self.flat_gradients = aligned_array(model._parameters.size, dtype)
         self.programs = {
@@ -149,8 +148,10 @@ class _Double:
                     model.graph,
                     purpose,
                     capacity=self.rows if purpose == "gradients" else 0,
-                    loss=compiled.loss,
-                    weighted=weights is not None,
+                    losses=compiled.losses,
+                    shares=compiled.shares,
+                    layout=model._layout,
+                    weighted=given.weighted,
                 ),
                 dtype,
                 self.parameters,
@@ -174,7 +175,7 @@ class _Double:
     def loss(self) -> float:
         program = self.programs["evaluate"]
         result = program.run(self.arrays, self.rows, self.rows)
-        return float(result.sums[0].sum()) / self.rows
+        return self.model._need_compiled().values(program.plan, result.sums[0], self.rows)["loss"]
 
     def difference(self, flat: np.ndarray, entry: int, h: float) -> float:
         """Return the derivative by central differences of order 4."""
@@ -261,14 +262,14 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
     wanted = check_count(32 if batch_size is None else batch_size, "batch_size")
     with model._built_for(x):
         compiled = model._need_compiled()
-        features, targets, weights = training.batch_of(model, x, y, None, None)
-    rows = features.shape[0]
+        given = training.batch_of(model, x, y, None)
+    rows = given.rows
     batch = min(wanted, rows)
-    plan = model._compile_plan("train", batch, gather=True, weighted=weights is not None)
+    plan = model._compile_plan("train", batch, gather=True, weighted=given.weighted)
     state = None if compiled.state is None else aligned_copy(compiled.state)
     program = Program(plan, model.dtype, aligned_copy(model._parameters), None, state)
     permutation = np.arange(rows, dtype=np.int32)
-    arrays = training.externals_of(features, targets, weights)
+    arrays = given.arrays
 
     def run(n_epochs: int, nanoseconds: np.ndarray | None) -> int:
         return program.run(
@@ -298,19 +299,34 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
 
 def summary(model: Model) -> str:
     """Return the table that `Model.summary` prints."""
-    rows = [("layer", "kind", "output shape", "parameters")]
-    graph = model.graph if model.built else None
-    for layer in model.layers:
-        node = next((n for n in graph.nodes if n.layer == layer.name), None) if graph else None
-        shape = f"(None, {node.output.columns})" if node else "?"
-        count = sum(p.rows * p.columns for p in node.parameters) if node else "?"
-        rows.append((layer.name or "-", type(layer).__name__, shape, f"{count:,}" if node else "?"))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    rows: list[tuple[str, ...]] = [("layer", "kind", "output shape", "parameters", "reads")]
+    drawing = model._drawing
+    if drawing is None:
+        rows += [(layer.name or "-", type(layer).__name__, "?", "?", "?") for layer in model.layers]
+    else:
+        seen: set[str] = set()
+        for tensor in drawing.graph.inputs if not drawing.graph.is_chain else ():
+            rows.append((tensor.label, "Input", f"(None, {tensor.columns})", "0", ""))
+        for node in drawing.graph.nodes:
+            count = sum(p.rows * p.columns for p in node.parameters)
+            rows.append(
+                (
+                    node.output.label,
+                    type(drawing.layers[node.layer]).__name__,
+                    f"(None, {node.output.columns})",
+                    f"{count:,}" if node.layer not in seen else "shared",
+                    ", ".join(tensor.label for tensor in node.inputs),
+                )
+            )
+            seen.add(node.layer)
+    if drawing is None or drawing.graph.is_chain:
+        rows = [row[:-1] for row in rows]  # each reads what stands above it
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [f"model {model.name!r}, {model.dtype}"]
     for row in rows:
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    lines.insert(2, "-" * (sum(widths) + 6))
-    if graph:
-        trainable = sum(p.rows * p.columns for p in graph.parameters if p.trainable)
+    lines.insert(2, "-" * (sum(widths) + 2 * len(widths) - 2))
+    if drawing is not None:
+        trainable = sum(p.rows * p.columns for p in drawing.graph.parameters if p.trainable)
         lines.append(f"parameters: {model.count_params():,}, trainable: {trainable:,}")
     return "\n".join(lines)

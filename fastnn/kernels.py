@@ -6,6 +6,10 @@ Names and argument order are fixed.  The functions are those of `fastnn._core.ap
 from fastnn._core.api import (
     dense_backward,
     dense_forward,
+    elu_backward,
+    elu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
     relu_backward,
     relu_forward,
     sigmoid_backward,
@@ -19,6 +23,10 @@ from fastnn._core.api import (
 __all__ = [
     "dense_backward",
     "dense_forward",
+    "elu_backward",
+    "elu_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from fastnn.checks import check_number
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.plan import Activation, OpCode
 
@@ -18,7 +19,9 @@ __all__ = [
     "CategoricalCrossentropy",
     "Loss",
     "MeanSquaredError",
+    "MulticlassHinge",
     "SparseCategoricalCrossentropy",
+    "SquaredError",
     "get",
 ]
 
@@ -68,6 +71,10 @@ class Loss:
         """Whether the reduction divides by the number of rows."""
         return self.reduction == "sum_over_batch_size"
 
+    def constants(self, outputs: int) -> tuple[float, ...]:
+        """Return the constants of the loss op that follow its reduction and its share."""
+        return ()
+
 
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
@@ -88,7 +95,93 @@ class MeanSquaredError(Loss):
     reduction: str = "sum_over_batch_size"
 
     name: ClassVar[str] = "mean_squared_error"
-    code: ClassVar[OpCode] = OpCode.MEAN_SQUARED_ERROR
+    code: ClassVar[OpCode] = OpCode.SQUARED_ERROR
+
+    def constants(self, outputs: int) -> tuple[float, ...]:
+        """Return the factor of a row's sum of squares."""
+        return (1.0 / outputs,)
+
+
+_SCALES = ("mean", "half_mean", "sum", "half_sum")
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """Squared error with the factor that a text at hand gives it.
+
+    With e = y - t, a row's loss is ``mean(e^2)``, ``mean(e^2) / 2``, ``sum(e^2)`` or ``sum(e^2) / 2``
+    over its outputs; the reduction over rows comes on top.  Lectures E.3 and E.4 use ``"half_mean"``
+    (one output, divided by twice the number of rows), lecture B.6 ``"sum"`` with reduction ``"sum"``.
+
+    Parameters
+    ----------
+    scale : {"mean", "half_mean", "sum", "half_sum"}
+    reduction : {"sum_over_batch_size", "sum"}
+
+    Raises
+    ------
+    ConfigurationError
+        If the scale or the reduction is unknown.
+
+    Examples
+    --------
+    >>> SquaredError("half_mean").constants(4)
+    (0.125,)
+    """
+
+    scale: str = "mean"
+
+    name: ClassVar[str] = "squared_error"
+    code: ClassVar[OpCode] = OpCode.SQUARED_ERROR
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scale not in _SCALES:
+            raise unknown_name("scale", str(self.scale), _SCALES)
+
+    def constants(self, outputs: int) -> tuple[float, ...]:
+        """Return the factor of a row's sum of squares."""
+        factor = 0.5 if self.scale.startswith("half") else 1.0
+        return (factor / outputs if self.scale.endswith("mean") else factor,)
+
+
+@dataclass(frozen=True)
+class MulticlassHinge(Loss):
+    """Multiclass SVM loss ``sum over j != label of max(0, s_j - s_label + margin)`` (lecture A.9).
+
+    After Weston and Watkins 1999.  The scores s are the model's outputs, with a linear last layer; labels
+    are integers 0 to classes - 1.  Where a term is exactly 0 its gradient is 0.
+
+    Parameters
+    ----------
+    margin : float
+        At least 0.
+    reduction : {"sum_over_batch_size", "sum"}
+
+    Raises
+    ------
+    ConfigurationError
+        If the margin is negative or not a number.
+
+    Examples
+    --------
+    >>> MulticlassHinge().margin
+    1.0
+    """
+
+    margin: float = 1.0
+
+    name: ClassVar[str] = "multiclass_hinge"
+    code: ClassVar[OpCode] = OpCode.MULTICLASS_HINGE
+    sparse: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.margin, "margin", 0.0)
+
+    def constants(self, outputs: int) -> tuple[float, ...]:
+        """Return the margin."""
+        return (float(self.margin),)
 
 
 @dataclass(frozen=True)
@@ -119,6 +212,10 @@ class CategoricalCrossentropy(Loss):
     fuses: ClassVar[Activation | None] = Activation.SOFTMAX
     probabilities: ClassVar[bool] = True
 
+    def constants(self, outputs: int) -> tuple[float, ...]:
+        """Return that targets are not labels."""
+        return (0.0,)
+
 
 @dataclass(frozen=True)
 class SparseCategoricalCrossentropy(Loss):
@@ -145,6 +242,10 @@ class SparseCategoricalCrossentropy(Loss):
     fused_code: ClassVar[OpCode | None] = OpCode.SOFTMAX_CROSSENTROPY
     fuses: ClassVar[Activation | None] = Activation.SOFTMAX
     sparse: ClassVar[bool] = True
+
+    def constants(self, outputs: int) -> tuple[float, ...]:
+        """Return that targets are labels."""
+        return (1.0,)
 
 
 @dataclass(frozen=True)
@@ -181,12 +282,14 @@ _CLASSES: tuple[type[Loss], ...] = (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
     BinaryCrossentropy,
+    SquaredError,
+    MulticlassHinge,
 )
 _BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
 _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
 
 
-def get(identifier: str | Loss | type[Loss]) -> Loss:
+def get(identifier: object) -> Loss:
     """Return the loss that a name, a class or an instance stands for.
 
     Parameters

@@ -1,9 +1,9 @@
 """Lowering: a graph and its objective become a list of ops.  Pure functions.
 
-The forward list has one rule per layer configuration; the backward list is the forward list
-walked in reverse, with one rule per opcode; the update ops follow.  Fusion is a pass from op
-list to op list that can be switched off.  Memory and tiles are decided later, in
-`memory.py` and `schedule.py`.  This file must not know arrays, dtypes or kernels.
+The forward list is made node by node, the backward list by walking the forward list in reverse, with
+the rules of `rules.py`; the update ops follow.  Fusion (`fusion.py`) is a pass from op list to op list
+that can be switched off.  Memory and tiles are decided later, in `memory.py` and `schedule.py`.  This
+file must not know arrays, dtypes or kernels.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fastnn.errors import PlanError
-from fastnn.graph import ActivationConfig, DenseConfig, Graph, Node, Parameter
+from fastnn.fusion import fuse
+from fastnn.graph import Graph, Node, Parameter, Tensor
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
@@ -27,8 +28,9 @@ from fastnn.plan import (
     Operand,
     Slot,
 )
+from fastnn.rules import BACKWARD, FORWARD
 
-__all__ = ["Lowered", "fuse", "lower"]
+__all__ = ["Lowered", "Lowering", "lower"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ class Lowered:
 def lower(
     graph: Graph,
     purpose: str,
-    loss: Loss | None = None,
-    metrics: tuple[Metric, ...] = (),
+    losses: tuple[Loss, ...] = (),
+    metrics: tuple[tuple[Metric, ...], ...] = (),
     optimizer: Optimizer | None = None,
     *,
+    shares: tuple[float, ...] = (),
+    wrt: tuple[str, ...] = (),
     gather: bool = False,
     weighted: bool = False,
     fused: bool = True,
@@ -64,13 +68,18 @@ def lower(
     Parameters
     ----------
     graph : Graph
-    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients"}
-    loss : Loss, optional
-        Needed for the first three purposes.
-    metrics : tuple of Metric
-        Added up in ``"train"`` and ``"evaluate"``.
+    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward"}
+    losses : tuple of Loss
+        One for each output, for the first three purposes.
+    metrics : tuple of tuple of Metric
+        For each output, added up in ``"train"`` and ``"evaluate"``; may be empty.
     optimizer : Optimizer, optional
         Needed for ``"train"``.
+    shares : tuple of float
+        The factor of each loss in their sum; by default 1.
+    wrt : tuple of str
+        Names of tensors whose gradients are wanted besides those of the inputs, for the last two
+        purposes.
     gather : bool
         Whether rows are looked up through a permutation first.
     weighted : bool
@@ -86,29 +95,31 @@ def lower(
     """
     if purpose not in PURPOSES:
         raise PlanError(f"unknown purpose {purpose!r}; known: {', '.join(PURPOSES)}")
-    lowering = _Lowering(graph, purpose, gather, weighted, columns)
+    lowering = Lowering(graph, purpose, gather, weighted, columns)
     if purpose in ("train", "gradients", "evaluate"):
-        if loss is None:
-            raise PlanError(f"lowering for {purpose!r} needs a loss")
+        if len(losses) != len(graph.outputs):
+            raise PlanError(f"lowering for {purpose!r} needs a loss for each output")
         lowering.forward()
-        lowering.objective(loss, metrics if purpose != "gradients" else (), fused)
+        found = metrics if purpose != "gradients" else ()
+        lowering.objectives(losses, shares or (1.0,) * len(losses), found, fused)
         lowering.penalties()
     else:
-        lowering.forward(to_output=purpose == "predict")
+        lowering.forward(to_outputs=purpose == "predict")
     if purpose in ("train", "gradients"):
-        lowering.backward(parameters=True)
+        lowering.backward()
         lowering.regularize()
         if purpose == "train":
             if optimizer is None:
                 raise PlanError("lowering for 'train' needs an optimizer")
             lowering.update(optimizer)
-    elif purpose == "input_gradients":
-        lowering.backward(parameters=False)
+    elif purpose in ("input_gradients", "backward"):
+        known = {node.output.name: node.output for node in graph.nodes}
+        lowering.chain_rule((*graph.inputs, *(known[name] for name in wrt)))
     ops = fuse(lowering.ops) if fused else lowering.ops
     return Lowered(tuple(ops), tuple(lowering.externals), tuple(lowering.accumulators))
 
 
-class _Lowering:
+class Lowering:
     """The state of one call of `lower`: ops so far, tensors by name, gradients by name."""
 
     def __init__(self, graph: Graph, purpose: str, gather: bool, weighted: bool, columns: bool) -> None:
@@ -122,20 +133,31 @@ class _Lowering:
         self.accumulators: list[Accumulator] = []
         self.tensors: dict[str, Operand] = {}
         self.gradients: dict[str, Operand] = {}
+        self.borrowed: set[str] = set()  # tensors whose gradient is another's, and must not be added to
+        self.wanted: set[str] = set()  # tensors whose gradients something needs
         self.parameters = {p.name: p for p in graph.parameters}
+        self.to_parameters = purpose in ("train", "gradients", "backward")
         # Activations outlive their tile only where weight gradients read them afterwards.
-        self.row_slot = Slot.WORKSPACE if purpose in ("train", "gradients") else Slot.LOCAL
+        self.row_slot = Slot.WORKSPACE if self.to_parameters else Slot.LOCAL
 
     # -- operands
 
     def rows(self, name: str, columns: int) -> Operand:
+        """Return a tensor with one row per row of the batch."""
         return Operand(name, self.row_slot, ROWS, columns)
 
+    def inside(self, node: Node, suffix: str, columns: int) -> Operand:
+        """Return a tensor on the way to a node's output."""
+        layer, _, use = node.output.name.rpartition("/y")
+        return self.rows(f"{layer}/{suffix}{use}", columns)
+
     def external(self, name: str, columns: int, written: bool = False) -> Operand:
+        """Return a new array of the caller."""
         self.externals.append(External(name, columns, written))
         return Operand(name, Slot.EXTERNAL + len(self.externals) - 1, ROWS, columns)
 
     def parameter(self, parameter: Parameter) -> Operand:
+        """Return a parameter as an operand."""
         return Operand(parameter.name, Slot.PARAMETERS, parameter.rows, parameter.columns)
 
     def stream(self, name: str, columns: int) -> Operand:
@@ -151,80 +173,122 @@ class _Lowering:
         self.ops.append(Op(code, name, (result, source)))
         return result
 
+    def name_of(self, kind: str, tensor: Tensor, among: tuple[Tensor, ...]) -> str:
+        """Return the name of the external array that belongs to an input or an output."""
+        return kind if len(among) == 1 else f"{kind}:{tensor.label}"
+
     # -- forward
 
-    def forward(self, to_output: bool = False) -> None:
+    def forward(self, to_outputs: bool = False) -> None:
+        """Append what computes the outputs, and hands them out if asked for."""
         graph = self.graph
-        self.tensors[graph.input.name] = self.stream("x", graph.input.columns)
+        for tensor in graph.inputs:
+            self.tensors[tensor.name] = self.stream(self.name_of("x", tensor, graph.inputs), tensor.columns)
+        results = {
+            tensor.name: self.external(
+                self.name_of("output", tensor, graph.outputs), tensor.columns, written=True
+            )
+            for tensor in (graph.outputs if to_outputs else ())
+        }
+        read = {tensor.name for node in graph.nodes for tensor in node.inputs}
         for node in graph.nodes:
-            inputs = self.tensors[node.input.name]
-            output = self.rows(node.output.name, node.output.columns)
-            if to_output and node.output.name == graph.output.name:
-                output = self.external("output", node.output.columns, written=True)
+            inputs = tuple(self.tensors[tensor.name] for tensor in node.inputs)
+            name = node.output.name
+            output = results.pop(name) if name in results and name not in read else None
+            if output is None:
+                output = self.rows(name, node.output.columns)
             self.ops += FORWARD[type(node.config)](self, node, inputs, output)
-            self.tensors[node.output.name] = output
+            self.tensors[name] = output
+        for name, output in results.items():  # what other nodes read, or what is an input
+            self.copy(output, self.tensors[name])
+
+    def copy(self, y: Operand, x: Operand, scale: float = 1.0) -> None:
+        """Append ``y = scale * x``."""
+        self.ops.append(Op(OpCode.AFFINE, y.name, (y, x), constants=(scale, 0.0)))
 
     # -- loss, metrics, penalties
 
-    def accumulate(self, name: str, times_rows: bool = False) -> int:
-        self.accumulators.append(Accumulator(name, times_rows))
-        return len(self.accumulators) - 1
-
-    def objective(self, loss: Loss, metrics: tuple[Metric, ...], fused: bool) -> None:
-        y = self.tensors[self.graph.output.name]
-        t = self.stream("y", 1 if loss.sparse else y.columns)
+    def objectives(
+        self,
+        losses: tuple[Loss, ...],
+        shares: tuple[float, ...],
+        metrics: tuple[tuple[Metric, ...], ...],
+        fused: bool,
+    ) -> None:
+        """Append the losses and the metrics of all outputs."""
+        outputs = self.graph.outputs
+        targets = [
+            self.stream(self.name_of("y", tensor, outputs), 1 if loss.sparse else tensor.columns)
+            for tensor, loss in zip(outputs, losses, strict=True)
+        ]
         weight = self.stream("sample_weight", 1) if self.weighted else None
-        differentiate = self.purpose != "evaluate"
-        constants = [float(loss.mean)]
-        if loss.code is OpCode.CROSSENTROPY:
-            constants.append(float(loss.sparse))
-        last = next(op for op in reversed(self.ops) if y in op.outputs())
-        accumulator = self.accumulate("loss", times_rows=not loss.mean)
+        for tensor, loss, share, t in zip(outputs, losses, shares, targets, strict=True):
+            name = "loss" if len(outputs) == 1 else f"{tensor.label}_loss"
+            self.accumulators.append(Accumulator(name, not loss.mean, share))
+            self.objective(self.tensors[tensor.name], t, weight, loss, share, fused)
+        for tensor, chosen, t in zip(outputs, metrics, targets, strict=False):
+            for metric in chosen:
+                name = metric.name if len(outputs) == 1 else f"{tensor.label}_{metric.name}"
+                self.accumulators.append(Accumulator(name))
+                self.ops.append(
+                    Op(
+                        metric.code,
+                        metric.name,
+                        (self.tensors[tensor.name], t),
+                        constants=metric.constants(),
+                        accumulator=len(self.accumulators) - 1,
+                    )
+                )
+
+    def objective(
+        self, y: Operand, t: Operand, weight: Operand | None, loss: Loss, share: float, fused: bool
+    ) -> None:
+        """Append the loss of an output, and begin the gradient of what it is computed from."""
+        constants = (float(loss.mean), share, *loss.constants(y.columns))
+        accumulator = len(self.accumulators) - 1
+        last = next((op for op in reversed(self.ops) if y in op.outputs()), None)
+        read = sum(y in op.inputs() for op in self.ops)
 
         def op(code: OpCode, *operands: Operand | None) -> Op:
-            return Op(code, loss.name, operands, constants=tuple(constants), accumulator=accumulator)
+            return Op(code, loss.name, operands, constants=constants, accumulator=accumulator)
 
-        if loss.logits and loss.fused_code is not None:
+        fused_code = loss.fused_code
+        if loss.logits and fused_code is not None:
             # The model's output stays what it is; its probabilities are a by-product.
-            gradient = self.rows(f"d({y.name})", y.columns) if differentiate else None
-            probabilities = self.rows(f"{loss.name}/p", y.columns)
-            self.ops.append(op(loss.fused_code, probabilities, gradient, y, t, weight))
-            source = y
+            probabilities = self.rows(f"{loss.name}/p:{y.name}", y.columns)
+            self.seed(y, lambda dy: op(fused_code, probabilities, dy, y, t, weight))
         elif (
             fused
-            and loss.fused_code is not None
+            and fused_code is not None
+            and last is not None
             and last.code is OpCode.ACTIVATION
             and last.activation is loss.fuses
+            and not read
         ):
             self.ops.remove(last)
             source = last.need("x")
-            gradient = self.rows(f"d({source.name})", y.columns) if differentiate else None
-            self.ops.append(op(loss.fused_code, y, gradient, source, t, weight))
+            self.seed(source, lambda dx: op(fused_code, y, dx, source, t, weight))
         else:
-            source = y
-            gradient = self.rows(f"d({y.name})", y.columns) if differentiate else None
-            self.ops.append(op(loss.code, gradient, y, t, weight))
-        if gradient is not None:
-            self.gradients[source.name] = gradient
-        for metric in metrics:
-            self.ops.append(
-                Op(
-                    metric.code,
-                    metric.name,
-                    (y, t),
-                    constants=metric.constants(),
-                    accumulator=self.accumulate(metric.name),
-                )
-            )
+            self.seed(y, lambda dy: op(loss.code, dy, y, t, weight))
+
+    def seed(self, x: Operand, make: Callable[[Operand | None], Op]) -> None:
+        """Append the op of a loss, which adds to the gradient of `x` where gradients are wanted."""
+        if self.purpose == "evaluate":
+            self.ops.append(make(None))
+            return
+        part = self.part_of(x)
+        self.ops.append(make(part))
+        self.add_part(x, part)
 
     def penalties(self) -> None:
+        """Append what adds up the regularisers."""
         # As in Keras, what is frozen pays no penalty.
         regularized = [
             p for p in self.graph.parameters if p.trainable and p.regularizer is not None and p.regularizer.l2
         ]
         if not regularized:
             return
-        accumulator = self.accumulate("penalty", times_rows=True)
+        self.accumulators.append(Accumulator("penalty", times_rows=True, share=1.0))
         for p in regularized:
             assert p.regularizer is not None
             self.ops.append(
@@ -233,78 +297,126 @@ class _Lowering:
                     p.name,
                     (self.parameter(p),),
                     constants=(p.regularizer.l2,),
-                    accumulator=accumulator,
+                    accumulator=len(self.accumulators) - 1,
                 )
             )
 
     # -- backward
 
-    def backward(self, parameters: bool) -> None:
-        """Append the backward ops; towards the parameters, or towards the input."""
-        wanted = self._wanted(parameters)
-        forward = list(self.ops)
-        if not parameters:
-            output = self.tensors[self.graph.output.name]
-            self.gradients[output.name] = self.external("upstream", output.columns)
-        for op in reversed(forward):
-            rule = BACKWARD.get(op.code)
-            if rule is None:
-                continue
-            upstream = self.gradients.get(op.need("y").name)
-            if upstream is not None:
-                self.ops += rule(self, op, upstream, op.need("x").name in wanted, parameters)
-        if not parameters:
-            self._gradient_to_output()
-
-    def _wanted(self, parameters: bool) -> set[str]:
-        """Return the tensors whose gradient something upstream of them needs."""
-        wanted: set[str] = set()
-        if not parameters:
-            wanted.add(self.tensors[self.graph.input.name].name)
-        for op in self.ops:
-            if op.code not in BACKWARD:
-                continue
-            trainable = parameters and any(
+    def backward(self, wrt: frozenset[str] = frozenset()) -> None:
+        """Append the backward ops, from the gradients that are there to parameters and to `wrt`."""
+        forward = [op for op in self.ops if op.code in BACKWARD]
+        self.wanted = set(wrt)
+        for op in forward:
+            trainable = self.to_parameters and any(
                 operand is not None
                 and operand.slot == Slot.PARAMETERS
                 and self.parameters[operand.name].trainable
                 for operand in op.operands
             )
-            if trainable or op.need("x").name in wanted:
-                wanted.add(op.need("y").name)
-        return wanted
+            if trainable or any(operand.name in self.wanted for operand in op.inputs()):
+                self.wanted |= {operand.name for operand in op.outputs()}
+        for op in reversed(forward):
+            upstream = self.gradients.get(op.need("y").name)
+            if upstream is not None and op.need("y").name in self.wanted:
+                BACKWARD[op.code](self, op, upstream)
 
-    def _gradient_to_output(self) -> None:
-        gradient = self.gradients[self.tensors[self.graph.input.name].name]
-        output = self.external("input_gradient", gradient.columns, written=True)
-        self.ops = [
-            replace(op, operands=tuple(output if o == gradient else o for o in op.operands))
-            for op in self.ops
-        ]
+    def chain_rule(self, wrt: tuple[Tensor, ...]) -> None:
+        """Append what leads from gradients of the outputs to those of tensors, and hand these out."""
+        outputs = self.graph.outputs
+        for tensor in outputs:
+            upstream = self.external(self.name_of("upstream", tensor, outputs), tensor.columns)
+            self.wanted = {self.tensors[tensor.name].name}
+            self.lend(self.tensors[tensor.name], upstream)
+        self.backward(frozenset(self.tensors[tensor.name].name for tensor in wrt))
+        for tensor in wrt:
+            x = self.tensors[tensor.name]
+            result = self.external(self.name_of("gradient", tensor, wrt), tensor.columns, written=True)
+            gradient = self.gradients.get(x.name)
+            if gradient is None:  # no output depends on it
+                self.copy(result, x, scale=0.0)
+            elif len(wrt) == 1 and x.name not in self.borrowed and self._uses(gradient) == 1:
+                self.ops = [
+                    replace(op, operands=tuple(result if o == gradient else o for o in op.operands))
+                    for op in self.ops
+                ]
+            else:
+                self.copy(result, gradient)
 
-    def gradient_of(self, tensor: Operand) -> Operand:
-        """Return the operand that the gradient of a tensor goes to, made at its first use."""
-        if tensor.name in self.gradients:
-            raise PlanError(f"tensor {tensor.name!r} is read twice; sums of gradients are not lowered yet")
-        gradient = self.rows(f"d({tensor.name})", tensor.columns)
-        self.gradients[tensor.name] = gradient
-        return gradient
+    def _uses(self, operand: Operand) -> int:
+        return sum(operand in op.operands for op in self.ops)
 
-    def parameter_gradient(self, operand: Operand) -> Operand | None:
-        """Return the operand that a parameter's gradient goes to, or None if it is frozen."""
-        if not self.parameters[operand.name].trainable:
-            return None
-        slot = Slot.GRADIENTS if self.purpose == "gradients" else Slot.LOCAL
-        gradient = Operand(f"d({operand.name})", slot, operand.rows, operand.columns)
-        self.gradients[operand.name] = gradient
-        return gradient
+    def part_of(self, x: Operand) -> Operand:
+        """Return an operand for a part of the gradient of `x`: the gradient itself if it is the first."""
+        first = x.name not in self.gradients
+        return self.rows(f"d({x.name})" if first else f"d({x.name})+{len(self.ops)}", x.columns)
+
+    def add_part(self, x: Operand, part: Operand) -> None:
+        """Add a part, which an op has just made, to the gradient of `x`."""
+        before = self.gradients.get(x.name)
+        if before is None:
+            self.gradients[x.name] = part
+        else:
+            self._sum(x, before, part)
+
+    def pass_on(
+        self,
+        layer: str,
+        x: Operand,
+        code: OpCode,
+        *sources: Operand | None,
+        activation: Activation = Activation.LINEAR,
+        alpha: float = 0.0,
+        constants: tuple[float, ...] = (),
+    ) -> None:
+        """Append an op that makes a part of the gradient of `x`, if anything wants it."""
+        if x.name in self.wanted:
+            part = self.part_of(x)
+            self.ops.append(Op(code, layer, (part, *sources), activation, alpha, constants))
+            self.add_part(x, part)
+
+    def lend(self, x: Operand, gradient: Operand) -> None:
+        """Let `gradient`, that of another tensor, be a part of the gradient of `x`, if anything wants it."""
+        if x.name not in self.wanted:
+            return
+        before = self.gradients.get(x.name)
+        if before is None:
+            self.gradients[x.name] = gradient
+            self.borrowed.add(x.name)
+        else:
+            self._sum(x, before, gradient)
+
+    def _sum(self, x: Operand, before: Operand, part: Operand) -> None:
+        total = before
+        if x.name in self.borrowed:
+            self.borrowed.remove(x.name)
+            total = self.rows(f"d({x.name})", x.columns)
+        self.ops.append(Op(OpCode.ADD, f"d({x.name})", (total, before, part), constants=(1.0, 1.0)))
+        self.gradients[x.name] = total
+
+    def add_parameter_gradient(self, code: OpCode, w: Operand, *sources: Operand) -> None:
+        """Append an op that makes a part of a parameter's gradient, unless it is frozen."""
+        if not self.to_parameters or not self.parameters[w.name].trainable:
+            return
+        before = self.gradients.get(w.name)
+        if before is None:
+            slot = Slot.LOCAL if self.purpose == "train" else Slot.GRADIENTS
+            gradient = Operand(f"d({w.name})", slot, w.rows, w.columns)
+            self.gradients[w.name] = gradient
+            self.ops.append(Op(code, w.name, (gradient, *sources)))
+            return
+        part = Operand(f"d({w.name})+{len(self.ops)}", Slot.LOCAL, w.rows, w.columns)
+        self.ops.append(Op(code, w.name, (part, *sources)))
+        self.ops.append(Op(OpCode.ADD_GRADIENT, w.name, (before, part)))
 
     # -- updates
 
     def trained(self) -> list[tuple[Parameter, Operand]]:
+        """Return the parameters that have a gradient, with it."""
         return [(p, self.gradients[p.name]) for p in self.graph.parameters if p.name in self.gradients]
 
     def regularize(self) -> None:
+        """Add the regularisers' gradients."""
         for p, gradient in self.trained():
             if p.regularizer is not None and p.regularizer.l2:
                 self.ops.append(
@@ -317,6 +429,7 @@ class _Lowering:
                 )
 
     def update(self, optimizer: Optimizer) -> None:
+        """Append an update op for each parameter."""
         for p, gradient in self.trained():
             states = tuple(
                 Operand(f"{p.name}/{state}", Slot.STATE, p.rows, p.columns) for state in optimizer.states
@@ -329,157 +442,3 @@ class _Lowering:
                     constants=(0.0, *optimizer.constants()),
                 )
             )
-
-
-# -- forward rules, by the class of a layer's configuration
-
-
-def _dense(lowering: _Lowering, node: Node, x: Operand, y: Operand) -> list[Op]:
-    config = node.config
-    assert isinstance(config, DenseConfig)
-    kernel, *bias = (lowering.parameter(p) for p in node.parameters)
-    steps = [("product", OpCode.DENSE)]
-    if bias:
-        steps.append(("z", OpCode.ADD_BIAS))
-    if config.activation is not Activation.LINEAR:
-        steps.append(("activation", OpCode.ACTIVATION))
-    ops = []
-    for position, (suffix, code) in enumerate(steps):
-        last = position == len(steps) - 1
-        result = y if last else lowering.rows(f"{node.layer}/{suffix}", y.columns)
-        if code is OpCode.DENSE:
-            ops.append(Op(code, node.layer, (result, x, kernel, None)))
-        elif code is OpCode.ADD_BIAS:
-            ops.append(Op(code, node.layer, (result, x, bias[0])))
-        else:
-            ops.append(Op(code, node.layer, (result, x), config.activation))
-        x = result
-    return ops
-
-
-def _activation(lowering: _Lowering, node: Node, x: Operand, y: Operand) -> list[Op]:
-    assert isinstance(node.config, ActivationConfig)
-    return [Op(OpCode.ACTIVATION, node.layer, (y, x), node.config.activation)]
-
-
-FORWARD: dict[type, Callable[[_Lowering, Node, Operand, Operand], list[Op]]] = {
-    DenseConfig: _dense,
-    ActivationConfig: _activation,
-}
-
-
-# -- backward rules, by opcode: (op, gradient of its output, is the input's gradient wanted?)
-
-
-def _dense_backward(
-    lowering: _Lowering, op: Op, dy: Operand, want_dx: bool, want_parameters: bool
-) -> list[Op]:
-    x, w = op.need("x"), op.need("w")
-    ops = []
-    dw = lowering.parameter_gradient(w) if want_parameters else None
-    if dw is not None:
-        ops.append(Op(OpCode.WEIGHT_GRADIENT, w.name, (dw, x, dy)))
-    if want_dx:
-        ops.append(Op(OpCode.DENSE_BACKWARD, op.layer, (lowering.gradient_of(x), dy, w, None)))
-    return ops
-
-
-def _add_bias_backward(
-    lowering: _Lowering, op: Op, dy: Operand, want_dx: bool, want_parameters: bool
-) -> list[Op]:
-    ops = []
-    b = op.need("b")
-    db = lowering.parameter_gradient(b) if want_parameters else None
-    if db is not None:
-        ops.append(Op(OpCode.BIAS_GRADIENT, b.name, (db, dy)))
-    if want_dx:
-        lowering.gradients[op.need("x").name] = dy
-    return ops
-
-
-def _activation_backward(
-    lowering: _Lowering, op: Op, dy: Operand, want_dx: bool, want_parameters: bool
-) -> list[Op]:
-    if not want_dx:
-        return []
-    dx = lowering.gradient_of(op.need("x"))
-    return [Op(OpCode.ACTIVATION_BACKWARD, op.layer, (dx, dy, op.need("y")), op.activation)]
-
-
-BACKWARD: dict[OpCode, Callable[[_Lowering, Op, Operand, bool, bool], list[Op]]] = {
-    OpCode.DENSE: _dense_backward,
-    OpCode.ADD_BIAS: _add_bias_backward,
-    OpCode.ACTIVATION: _activation_backward,
-}
-
-
-# -- fusion
-
-
-def fuse(ops: list[Op]) -> list[Op]:
-    """Merge ops that touch the same data: bias, activations, derivatives, penalties, plain SGD.
-
-    Parameters
-    ----------
-    ops : list of Op
-        In the order of their computation.
-
-    Returns
-    -------
-    list of Op
-        Computing the same; `Operand` names that nothing reads any more are gone.
-    """
-    current: list[Op | None] = list(ops)
-    changed = True
-    while changed:
-        changed = False
-        readers: dict[str, list[int]] = {}
-        for index, op in enumerate(current):
-            for operand in op.inputs() if op is not None else ():
-                readers.setdefault(operand.name, []).append(index)
-        touched: set[int] = set()
-        for index, op in enumerate(current):
-            if op is None or index in touched:
-                continue
-            for written in op.outputs():
-                others = [i for i in readers.get(written.name, ()) if i != index]
-                if len(others) != 1 or written.slot >= Slot.EXTERNAL or others[0] in touched:
-                    continue
-                reader = current[others[0]]
-                merged = _merge(op, reader) if reader is not None else None
-                if merged is not None:
-                    current[others[0]], current[index] = merged, None
-                    touched.add(others[0])
-                    changed = True
-                    break
-    return [op for op in current if op is not None]
-
-
-def _merge(first: Op, second: Op) -> Op | None:
-    """Return one op that does what `first` and then `second`, the only reader of its output, do."""
-    match first.code, second.code:
-        case OpCode.DENSE, OpCode.ADD_BIAS if first.operand("b") is None:
-            y, _, b = second.operands
-            _, x, w, _ = first.operands
-            return replace(first, operands=(y, x, w, b))
-        case OpCode.DENSE, OpCode.ACTIVATION if first.activation is Activation.LINEAR:
-            _, x, w, b = first.operands
-            return replace(first, operands=(second.operands[0], x, w, b), activation=second.activation)
-        case OpCode.DENSE_BACKWARD, OpCode.ACTIVATION_BACKWARD if first.operand("y") is None:
-            dx, _, y = second.operands
-            _, dy, w, _ = first.operands
-            return replace(first, operands=(dx, dy, w, y), activation=second.activation)
-        case OpCode.L2_GRADIENT, OpCode.SGD | OpCode.MOMENTUM | OpCode.ADAM | OpCode.RMSPROP:
-            return replace(second, constants=(first.constants[0], *second.constants[1:]))
-        case OpCode.WEIGHT_GRADIENT, OpCode.SGD if first.operands[0] == second.operand("dw"):
-            w = second.operands[0]
-            return Op(
-                OpCode.SGD_DENSE,
-                second.layer,
-                (w, first.need("x"), first.need("dy")),
-                constants=second.constants,
-            )
-        case OpCode.BIAS_GRADIENT, OpCode.SGD if first.operands[0] == second.operand("dw"):
-            b = second.operands[0]
-            return Op(OpCode.SGD_BIAS, second.layer, (b, first.need("dy")), constants=second.constants)
-    return None

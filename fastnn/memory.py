@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from fastnn.graph import Parameter
 from fastnn.plan import Axis, Op, Operand, Phase, Slot
 
-__all__ = ["ALIGNMENT", "aligned", "parameter_layout", "place"]
+__all__ = ["ALIGNMENT", "Layout", "aligned", "parameter_layout", "place"]
 
 ALIGNMENT = 16  # elements: a cache line of 64 bytes in float32
 
@@ -33,8 +33,24 @@ def aligned(elements: int) -> int:
     return -(-elements // ALIGNMENT) * ALIGNMENT
 
 
-def parameter_layout(parameters: Iterable[Parameter]) -> tuple[dict[str, int], int]:
-    """Return each parameter's offset in the flat parameter vector, and the vector's size.
+@dataclass(frozen=True)
+class Layout:
+    """Where parameters lie in their flat array.
+
+    Attributes
+    ----------
+    offsets : dict of str to int
+        Parameter names to their first elements.
+    size : int
+        Elements of the array.
+    """
+
+    offsets: dict[str, int]
+    size: int
+
+
+def parameter_layout(parameters: Iterable[Parameter]) -> Layout:
+    """Return the layout of parameters one after the other, each at a cache line.
 
     Parameters
     ----------
@@ -42,15 +58,14 @@ def parameter_layout(parameters: Iterable[Parameter]) -> tuple[dict[str, int], i
 
     Returns
     -------
-    offsets : dict of str to int
-    size : int
+    Layout
     """
     offsets: dict[str, int] = {}
     size = 0
     for parameter in parameters:
         offsets[parameter.name] = size
         size += aligned(parameter.rows * parameter.columns)
-    return offsets, size
+    return Layout(offsets, size)
 
 
 @dataclass
@@ -162,7 +177,7 @@ class _TilePool(_Pool):
 def place(
     ops: tuple[Op, ...],
     phases: tuple[Phase, ...],
-    parameters: tuple[Parameter, ...],
+    layout: Layout,
     states: tuple[str, ...],
     capacity: int,
 ) -> tuple[tuple[Op, ...], tuple[int, ...]]:
@@ -173,7 +188,7 @@ def place(
     ops : tuple of Op
         In the order of their execution.
     phases : tuple of Phase
-    parameters : tuple of Parameter
+    layout : Layout
     states : tuple of str
         Names of the optimiser's arrays, each the size of the parameters.
     capacity : int
@@ -185,9 +200,9 @@ def place(
     sizes : tuple of int
         Elements of each slot before `Slot.EXTERNAL`.
     """
-    offsets, total = parameter_layout(parameters)
+    total = layout.size
     fixed: dict[tuple[int, str], int] = {}
-    for name, offset in offsets.items():
+    for name, offset in layout.offsets.items():
         fixed[Slot.PARAMETERS, name] = offset
         fixed[Slot.GRADIENTS, f"d({name})"] = offset
         for position, state in enumerate(states):

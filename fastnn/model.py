@@ -1,31 +1,30 @@
-"""What every model can do; `Sequential` is in `sequential.py`.
+"""Models: graphs of layers that can be trained; chains, `Sequential`, are in `sequential.py`.
 
-A model is a network (`network.py`: layers, graph, parameters) with the programs compiled for its
-purposes; it checks what comes in, runs a program, and hands out what comes back.  The epoch loop
-is in `training.py`, looking inside in `inspection.py`.
+A model is a network (`network.py`: layers, graph, parameters) with an engine (`engine.py`: compiled
+programs); it checks what comes in, runs a program, and hands out what comes back.  The epoch loop is in
+`training.py`, looking inside in `inspection.py`.
 """
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import data, losses, metrics, optimizers, training
+from fastnn import data, training
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count
-from fastnn.compiler import compile_plan
+from fastnn.engine import Engine
 from fastnn.errors import ConfigurationError, ShapeError, unknown_name
-from fastnn.graph import Graph
+from fastnn.graph import Tensor
 from fastnn.layers import Layer
-from fastnn.network import Network, check_dtype
-from fastnn.plan import PURPOSES, Plan
-from fastnn.program import Program, aligned_array, aligned_copy
-from fastnn.runtime import resolve_threads, simd_level
+from fastnn.network import check_dtype
+from fastnn.program import Program
+from fastnn.runtime import resolve_threads
+from fastnn.store import ParameterStore, Place
+from fastnn.symbolic import Drawing, SymbolicTensor, as_list, draw, replay
 from fastnn.utils import next_seed
 
 if TYPE_CHECKING:
@@ -34,163 +33,103 @@ if TYPE_CHECKING:
 
 __all__ = ["Model"]
 
-_CACHED_PROGRAMS = 8
-_PREDICT = ("predict", 0, False, False)  # the key of the program for predictions
+_MOST_ENDS = 100  # arrays that a program takes, and gives
+# The key of the program for predictions.
+_PREDICT: tuple[str, int, bool, bool, tuple[str, ...]] = ("predict", 0, False, False, ())
 
 
-class Model(Network):
-    """Base of the models; use `Sequential`.
+class Model(Engine):
+    """A graph of layers, from inputs to outputs.
 
     Parameters
     ----------
+    inputs : SymbolicTensor or sequence of SymbolicTensor
+        Where the graph begins: what `Input` made, or the output of a layer.
+    outputs : SymbolicTensor or sequence of SymbolicTensor
+        Where it ends.
     dtype : {"float32", "float64"}
     seed : int, optional
         For initial weights and the order of rows; by default that of
         `fastnn.utils.set_random_seed`, else a random one.
     name : str, optional
+
+    Raises
+    ------
+    ConfigurationError
+        If an output depends on an input that is not given, an input leads nowhere, or two layers have
+        one name.
+    ShapeError, DTypeError
+        If a layer is used on tensors of different widths; if these are not symbolic tensors.
+
+    Examples
+    --------
+    A residual block: its input is added to its output.
+
+    >>> import fastnn
+    >>> x = fastnn.Input((8,))
+    >>> h = fastnn.layers.Dense(8, "relu")(x)
+    >>> y = fastnn.layers.Add()([x, fastnn.layers.Dense(8)(h)])
+    >>> fastnn.Model(x, y, seed=0).count_params()
+    144
     """
 
-    def __init__(self, dtype: object = "float32", seed: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        inputs: object = None,
+        outputs: object = None,
+        dtype: object = "float32",
+        seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
         self.dtype = check_dtype(dtype)
         self.seed = next_seed() if seed is None else check_count(seed, "seed", 0, 2**63 - 1)
         self.name = name or type(self).__name__.lower()
         self.stop_training = False
         self.history: History | None = None
-        self._layers: list[Layer] = []
-        self._graph: Graph | None = None
-        self._parameters = np.empty(0, self.dtype)
-        self._offsets: dict[str, int] = {}
+        self._drawing: Drawing | None = None
+        self._store = ParameterStore(self.dtype)
+        self._places: dict[str, Place] = {}
         self._compiled: training.Compiled | None = None
         self._programs: OrderedDict[tuple[Any, ...], Program | ReferenceProgram] = OrderedDict()
+        self._forwarded: training.Batch | None = None
+        self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])
         self._make_locks()
-
-    def _make_locks(self) -> None:
-        self._training = threading.RLock()  # held while weights may change
-        self._running = threading.RLock()  # held while a program runs that does not change them
-        self._programs_lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what copies and pickles keep: everything but programs and locks, which are made anew."""
-        kept = dict(self.__dict__)
-        for name in ("_programs", "_training", "_running", "_programs_lock"):
-            del kept[name]
-        return kept
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._programs = OrderedDict()
-        self._make_locks()
-        self._parameters = aligned_copy(self._parameters)
-
-    def __copy__(self) -> Model:
-        # Two models on one set of parameters would train each other.
-        return copy.deepcopy(self)
-
-    # -- compiling
-
-    def compile(
-        self,
-        optimizer: str | optimizers.Optimizer = "rmsprop",
-        loss: str | losses.Loss | None = None,
-        metrics: Iterable[str | metrics.Metric] | None = None,
-        *,
-        reference: bool = False,
-    ) -> None:
-        """Say how the model is trained.
-
-        Parameters
-        ----------
-        optimizer : str or Optimizer
-        loss : str or Loss
-        metrics : iterable of str or Metric, optional
-        reference : bool
-            Whether to run on the float64 NumPy interpreter instead of the kernels; slow, for
-            finding out who is wrong.
-
-        Raises
-        ------
-        ConfigurationError
-            For unknown names, or metrics that do not suit the loss.
-        """
-        if loss is None:
-            raise ConfigurationError("compile needs a loss, for example loss='mse'")
-        names = [] if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
-        with self._exclusive():
-            compiled = training.Compiled(optimizers.get(optimizer), losses.get(loss), names, reference)
-            if self._graph is not None:
-                compiled.attach(self._graph, self._parameters)
-                self._install_trainable()
-            self._compiled = compiled
-            self._programs.clear()
-
-    def _install_trainable(self) -> None:
-        """Take over the layers' `trainable` flags, without touching weights."""
+        if inputs is not None or outputs is not None:
+            self._ends = as_list(inputs, "inputs"), as_list(outputs, "outputs")
+            if len(self._ends[0]) + len(self._ends[1]) > _MOST_ENDS:
+                raise ConfigurationError(f"a model has at most {_MOST_ENDS} inputs and outputs")
+            self._install(draw(*self._ends))
+        elif type(self) is Model:
+            raise ConfigurationError(
+                "a Model needs inputs and outputs, fastnn.Model(inputs, outputs); for a chain use Sequential"
+            )
 
     @property
-    def optimizer(self) -> training.Compiled:
-        """What `compile` made: `learning_rate`, which may be set, and `iterations`."""
-        return self._need_compiled()
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic tensors where the graph begins."""
+        return list(self._ends[0])
 
-    def _need_compiled(self) -> training.Compiled:
-        if self._compiled is None:
-            raise ConfigurationError("the model is not compiled; call model.compile(optimizer, loss) first")
-        if not self._compiled.attached and self._graph is not None:
-            self._compiled.attach(self._graph, self._parameters)
-        return self._compiled
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic tensors where the graph ends."""
+        return list(self._ends[1])
 
-    def _exclusive(self) -> training.Exclusive:
-        return training.Exclusive(self._training)
-
-    # -- programs
-
-    def _compile_plan(
-        self, purpose: str, capacity: int = 0, *, gather: bool = False, weighted: bool = False
-    ) -> Plan:
-        compiled = self._compiled
-        needs_loss = purpose in ("train", "gradients", "evaluate")
-        if needs_loss:
-            compiled = self._need_compiled()
-        return compile_plan(
-            self.graph,
-            purpose,
-            capacity=capacity,
-            loss=compiled.loss if compiled is not None and needs_loss else None,
-            metrics=compiled.metrics if compiled is not None and needs_loss else (),
-            optimizer=compiled.description if compiled is not None and purpose == "train" else None,
-            gather=gather,
-            weighted=weighted,
-            simd=simd_level(),
-        )
-
-    def _program(
-        self, purpose: str, capacity: int = 0, *, gather: bool = False, weighted: bool = False
-    ) -> Program | ReferenceProgram:
-        """Return the program for a purpose, compiled at its first use; the latest few are kept."""
-        with self._programs_lock:
-            return self._cached_program((purpose, capacity, gather, weighted))
-
-    def _cached_program(self, key: tuple[str, int, bool, bool]) -> Program | ReferenceProgram:
-        purpose, capacity, gather, weighted = key
-        program = self._programs.get(key)
-        if program is not None:
-            self._programs.move_to_end(key)
-            return program
-        plan = self._compile_plan(purpose, capacity, gather=gather, weighted=weighted)
-        compiled = self._compiled
-        kind: type[Program] | type[ReferenceProgram] = Program
-        if compiled is not None and compiled.reference:
-            from fastnn.reference import ReferenceProgram
-
-            kind = ReferenceProgram
-        gradients = aligned_array(self._parameters.size, self.dtype) if purpose == "gradients" else None
-        state = compiled.state if compiled is not None and purpose == "train" else None
-        program = kind(plan, self.dtype, self._parameters, gradients, state)
-        if gradients is not None:
-            program.gradients = gradients  # type: ignore[union-attr]
-        self._programs[key] = program
-        while len(self._programs) > _CACHED_PROGRAMS:
-            self._programs.popitem(last=False)
-        return program
+    def _draw_again(self, inputs: object) -> SymbolicTensor | list[SymbolicTensor]:
+        """Return the tensors that this model, used as a layer, makes of others."""
+        if self._drawing is None:
+            raise ConfigurationError(
+                f"model {self.name!r} has no input width yet; begin it with fastnn.Input"
+            )
+        given = as_list(inputs, f"the inputs of model {self.name!r}")
+        widths = [tensor.columns for tensor in self._ends[0]]
+        if [tensor.columns for tensor in given] != widths:
+            raise ShapeError(
+                f"model {self.name!r} takes tensors of widths {widths}, got {[t.columns for t in given]}"
+            )
+        mapped = dict(zip(self._ends[0], given, strict=True))
+        replay(self._drawing.order, mapped, self)
+        found = [mapped[tensor] for tensor in self._ends[1]]
+        return found if len(found) > 1 else found[0]
 
     # -- running
 
@@ -356,8 +295,8 @@ class Model(Network):
         count = resolve_threads(n_threads)
         with self._built_for(x):
             compiled = self._need_compiled()
-            rows_x, targets, weights = training.batch_of(self, x, y, sample_weight, None)
-        values = training.evaluate(self, rows_x, targets, weights, batch, count)
+            given = training.batch_of(self, x, y, sample_weight)
+        values = training.evaluate(self, given, batch, count)
         return compiled.shaped(values, return_dict)
 
     def predict(
@@ -367,7 +306,7 @@ class Model(Network):
         verbose: str | int = "auto",
         *,
         n_threads: int | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Return the outputs for given rows.
 
         Parameters
@@ -382,8 +321,8 @@ class Model(Network):
 
         Returns
         -------
-        numpy.ndarray, (rows, outputs)
-            Of the model's dtype.
+        numpy.ndarray, (rows, outputs), or a list of them
+            Of the model's dtype; a list if the model has several outputs.
 
         Raises
         ------
@@ -402,24 +341,44 @@ class Model(Network):
             check_count(batch_size, "batch_size")
         count = resolve_threads(n_threads)
         with self._built_for(x):
-            array = data.as_features(x, self.graph.input.columns, self.dtype, empty=True)
-        output = np.empty((array.shape[0], self.graph.output.columns), self.dtype)
-        self._run_rows("predict", {"x": array, "output": output}, count)
-        return output
+            given = training.features_of(self, x, empty=True)
+        return self._outputs(given, count)
 
-    def __call__(self, x: object, training: bool = False) -> np.ndarray:
-        """Return the outputs for given rows; see `predict`.  Few rows go a short way to the kernels."""
+    def _outputs(self, given: training.Batch, n_threads: int) -> Any:
+        made = self._new_arrays("output", self.graph.outputs, given.rows)
+        self._run_rows("predict", given.arrays | made, given.rows, n_threads)
+        found = list(made.values())
+        return found if len(found) > 1 else found[0]
+
+    def _new_arrays(self, kind: str, tensors: Sequence[Tensor], rows: int) -> dict[str, np.ndarray]:
+        """Return arrays that a plan writes, by the names that it knows them by."""
+        one = len(tensors) == 1
+        return {
+            kind if one else f"{kind}:{tensor.label}": np.empty((rows, tensor.columns), self.dtype)
+            for tensor in tensors
+        }
+
+    def __call__(self, x: object, training: bool = False) -> Any:
+        """Return the outputs for given rows; see `predict`.  Few rows go a short way to the kernels.
+
+        Called on symbolic tensors, return those that the model, used as a layer, makes of them.
+        """
         if type(x) is np.ndarray and x.ndim == 2:
             program = self._programs.get(_PREDICT)
             if program is not None and 0 < len(x) <= program.most_rows:
-                output = np.empty((len(x), self.graph.output.columns), self.dtype)
+                output = np.empty((len(x), self.graph.outputs[0].columns), self.dtype)
                 if program.apply(x, output):  # type: ignore[union-attr]
                     return output
+        if isinstance(x, SymbolicTensor) or (
+            isinstance(x, list | tuple) and x and isinstance(x[0], SymbolicTensor)
+        ):
+            return self._draw_again(x)
         return self.predict(x)
 
-    def _run_rows(self, purpose: str, externals: dict[str, np.ndarray], n_threads: int = 1) -> None:
+    def _run_rows(
+        self, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int = 1
+    ) -> None:
         """Run a program that takes any number of rows, in one batch."""
-        rows = externals["x"].shape[0]
         if rows == 0:
             return
         with self._running:
@@ -464,11 +423,11 @@ class Model(Network):
         self._need_compiled()
         with self._built_for(x):
             compiled = self._need_compiled()
-            rows_x, targets, weights = training.batch_of(self, x, y, sample_weight, None)
-        rows = rows_x.shape[0]
+            given = training.batch_of(self, x, y, sample_weight)
+        rows = given.rows
         with self._running:
-            program = self._program("gradients", rows, weighted=weights is not None)
-            result = program.run(training.externals_of(rows_x, targets, weights), rows, rows)
+            program = self._program("gradients", rows, weighted=given.weighted)
+            result = program.run(given.arrays, rows, rows)
             flat = program.gradients.copy()  # type: ignore[union-attr]
         if result.exception is not None:
             raise result.exception
@@ -476,19 +435,19 @@ class Model(Network):
         gradients = {p.name: self._view(p, flat) for p in self.graph.parameters if p.trainable}
         return values["loss"], gradients
 
-    def input_gradients(self, x: object, upstream: object = None) -> np.ndarray:
+    def input_gradients(self, x: object, upstream: object = None) -> Any:
         """Return the gradient of the outputs with respect to the inputs.
 
         Parameters
         ----------
-        x : array_like, (rows, features)
-        upstream : array_like, (rows, outputs), optional
+        x : array_like, (rows, features), or a list or dict of them
+        upstream : array_like, (rows, outputs), or a list or dict of them, optional
             Gradient of something with respect to the outputs; default ones.
 
         Returns
         -------
-        numpy.ndarray, (rows, features)
-            ``upstream @ (d output / d input)``, row by row.
+        numpy.ndarray, (rows, features), or a list of them
+            ``upstream @ (d output / d input)``, row by row; a list if the model has several inputs.
 
         Raises
         ------
@@ -505,46 +464,130 @@ class Model(Network):
         array([[3.]], dtype=float32)
         """
         with self._built_for(x):
-            graph = self.graph
-            array = data.as_features(x, graph.input.columns, self.dtype, empty=True)
-        if upstream is None:
-            above = np.ones((array.shape[0], graph.output.columns), self.dtype)
-        else:
-            above = data.as_features(upstream, graph.output.columns, self.dtype, name="upstream", empty=True)
-            if above.shape[0] != array.shape[0]:
-                raise ShapeError(f"upstream has {above.shape[0]} rows but x has {array.shape[0]}")
-        gradient = np.empty(array.shape, self.dtype)
-        self._run_rows("input_gradients", {"x": array, "upstream": above, "input_gradient": gradient})
-        return gradient
+            given = training.features_of(self, x, empty=True)
+            arrays = given.arrays | self._upstream(upstream, given.rows)
+        made = self._new_arrays("gradient", self.graph.inputs, given.rows)
+        self._run_rows("input_gradients", arrays | made, given.rows)
+        found = list(made.values())
+        return found if len(found) > 1 else found[0]
 
-    # -- looking inside
+    def _upstream(self, upstream: object, rows: int) -> dict[str, np.ndarray]:
+        """Return gradients of the outputs, checked, by the names that plans know them by."""
+        outputs = self.graph.outputs
+        one = len(outputs) == 1
+        given = (
+            [None] * len(outputs)
+            if upstream is None
+            else data.by_name(upstream, self.output_names, "upstream")
+        )
+        arrays: dict[str, np.ndarray] = {}
+        for tensor, value in zip(outputs, given, strict=True):
+            name = "upstream" if one else f"upstream:{tensor.label}"
+            if value is None:
+                arrays[name] = np.ones((rows, tensor.columns), self.dtype)
+                continue
+            said = "upstream" if one else f"upstream[{tensor.label!r}]"
+            arrays[name] = data.as_features(value, tensor.columns, self.dtype, name=said, empty=True)
+            if arrays[name].shape[0] != rows:
+                raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but x has {rows}")
+        return arrays
 
-    def plan(self, batch_size: int = 32, purpose: str | None = None) -> Plan:
-        """Return the compiled list of ops; print it to read it.
+    def forward(self, x: object) -> Any:
+        """Return the outputs for given rows, and keep the rows for `backward` (lecture B.4).
 
         Parameters
         ----------
-        batch_size : int
-            Rows of a training step.
-        purpose : {"train", "gradients", "evaluate", "predict", "input_gradients"}, optional
-            Default ``"train"`` if the model is compiled, else ``"predict"``.
+        x : array_like, (rows, features), or a list or dict of them
 
         Returns
         -------
-        Plan
+        numpy.ndarray, (rows, outputs), or a list of them
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError
+            For bad input.
+        """
+        with self._built_for(x):
+            given = training.features_of(self, x)
+        # What the caller does to its arrays afterwards must not change the gradients.
+        kept = {name: array.copy() for name, array in given.arrays.items()}
+        self._forwarded = training.Batch(kept, given.rows)
+        return self._outputs(self._forwarded, 1)
+
+    def backward(
+        self, upstream: object = None, wrt: Iterable[str | SymbolicTensor | Layer] = ()
+    ) -> dict[str, np.ndarray]:
+        """Return gradients at the rows of the latest `forward`, by the chain rule.
+
+        Parameters
+        ----------
+        upstream : array_like, (rows, outputs), or a list or dict of them, optional
+            Gradient of something with respect to the outputs; default ones.
+        wrt : iterable of str, SymbolicTensor or Layer
+            Intermediate tensors whose gradients are wanted too: a layer, or its name, stands for its
+            output.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            The gradient of every input (rows, features) by its name, of every trainable parameter by
+            its name (its shape; the sum over the rows), and of every tensor in `wrt` by its layer's name.
 
         Raises
         ------
         ConfigurationError
-            If the model is not built, or not compiled for a purpose that needs a loss.
+            If there was no `forward` before, or a name is unknown.
+        ShapeError, DataError, DTypeError
+            For bad input.
+
+        Examples
+        --------
+        Lecture B.1: f = (x + y) z.
+
+        >>> import fastnn
+        >>> from fastnn.layers import Add, Multiply
+        >>> x, y, z = (fastnn.Input((1,), name=name) for name in "xyz")
+        >>> f = fastnn.Model([x, y, z], Multiply()([Add(name="q")([x, y]), z]))
+        >>> float(f.forward([[-2.0], [5.0], [-4.0]])[0, 0])
+        -12.0
+        >>> {name: float(g[0, 0]) for name, g in f.backward(wrt=["q"]).items()}
+        {'x': -4.0, 'y': -4.0, 'z': 3.0, 'q': -4.0}
         """
-        if purpose is None:
-            purpose = "predict" if self._compiled is None else "train"
-        if purpose not in PURPOSES:
-            raise unknown_name("purpose", purpose, PURPOSES)
-        rows = check_count(batch_size, "batch_size")
-        stepwise = purpose in ("train", "gradients")
-        return self._compile_plan(purpose, rows if stepwise else 0, gather=purpose == "train")
+        given = self._forwarded
+        if given is None:
+            raise ConfigurationError("backward needs the rows of a forward pass; call model.forward(x) first")
+        graph, drawing = self.graph, self._drawing
+        assert drawing is not None
+        asked = {self._tensor_of(item).name: self._tensor_of(item) for item in wrt}
+        inputs = {tensor.name: tensor for tensor in graph.inputs}
+        names = tuple(name for name in asked if name not in inputs)
+        tensors = (*graph.inputs, *(asked[name] for name in names))
+        arrays = given.arrays | self._upstream(upstream, given.rows)
+        made = self._new_arrays("gradient", tensors, given.rows)
+        with self._running:
+            program = self._program("backward", given.rows, wrt=names)
+            result = program.run(arrays | made, given.rows, given.rows)
+            flat = program.gradients.copy()  # type: ignore[union-attr]
+        if result.exception is not None:
+            raise result.exception
+        found = {tensor.label: array for tensor, array in zip(tensors, made.values(), strict=True)}
+        return found | {p.name: self._view(p, flat) for p in graph.parameters if p.trainable}
+
+    def _tensor_of(self, item: object) -> Tensor:
+        """Return the graph's tensor that a name, a layer or a symbolic tensor stands for."""
+        graph, drawing = self.graph, self._drawing
+        assert drawing is not None
+        by_name = {t.label: t for t in (*graph.inputs, *(node.output for node in graph.nodes))}
+        if isinstance(item, SymbolicTensor) and item in drawing.tensors:
+            wanted = drawing.tensors[item]
+            return next(t for t in by_name.values() if t.name == wanted)
+        name = item.name if isinstance(item, Layer) else item
+        if name not in by_name:
+            raise unknown_name("tensor", str(name), by_name)
+        return by_name[str(name)]
+
+    # -- looking inside
 
     def profile(self, x: object, y: object, batch_size: int | None = None) -> Profile:
         """Time every op of a training step on copies of the weights; see `inspection.profile`."""

@@ -1,4 +1,4 @@
-"""What a model is made of: its layers, its graph and the one flat array of its parameters.
+"""What a model is made of: its layers, its graph and its parameters.
 
 The base of `Model`, which adds what is done with them.  This file must not know losses or plans, nor
 how a model runs.
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import data
-from fastnn.errors import ConfigurationError, ShapeError
+from fastnn.errors import ConfigurationError
 from fastnn.graph import Graph, Parameter
-from fastnn.memory import parameter_layout
-from fastnn.program import aligned_array
+from fastnn.layers import Layer
+from fastnn.memory import Layout
+from fastnn.store import Exclusive, ParameterStore, Place, house
+from fastnn.symbolic import Drawing
 
 if TYPE_CHECKING:
-    from fastnn.layers import Layer
-    from fastnn.training import Compiled, Exclusive
+    from fastnn.training import Compiled
 
 __all__ = ["Network", "check_dtype"]
 
@@ -59,40 +60,53 @@ class Network:
 
     dtype: np.dtype
     seed: int
-    _layers: list[Layer]
-    _graph: Graph | None
-    _parameters: np.ndarray
-    _offsets: dict[str, int]  # of each parameter in the flat array
+    _drawing: Drawing | None
+    _store: ParameterStore
+    _places: dict[str, Place]  # by the names of the graph's parameters
     _compiled: Compiled | None
-    _programs: MutableMapping[Any, Any]  # compiled for this graph and this array
+    _programs: MutableMapping[Any, Any]  # compiled for this graph and this store
 
     def _exclusive(self) -> Exclusive:
         """Return a context in which no other thread trains the model."""
-        raise NotImplementedError
+        return self._store.exclusive()
 
     # -- structure
 
     @property
-    def layers(self) -> list[Layer]:
-        """The model's layers, a copy of the list."""
-        return list(self._layers)
+    def layers(self) -> list[Any]:
+        """The model's layers, and models used as layers."""
+        if self._drawing is None:
+            return []
+        graph = self._drawing.graph
+        inputs = {tensor.name for tensor in graph.inputs}
+        return [member for name, member in self._drawing.members.items() if name not in inputs]
 
     @property
     def graph(self) -> Graph:
         """The frozen graph that plans are compiled from."""
-        if self._graph is None:
+        if self._drawing is None:
             raise ConfigurationError(
                 "the model's input width is not known yet; begin with fastnn.Input((features,)), "
                 "or call fit, or build((None, features))"
             )
-        return self._graph
+        return self._drawing.graph
 
     @property
     def built(self) -> bool:
         """Whether the model has its parameters."""
-        return self._graph is not None
+        return self._drawing is not None
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs, in their order: the keys of `x` as a dict."""
+        return [tensor.label for tensor in self.graph.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in their order: the keys of `y` as a dict."""
+        return [tensor.label for tensor in self.graph.outputs]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """Return a layer by its name or its index.
 
         Parameters
@@ -102,60 +116,77 @@ class Network:
 
         Returns
         -------
-        Layer
+        Layer, or the model that is used as one
 
         Raises
         ------
         ConfigurationError
             If there is no such layer.
         """
+        layers = self.layers
         if index is not None:
-            if not -len(self._layers) <= index < len(self._layers):
-                raise ConfigurationError(f"no layer {index}; there are {len(self._layers)}")
-            return self._layers[index]
-        for layer in self._layers:
-            if layer.name == name:
+            if not -len(layers) <= index < len(layers):
+                raise ConfigurationError(f"no layer {index}; there are {len(layers)}")
+            return layers[index]
+        members = self._drawing.members if self._drawing is not None else {}
+        for layer in layers:
+            if layer.name == name or members.get(name or "") is layer:
                 return layer
-        raise ConfigurationError(f"no layer is named {name!r}; there are {[la.name for la in self._layers]}")
+        raise ConfigurationError(f"no layer is named {name!r}; there are {[la.name for la in layers]}")
 
     def count_params(self) -> int:
         """Return the number of weights and biases."""
         return sum(p.rows * p.columns for p in self.graph.parameters)
 
-    def _install(self, graph: Graph) -> None:
-        """Take a graph, and draw initial values for the parameters that are new."""
-        offsets, size = parameter_layout(graph.parameters)
-        parameters = aligned_array(size, self.dtype)
-        streams = np.random.SeedSequence(self.seed).spawn(len(graph.parameters))
-        known = {p.name: p for p in self._graph.parameters} if self._graph is not None else {}
-        for parameter, stream in zip(graph.parameters, streams, strict=True):
-            before = known.get(parameter.name)
-            if before is not None and before.shape == parameter.shape:
-                value = self._view(before, self._parameters)
-            else:
-                value = parameter.initializer.draw(parameter.shape, np.random.default_rng(stream))
-            begin = offsets[parameter.name]
-            parameters[begin : begin + value.size] = value.ravel()
-        self._graph, self._parameters, self._offsets = graph, parameters, offsets
+    def _install(self, drawing: Drawing) -> None:
+        """Take a graph, and give its parameters a place; those that are new draw initial values."""
+        owners = {p.name: drawing.layers[node.layer] for node in drawing.graph.nodes for p in node.parameters}
+        entries = [(owners[p.name], _role(p), p) for p in drawing.graph.parameters]
+        store = house(self, entries, self.seed)
+        self._drawing = drawing
+        for layer in drawing.layers.values():
+            layer._store = store
+        for name, member in drawing.members.items():
+            if isinstance(member, Layer) and member.name is None:
+                member.name = name
+        self._move(store)
+
+    def _move(self, store: ParameterStore) -> None:
+        """Use another store, which has all parameters of this model."""
+        drawing = self._drawing
+        assert drawing is not None
+        before, places = self._store, self._places
+        owners = {p.name: drawing.layers[node.layer] for node in drawing.graph.nodes for p in node.parameters}
+        self._store = store
+        self._places = {p.name: store.places[owners[p.name]][_role(p)] for p in drawing.graph.parameters}
+        if self._compiled is not None and self._compiled.attached and store is not before:
+            self._compiled.move(places, before.array.size, self._places, store.array.size)
         self._programs.clear()
-        for layer in self._layers:
-            layer._model = self
+
+    @property
+    def _layout(self) -> Layout:
+        offsets = {name: place.offset for name, place in self._places.items()}
+        return Layout(offsets, self._store.array.size)
+
+    @property
+    def _parameters(self) -> np.ndarray:
+        return self._store.array
 
     @contextlib.contextmanager
     def _built_for(self, x: object) -> Iterator[None]:
         """Build from the width of `x` if it was not known; undo that if the block raises."""
-        if self._graph is not None:
+        if self._drawing is not None:
             yield
             return
-        names = [layer.name for layer in self._layers]
+        names = [(layer, layer.name) for layer in self._unbuilt()]
         try:
             self._build(data.width_of(x, self.dtype))
             yield
         except BaseException:
-            self._graph, self._parameters, self._offsets = None, np.empty(0, self.dtype), {}
+            self._drawing, self._store, self._places = None, ParameterStore(self.dtype), {}
             self._programs.clear()
-            for layer, name in zip(self._layers, names, strict=True):
-                layer._model, layer.name = None, name
+            for layer, name in names:
+                layer._store, layer.name = None, name
             if self._compiled is not None:
                 self._compiled.detach()
             raise
@@ -163,11 +194,14 @@ class Network:
     def _build(self, columns: int) -> None:
         raise ConfigurationError("this model cannot be built from a width")
 
+    def _unbuilt(self) -> list[Layer]:
+        """Return the layers of a model whose input width is not known yet."""
+        return []
+
     # -- weights
 
     def _view(self, parameter: Parameter, flat: np.ndarray) -> np.ndarray:
-        begin = self._offsets[parameter.name]
-        return flat[begin : begin + parameter.rows * parameter.columns].reshape(parameter.shape)
+        return self._places[parameter.name].view(flat)
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all parameters: kernel, bias of the first layer, of the second, ...
@@ -200,26 +234,8 @@ class Network:
         BusyError
             If another thread trains the model.
         """
-        self._assign(self.graph.parameters, weights)
+        self._store.assign({p.name: self._places[p.name] for p in self.graph.parameters}, weights)
 
-    def _assign(self, parameters: Sequence[Parameter], weights: Sequence[np.ndarray]) -> None:
-        if len(weights) != len(parameters):
-            raise ShapeError(
-                f"expected {len(parameters)} arrays ({', '.join(p.name for p in parameters)}), "
-                f"got {len(weights)}"
-            )
-        checked = [
-            data.as_weights(w, p.shape, self.dtype, p.name) for w, p in zip(weights, parameters, strict=True)
-        ]
-        with self._exclusive():
-            for parameter, value in zip(parameters, checked, strict=True):
-                self._view(parameter, self._parameters)[...] = value
 
-    def _of_layer(self, layer: Layer) -> tuple[Parameter, ...]:
-        return tuple(p for node in self.graph.nodes if node.layer == layer.name for p in node.parameters)
-
-    def _layer_weights(self, layer: Layer) -> list[np.ndarray]:
-        return [self._view(p, self._parameters).copy() for p in self._of_layer(layer)]
-
-    def _set_layer_weights(self, layer: Layer, weights: Sequence[np.ndarray]) -> None:
-        self._assign(self._of_layer(layer), weights)
+def _role(parameter: Parameter) -> str:
+    return parameter.name.rpartition("/")[2]

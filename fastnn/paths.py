@@ -50,14 +50,16 @@ MINIMUM_DEPTH_TRANSPOSED = 4
 WIDEST_COLUMNS = 8
 
 
-def batch_is_fast_axis(graph: Graph, loss: Loss | None, metrics: tuple[Metric, ...], capacity: int) -> bool:
+def batch_is_fast_axis(
+    graph: Graph, losses: tuple[Loss, ...], metrics: tuple[tuple[Metric, ...], ...], capacity: int
+) -> bool:
     """Return whether to train a net with the batch as the fast axis of all its tensors.
 
     Parameters
     ----------
     graph : Graph
-    loss : Loss or None
-    metrics : tuple of Metric
+    losses : tuple of Loss
+    metrics : tuple of tuple of Metric
     capacity : int
         Rows of a batch.
 
@@ -65,18 +67,20 @@ def batch_is_fast_axis(graph: Graph, loss: Loss | None, metrics: tuple[Metric, .
     -------
     bool
     """
-    if loss is None:
+    if len(losses) != 1 or not graph.is_chain:
         return False
-    widths = [graph.input.columns, *(node.output.columns for node in graph.nodes)]
-    configs = [node.config for node in graph.nodes]
+    widths = [graph.inputs[0].columns, *(node.output.columns for node in graph.nodes)]
+    # Softmax works along rows; these two are not finite at 0, which fills vectors up.
+    refused = (Activation.SOFTMAX, Activation.LOG, Activation.RECIPROCAL)
     plain = all(
-        isinstance(config, DenseConfig | ActivationConfig) and config.activation is not Activation.SOFTMAX
-        for config in configs
+        type(node.config) in (DenseConfig, ActivationConfig)
+        and getattr(node.config, "activation", None) not in refused
+        for node in graph.nodes
     )
-    if graph.output.columns == 1:  # then losses and metrics find what they are used to
-        known = loss.code in (OpCode.MEAN_SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY)
+    if graph.outputs[0].columns == 1:  # then losses and metrics find what they are used to
+        known = losses[0].code in (OpCode.SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY)
     else:
-        known = loss.code is OpCode.MEAN_SQUARED_ERROR and not metrics
+        known = losses[0].code is OpCode.SQUARED_ERROR and not any(metrics)
     return plain and known and max(widths) <= WIDEST_COLUMNS and capacity >= max(widths) ** 2
 
 

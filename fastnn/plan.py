@@ -19,6 +19,7 @@ from fastnn.errors import PlanError
 
 __all__ = [
     "ADDING",
+    "LOSSES",
     "PRODUCTS",
     "PURPOSES",
     "LANES",
@@ -41,7 +42,7 @@ __all__ = [
     "whole_vectors",
 ]
 
-PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients")
+PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients", "backward")
 ROWS = -1  # an operand's row count when it has one row per row of the batch
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
 
@@ -68,7 +69,7 @@ class OpCode(enum.IntEnum):
     DENSE_BACKWARD = 5
     WEIGHT_GRADIENT = 6
     BIAS_GRADIENT = 7
-    MEAN_SQUARED_ERROR = 8
+    SQUARED_ERROR = 8
     CROSSENTROPY = 9
     SOFTMAX_CROSSENTROPY = 10
     BINARY_CROSSENTROPY = 11
@@ -85,6 +86,19 @@ class OpCode(enum.IntEnum):
     SGD_DENSE = 22
     SGD_BIAS = 23
     TRANSPOSE = 24
+    ADD = 25
+    MULTIPLY = 26
+    MAXIMUM = 27
+    ROUTE = 28
+    CONCATENATE = 29
+    SLICE = 30
+    AFFINE = 31
+    ROW_SUM = 32
+    BROADCAST = 33
+    MAXOUT = 34
+    MAXOUT_BACKWARD = 35
+    ADD_GRADIENT = 36
+    MULTICLASS_HINGE = 37
 
 
 class Activation(enum.IntEnum):
@@ -95,6 +109,11 @@ class Activation(enum.IntEnum):
     TANH = 2
     RELU = 3
     SOFTMAX = 4
+    LEAKY_RELU = 5
+    ELU = 6
+    EXPONENTIAL = 7
+    RECIPROCAL = 8
+    LOG = 9
 
 
 class Path(enum.IntEnum):
@@ -172,6 +191,8 @@ class Op:
     operands : tuple of (Operand or None)
         None where an optional operand is absent.
     activation : Activation
+    alpha : float
+        The activation's slope or scale, where it has one.
     constants : tuple of float
         Up to four numbers; the signature names them.
     accumulator : int
@@ -186,6 +207,7 @@ class Op:
     layer: str
     operands: tuple[Operand | None, ...]
     activation: Activation = Activation.LINEAR
+    alpha: float = 0.0
     constants: tuple[float, ...] = ()
     accumulator: int = -1
     path: Path = Path.BLAS
@@ -311,20 +333,23 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.DENSE_BACKWARD: _signature(Axis.ROWS, "dx:out dy:in w:in,whole y:in,optional", flops=_gemm),
     OpCode.WEIGHT_GRADIENT: _signature(Axis.PARAMETER, "dw:out x:in,whole dy:in,whole", flops=_gemm),
     OpCode.BIAS_GRADIENT: _signature(Axis.PARAMETER, "db:out dy:in,whole"),
-    OpCode.MEAN_SQUARED_ERROR: _signature(
-        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean"
+    OpCode.SQUARED_ERROR: _signature(
+        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share scale"
     ),
     OpCode.CROSSENTROPY: _signature(
-        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean sparse"
+        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share sparse"
     ),
     OpCode.SOFTMAX_CROSSENTROPY: _signature(
-        Axis.ROWS, "y:out dx:out,optional x:in t:in weight:in,optional", "y=x", "mean sparse"
+        Axis.ROWS, "y:out dx:out,optional x:in t:in weight:in,optional", "y=x", "mean share sparse"
     ),
     OpCode.BINARY_CROSSENTROPY: _signature(
-        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean"
+        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share"
     ),
     OpCode.SIGMOID_CROSSENTROPY: _signature(
-        Axis.ROWS, "y:out dx:out,optional x:in t:in weight:in,optional", "y=x", "mean"
+        Axis.ROWS, "y:out dx:out,optional x:in t:in weight:in,optional", "y=x", "mean share"
+    ),
+    OpCode.MULTICLASS_HINGE: _signature(
+        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share margin"
     ),
     OpCode.CATEGORICAL_ACCURACY: _signature(Axis.ROWS, "y:in t:in", constants="sparse"),
     OpCode.BINARY_ACCURACY: _signature(Axis.ROWS, "y:in t:in", constants="threshold"),
@@ -342,17 +367,36 @@ SIGNATURES: dict[OpCode, Signature] = {
     ),
     OpCode.SGD_BIAS: _signature(Axis.PARAMETER, "b:inout dy:in,whole", constants="l2"),
     OpCode.TRANSPOSE: _signature(Axis.ROWS, "y:out x:in", flops=_nothing),
+    OpCode.ADD: _signature(Axis.ROWS, "y:out a:in b:in", "y=a y=b", "alpha beta"),
+    OpCode.MULTIPLY: _signature(Axis.ROWS, "y:out a:in b:in", "y=a y=b"),
+    OpCode.MAXIMUM: _signature(Axis.ROWS, "y:out a:in b:in", "y=a y=b", "sign"),
+    OpCode.ROUTE: _signature(Axis.ROWS, "dx:out dy:in a:in b:in", "dx=dy", "sign strict"),
+    OpCode.CONCATENATE: _signature(
+        Axis.ROWS, "y:out a:in b:in c:in,optional d:in,optional e:in,optional", flops=_nothing
+    ),
+    OpCode.SLICE: _signature(Axis.ROWS, "y:out x:in", constants="first", flops=_nothing),
+    OpCode.AFFINE: _signature(Axis.ROWS, "y:out x:in", "y=x", "scale shift"),
+    OpCode.ROW_SUM: _signature(Axis.ROWS, "y:out x:in"),
+    OpCode.BROADCAST: _signature(Axis.ROWS, "y:out x:in", flops=_nothing),
+    OpCode.MAXOUT: _signature(Axis.ROWS, "y:out x:in"),
+    OpCode.MAXOUT_BACKWARD: _signature(Axis.ROWS, "dx:out dy:in x:in"),
+    OpCode.ADD_GRADIENT: _signature(Axis.PARAMETER, "dw:inout dv:in"),
 }
 
 
-# The ops that add to an accumulator.
-ADDING = frozenset(
+LOSSES = frozenset(
     {
-        OpCode.MEAN_SQUARED_ERROR,
+        OpCode.SQUARED_ERROR,
         OpCode.CROSSENTROPY,
         OpCode.SOFTMAX_CROSSENTROPY,
         OpCode.BINARY_CROSSENTROPY,
         OpCode.SIGMOID_CROSSENTROPY,
+        OpCode.MULTICLASS_HINGE,
+    }
+)
+# The ops that add to an accumulator.
+ADDING = LOSSES | frozenset(
+    {
         OpCode.CATEGORICAL_ACCURACY,
         OpCode.BINARY_ACCURACY,
         OpCode.SQUARED_ERROR_METRIC,
@@ -392,10 +436,13 @@ class Accumulator:
         Whether a batch's sum is multiplied by its rows before it enters the epoch's sum
         (for what is one number a batch, such as a penalty), so that the epoch's sum divided
         by its rows is the mean over rows in every case.
+    share : float or None
+        The factor with which it enters the loss that is minimised; None for a metric.
     """
 
     name: str
     times_rows: bool = False
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,7 +497,7 @@ class Plan:
         The largest number of rows a step may have; 0 means any (nothing in the workspace
         then grows with the batch).
     purpose : str
-        ``"train"``, ``"gradients"``, ``"evaluate"``, ``"predict"`` or ``"input_gradients"``.
+        One of `PURPOSES`.
     """
 
     ops: tuple[Op, ...]

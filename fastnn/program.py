@@ -15,7 +15,7 @@ import numpy as np
 from fastnn import runtime
 from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor, shuffled
 from fastnn.errors import PlanError
-from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
+from fastnn.plan import LOSSES, ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
 
 __all__ = ["Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
@@ -142,8 +142,9 @@ class Program:
             )
             for phase in plan.phases
         ]
+        n_losses = sum(op.code in LOSSES for op in plan.ops) if plan.purpose == "train" else 0
         times_rows = [int(accumulator.times_rows) for accumulator in plan.accumulators]
-        self.executor = Executor(ops, phases, times_rows, self.dtype.itemsize == 8, plan.purpose == "train")
+        self.executor = Executor(ops, phases, times_rows, self.dtype.itemsize == 8, n_losses)
         for slot, array in (
             (Slot.PARAMETERS, parameters),
             (Slot.GRADIENTS, gradients),
@@ -170,7 +171,7 @@ class Program:
         )
         # What is over in some 20 us is done by one call of `apply`.
         self.most_rows = 0
-        if plan.purpose == "predict":
+        if plan.purpose == "predict" and set(self._slots) == {"x", "output"}:
             self.most_rows = APPLY_FLOPS // max(plan.flops(1), 1)
             places = (self._slots["x"][:2], self._slots["output"][:2])
             scratch = aligned_array(self._local_bytes, np.dtype(np.uint8))
@@ -298,7 +299,9 @@ class Program:
         return any(op.flops(rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
 
 
-def _encode(op: Op) -> tuple[int, int, int, int, list[tuple[int, int, int, int] | None], tuple[float, ...]]:
+def _encode(
+    op: Op,
+) -> tuple[int, int, float, int, int, list[tuple[int, int, int, int] | None], tuple[float, ...]]:
     """Return an op as the tuple that the executor reads."""
     operands: list[tuple[int, int, int, int] | None] = []
     for operand, role in zip(op.operands, op.signature.roles, strict=True):
@@ -307,7 +310,7 @@ def _encode(op: Op) -> tuple[int, int, int, int, list[tuple[int, int, int, int] 
         else:
             addressing = ADDRESSINGS[_addressing(op, operand, role)]
             operands.append((int(operand.slot), addressing, operand.offset, operand.columns))
-    return int(op.code), int(op.activation), int(op.path), op.accumulator, operands, op.constants
+    return int(op.code), int(op.activation), op.alpha, int(op.path), op.accumulator, operands, op.constants
 
 
 def _addressing(op: Op, operand: Operand, role: Role) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from fastnn.plan import Activation, Op, OpCode, Plan, Slot
+from fastnn.plan import LOSSES, Activation, Op, OpCode, Plan, Slot
 from fastnn.program import Result
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
@@ -145,7 +145,7 @@ class Machine:
         self.sums[op.accumulator] += value
 
 
-def activate(activation: Activation, x: np.ndarray) -> np.ndarray:
+def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.ndarray:
     """Return an activation of x."""
     match activation:
         case Activation.SIGMOID:
@@ -158,10 +158,20 @@ def activate(activation: Activation, x: np.ndarray) -> np.ndarray:
         case Activation.SOFTMAX:
             e = np.exp(x - x.max(1, keepdims=True))
             return e / e.sum(1, keepdims=True)
+        case Activation.LEAKY_RELU:
+            return np.where(x > 0, x, alpha * x)
+        case Activation.ELU:
+            return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
+        case Activation.EXPONENTIAL:
+            return np.exp(x)
+        case Activation.RECIPROCAL:
+            return 1.0 / x
+        case Activation.LOG:
+            return np.log(x)
     return x
 
 
-def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: float = 0.0) -> np.ndarray:
     """Return dy * activation'(x) from y = activation(x)."""
     match activation:
         case Activation.SIGMOID:
@@ -172,6 +182,14 @@ def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray) -> np.n
             return np.where(y > 0, dy, 0.0)
         case Activation.SOFTMAX:
             return y * (dy - (dy * y).sum(1, keepdims=True))
+        case Activation.LEAKY_RELU:
+            return np.where(y > 0, dy, alpha * dy)
+        case Activation.ELU:
+            return np.where(y > 0, dy, dy * (y + alpha))
+        case Activation.EXPONENTIAL:
+            return dy * y
+        case Activation.RECIPROCAL:
+            return -dy * y**2
     return dy
 
 
@@ -184,24 +202,24 @@ def _add_bias(m: Machine, op: Op) -> None:
 
 
 def _activation(m: Machine, op: Op) -> None:
-    m.put(op, "y", activate(op.activation, m(op, "x")))
+    m.put(op, "y", activate(op.activation, m(op, "x"), op.alpha))
 
 
 def _dense(m: Machine, op: Op) -> None:
     z = m(op, "x") @ m(op, "w")
     if op.operand("b") is not None:
         z = z + m(op, "b")
-    m.put(op, "y", activate(op.activation, z))
+    m.put(op, "y", activate(op.activation, z, op.alpha))
 
 
 def _activation_backward(m: Machine, op: Op) -> None:
-    m.put(op, "dx", differentiate(op.activation, m(op, "dy"), m(op, "y")))
+    m.put(op, "dx", differentiate(op.activation, m(op, "dy"), m(op, "y"), op.alpha))
 
 
 def _dense_backward(m: Machine, op: Op) -> None:
     dx = m(op, "dy") @ m(op, "w").T
     y = m.get(op, "y")
-    m.put(op, "dx", dx if y is None else differentiate(op.activation, dx, y))
+    m.put(op, "dx", dx if y is None else differentiate(op.activation, dx, y, op.alpha))
 
 
 def _weight_gradient(m: Machine, op: Op) -> None:
@@ -213,10 +231,10 @@ def _bias_gradient(m: Machine, op: Op) -> None:
 
 
 def _row_weights(m: Machine, op: Op) -> tuple[np.ndarray, float]:
-    """Return the sample weights as a column, and the reduction's factor."""
+    """Return the sample weights as a column, and the factor of a row's gradient."""
     weight = m.get(op, "weight")
     column = np.ones((m.rows, 1)) if weight is None else weight
-    return column, 1.0 / m.rows if op.constants[0] else 1.0
+    return column, op.constants[1] / m.rows if op.constants[0] else op.constants[1]
 
 
 def _targets(m: Machine, op: Op, sparse: bool, classes: int) -> np.ndarray:
@@ -224,17 +242,28 @@ def _targets(m: Machine, op: Op, sparse: bool, classes: int) -> np.ndarray:
     return np.eye(classes)[t[:, 0].astype(int)] if sparse else t
 
 
-def _mean_squared_error(m: Machine, op: Op) -> None:
+def _squared_error(m: Machine, op: Op) -> None:
     weight, factor = _row_weights(m, op)
+    scale = op.constants[2]
     difference = m(op, "y") - m(op, "t")
-    m.add(op, (weight * difference**2).sum() / difference.shape[1])
-    m.put(op, "dy", weight * factor * 2.0 * difference / difference.shape[1])
+    m.add(op, scale * (weight * difference**2).sum())
+    m.put(op, "dy", weight * factor * scale * 2.0 * difference)
+
+
+def _multiclass_hinge(m: Machine, op: Op) -> None:
+    weight, factor = _row_weights(m, op)
+    y = m(op, "y")
+    t = _targets(m, op, True, y.shape[1])
+    terms = np.where(t == 1, 0.0, np.maximum(y - (y * t).sum(1, keepdims=True) + op.constants[2], 0.0))
+    m.add(op, (weight * terms).sum())
+    slope = (terms > 0).astype(float)
+    m.put(op, "dy", weight * factor * (slope - t * slope.sum(1, keepdims=True)))
 
 
 def _crossentropy(m: Machine, op: Op) -> None:
     weight, factor = _row_weights(m, op)
     y = m(op, "y")
-    t = _targets(m, op, bool(op.constants[1]), y.shape[1])
+    t = _targets(m, op, bool(op.constants[2]), y.shape[1])
     total = y.sum(1, keepdims=True)
     p = y / total
     m.add(op, -(weight * t * np.log(np.clip(p, _CLIP, 1 - _CLIP))).sum())
@@ -247,7 +276,7 @@ def _crossentropy(m: Machine, op: Op) -> None:
 def _softmax_crossentropy(m: Machine, op: Op) -> None:
     weight, factor = _row_weights(m, op)
     x = m(op, "x")
-    t = _targets(m, op, bool(op.constants[1]), x.shape[1])
+    t = _targets(m, op, bool(op.constants[2]), x.shape[1])
     shifted = x - x.max(1, keepdims=True)
     logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     m.add(op, -(weight * np.where(t != 0, t * logs, 0.0)).sum())
@@ -342,6 +371,69 @@ def _transpose(m: Machine, op: Op) -> None:
     m.put(op, "y", m(op, "x"))  # how a tensor lies in memory is not the reference's business
 
 
+def _add(m: Machine, op: Op) -> None:
+    alpha, beta = op.constants
+    m.put(op, "y", alpha * m(op, "a") + beta * m(op, "b"))
+
+
+def _multiply(m: Machine, op: Op) -> None:
+    m.put(op, "y", m(op, "a") * m(op, "b"))
+
+
+def _maximum(m: Machine, op: Op) -> None:
+    sign = op.constants[0]
+    m.put(op, "y", sign * np.maximum(sign * m(op, "a"), sign * m(op, "b")))
+
+
+def _route(m: Machine, op: Op) -> None:
+    sign, strict = op.constants
+    a, b = sign * m(op, "a"), sign * m(op, "b")
+    m.put(op, "dx", np.where(a > b if strict else a >= b, m(op, "dy"), 0.0))
+
+
+def _concatenate(m: Machine, op: Op) -> None:
+    parts = [m.get(op, name) for name in op.signature.names[1:]]
+    m.put(op, "y", np.hstack([part for part in parts if part is not None]))
+
+
+def _slice(m: Machine, op: Op) -> None:
+    first = int(op.constants[0])
+    m.put(op, "y", m(op, "x")[:, first : first + op.need("y").columns])
+
+
+def _affine(m: Machine, op: Op) -> None:
+    scale, shift = op.constants
+    m.put(op, "y", scale * m(op, "x") + shift)
+
+
+def _row_sum(m: Machine, op: Op) -> None:
+    m.put(op, "y", m(op, "x").sum(1, keepdims=True))
+
+
+def _broadcast(m: Machine, op: Op) -> None:
+    m.put(op, "y", np.repeat(m(op, "x"), op.need("y").columns, axis=1))
+
+
+def _pieces(m: Machine, op: Op, n: int) -> np.ndarray:
+    """Return x as (rows, pieces, n)."""
+    return m(op, "x").reshape(m.rows, -1, n)
+
+
+def _maxout(m: Machine, op: Op) -> None:
+    m.put(op, "y", _pieces(m, op, op.need("y").columns).max(1))
+
+
+def _maxout_backward(m: Machine, op: Op) -> None:
+    dy = m(op, "dy")
+    x = _pieces(m, op, dy.shape[1])
+    chosen = np.arange(x.shape[1])[None, :, None] == x.argmax(1)[:, None, :]
+    m.put(op, "dx", np.where(chosen, dy[:, None, :], 0.0).reshape(m.rows, -1))
+
+
+def _add_gradient(m: Machine, op: Op) -> None:
+    m.put(op, "dw", m(op, "dw") + m(op, "dv"))
+
+
 OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.GATHER: _gather,
     OpCode.ADD_BIAS: _add_bias,
@@ -351,7 +443,8 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.DENSE_BACKWARD: _dense_backward,
     OpCode.WEIGHT_GRADIENT: _weight_gradient,
     OpCode.BIAS_GRADIENT: _bias_gradient,
-    OpCode.MEAN_SQUARED_ERROR: _mean_squared_error,
+    OpCode.SQUARED_ERROR: _squared_error,
+    OpCode.MULTICLASS_HINGE: _multiclass_hinge,
     OpCode.CROSSENTROPY: _crossentropy,
     OpCode.SOFTMAX_CROSSENTROPY: _softmax_crossentropy,
     OpCode.BINARY_CROSSENTROPY: _binary_crossentropy,
@@ -368,6 +461,18 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.SGD_DENSE: _sgd_dense,
     OpCode.SGD_BIAS: _sgd_bias,
     OpCode.TRANSPOSE: _transpose,
+    OpCode.ADD: _add,
+    OpCode.MULTIPLY: _multiply,
+    OpCode.MAXIMUM: _maximum,
+    OpCode.ROUTE: _route,
+    OpCode.CONCATENATE: _concatenate,
+    OpCode.SLICE: _slice,
+    OpCode.AFFINE: _affine,
+    OpCode.ROW_SUM: _row_sum,
+    OpCode.BROADCAST: _broadcast,
+    OpCode.MAXOUT: _maxout,
+    OpCode.MAXOUT_BACKWARD: _maxout_backward,
+    OpCode.ADD_GRADIENT: _add_gradient,
 }
 
 
@@ -425,6 +530,7 @@ class ReferenceProgram:
         arrays = {name: array.reshape(rows, -1) for name, array in externals.items()}
         gathers = any(op.code is OpCode.GATHER for op in self.plan.ops)
         written = {external.name for external in self.plan.externals if external.written}
+        n_losses = sum(op.code in LOSSES for op in self.plan.ops)
         finite, finished = True, 0
         for epoch in range(epochs):
             if shuffle:
@@ -440,7 +546,7 @@ class ReferenceProgram:
                 before = flat[0].copy()
                 order = permutation[part] if gathers and permutation is not None else None
                 values = machine.run_step(step_arrays, order)
-                if self.plan.purpose == "train" and not np.isfinite(values[0]):
+                if self.plan.purpose == "train" and not np.isfinite(values[:n_losses]).all():
                     flat[0][...], finite = before, False
                     break
                 sums[epoch] += values

@@ -7,12 +7,13 @@ know plans or kernels.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from fastnn.checks import check_count
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
-from fastnn.graph import Graph, Node, Tensor
-from fastnn.layers import Dense, InputSpec, Layer
+from fastnn.layers import Layer
 from fastnn.model import Model
+from fastnn.symbolic import SymbolicTensor, as_list, draw
 
 __all__ = ["Sequential"]
 
@@ -47,25 +48,32 @@ class Sequential(Model):
 
     def __init__(
         self,
-        layers: Sequence[Layer | InputSpec] | None = None,
+        layers: Sequence[Layer | Model | SymbolicTensor] | None = None,
         dtype: object = "float32",
         seed: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(dtype, seed, name)
-        self._input: InputSpec | None = None
+        super().__init__(dtype=dtype, seed=seed, name=name)
+        self._input: SymbolicTensor | None = None
+        self._chain: list[Layer | Model] = []
         if layers is not None and not isinstance(layers, Iterable):
             raise DTypeError(f"layers must be a list of layers, got {layers!r}")
         for layer in layers or ():
             self._append(layer)
         self._rebuild()
 
-    def add(self, layer: Layer | InputSpec) -> None:
+    @property
+    def layers(self) -> list[Any]:
+        """The model's layers, a copy of the list."""
+        return list(self._chain)
+
+    def add(self, layer: Layer | Model | SymbolicTensor) -> None:
         """Append a layer.
 
         Parameters
         ----------
-        layer : Layer or InputSpec
+        layer : Layer, Model or SymbolicTensor
+            A layer, a model used as one, or an `Input`.
 
         Raises
         ------
@@ -74,14 +82,12 @@ class Sequential(Model):
         """
         if self._compiled is not None:
             raise ConfigurationError("layers cannot be added after compile; build the whole chain first")
-        before = list(self._layers), self._input
+        before = list(self._chain), self._input
         self._append(layer)
         try:
             self._rebuild()
         except BaseException:
-            self._layers, self._input = before
-            if isinstance(layer, Layer):
-                layer._model = None
+            self._chain, self._input = before
             raise
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -98,67 +104,61 @@ class Sequential(Model):
         """
         if len(tuple(input_shape)) != 2 or tuple(input_shape)[1] is None:
             raise ShapeError(f"input_shape must be (None, features), got {tuple(input_shape)}")
-        if self._graph is None:
+        if self._drawing is None:
             self._build(check_count(tuple(input_shape)[1], "features"))
 
     def _append(self, layer: object) -> None:
-        if isinstance(layer, InputSpec):
-            if self._layers or self._input is not None:
+        if isinstance(layer, SymbolicTensor):
+            if self._chain or self._input is not None:
                 raise ConfigurationError("Input must be the first entry, once")
+            if layer.layer is not None:
+                raise ConfigurationError(
+                    f"a Sequential begins with an Input, got {layer!r}; for graphs use fastnn.Model"
+                )
             self._input = layer
             return
-        if not isinstance(layer, Layer):
+        if not isinstance(layer, Layer | Model):
             raise DTypeError(
                 f"expected a layer such as fastnn.layers.Dense(10), got {layer!r}"
                 + (" (a class; call it)" if isinstance(layer, type) else "")
             )
-        if layer._model is not None or any(layer is other for other in self._layers):
-            raise ConfigurationError(
-                f"layer {layer.name!r} belongs to a model already; sharing layers is not supported yet, "
-                "so create a new layer"
-            )
-        if layer.name is not None and any(layer.name == other.name for other in self._layers):
-            raise ConfigurationError(f"two layers are named {layer.name!r}; give one another name=")
-        if isinstance(layer, Dense) and layer.input_columns is not None and not self._layers:
-            if self._input is not None and self._input.columns != layer.input_columns:
+        if isinstance(layer, Layer):
+            if layer.config.least_inputs > 1:
                 raise ConfigurationError(
-                    f"Input has {self._input.columns} features, the first layer says {layer.input_columns}"
+                    f"{type(layer).__name__} joins several tensors, which a chain does not have; "
+                    "use fastnn.Model"
                 )
-            self._input = self._input or InputSpec(layer.input_columns)
-        self._layers.append(layer)
+            if layer.named and any(
+                layer.name == other.name and layer is not other
+                for other in self._chain
+                if isinstance(other, Layer) and other.named
+            ):
+                raise ConfigurationError(f"two layers are named {layer.name!r}; give one another name=")
+        elif not layer.built:
+            raise ConfigurationError(f"model {layer.name!r} has no input width yet; begin it with an Input")
+        columns = getattr(layer, "input_columns", None)
+        if columns is not None and not self._chain:
+            if self._input is not None and self._input.columns != columns:
+                raise ConfigurationError(
+                    f"Input has {self._input.columns} features, the first layer says {columns}"
+                )
+            self._input = self._input or SymbolicTensor(columns)
+        self._chain.append(layer)
 
     def _rebuild(self) -> None:
-        if self._input is not None and self._layers:
+        if self._input is not None and self._chain:
             self._build(self._input.columns)
 
-    def _name_layers(self) -> None:
-        taken = {layer.name for layer in self._layers}
-        for layer in self._layers:
-            if layer.name is None:
-                stem = name = type(layer).__name__.lower()
-                number = 0
-                while name in taken:
-                    number += 1
-                    name = f"{stem}_{number}"
-                layer.name = name
-                taken.add(name)
-
-    def _chain(self, columns: int) -> Graph:
-        first = tensor = Tensor("x", columns)
-        nodes = []
-        for layer in self._layers:
-            assert layer.name is not None
-            output = Tensor(f"{layer.name}/y", layer.config.columns(tensor.columns))
-            parameters = layer.config.parameters(layer.name, tensor.columns, layer.trainable)
-            nodes.append(Node(layer.name, layer.config, tensor, output, parameters))
-            tensor = output
-        return Graph(first, tensor, tuple(nodes))
+    def _unbuilt(self) -> list[Layer]:
+        return [layer for layer in self._chain if isinstance(layer, Layer)]
 
     def _build(self, columns: int) -> None:
-        if not self._layers:
+        if not self._chain:
             raise ConfigurationError("the model has no layers; add some")
-        self._name_layers()
-        self._install(self._chain(columns))
-
-    def _install_trainable(self) -> None:
-        self._graph = self._chain(self.graph.input.columns)
+        first: Any = self._input or SymbolicTensor(columns)
+        tensor = first
+        for layer in self._chain:
+            tensor = layer(tensor)
+        ends = [first], as_list(tensor, "the output of a chain")
+        self._install(draw(*ends))
+        self._ends = ends

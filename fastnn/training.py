@@ -8,50 +8,35 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import data
+from fastnn import losses as losses_
 from fastnn import metrics as metrics_
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_number
-from fastnn.errors import BusyError, ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
+from fastnn.errors import ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
 from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.plan import OpCode, Plan
 from fastnn.program import Result, aligned_array, aligned_copy, order_of_rows
 from fastnn.runtime import resolve_threads
+from fastnn.store import Place
 
 if TYPE_CHECKING:
     from fastnn.model import Model
 
-__all__ = ["Compiled", "Exclusive", "batch_of", "evaluate", "externals_of", "fit", "train_on_batch"]
+__all__ = ["Batch", "Compiled", "batch_of", "evaluate", "features_of", "fit", "train_on_batch"]
 
 _EPOCHS_PER_CALL = 65536
 _BAR_SECONDS = 0.1  # between two updates of the progress bar
-
-
-class Exclusive:
-    """Keeps other threads from training, or changing the weights of, a model meanwhile."""
-
-    def __init__(self, lock: threading.RLock) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise BusyError("another thread is training this model; wait for it, or use a model of your own")
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lock.release()
 
 
 class Compiled:
@@ -60,8 +45,12 @@ class Compiled:
     Attributes
     ----------
     description : Optimizer
-    loss : Loss
-    metrics : tuple of Metric
+    losses : tuple of Loss
+        One for each output, once the graph is known.
+    metrics : tuple of tuple of Metric
+        For each output.
+    shares : tuple of float
+        The factor of each loss in their sum.
     iterations : int
         Steps made.
     epochs : int
@@ -69,20 +58,26 @@ class Compiled:
     """
 
     def __init__(
-        self, optimizer: Optimizer, loss: Loss, metrics: Sequence[str | metrics_.Metric], reference: bool
+        self, optimizer: Optimizer, loss: object, loss_weights: object, metrics: object, reference: bool
     ) -> None:
         self.description = optimizer
-        self.loss = loss
-        self.metrics: tuple[metrics_.Metric, ...] = ()
+        self.losses: tuple[Loss, ...] = ()
+        self.metrics: tuple[tuple[metrics_.Metric, ...], ...] = ()
+        self.shares: tuple[float, ...] = ()
         self.reference = reference
         self.iterations = 0
         self.epochs = 0
         self.state: np.ndarray | None = None
         self.attached = False
         self._learning_rate = optimizer.learning_rate
-        self._metric_names = metrics
-        for name in metrics:  # unknown names are found now, not when the width is known
-            metrics_.get(name, loss, 2)
+        self._asked = (loss, loss_weights, metrics)
+        # Unknown names are found now, not when the outputs are known.
+        several = isinstance(loss, list | tuple | dict)
+        chosen = [losses_.get(one) for one in (_values(loss) if several else [loss])]
+        for name in _leaves(metrics):
+            metrics_.get(name, chosen[0], 2)
+        for share in _values(loss_weights) if isinstance(loss_weights, list | tuple | dict) else ():
+            check_number(share, "a loss weight", 0.0)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -107,28 +102,44 @@ class Compiled:
             getattr(self.description, "beta_2", 0.0)
         )
 
-    def attach(self, graph: Graph, parameters: np.ndarray) -> None:
-        """Settle what depends on the graph: which accuracy is meant, the size of the state."""
-        outputs = graph.output.columns
-        metrics = tuple(metrics_.get(name, self.loss, outputs) for name in self._metric_names)
-        seen: set[str] = set()
-        for metric in metrics:
-            if metric.name in seen or metric.name in ("loss", "penalty"):
-                raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
-            seen.add(metric.name)
-            if metric.sparse != self.loss.sparse:
-                kind = "integer labels" if self.loss.sparse else "one target per output"
+    def attach(self, graph: Graph, size: int, dtype: np.dtype) -> None:
+        """Settle what depends on the graph: losses and metrics of each output, the size of the state."""
+        loss, loss_weights, metrics = self._asked
+        names = [tensor.label for tensor in graph.outputs]
+        if isinstance(loss, list | tuple | dict):
+            losses = tuple(losses_.get(one) for one in data.by_name(loss, names, "loss"))
+        else:
+            losses = (losses_.get(loss),) * len(names)
+        shares = (1.0,) * len(names)
+        if loss_weights is not None:
+            given = data.by_name(loss_weights, names, "loss_weights")
+            if len(names) == 1 and isinstance(given[0], list | tuple) and len(given[0]) == 1:
+                given = list(given[0])
+            shares = tuple(check_number(share, "a loss weight", 0.0) for share in given)
+        chosen: list[tuple[metrics_.Metric, ...]] = []
+        for tensor, one, entry in zip(graph.outputs, losses, _per_output(metrics, names), strict=True):
+            found = tuple(metrics_.get(name, one, tensor.columns) for name in _leaves(entry))
+            _check_metrics(found, one)
+            chosen.append(found)
+            if one.fuses is not None and one.code is OpCode.CROSSENTROPY and tensor.columns < 2:
                 raise ConfigurationError(
-                    f"metric {metric.name!r} does not suit {self.loss.name}, which takes {kind}; "
-                    "use 'accuracy'"
+                    f"{one.name} needs at least 2 outputs, one per class, and the model has "
+                    f"{tensor.columns}; for one output use binary_crossentropy"
                 )
-        if self.loss.fuses is not None and self.loss.code is OpCode.CROSSENTROPY and outputs < 2:
-            raise ConfigurationError(
-                f"{self.loss.name} needs at least 2 outputs, one per class, and the model has {outputs}; "
-                "for one output use binary_crossentropy"
-            )
-        self.state = aligned_array(parameters.size * len(self.description.states), parameters.dtype)
-        self.metrics, self.attached = metrics, True
+        self.state = aligned_array(size * len(self.description.states), dtype)
+        self.losses, self.shares, self.metrics, self.attached = losses, shares, tuple(chosen), True
+
+    def move(self, before: Mapping[str, Place], old_size: int, after: Mapping[str, Place], size: int) -> None:
+        """Take the state along to another store."""
+        assert self.state is not None
+        old, count = self.state, len(self.description.states)
+        self.state = aligned_array(size * count, old.dtype)
+        for position in range(count):
+            source = old[position * old_size : (position + 1) * old_size]
+            target = self.state[position * size : (position + 1) * size]
+            for name, place in before.items():
+                if name in after and after[name].shape == place.shape:
+                    after[name].view(target)[...] = place.view(source)
 
     def forget(self) -> None:
         """Let the optimiser begin anew."""
@@ -138,19 +149,104 @@ class Compiled:
 
     def detach(self) -> None:
         """Forget what `attach` settled."""
-        self.metrics, self.state, self.attached = (), None, False
+        self.losses, self.shares, self.metrics, self.state, self.attached = (), (), (), None, False
 
     def values(self, plan: Plan, sums: np.ndarray, rows: int) -> dict[str, float]:
         """Return the loss, penalties included, and the metrics, from sums over `rows` rows."""
-        found = {a.name: float(s) / rows for a, s in zip(plan.accumulators, sums, strict=True)}
-        found["loss"] += found.pop("penalty", 0.0)
+        loss, found = 0.0, {"loss": 0.0}
+        for accumulator, total in zip(plan.accumulators, sums, strict=True):
+            value = float(total) / rows
+            if accumulator.share is not None:
+                loss += accumulator.share * value
+            if accumulator.name not in ("loss", "penalty"):
+                found[accumulator.name] = value
+        found["loss"] = loss
         return found
 
     def shaped(self, values: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:
         """Return values as Keras does: a dict, the loss alone, or a list."""
         if as_dict:
             return values
-        return list(values.values()) if self.metrics else values["loss"]
+        return list(values.values()) if len(values) > 1 else values["loss"]
+
+
+def _values(several: object) -> list[Any]:
+    return list(several.values()) if isinstance(several, dict) else list(several)  # type: ignore[call-overload]
+
+
+def _leaves(metrics: object) -> list[Any]:
+    """Return the metrics in nested lists and dicts as one list."""
+    if metrics is None:
+        return []
+    if isinstance(metrics, list | tuple | dict):
+        return [leaf for entry in _values(metrics) for leaf in _leaves(entry)]
+    return [metrics]
+
+
+def _per_output(metrics: object, names: list[str]) -> list[object]:
+    """Return the metrics of each output."""
+    if len(names) == 1 and not isinstance(metrics, dict):
+        return [metrics]
+    if isinstance(metrics, dict):
+        unknown = set(metrics) - set(names)
+        if unknown:
+            raise ConfigurationError(f"metrics has the key {unknown.pop()!r}; the outputs are {names}")
+        return [metrics.get(name) for name in names]
+    if metrics is None:
+        return [None] * len(names)
+    if not isinstance(metrics, list | tuple) or len(metrics) != len(names):
+        raise ConfigurationError(
+            f"metrics must be a list with one entry, or list, for each of the outputs {names}, or a dict"
+        )
+    return list(metrics)
+
+
+def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss) -> None:
+    seen: set[str] = set()
+    for metric in metrics:
+        if metric.name in seen or metric.name in ("loss", "penalty"):
+            raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
+        seen.add(metric.name)
+        if metric.sparse != loss.sparse:
+            kind = "integer labels" if loss.sparse else "one target per output"
+            raise ConfigurationError(
+                f"metric {metric.name!r} does not suit {loss.name}, which takes {kind}; use 'accuracy'"
+            )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Checked arrays by the names that plans know them by.
+
+    Attributes
+    ----------
+    arrays : dict of str to numpy.ndarray
+    rows : int
+    """
+
+    arrays: dict[str, np.ndarray]
+    rows: int
+
+    @property
+    def weighted(self) -> bool:
+        """Whether there are sample weights."""
+        return "sample_weight" in self.arrays
+
+
+def features_of(model: Model, x: object, empty: bool = False) -> Batch:
+    """Return features, checked at the border."""
+    graph = model.graph
+    arrays: dict[str, np.ndarray] = {}
+    rows = -1
+    for tensor, value in zip(graph.inputs, data.by_name(x, model.input_names, "x"), strict=True):
+        one = len(graph.inputs) == 1
+        name = "x" if one else f"x:{tensor.label}"
+        said = "x" if one else f"x[{tensor.label!r}]"
+        arrays[name] = data.as_features(value, tensor.columns, model.dtype, name=said, empty=empty)
+        if rows >= 0 and arrays[name].shape[0] != rows:
+            raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but the inputs before it have {rows}")
+        rows = arrays[name].shape[0]
+    return Batch(arrays, rows)
 
 
 def batch_of(
@@ -159,56 +255,52 @@ def batch_of(
     y: object,
     sample_weight: object,
     class_weight: Mapping[int, float] | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+) -> Batch:
     """Return features, targets and weights, checked at the border."""
     compiled = model._need_compiled()
     graph = model.graph
-    features = data.as_features(x, graph.input.columns, model.dtype)
-    rows = features.shape[0]
-    targets = data.as_targets(y, rows, graph.output.columns, compiled.loss, model.dtype)
-    weights = None if sample_weight is None else data.as_sample_weight(sample_weight, rows, model.dtype)
-    if class_weight is not None:
-        weights = _times_class_weights(weights, class_weight, targets, compiled.loss)
-    return features, targets, weights
+    features = features_of(model, x)
+    rows, arrays = features.rows, features.arrays
+    given = data.by_name(y, model.output_names, "y")
+    for tensor, loss, value in zip(graph.outputs, compiled.losses, given, strict=True):
+        one = len(graph.outputs) == 1
+        arrays["y" if one else f"y:{tensor.label}"] = data.as_targets(
+            value, rows, tensor.columns, loss, model.dtype, name="y" if one else f"y[{tensor.label!r}]"
+        )
+    if sample_weight is not None:
+        arrays["sample_weight"] = data.as_sample_weight(sample_weight, rows, model.dtype)
+    batch = Batch(arrays, rows)
+    return batch if class_weight is None else _with_class_weights(batch, class_weight, compiled)
 
 
-def _times_class_weights(
-    sample_weight: np.ndarray | None, class_weight: Mapping[int, float], targets: np.ndarray, loss: Loss
-) -> np.ndarray:
+def _with_class_weights(batch: Batch, class_weight: Mapping[int, float], compiled: Compiled) -> Batch:
     if not isinstance(class_weight, Mapping):
         raise DTypeError(f"class_weight must be a dict of label to weight, got {class_weight!r}")
-    labels = targets if loss.sparse or targets.shape[1] == 1 else targets.argmax(1)[:, None]
-    weights = np.ones((targets.shape[0], 1), targets.dtype)
+    if len(compiled.losses) != 1:
+        raise ConfigurationError("class_weight is for models with one output; use sample_weight")
+    targets = batch.arrays["y"]
+    labels = targets if compiled.losses[0].sparse or targets.shape[1] == 1 else targets.argmax(1)[:, None]
+    weights = np.ones((batch.rows, 1), targets.dtype)
     for label, weight in class_weight.items():
         weights[labels == check_count(label, "a class_weight label", 0)] = check_number(
             weight, f"class_weight[{label}]", 0.0
         )
-    return weights if sample_weight is None else weights * sample_weight
+    if batch.weighted:
+        weights = weights * batch.arrays["sample_weight"]
+    return Batch(batch.arrays | {"sample_weight": weights}, batch.rows)
 
 
-def externals_of(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Return arrays by the names that plans know them by."""
-    arrays = {"x": x, "y": y}
-    if weights is not None:
-        arrays["sample_weight"] = weights
-    return arrays
-
-
-def evaluate(
-    model: Model, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, batch: int, n_threads: int
-) -> dict[str, float]:
+def evaluate(model: Model, given: Batch, batch: int, n_threads: int) -> dict[str, float]:
     """Return the loss and the metrics on checked arrays."""
     compiled = model._need_compiled()
-    rows = x.shape[0]
     # A mean over rows does not depend on batches; a loss that is a sum per batch does, as in Keras.
+    means = all(loss.mean for loss in compiled.losses)
     with model._running:
-        program = model._program("evaluate", weighted=weights is not None)
-        result = program.run(
-            externals_of(x, y, weights), rows, rows if compiled.loss.mean else batch, n_threads=n_threads
-        )
+        program = model._program("evaluate", weighted=given.weighted)
+        result = program.run(given.arrays, given.rows, given.rows if means else batch, n_threads=n_threads)
     if result.exception is not None:
         raise result.exception
-    return compiled.values(program.plan, result.sums[0], rows)
+    return compiled.values(program.plan, result.sums[0], given.rows)
 
 
 def train_on_batch(
@@ -223,12 +315,12 @@ def train_on_batch(
     model._need_compiled()
     with model._built_for(x):
         compiled = model._need_compiled()
-        features, targets, weights = batch_of(model, x, y, sample_weight, class_weight)
-    rows = features.shape[0]
+        given = batch_of(model, x, y, sample_weight, class_weight)
+    rows = given.rows
     with model._exclusive():
-        program = model._program("train", rows, weighted=weights is not None)
+        program = model._program("train", rows, weighted=given.weighted)
         result = program.run(
-            externals_of(features, targets, weights),
+            given.arrays,
             rows,
             rows,
             learning_rate=compiled.learning_rate,
@@ -238,15 +330,14 @@ def train_on_batch(
         )
         if result.exception is not None:
             raise result.exception
+        values = compiled.values(program.plan, result.sums[0], rows)
         if not result.finite:
             if compiled.state is not None and not data.all_finite(compiled.state):
                 compiled.forget()  # the step was made, to infinity, and is taken back
             warnings.warn("the loss of this batch is not finite; the step was not made", NonFiniteWarning, 3)
-            return compiled.shaped(
-                dict.fromkeys(["loss", *(m.name for m in compiled.metrics)], math.nan), return_dict
-            )
+            return compiled.shaped(dict.fromkeys(values, math.nan), return_dict)
         compiled.iterations += 1
-    return compiled.shaped(compiled.values(program.plan, result.sums[0], rows), return_dict)
+    return compiled.shaped(values, return_dict)
 
 
 def fit(
@@ -278,30 +369,29 @@ def fit(
         raise DTypeError(f"shuffle must be True or False, got {shuffle!r}")
     with model._built_for(x):
         compiled = model._need_compiled()
-        features, targets, weights = batch_of(model, x, y, sample_weight)
-        held_out: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None
+        given = batch_of(model, x, y, sample_weight)
+        held_out: Batch | None = None
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
                 raise DTypeError("validation_data must be (x, y) or (x, y, sample_weight)")
-            given = (*validation_data, None)[:3]
+            apart = (*validation_data, None)[:3]
             try:
-                held_out = batch_of(model, given[0], given[1], given[2])
+                held_out = batch_of(model, apart[0], apart[1], apart[2])
             except (ShapeError, DataError, DTypeError) as error:
                 raise type(error)(f"in validation_data: {error}") from None
         elif fraction:
-            arrays = (features, targets) if weights is None else (features, targets, weights)
-            train_part, test_part = data.split_validation(arrays, fraction)
-            features, targets = train_part[:2]
-            weights = None if weights is None else train_part[2]
-            held_out = (test_part[0], test_part[1], None if len(test_part) == 2 else test_part[2])
+            train_part, test_part = data.split_validation(given.arrays, given.rows, fraction)
+            given, held_out = _batch(train_part), _batch(test_part)
         if class_weight is not None:  # for training rows only
-            weights = _times_class_weights(weights, class_weight, targets, compiled.loss)
+            given = _with_class_weights(given, class_weight, compiled)
 
     with model._exclusive():
-        loop = _Loop(
-            model, compiled, features, targets, weights, min(batch, len(features)), bool(shuffle), count
-        )
+        loop = _Loop(model, compiled, given, min(batch, given.rows), bool(shuffle), count)
         return loop.run(first, last, shown, listeners, held_out, batch)
+
+
+def _batch(arrays: dict[str, np.ndarray]) -> Batch:
+    return Batch(arrays, len(next(iter(arrays.values()))))
 
 
 def _verbosity(verbose: str | int) -> int:
@@ -327,19 +417,17 @@ class _Loop:
         self,
         model: Model,
         compiled: Compiled,
-        x: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None,
+        given: Batch,
         batch: int,
         shuffle: bool,
         n_threads: int,
     ) -> None:
         self.model, self.compiled = model, compiled
-        self.arrays = externals_of(x, y, weights)
-        self.rows, self.batch, self.n_threads = len(x), batch, n_threads
+        self.arrays = given.arrays
+        self.rows, self.batch, self.n_threads = given.rows, batch, n_threads
         # One batch of all rows is the same set in every order.
-        self.shuffle = shuffle and batch < len(x)
-        self.program = model._program("train", batch, gather=self.shuffle, weighted=weights is not None)
+        self.shuffle = shuffle and batch < given.rows
+        self.program = model._program("train", batch, gather=self.shuffle, weighted=given.weighted)
         self.permutation = np.empty(self.rows, np.int32) if self.shuffle else None
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
 
@@ -349,7 +437,7 @@ class _Loop:
         last: int,
         verbose: int,
         listeners: list[Callback],
-        held_out: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None,
+        held_out: Batch | None,
         batch_size: int,
     ) -> History:
         model = self.model
@@ -377,7 +465,7 @@ class _Loop:
                     finite, logs = self._epochs(min(per_call, last - epoch))
                 for values in logs:
                     if held_out is not None:
-                        found = evaluate(model, *held_out, batch_size, self.n_threads)
+                        found = evaluate(model, held_out, batch_size, self.n_threads)
                         values.update({f"val_{name}": value for name, value in found.items()})
                     for callback in everyone:
                         callback.on_epoch_end(epoch, values)

@@ -240,12 +240,27 @@ def _check_shapes(op: Op, where: str) -> None:
             w = op.need(op.signature.names[0])
             agree = [(columns("x"), w.rows), (columns("dy"), w.columns)]
         case OpCode.CROSSENTROPY | OpCode.SOFTMAX_CROSSENTROPY:
-            agree = [(columns("t"), 1 if op.constants[1] else columns("y"))]
+            agree = [(columns("t"), 1 if op.constants[2] else columns("y"))]
             agree += [(operand.columns, columns("y")) for operand in op.outputs()]
             if op.code is OpCode.SOFTMAX_CROSSENTROPY:
                 agree.append((columns("x"), columns("y")))
         case OpCode.CATEGORICAL_ACCURACY:
             agree = [(columns("t"), 1 if op.constants[0] else columns("y"))]
+        case OpCode.MULTICLASS_HINGE:
+            agree = [(columns("t"), 1), *((operand.columns, columns("y")) for operand in op.outputs())]
+        case OpCode.CONCATENATE:
+            agree = [(columns("y"), sum(operand.columns for operand in op.inputs()))]
+        case OpCode.SLICE:
+            first = int(op.constants[0])
+            agree = [(max(first, 0), first), (max(columns("x"), first + columns("y")), columns("x"))]
+        case OpCode.ROW_SUM:
+            agree = [(columns("y"), 1)]
+        case OpCode.BROADCAST:
+            agree = [(columns("x"), 1)]
+        case OpCode.MAXOUT:
+            agree = [(columns("x") % columns("y"), 0)]
+        case OpCode.MAXOUT_BACKWARD:
+            agree = [(columns("dx"), columns("x")), (columns("x") % columns("dy"), 0)]
         case _:
             widths = [
                 operand.columns

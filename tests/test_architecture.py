@@ -178,7 +178,8 @@ def test_no_op_is_left_over_anywhere() -> None:
     assert set(executor.OPCODES) == set(OpCode.__members__)
     assert set(lowering.BACKWARD) < set(OpCode)
     # An op that makes a tensor of the forward pass from another has a backward rule.
-    forward = {OpCode.DENSE, OpCode.ADD_BIAS, OpCode.ACTIVATION}
+    forward = {OpCode.DENSE, OpCode.ADD_BIAS, OpCode.ACTIVATION, OpCode.ADD, OpCode.MULTIPLY, OpCode.MAXIMUM}
+    forward |= {OpCode.CONCATENATE, OpCode.AFFINE, OpCode.ROW_SUM, OpCode.MAXOUT}
     assert set(lowering.BACKWARD) == forward
 
 

@@ -13,8 +13,8 @@ from fastnn.compiler import compile_plan
 
 MSE = losses.MeanSquaredError()
 OPTIONS: dict[str, dict[str, Any]] = {
-    "train": {"capacity": 32, "loss": MSE, "optimizer": optimizers.Adam(), "gather": True},
-    "gradients": {"capacity": 32, "loss": MSE},
+    "train": {"capacity": 32, "losses": (MSE,), "optimizer": optimizers.Adam(), "gather": True},
+    "gradients": {"capacity": 32, "losses": (MSE,)},
     "input_gradients": {},
 }
 

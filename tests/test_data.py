@@ -386,7 +386,8 @@ def test_labels_beyond_what_the_dtype_counts_exactly_are_refused() -> None:
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.9])
 def test_the_split_takes_the_last_rows_and_copies_nothing(fraction: float) -> None:
     rows = np.arange(40.0).reshape(20, 2)
-    (train,), (held_out,) = data.split_validation((rows,), fraction)
+    training, apart = data.split_validation({"x": rows}, len(rows), fraction)
+    train, held_out = training["x"], apart["x"]
     np.testing.assert_array_equal(np.vstack([train, held_out]), rows)
     assert len(train) == int(20 * (1 - fraction))
     assert np.shares_memory(train, rows)
@@ -396,4 +397,4 @@ def test_the_split_takes_the_last_rows_and_copies_nothing(fraction: float) -> No
 @pytest.mark.parametrize(("rows", "fraction"), [(1, 0.5), (3, 0.99), (0, 0.5)])
 def test_a_split_that_leaves_a_part_empty_is_refused(rows: int, fraction: float) -> None:
     with pytest.raises(DataError, match=f"of {rows} rows leaves one part empty"):
-        data.split_validation((np.zeros((rows, 1)),), fraction)
+        data.split_validation({"x": np.zeros((rows, 1))}, rows, fraction)

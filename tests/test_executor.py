@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastnn import Input, Sequential, compiler, layers, losses, metrics, optimizers, program, schedule
+from fastnn import Input, Model, Sequential, compiler, layers, losses, metrics, optimizers, program, schedule
 from fastnn._core.executor import Executor, shuffled
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
@@ -24,10 +25,11 @@ from fastnn.metrics import Metric
 from fastnn.plan import OpCode, Path, Plan, Slot
 from fastnn.program import Program, Result
 from fastnn.reference import OPS, ReferenceProgram, permutation_of
+from fastnn.symbolic import SymbolicTensor
 
 Array = np.ndarray
 DTYPES = ["float32", "float64"]
-ACTIVATIONS = ["linear", "sigmoid", "tanh", "relu", "softmax"]
+ACTIVATIONS = ["linear", "sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu"]
 OPTIMIZERS = {
     "sgd": optimizers.SGD(0.1),
     "momentum": optimizers.SGD(0.05, momentum=0.9),
@@ -50,11 +52,46 @@ LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
     "sparse logits": (
         losses.SparseCategoricalCrossentropy(from_logits=True), None, metrics.SparseCategoricalAccuracy()
     ),
+    "half squares": (losses.SquaredError("half_mean"), None, metrics.MeanSquaredError()),
+    "hinge": (losses.MulticlassHinge(0.5), None, metrics.SparseCategoricalAccuracy()),
     "binary": (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
     "binary plain": (losses.BinaryCrossentropy(reduction="sum"), "softmax", metrics.MeanSquaredError()),
     "binary logits": (losses.BinaryCrossentropy(from_logits=True), None, metrics.BinaryAccuracy("b", 0.1)),
 }  # fmt: skip
 SEEN: set[OpCode] = set()
+
+
+def gates(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net in which every gate occurs, fed with numbers that suit it."""
+    a, b = layers.Dense(6, "sigmoid")(x), layers.Dense(6, layers.ELU(0.5))(x)
+    joined = [layers.Add()([a, b, a]), layers.Subtract()([a, b]), layers.Multiply()([a, b, b])]
+    joined += [layers.Average()([a, b, a]), layers.Maximum()([a, b, joined[0]]), layers.Minimum()([b, a])]
+    joined += [layers.Exp()(b), layers.Log()(layers.Shift(0.5)(a)), layers.Reciprocal()(layers.Shift(1.5)(a))]
+    joined += [layers.Scale(0.5)(layers.Negate()(b)), layers.Square()(b), layers.LeakyReLU(0.1)(b)]
+    joined += [layers.Sum()(b), layers.Sum()(layers.Square()(a))]
+    joined.append(layers.Maxout(4, pieces=3, kernel_regularizer="l2")(b))
+    return layers.Dense(outputs)(layers.Concatenate()(joined))
+
+
+def shared(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net that uses one layer three times, and one tensor in several places."""
+    layer = layers.Dense(5, "tanh", kernel_regularizer="l2")
+    h = layer(layer(layer(x)))
+    return layers.Dense(outputs)(layers.Add()([h, x, layers.Multiply()([h, x])]))
+
+
+def residual(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net of residual blocks."""
+    for _ in range(4):
+        x = layers.Add()([x, layers.Dense(5)(layers.Dense(7, "relu")(x))])
+    return layers.Dense(outputs)(x)
+
+
+NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
+    "gates": gates,
+    "shared": shared,
+    "residual": residual,
+}
 
 
 @dataclass
@@ -74,9 +111,13 @@ class Case:
     purpose: str = "train"
     widths: tuple[int, ...] = (5, 9, 4)
     measured: bool = True
+    net: str = ""
 
     @property
     def graph(self) -> Graph:
+        if self.net:
+            x = Input((self.widths[0],))
+            return Model(x, NETS[self.net](x, self.widths[-1])).graph
         *hidden, outputs = self.widths[1:]
         chained: list[Any] = [Input((self.widths[0],))]
         for units in hidden:
@@ -87,12 +128,13 @@ class Case:
     @property
     def plan(self) -> Plan:
         loss, _, metric = LOSSES[self.loss]
+        stepwise = self.purpose in ("train", "gradients", "backward")
         return compile_plan(
             self.graph,
             self.purpose,
-            capacity=self.batch if self.purpose in ("train", "gradients") else 0,
-            loss=loss,
-            metrics=(metric,) if self.measured and self.purpose != "gradients" else (),
+            capacity=max(self.batch, self.rows if self.purpose != "train" else 0) if stepwise else 0,
+            losses=(loss,),
+            metrics=((metric,) if self.measured and self.purpose != "gradients" else (),),
             optimizer=OPTIMIZERS[self.optimizer],
             gather=self.gather and self.purpose == "train",
             weighted=self.weighted,
@@ -114,7 +156,7 @@ class Case:
             "sample_weight": rng.uniform(0, 2, (self.rows, 1)),
             "upstream": rng.normal(0, 1, (self.rows, outputs)),
             "output": np.zeros((self.rows, outputs)),
-            "input_gradient": np.zeros((self.rows, self.widths[0])),
+            "gradient": np.zeros((self.rows, self.widths[0])),
         }
         # Rounded once to the case's dtype, so that both interpreters start from the same numbers.
         return {name: np.ascontiguousarray(a, self.dtype) for name, a in arrays.items()}
@@ -168,6 +210,21 @@ def same_bits(left: dict[str, Array], right: dict[str, Array]) -> None:
     assert left.keys() == right.keys()
     for name, array in left.items():
         assert array.tobytes() == right[name].tobytes(), f"{name} differs"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize(
+    "purpose", ["train", "gradients", "evaluate", "predict", "input_gradients", "backward"]
+)
+@pytest.mark.parametrize("loss", ["mse", "half squares", "hinge", "categorical logits"])
+@pytest.mark.parametrize("net", NETS)
+def test_graphs_agree_with_the_reference(
+    net: str, loss: str, purpose: str, fused: bool, dtype: str, tolerances: dict[str, float]
+) -> None:
+    case = Case(loss, "adam", dtype=dtype, purpose=purpose, net=net, fused=fused, gather=purpose == "train")
+    tolerance = 100 * tolerances["trained float64"] if dtype == "float64" else tolerances["trained float32"]
+    agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerance)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -444,7 +501,7 @@ def test_programs_refuse_what_does_not_fit() -> None:
 
 def test_an_op_without_a_kernel_stops_the_run() -> None:
     op = (999, *([0] * (len(program._encode(Case().plan.ops[0])) - 3)), [(0, 0, 0, 1), (0, 0, 0, 1)], ())
-    executor = Executor([op], [(True, 64, [(0, 1, 0, 0)])], [0], False, False)
+    executor = Executor([op], [(True, 64, [(0, 1, 0, 0)])], [0], False, 0)
     executor.bind(0, np.zeros(64, np.float32), True)
     status, *_ = executor.run(4, 4, 1, np.zeros((1, 1)), np.zeros(8), np.zeros(128, np.uint8))
     assert program.STATUSES[status] == "UNKNOWN_OP"

@@ -20,7 +20,7 @@ def model(dtype: str = "float32", widths: tuple[int, ...] = (4, 33, 17, 3)) -> f
 
 def taken(net: fastnn.Sequential, x: np.ndarray) -> bool:
     """Return whether the short way takes `x`."""
-    program = net._programs["predict", 0, False, False]
+    program = net._programs["predict", 0, False, False, ()]
     return bool(program.apply(x, np.empty((len(x), 3), net.dtype)))  # type: ignore[union-attr]
 
 

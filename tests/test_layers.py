@@ -22,6 +22,11 @@ FORMULAS = {
     "tanh": np.tanh,
     "relu": lambda z: np.maximum(z, 0),
     "softmax": lambda z: np.exp(z) / np.exp(z).sum(1, keepdims=True),
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.2 * z),
+    "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
+    "exponential": np.exp,
+    "reciprocal": lambda z: 1 / z,
+    "log": np.log,
 }
 
 
@@ -127,10 +132,13 @@ def test_a_layer_computes_its_formula_however_the_activation_is_given(name: str,
     function = getattr(activations, name)
     inside = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4, name)], dtype=dtype, seed=1)
     kernel, bias = RNG.standard_normal((3, 4)).astype(dtype), RNG.standard_normal(4).astype(dtype)
+    x = X
+    if name in ("log", "reciprocal"):
+        x, kernel, bias = np.abs(X), np.abs(kernel) + 0.5, np.abs(bias) + 0.5
     inside.set_weights([kernel, bias])
-    expected = FORMULAS[name](X.astype(dtype) @ kernel + bias)
+    expected = FORMULAS[name](x.astype(dtype) @ kernel + bias)
     tolerance = 1e-5 if dtype == "float32" else 1e-13
-    np.testing.assert_allclose(inside.predict(X), expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(inside.predict(x), expected, rtol=tolerance, atol=tolerance)
     for parts in (
         [layers.Dense(4, function)],
         [layers.Dense(4), layers.Activation(name)],
@@ -139,22 +147,24 @@ def test_a_layer_computes_its_formula_however_the_activation_is_given(name: str,
     ):
         model = fastnn.Sequential([fastnn.Input((3,)), *parts], dtype=dtype)
         model.set_weights([kernel, bias])
-        np.testing.assert_array_equal(model.predict(X), inside.predict(X))
-    np.testing.assert_allclose(function(X.astype(dtype)), FORMULAS[name](X), rtol=tolerance, atol=tolerance)
+        np.testing.assert_array_equal(model.predict(x), inside.predict(x))
+    x = np.abs(X) + 0.5
+    np.testing.assert_allclose(function(x.astype(dtype)), FORMULAS[name](x), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", [name for name in FORMULAS if name != "linear"])
 def test_an_activation_may_come_first(name: str) -> None:
+    x = np.abs(X) + 0.5 if name in ("log", "reciprocal") else X
     model = fastnn.Sequential(
         [fastnn.Input((3,)), layers.Activation(name), layers.Dense(2)], dtype="float64", seed=0
     )
     model.compile("sgd", "mse")
-    expected = FORMULAS[name](X) @ model.layers[1].kernel
-    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-12, atol=1e-13)
-    loss = ((expected - X[:, :2]) ** 2).mean()
-    assert model.evaluate(X, X[:, :2], verbose=0) == pytest.approx(loss, rel=1e-12)
-    assert model.train_on_batch(X, X[:, :2]) == pytest.approx(loss, rel=1e-12)
-    assert model.input_gradients(X).shape == X.shape
+    expected = FORMULAS[name](x) @ model.layers[1].kernel
+    np.testing.assert_allclose(model.predict(x), expected, rtol=1e-12, atol=1e-13)
+    loss = ((expected - x[:, :2]) ** 2).mean()
+    assert model.evaluate(x, x[:, :2], verbose=0) == pytest.approx(loss, rel=1e-12)
+    assert model.train_on_batch(x, x[:, :2]) == pytest.approx(loss, rel=1e-12)
+    assert model.input_gradients(x).shape == x.shape
 
 
 def test_a_model_of_activations_only_has_nothing_to_train() -> None:

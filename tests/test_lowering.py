@@ -16,9 +16,10 @@ import pytest
 from fastnn import Input, Sequential, layers, losses, metrics, optimizers, regularizers
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
+from fastnn.fusion import fuse
 from fastnn.graph import Graph
 from fastnn.losses import Loss
-from fastnn.lowering import fuse, lower
+from fastnn.lowering import lower
 from fastnn.optimizers import Optimizer
 from fastnn.plan import ROWS, Activation, Op, OpCode, Operand, Plan, Slot
 
@@ -42,7 +43,9 @@ def mnist() -> Plan:
     graph = chain(layers.Dense(500, "relu"), layers.Dense(10, "softmax"), inputs=784)
     loss = losses.SparseCategoricalCrossentropy()
     accuracy = (metrics.SparseCategoricalAccuracy("accuracy"),)
-    return compile_plan(graph, "train", capacity=200, loss=loss, metrics=accuracy, optimizer=SGD, gather=True)
+    return compile_plan(
+        graph, "train", capacity=200, losses=(loss,), metrics=(accuracy,), optimizer=SGD, gather=True
+    )
 
 
 def regularized(fused: bool) -> Plan:
@@ -55,8 +58,8 @@ def regularized(fused: bool) -> Plan:
         graph,
         "train",
         capacity=8,
-        loss=losses.BinaryCrossentropy(),
-        metrics=(metrics.BinaryAccuracy(), metrics.MeanSquaredError()),
+        losses=(losses.BinaryCrossentropy(),),
+        metrics=((metrics.BinaryAccuracy(), metrics.MeanSquaredError()),),
         optimizer=optimizers.Adam(),
         weighted=True,
         fused=fused,
@@ -112,9 +115,9 @@ def test_forward_is_one_op_a_step_and_fusion_makes_it_one_a_layer() -> None:
 
 
 def test_backward_is_forward_reversed() -> None:
-    ops = lower(small(), "train", MSE, optimizer=SGD, fused=False).ops
+    ops = lower(small(), "train", (MSE,), optimizer=SGD, fused=False).ops
     assert codes(ops) == [
-        *["DENSE", "ADD_BIAS", "ACTIVATION", "DENSE", "ADD_BIAS", "MEAN_SQUARED_ERROR"],
+        *["DENSE", "ADD_BIAS", "ACTIVATION", "DENSE", "ADD_BIAS", "SQUARED_ERROR"],
         *["BIAS_GRADIENT", "WEIGHT_GRADIENT", "DENSE_BACKWARD", "ACTIVATION_BACKWARD"],
         *["BIAS_GRADIENT", "WEIGHT_GRADIENT"],  # nobody wants the gradient of the input
         *["SGD"] * 4,
@@ -122,9 +125,9 @@ def test_backward_is_forward_reversed() -> None:
 
 
 def test_fusion_of_a_training_step() -> None:
-    ops = lower(small(), "train", MSE, optimizer=SGD).ops
+    ops = lower(small(), "train", (MSE,), optimizer=SGD).ops
     assert sorted(codes(ops)) == sorted(
-        ["DENSE", "DENSE", "MEAN_SQUARED_ERROR", "DENSE_BACKWARD"] + ["SGD_DENSE", "SGD_BIAS"] * 2
+        ["DENSE", "DENSE", "SQUARED_ERROR", "DENSE_BACKWARD"] + ["SGD_DENSE", "SGD_BIAS"] * 2
     )
     backward = next(op for op in ops if op.code is OpCode.DENSE_BACKWARD)
     assert backward.activation is Activation.TANH
@@ -133,7 +136,7 @@ def test_fusion_of_a_training_step() -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", optimizers.SGD(momentum=0.5)])
 def test_only_plain_sgd_updates_inside_the_product(optimizer: str | Optimizer) -> None:
-    ops = lower(small(), "train", MSE, optimizer=optimizers.get(optimizer)).ops
+    ops = lower(small(), "train", (MSE,), optimizer=optimizers.get(optimizer)).ops
     assert codes(ops).count("WEIGHT_GRADIENT") == 2
     assert "SGD_DENSE" not in codes(ops)
 
@@ -141,9 +144,9 @@ def test_only_plain_sgd_updates_inside_the_product(optimizer: str | Optimizer) -
 def test_penalties_are_fused_into_updates() -> None:
     graph = chain(layers.Dense(2, kernel_regularizer=regularizers.L2(0.25)))
     for optimizer in ("sgd", "adam", "rmsprop", optimizers.SGD(momentum=0.5)):
-        unfused = lower(graph, "train", MSE, optimizer=optimizers.get(optimizer), fused=False).ops
+        unfused = lower(graph, "train", (MSE,), optimizer=optimizers.get(optimizer), fused=False).ops
         assert codes(unfused).count("L2_GRADIENT") == 1
-        fused = lower(graph, "train", MSE, optimizer=optimizers.get(optimizer)).ops
+        fused = lower(graph, "train", (MSE,), optimizer=optimizers.get(optimizer)).ops
         assert "L2_GRADIENT" not in codes(fused)
         kernel, bias = (
             op for op in fused if op.signature.constants[:1] == ("l2",) and op.code is not OpCode.L2_PENALTY
@@ -153,10 +156,10 @@ def test_penalties_are_fused_into_updates() -> None:
             "dense/bias": 0.0,
         }
     # Gradients that the caller sees contain the penalty's part.
-    gradients = lower(graph, "gradients", MSE)
+    gradients = lower(graph, "gradients", (MSE,))
     assert codes(gradients.ops).count("L2_GRADIENT") == 1
     assert [(a.name, a.times_rows) for a in gradients.accumulators] == [("loss", False), ("penalty", True)]
-    assert codes(lower(graph, "evaluate", MSE).ops)[-1] == "L2_PENALTY"
+    assert codes(lower(graph, "evaluate", (MSE,)).ops)[-1] == "L2_PENALTY"
 
 
 CROSSENTROPIES = [
@@ -167,14 +170,14 @@ CROSSENTROPIES = [
     (losses.BinaryCrossentropy(), "sigmoid", "SIGMOID_CROSSENTROPY"),
     (losses.BinaryCrossentropy(), "softmax", "BINARY_CROSSENTROPY"),
     (losses.BinaryCrossentropy(from_logits=True), None, "SIGMOID_CROSSENTROPY"),
-    (losses.MeanSquaredError(), "softmax", "MEAN_SQUARED_ERROR"),
+    (losses.MeanSquaredError(), "softmax", "SQUARED_ERROR"),
 ]
 
 
 @pytest.mark.parametrize(("loss", "output", "code"), CROSSENTROPIES, ids=str)
 def test_which_losses_fuse_with_which_output(loss: Loss, output: str | None, code: str) -> None:
     for purpose in ("train", "evaluate"):
-        lowered = lower(small(output), purpose, loss, optimizer=SGD)
+        lowered = lower(small(output), purpose, (loss,), optimizer=SGD)
         op = next(op for op in lowered.ops if op.layer == loss.name)
         assert op.code.name == code
         assert op.accumulator == 0
@@ -183,20 +186,20 @@ def test_which_losses_fuse_with_which_output(loss: Loss, output: str | None, cod
         target = op.need("t")
         assert target.columns == (1 if loss.sparse else 2)
     # Metrics see the model's output: probabilities where it ends in an activation, scores where not.
-    metric = lower(small(output), "evaluate", loss, (metrics.MeanSquaredError("m"),)).ops[-1]
+    metric = lower(small(output), "evaluate", (loss,), ((metrics.MeanSquaredError("m"),),)).ops[-1]
     assert metric.need("y").name == "dense_1/y"
 
 
 def test_reductions_decide_constants_and_sums() -> None:
     for reduction, mean in (("sum_over_batch_size", 1.0), ("sum", 0.0)):
-        lowered = lower(small(), "gradients", losses.MeanSquaredError(reduction=reduction))
-        op = next(op for op in lowered.ops if op.code is OpCode.MEAN_SQUARED_ERROR)
-        assert op.constants == (mean,)
+        lowered = lower(small(), "gradients", (losses.MeanSquaredError(reduction=reduction),))
+        op = next(op for op in lowered.ops if op.code is OpCode.SQUARED_ERROR)
+        assert op.constants == (mean, 1.0, 0.5)
         assert lowered.accumulators[0].times_rows == (reduction == "sum")
 
 
 def test_gathering_looks_up_every_input_of_the_batch() -> None:
-    lowered = lower(small(), "train", MSE, optimizer=SGD, gather=True, weighted=True)
+    lowered = lower(small(), "train", (MSE,), optimizer=SGD, gather=True, weighted=True)
     gathers = [op for op in lowered.ops if op.code is OpCode.GATHER]
     assert [op.layer for op in gathers] == ["x", "y", "sample_weight"]
     assert [e.name for e in lowered.externals] == ["x", "y", "sample_weight"]
@@ -206,14 +209,14 @@ def test_gathering_looks_up_every_input_of_the_batch() -> None:
 
 def test_frozen_layers_cost_no_gradients() -> None:
     frozen, free = layers.Dense(4, "tanh", name="frozen", trainable=False), layers.Dense(2, name="free")
-    ops = lower(chain(frozen, free), "train", MSE, optimizer=SGD).ops
-    wanted = ["DENSE", "DENSE", "MEAN_SQUARED_ERROR", "SGD_DENSE", "SGD_BIAS"]
+    ops = lower(chain(frozen, free), "train", (MSE,), optimizer=SGD).ops
+    wanted = ["DENSE", "DENSE", "SQUARED_ERROR", "SGD_DENSE", "SGD_BIAS"]
     assert sorted(codes(ops)) == sorted(wanted)
     assert all(not op.layer.startswith("frozen/") for op in ops)
     # Below a free layer, a frozen one passes the gradient on.
     first = layers.Dense(4, "tanh", name="first")
     last = layers.Dense(2, name="last", trainable=False)
-    ops = lower(chain(first, last), "train", MSE, optimizer=SGD).ops
+    ops = lower(chain(first, last), "train", (MSE,), optimizer=SGD).ops
     assert [op.layer for op in ops if op.code is OpCode.DENSE_BACKWARD] == ["last"]
     assert {op.layer for op in ops if op.code is OpCode.SGD_DENSE} == {"first/kernel"}
 
@@ -223,25 +226,25 @@ def test_input_gradients_end_in_an_external_array() -> None:
     assert [(e.name, e.columns, e.written) for e in lowered.externals] == [
         ("x", 3, False),
         ("upstream", 2, False),
-        ("input_gradient", 3, True),
+        ("gradient", 3, True),
     ]
-    writers = [op for op in lowered.ops for o in op.outputs() if o.name == "input_gradient"]
+    writers = [op for op in lowered.ops for o in op.outputs() if o.name == "gradient"]
     assert [op.code for op in writers] == [OpCode.DENSE_BACKWARD]
     assert all(op.code not in (OpCode.WEIGHT_GRADIENT, OpCode.BIAS_GRADIENT) for op in lowered.ops)
 
 
 def test_activations_live_beyond_their_tile_only_for_weight_gradients() -> None:
     for purpose, slot in (("train", Slot.WORKSPACE), ("gradients", Slot.WORKSPACE), ("evaluate", Slot.LOCAL)):
-        ops = lower(small(), purpose, MSE, optimizer=SGD).ops
+        ops = lower(small(), purpose, (MSE,), optimizer=SGD).ops
         slots = {o.slot for op in ops for o in op.outputs() if o.rows == ROWS}
         assert slots == {slot}
-    gradients = lower(small(), "gradients", MSE).ops
+    gradients = lower(small(), "gradients", (MSE,)).ops
     assert {o.slot for op in gradients for o in op.outputs() if o.rows != ROWS} == {Slot.GRADIENTS}
 
 
 def test_fusion_is_a_pure_function_and_has_nothing_left_to_do() -> None:
     for graph in (small("softmax"), chain(layers.Activation("relu"), layers.Dense(2, use_bias=False))):
-        ops = list(lower(graph, "train", MSE, optimizer=SGD, gather=True, fused=False).ops)
+        ops = list(lower(graph, "train", (MSE,), optimizer=SGD, gather=True, fused=False).ops)
         copy = list(ops)
         once = fuse(ops)
         assert ops == copy
@@ -268,7 +271,7 @@ def test_lowering_says_what_it_lacks() -> None:
     with pytest.raises(PlanError, match="lowering for 'evaluate' needs a loss"):
         lower(small(), "evaluate")
     with pytest.raises(PlanError, match="lowering for 'train' needs an optimizer"):
-        lower(small(), "train", MSE)
+        lower(small(), "train", (MSE,))
     with pytest.raises(PlanError, match="unknown purpose 'trian'; known: train, gradients"):
         lower(small(), "trian")
     op = lower(small(), "predict", fused=False).ops[0]

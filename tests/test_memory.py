@@ -10,7 +10,7 @@ from fastnn import Input, Sequential, layers, losses, memory, optimizers
 from fastnn.compiler import compile_plan
 from fastnn.graph import Graph, Parameter
 from fastnn.initializers import Zeros
-from fastnn.memory import ALIGNMENT, aligned, parameter_layout
+from fastnn.memory import ALIGNMENT, Layout, aligned, parameter_layout
 from fastnn.plan import ROWS, Op, OpCode, Operand, Plan, Slot
 
 MSE = losses.MeanSquaredError()
@@ -44,7 +44,7 @@ def random_plan(seed: int, purpose: str) -> Plan:
         chain(*chained),
         purpose,
         capacity=choose.choice([1, 7, 64, 300]) if purpose in ("train", "gradients") else 0,
-        loss=choose.choice([MSE, losses.CategoricalCrossentropy(from_logits=True)]),
+        losses=(choose.choice([MSE, losses.CategoricalCrossentropy(from_logits=True)]),),
         optimizer=choose.choice([optimizers.SGD(), optimizers.Adam()]),
         gather=choose.random() < 0.5,
         weighted=choose.random() < 0.5,
@@ -127,7 +127,7 @@ def test_no_two_living_operands_of_a_tile_share_memory(purpose: str) -> None:
 
 def test_scores_wider_than_the_last_hidden_layer_can_be_evaluated() -> None:
     loss = losses.CategoricalCrossentropy(from_logits=True)
-    check_sharing(compile_plan(chain(layers.Dense(5, "relu"), layers.Dense(10)), "evaluate", loss=loss))
+    check_sharing(compile_plan(chain(layers.Dense(5, "relu"), layers.Dense(10)), "evaluate", losses=(loss,)))
 
 
 @pytest.mark.parametrize(("seed", "purpose"), PLANS)
@@ -158,8 +158,8 @@ def test_sizes_are_rounded_up_to_cache_lines() -> None:
     assert [aligned(n) for n in (0, 1, 15, 16, 17, 32)] == [0, 16, 16, 16, 32, 32]
     shapes = {"a": (3, 5), "b": (5,), "c": (16, 2), "d": (1, 1)}
     parameters = [Parameter(name, shape, Zeros()) for name, shape in shapes.items()]
-    assert parameter_layout(parameters) == ({"a": 0, "b": 16, "c": 32, "d": 64}, 80)
-    assert parameter_layout([]) == ({}, 0)
+    assert parameter_layout(parameters) == Layout({"a": 0, "b": 16, "c": 32, "d": 64}, 80)
+    assert parameter_layout([]) == Layout({}, 0)
 
 
 def test_a_deep_chain_predicts_in_two_buffers() -> None:
@@ -179,7 +179,7 @@ def test_element_wise_ops_run_in_place() -> None:
         chain(layers.Dense(5, "tanh"), layers.Dense(3, "softmax")),
         "train",
         capacity=10,
-        loss=losses.CategoricalCrossentropy(),
+        losses=(losses.CategoricalCrossentropy(),),
         optimizer=optimizers.SGD(),
         fused=False,
     )
@@ -193,7 +193,7 @@ def test_element_wise_ops_run_in_place() -> None:
 def test_what_is_read_again_is_not_overwritten() -> None:
     # The tanh layer's input is the relu layer's output, which the backward pass reads once more.
     graph = chain(layers.Dense(5, "relu"), layers.Activation("tanh"), layers.Dense(2))
-    plan = compile_plan(graph, "train", capacity=4, loss=MSE, optimizer=optimizers.SGD())
+    plan = compile_plan(graph, "train", capacity=4, losses=(MSE,), optimizer=optimizers.SGD())
     op = next(op for op in plan.ops if op.code is OpCode.ACTIVATION)
     assert op.need("y").offset != op.need("x").offset
 
@@ -202,7 +202,7 @@ def test_frozen_layers_give_their_memory_back() -> None:
     def workspace(trainable: bool) -> int:
         hidden = [layers.Dense(64, "relu", trainable=trainable) for _ in range(8)]
         graph = chain(*hidden, layers.Dense(1), inputs=64)
-        return compile_plan(graph, "train", capacity=100, loss=MSE, optimizer=optimizers.SGD()).sizes[
+        return compile_plan(graph, "train", capacity=100, losses=(MSE,), optimizer=optimizers.SGD()).sizes[
             Slot.WORKSPACE
         ]
 
@@ -212,16 +212,17 @@ def test_frozen_layers_give_their_memory_back() -> None:
 def test_the_workspace_grows_with_the_batch_and_without_one_there_is_none() -> None:
     graph = chain(layers.Dense(16, "relu"), layers.Dense(16))
     sizes = [
-        compile_plan(graph, "gradients", capacity=n, loss=MSE).sizes[Slot.WORKSPACE] for n in (16, 32, 64)
+        compile_plan(graph, "gradients", capacity=n, losses=(MSE,)).sizes[Slot.WORKSPACE]
+        for n in (16, 32, 64)
     ]
     assert sizes[1] == 2 * sizes[0]
     assert sizes[2] == 4 * sizes[0]
-    assert compile_plan(graph, "evaluate", loss=MSE).sizes[Slot.WORKSPACE] == 0
+    assert compile_plan(graph, "evaluate", losses=(MSE,)).sizes[Slot.WORKSPACE] == 0
 
 
 def test_local_memory_starts_anew_with_every_task() -> None:
     graph = chain(layers.Dense(4), layers.Dense(4), layers.Dense(4), inputs=4)
-    plan = compile_plan(graph, "train", capacity=4, loss=MSE, optimizer=optimizers.Adam())
+    plan = compile_plan(graph, "train", capacity=4, losses=(MSE,), optimizer=optimizers.Adam())
     gradients = [op.need("dw") for op in plan.ops if op.code is OpCode.WEIGHT_GRADIENT]
     assert [(g.slot, g.offset) for g in gradients] == [(Slot.LOCAL, 0)] * 3
     assert plan.sizes[Slot.LOCAL] == 16
@@ -229,8 +230,8 @@ def test_local_memory_starts_anew_with_every_task() -> None:
 
 def test_placing_leaves_everything_but_offsets_as_it_was() -> None:
     graph = chain(layers.Dense(5, "relu"), layers.Dense(17))
-    plan = compile_plan(graph, "train", capacity=6, loss=MSE, optimizer=optimizers.SGD())
-    again, sizes = memory.place(plan.ops, plan.phases, graph.parameters, (), 6)
+    plan = compile_plan(graph, "train", capacity=6, losses=(MSE,), optimizer=optimizers.SGD())
+    again, sizes = memory.place(plan.ops, plan.phases, parameter_layout(graph.parameters), (), 6)
     assert again == plan.ops
     assert sizes == plan.sizes
     assert all(o is None or o.offset >= 0 for op in again for o in op.operands)

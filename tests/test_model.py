@@ -116,8 +116,8 @@ def test_the_list_of_layers_is_a_copy() -> None:
         (lambda: [fastnn.Input((3,)), "dense"], DTypeError, "expected a layer such as"),
         (lambda: [layers.Dense(2, name="a"), layers.Dense(2, name="a")], ConfigurationError, "two layers"),
         (lambda: [fastnn.Input((3,)), layers.Dense(2, input_dim=4)], ConfigurationError, "3 features.*4"),
-        (lambda: [layers.Dense(2)] * 2, ConfigurationError, "belongs to a model already"),
-        (lambda: build().layers, ConfigurationError, "'hidden' belongs to a model already"),
+        (lambda: [fastnn.Input((3,)), *[layers.Dense(2)] * 2], ShapeError, r"widths \[3\] and \[2\], but"),
+        (lambda: [fastnn.Input((3,)), layers.Add()], ConfigurationError, "Add joins several tensors"),
         (lambda: layers.Dense(2), DTypeError, "layers must be a list"),
     ],
 )

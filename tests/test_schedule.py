@@ -25,7 +25,7 @@ def plan_of(
     hidden = [layers.Dense(units, "relu") for units in widths[1:-1]]
     graph = Sequential([Input((widths[0],)), *hidden, layers.Dense(widths[-1])], seed=0).graph
     loss = loss or losses.MeanSquaredError()
-    return compile_plan(graph, purpose, capacity=capacity, loss=loss, optimizer=optimizer)
+    return compile_plan(graph, purpose, capacity=capacity, losses=(loss,), optimizer=optimizer)
 
 
 def random_plans(n: int) -> list[Plan]:
@@ -63,7 +63,7 @@ def test_ops_keep_their_order_along_rows_and_within_a_parameter() -> None:
     graph = Sequential(
         [Input((4,)), layers.Dense(3, "tanh", kernel_regularizer="l2"), layers.Dense(2, "softmax")], seed=0
     ).graph
-    lowered = lower(graph, "train", losses.CategoricalCrossentropy(), optimizer=ADAM, fused=False).ops
+    lowered = lower(graph, "train", (losses.CategoricalCrossentropy(),), optimizer=ADAM, fused=False).ops
     ops, _ = schedule.schedule(lowered, 50)
     assert sorted(map(repr, ops)) == sorted(map(repr, lowered))
     by_rows = [op for op in lowered if op.signature.axis is Axis.ROWS]

@@ -14,7 +14,7 @@ from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
 from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Phase, Plan, Slot, Task
 
-PURPOSES = ["train", "gradients", "evaluate", "predict", "input_gradients"]
+PURPOSES = ["train", "gradients", "evaluate", "predict", "input_gradients", "backward"]
 ROWS_OF_BATCH = 8
 
 
@@ -23,9 +23,9 @@ def good(purpose: str = "train", last: str | None = "softmax") -> Plan:
     return compile_plan(
         Sequential([Input((5,)), *chained], seed=0).graph,
         purpose,
-        capacity=ROWS_OF_BATCH if purpose in ("train", "gradients") else 0,
-        loss=losses.CategoricalCrossentropy(),
-        metrics=(metrics.CategoricalAccuracy(),),
+        capacity=ROWS_OF_BATCH if purpose in ("train", "gradients", "backward") else 0,
+        losses=(losses.CategoricalCrossentropy(),),
+        metrics=((metrics.CategoricalAccuracy(),),),
         optimizer=optimizers.Adam(),
         gather=purpose == "train",
         weighted=purpose == "train",
@@ -99,7 +99,7 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "width": (lambda: with_operand(P, DENSE, "b", columns=6), "widths 6 and 7 that must agree"),
     "inner width": (lambda: with_operand(P, DENSE, "w", rows=4), "widths 5 and 4 that must agree"),
     "update width": (lambda: with_operand(P, ADAM, "m", columns=2), r"widths \d and 2 that must"),
-    "label width": (lambda: with_op(P, find(P, LOSS), constants=(1.0, 1.0)), "widths 3 and 1 that must"),
+    "label width": (lambda: with_op(P, find(P, LOSS), constants=(1.0, 1.0, 1.0)), "widths 3 and 1 that must"),
     "gradient width": (lambda: with_operand(P, OpCode.DENSE_BACKWARD, "y", columns=6), "widths 6 and 7"),
     "metric width": (
         lambda: with_operand(P, OpCode.CATEGORICAL_ACCURACY, "t", columns=2),

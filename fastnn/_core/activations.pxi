@@ -43,6 +43,74 @@ cdef void relu_backward(real* dx, const real* dy, const real* y, Py_ssize_t size
         dx[i] = <real>0.0 if y[i] <= 0 else upstream
 
 
+cdef void leaky_relu_forward(real* y, const real* x, real alpha, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real z
+    for i in range(size):
+        z = x[i]
+        y[i] = alpha * z if z <= 0 else z
+
+
+cdef void leaky_relu_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t size
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real upstream
+    for i in range(size):
+        upstream = dy[i]
+        dx[i] = alpha * upstream if y[i] <= 0 else upstream
+
+
+cdef void elu_forward(real* y, const real* x, real alpha, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real z, below
+    for i in range(size):
+        z = x[i]
+        below = alpha * expm1_of(<real>0.0 if z > 0 else z)
+        y[i] = z if z > 0 else below
+
+
+cdef void elu_backward(real* dx, const real* dy, const real* y, real alpha, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real upstream, below
+    for i in range(size):
+        upstream = dy[i]
+        below = upstream * (y[i] + alpha)
+        dx[i] = upstream if y[i] > 0 else below
+
+
+cdef void exponential_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        y[i] = exp_anywhere(x[i])
+
+
+cdef void exponential_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
+    multiply(dx, dy, y, size)
+
+
+cdef void reciprocal_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        y[i] = <real>1.0 / x[i]
+
+
+cdef void reciprocal_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        dx[i] = -dy[i] * (y[i] * y[i])
+
+
+cdef void log_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
+    """The C library's logarithm; its derivative is another op, the reciprocal."""
+    cdef Py_ssize_t i
+    for i in range(size):
+        if real is float:
+            y[i] = logf(x[i])
+        else:
+            y[i] = log(x[i])
+
+
 cdef void softmax_forward(real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
     """OUT y = exp(x - max) / sum, row by row."""
     cdef Py_ssize_t i, r
@@ -80,9 +148,9 @@ cdef void copy_elements(real* y, const real* x, Py_ssize_t size) noexcept nogil:
 
 
 cdef void activation_forward(
-    int activation, real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns
+    int activation, double alpha, real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns
 ) noexcept nogil:
-    """OUT y = activation(x), both (rows, columns); y may be x."""
+    """OUT y = activation(x), both (rows, columns); y may be x.  `alpha` is its slope or scale."""
     if activation == ActivationCode.SIGMOID:
         sigmoid_forward(y, x, rows * columns)
     elif activation == ActivationCode.TANH:
@@ -91,12 +159,22 @@ cdef void activation_forward(
         relu_forward(y, x, rows * columns)
     elif activation == ActivationCode.SOFTMAX:
         softmax_forward(y, x, rows, columns)
+    elif activation == ActivationCode.LEAKY_RELU:
+        leaky_relu_forward(y, x, <real>alpha, rows * columns)
+    elif activation == ActivationCode.ELU:
+        elu_forward(y, x, <real>alpha, rows * columns)
+    elif activation == ActivationCode.EXPONENTIAL:
+        exponential_forward(y, x, rows * columns)
+    elif activation == ActivationCode.RECIPROCAL:
+        reciprocal_forward(y, x, rows * columns)
+    elif activation == ActivationCode.LOG:
+        log_forward(y, x, rows * columns)
     else:
         copy_elements(y, x, rows * columns)
 
 
 cdef void activation_backward(
-    int activation, real* dx, const real* dy, const real* y, Py_ssize_t rows, Py_ssize_t columns
+    int activation, double alpha, real* dx, const real* dy, const real* y, Py_ssize_t rows, Py_ssize_t columns
 ) noexcept nogil:
     """OUT dx = dy * activation'(x), from y = activation(x), all (rows, columns); dx may be dy."""
     if activation == ActivationCode.SIGMOID:
@@ -107,5 +185,13 @@ cdef void activation_backward(
         relu_backward(dx, dy, y, rows * columns)
     elif activation == ActivationCode.SOFTMAX:
         softmax_backward(dx, dy, y, rows, columns)
+    elif activation == ActivationCode.LEAKY_RELU:
+        leaky_relu_backward(dx, dy, y, <real>alpha, rows * columns)
+    elif activation == ActivationCode.ELU:
+        elu_backward(dx, dy, y, <real>alpha, rows * columns)
+    elif activation == ActivationCode.EXPONENTIAL:
+        exponential_backward(dx, dy, y, rows * columns)
+    elif activation == ActivationCode.RECIPROCAL:
+        reciprocal_backward(dx, dy, y, rows * columns)
     else:
         copy_elements(dx, dy, rows * columns)

@@ -22,7 +22,8 @@ _LIMIT = 2**31 - 1
 
 
 cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t begin, Py_ssize_t end,
-                 Py_ssize_t rows, int n_outputs, tuple arrays, tuple columns) except -1:
+                 Py_ssize_t rows, int n_outputs, tuple arrays, tuple columns,
+                 double alpha=0.0) except -1:
     """Run one op on arrays that were checked; the first `n_outputs` are written."""
     cdef Py_buffer views[MAX_OPERANDS]
     cdef char* base[MAX_OPERANDS]
@@ -33,7 +34,7 @@ cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t begin, Py_
     cdef Status status
     memset(&op, 0, sizeof(Op))
     memset(&frame, 0, sizeof(Frame))
-    op.code, op.activation = code, activation
+    op.code, op.activation, op.alpha = code, activation, alpha
     frame.base, frame.begin, frame.end, frame.rows, frame.sums = base, begin, end, rows, sums
     for i in range(MAX_OPERANDS):
         op.operands[i].slot = -1
@@ -98,6 +99,17 @@ def _result(out, shape, dtype, inputs, in_place):
     return out
 
 
+# What an activation's slope or scale is unless told otherwise, as in Keras.
+_ALPHAS = {"leaky_relu": 0.2, "elu": 1.0}
+
+
+def _not_negative(value, name):
+    number = float(value)
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{name} must be at least 0 and finite, got {value!r}")
+    return number
+
+
 def _activation(name):
     if name is None:
         return 0
@@ -119,8 +131,8 @@ def dense_forward(x, w, b=None, activation=None, out=None):
         Kernel.
     b : array_like, (n,), of x's dtype, optional
         Bias.
-    activation : {"linear", "sigmoid", "tanh", "relu", "softmax"}, optional
-        None is linear.
+    activation : str, optional
+        A name of `fastnn.activations`, with its default slope or scale; None is linear.
     out : numpy.ndarray, (m, n), of x's dtype, optional
         Where to write the result; may not overlap an operand.
 
@@ -155,7 +167,10 @@ def dense_forward(x, w, b=None, activation=None, out=None):
             raise ValueError(f"b must have shape ({n},) to match w, got {b.shape}")
     out = _result(out, (m, n), x.dtype, (x, w, b), False)
     if m and n:
-        run_one(OpCode.DENSE, code, x.itemsize == 8, 0, m, m, 1, (out, x, w, b), (n, k, n, n))
+        run_one(
+            OpCode.DENSE, code, x.itemsize == 8, 0, m, m, 1, (out, x, w, b), (n, k, n, n),
+            _ALPHAS.get(activation, 0.0),
+        )
     return out
 
 
@@ -174,8 +189,8 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
         Kernel.
     y : array_like, (m, n), of dy's dtype, optional
         The forward's output; needed with an activation.
-    activation : {"linear", "sigmoid", "tanh", "relu", "softmax"}, optional
-        None is linear.
+    activation : str, optional
+        A name of `fastnn.activations`, with its default slope or scale; None is linear.
     need_dx : bool
         Whether to compute `dx`.
 
@@ -218,12 +233,17 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
     if code:
         if y is None:
             raise ValueError(f"activation {activation!r} needs y, the forward's output")
+        if code == ActivationCode.LOG:
+            raise ValueError("the derivative of log does not follow from its output; divide dy by z")
         y = _matrix(y, "y", dy.dtype)
         if y.shape != dy.shape:
             raise ValueError(f"y must have dy's shape {dy.shape}, got {y.shape}")
         dz = np.empty_like(dy)
         if dy.size:
-            run_one(OpCode.ACTIVATION_BACKWARD, code, double, 0, m, m, 1, (dz, dy, y), (n, n, n))
+            run_one(
+                OpCode.ACTIVATION_BACKWARD, code, double, 0, m, m, 1, (dz, dy, y), (n, n, n),
+                _ALPHAS.get(activation, 0.0),
+            )
     dw, db = np.zeros((k, n), dy.dtype), np.zeros(n, dy.dtype)
     dx = np.zeros((m, k), dy.dtype) if need_dx else None
     if m and n and k:
@@ -235,19 +255,20 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
     return dx, dw, db
 
 
-cdef forward(int activation, z, out):
+cdef forward(int activation, z, out, double alpha=0.0):
     z = _operand(z, "z")
     out = _result(out, z.shape, z.dtype, (z,), True)
     if z.size:
         columns = z.shape[z.ndim - 1] if z.ndim else 1
         rows = z.size // columns
         run_one(
-            OpCode.ACTIVATION, activation, z.itemsize == 8, 0, rows, rows, 1, (out, z), (columns, columns)
+            OpCode.ACTIVATION, activation, z.itemsize == 8, 0, rows, rows, 1, (out, z), (columns, columns),
+            alpha,
         )
     return out
 
 
-cdef backward(int activation, dy, y, out):
+cdef backward(int activation, dy, y, out, double alpha=0.0):
     dy = _operand(dy, "dy")
     y = _operand(y, "y", dy.dtype)
     if y.shape != dy.shape:
@@ -261,7 +282,7 @@ cdef backward(int activation, dy, y, out):
         rows = dy.size // columns
         run_one(
             OpCode.ACTIVATION_BACKWARD, activation, dy.itemsize == 8, 0, rows, rows, 1,
-            (out, dy, y), (columns, columns, columns),
+            (out, dy, y), (columns, columns, columns), alpha,
         )
     return out
 
@@ -420,6 +441,118 @@ def relu_backward(dy, y, out=None):
     array([[0., 4.]])
     """
     return backward(ActivationCode.RELU, dy, y, out)
+
+
+def leaky_relu_forward(z, out=None, negative_slope=0.2):
+    """Return ``z`` where it is positive, else ``negative_slope * z``; `out` may be `z`.
+
+    Parameters
+    ----------
+    z : array_like of any shape, float32 or float64
+    out : numpy.ndarray of z's shape and dtype, optional
+    negative_slope : float
+        At least 0.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a dtype, a slope or an `out` that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> leaky_relu_forward(np.array([[-1.0, 2.0]]), negative_slope=0.1)
+    array([[-0.1,  2. ]])
+    """
+    return forward(ActivationCode.LEAKY_RELU, z, out, _not_negative(negative_slope, "negative_slope"))
+
+
+def leaky_relu_backward(dy, y, out=None, negative_slope=0.2):
+    """Return ``dy`` times 1 where the output `y` is positive, else `negative_slope`; `out` may be `dy`.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape, float32 or float64
+    out : numpy.ndarray of dy's shape and dtype, optional
+    negative_slope : float
+        At least 0.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        For dtypes, shapes, a slope or an `out` that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> leaky_relu_backward(np.array([[3.0, 4.0]]), np.array([[-1.0, 2.0]]), negative_slope=0.5)
+    array([[1.5, 4. ]])
+    """
+    return backward(ActivationCode.LEAKY_RELU, dy, y, out, _not_negative(negative_slope, "negative_slope"))
+
+
+def elu_forward(z, out=None, alpha=1.0):
+    """Return ``z`` where it is positive, else ``alpha * (exp(z) - 1)``; `out` may be `z`.
+
+    Parameters
+    ----------
+    z : array_like of any shape, float32 or float64
+    out : numpy.ndarray of z's shape and dtype, optional
+    alpha : float
+        At least 0.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a dtype, an `alpha` or an `out` that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> elu_forward(np.array([[-1.0, 2.0]])).round(4)
+    array([[-0.6321,  2.    ]])
+    """
+    return forward(ActivationCode.ELU, z, out, _not_negative(alpha, "alpha"))
+
+
+def elu_backward(dy, y, out=None, alpha=1.0):
+    """Return `dy` where the forward's output `y` is positive, else ``dy * (y + alpha)``; `out` may be `dy`.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape, float32 or float64
+    out : numpy.ndarray of dy's shape and dtype, optional
+    alpha : float
+        At least 0.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        For dtypes, shapes, an `alpha` or an `out` that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> elu_backward(np.ones((1, 2)), np.array([[-0.5, 2.0]]))
+    array([[0.5, 1. ]])
+    """
+    return backward(ActivationCode.ELU, dy, y, out, _not_negative(alpha, "alpha"))
 
 
 def softmax_forward(z, out=None):

@@ -80,25 +80,25 @@ cdef inline void weighted_sums(
 
 
 cdef void dense_forward_columns(
-    real* y, const real* x, const real* w, const real* b, int activation,
+    real* y, const real* x, const real* w, const real* b, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT y (n, lanes) = activation(w.T @ x (k, lanes) + b); b may be NULL."""
     cdef Py_ssize_t lanes = lanes_of(m)
     weighted_sums(y, x, w, 1, n, b, n, k, lanes)
     if activation != ActivationCode.LINEAR:
-        activation_forward(activation, y, y, n, lanes)
+        activation_forward(activation, alpha, y, y, n, lanes)
 
 
 cdef void dense_backward_columns(
-    real* dx, const real* dy, const real* w, const real* y, int activation,
+    real* dx, const real* dy, const real* w, const real* y, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT dx (k, lanes) = (w @ dy (n, lanes)) * activation'(of the layer below, whose output is y)."""
     cdef Py_ssize_t lanes = lanes_of(m)
     weighted_sums(dx, dy, w, n, 1, <const real*>NULL, k, n, lanes)
     if y != NULL:
-        activation_backward(activation, dx, dx, y, k, lanes)
+        activation_backward(activation, alpha, dx, dx, y, k, lanes)
 
 
 cdef inline real inner_product(
@@ -193,17 +193,18 @@ cdef void bias_gradient_columns(
         db[i] = scaled(alpha, lane_sum(kept), beta, db[i])
 
 
-cdef double mean_squared_error_columns(
-    real* dy, const real* y, const real* t, const real* weight, double factor, Py_ssize_t m, Py_ssize_t n
+cdef double squared_error_columns(
+    real* dy, const real* y, const real* t, const real* weight, double factor, double scale,
+    Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """Sum over rows of weight * mean((y - t)^2); OUT dy = 2 weight factor (y - t) / n, (n, lanes).
+    """Sum over rows of weight * scale * sum((y - t)^2); OUT dy = 2 weight factor scale (y - t), (n, lanes).
 
     t lies like y, or, with one feature, may be an array of m elements.
     """
     cdef Py_ssize_t i, j, lanes = lanes_of(m)
     cdef double total = 0.0
     for j in range(n):
-        total += squared_errors(dy + j * lanes, y + j * lanes, t + j * lanes, weight, factor / n, m)
+        total += squared_errors(dy + j * lanes, y + j * lanes, t + j * lanes, weight, factor * scale, m)
         for i in range(m, lanes):
             dy[j * lanes + i] = 0.0
-    return total / n
+    return scale * total

@@ -23,7 +23,7 @@ cdef void add_bias(real* y, const real* x, const real* b, Py_ssize_t m, Py_ssize
 
 
 cdef void finish_rows(
-    real* y, const real* b, int activation, Py_ssize_t m, Py_ssize_t n
+    real* y, const real* b, int activation, double alpha, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     """INOUT y (m, n) = activation(y + b (n,)); b may be NULL.
 
@@ -53,7 +53,7 @@ cdef void finish_rows(
                 line[q] = line[q] + offset[q]
         at += width
     if activation != ActivationCode.LINEAR and (activation != ActivationCode.RELU or b == NULL):
-        activation_forward(activation, y, y, m, n)
+        activation_forward(activation, alpha, y, y, m, n)
 
 
 cdef void outer_product(
@@ -95,8 +95,41 @@ cdef void row_product(
             y[j] = y[j] + x0 * v[j]
 
 
+cdef void row_product_transposed(
+    real* dx, const real* dy, const real* w, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """OUT dx (k,) = w (k, n) @ dy (n,), four rows of w at a time."""
+    cdef real kept[4][16]
+    cdef real value
+    cdef const real* v
+    cdef Py_ssize_t i, j, p, r, height, whole = n - n % 16
+    for i in range(0, k, 4):
+        height = min(4, k - i)
+        if height == 4:
+            v = w + i * n
+            for r in range(4):
+                for j in range(16):
+                    kept[r][j] = 0.0
+            for p in range(0, whole, 16):
+                for r in range(4):
+                    for j in range(16):
+                        kept[r][j] = kept[r][j] + v[r * n + p + j] * dy[p + j]
+            for p in range(whole, n):
+                value = dy[p]
+                for r in range(4):
+                    kept[r][p - whole] = kept[r][p - whole] + v[r * n + p] * value
+            for r in range(4):
+                dx[i + r] = lane_sum(kept[r])
+        else:
+            for r in range(i, k):
+                value = 0.0
+                for p in range(n):
+                    value = value + w[r * n + p] * dy[p]
+                dx[r] = value
+
+
 cdef void dense_forward(
-    int path, real* y, const real* x, const real* w, const real* b, int activation,
+    int path, real* y, const real* x, const real* w, const real* b, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT y (m, n) = activation(x (m, k) @ w (k, n) + b (n,)); b may be NULL."""
@@ -106,7 +139,7 @@ cdef void dense_forward(
     if m == 1:      # BLAS and blocks of rows are for more
         row_product(y, x, w, b, n, k)
         if activation != ActivationCode.LINEAR:
-            activation_forward(activation, y, y, 1, n)
+            activation_forward(activation, alpha, y, y, 1, n)
         return
     if path == PathCode.DIRECT:
         whole = in_blocks(n)
@@ -118,22 +151,24 @@ cdef void dense_forward(
                     z = y[j] + b[j - i * n] if b != NULL else y[j]
                     y[j] = <real>0.0 if relu and z <= 0 else z
         if activation != ActivationCode.LINEAR and activation != ActivationCode.RELU:
-            activation_forward(activation, y, y, m, n)
+            activation_forward(activation, alpha, y, y, m, n)
         return
     if n == 1 and 0 < m * k <= LARGEST_GEMV:
         gemv(m, k, x, k, w, y)
     else:
         gemm(False, False, m, n, k, <real>1.0, x, k, w, n, <real>0.0, y, n)
-    finish_rows(y, b, activation, m, n)
+    finish_rows(y, b, activation, alpha, m, n)
 
 
 cdef void dense_backward(
-    int path, real* dx, const real* dy, const real* w, const real* y, int activation,
+    int path, real* dx, const real* dy, const real* w, const real* y, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k))."""
     cdef Py_ssize_t whole
-    if path == PathCode.DIRECT:
+    if m == 1 and n >= 16:
+        row_product_transposed(dx, dy, w, n, k)
+    elif path == PathCode.DIRECT:
         whole = in_blocks(k)
         product(dx, k, dy, n, 1, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, whole, n)
         if whole < k:
@@ -145,7 +180,7 @@ cdef void dense_backward(
     else:
         gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, k)
     if y != NULL:
-        activation_backward(activation, dx, dx, y, m, k)
+        activation_backward(activation, alpha, dx, dx, y, m, k)
 
 
 cdef void weight_gradient(

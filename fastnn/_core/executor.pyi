@@ -10,7 +10,7 @@ PATHS: dict[str, int]
 ADDRESSINGS: dict[str, int]
 
 _Operand: TypeAlias = tuple[int, int, int, int]
-_Op: TypeAlias = tuple[int, int, int, int, Sequence[_Operand | None], Sequence[float]]
+_Op: TypeAlias = tuple[int, int, float, int, int, Sequence[_Operand | None], Sequence[float]]
 _Phase: TypeAlias = tuple[bool, int, Sequence[tuple[int, int, int, int]]]
 
 class Executor:
@@ -20,7 +20,7 @@ class Executor:
         phases: Sequence[_Phase],
         times_rows: Sequence[int],
         double: bool,
-        has_loss: bool,
+        n_losses: int,
     ) -> None: ...
     def bind(self, slot: int, array: np.ndarray | None, writable: bool) -> None: ...
     def prepare(

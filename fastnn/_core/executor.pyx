@@ -14,8 +14,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastnn._core.run cimport (
-    LOCAL_SLOT, MAX_SLOTS, RUNNING, Phase, Run, Task, begin_epoch, finish_phase, parameters_finite,
-    run_task, shuffle_rows,
+    LOCAL_SLOT, MAX_PHASES, MAX_SLOTS, RUNNING, Phase, Run, Task, begin_epoch, finish_phase,
+    parameters_finite, run_task, shuffle_rows,
 )
 from fastnn._core.table cimport kernel_table
 from fastnn._core.team cimport (
@@ -139,7 +139,7 @@ cdef class Executor:
     Parameters
     ----------
     ops : list of tuple
-        ``(code, activation, path, accumulator, operands, constants)`` with operands
+        ``(code, activation, alpha, path, accumulator, operands, constants)`` with operands
         ``(slot, addressing, offset, columns)``.
     phases : list of tuple
         ``(by_rows, tile_rows, tasks)`` with tasks ``(first, last, begin, end)``.
@@ -147,8 +147,8 @@ cdef class Executor:
         For each sum, whether a batch's value is multiplied by its rows.
     double : bool
         float64 instead of float32.
-    has_loss : bool
-        Whether the first sum is a loss that must stay finite.
+    n_losses : int
+        The first sums, so many, are losses that must stay finite.
     """
 
     cdef Op* ops
@@ -156,7 +156,8 @@ cdef class Executor:
     cdef Task* tasks
     cdef int* times_rows
     cdef int n_ops, n_phases, n_tasks, n_sums
-    cdef bint double, has_loss
+    cdef int n_losses
+    cdef bint double
     cdef Py_buffer views[MAX_SLOTS]
     cdef bint viewed[MAX_SLOTS]
     cdef Run* current
@@ -167,22 +168,24 @@ cdef class Executor:
     cdef object scratch
     cdef char* local
 
-    def __cinit__(self, ops, phases, times_rows, bint double, bint has_loss):
+    def __cinit__(self, ops, phases, times_rows, bint double, int n_losses):
         cdef int i, j, t = 0
         self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
         self.n_tasks = sum(len(tasks) for _, _, tasks in phases)
-        self.double, self.has_loss = double, has_loss
+        self.double, self.n_losses = double, n_losses
         self.ops = <Op*>calloc(max(self.n_ops, 1), sizeof(Op))
         self.phases = <Phase*>calloc(max(self.n_phases, 1), sizeof(Phase))
         self.tasks = <Task*>calloc(max(self.n_tasks, 1), sizeof(Task))
         self.times_rows = <int*>calloc(max(self.n_sums, 1), sizeof(int))
+        if self.n_phases > MAX_PHASES:
+            raise ValueError(f"a plan has at most {MAX_PHASES} phases, got {self.n_phases}")
         if not (self.ops and self.phases and self.tasks and self.times_rows):
             raise MemoryError("no memory for the plan")
-        for i, (code, activation, path, accumulator, operands, constants) in enumerate(ops):
+        for i, (code, activation, alpha, path, accumulator, operands, constants) in enumerate(ops):
             if len(operands) > MAX_OPERANDS or len(constants) > MAX_CONSTANTS:
                 raise ValueError(f"op {i} has too many operands or constants")
             self.ops[i].code, self.ops[i].activation, self.ops[i].path = code, activation, path
-            self.ops[i].accumulator = accumulator
+            self.ops[i].accumulator, self.ops[i].alpha = accumulator, alpha
             for j in range(MAX_OPERANDS):
                 self.ops[i].operands[j].slot = -1
             for j, operand in enumerate(operands):
@@ -294,7 +297,7 @@ cdef class Executor:
                 return False
             PyObject_GetBuffer(out, &target, PyBUF_WRITABLE)
             memset(&frame, 0, sizeof(Frame))
-            for i in range(MAX_SLOTS):
+            for i in range(LOCAL_SLOT):
                 base[i] = <char*>self.views[i].buf if self.viewed[i] else NULL
             base[LOCAL_SLOT] = self.local
             base[self.x_slot], base[self.out_slot] = <char*>view.buf, <char*>target.buf
@@ -379,7 +382,7 @@ cdef class Executor:
             run.permutation = &permutation[0]
         run.shuffle, run.seed, run.first_epoch = shuffle, seed, first_epoch
         run.learning_rate, run.beta_1, run.beta_2, run.step = learning_rate, beta_1, beta_2, step
-        run.n_sums, run.times_rows, run.has_loss = self.n_sums, self.times_rows, self.has_loss
+        run.n_sums, run.times_rows, run.n_losses = self.n_sums, self.times_rows, self.n_losses
         # The totals lie behind the tiles' partial sums.
         run.partial = &partial[0]
         run.totals = &partial[partial.shape[0] - self.n_sums - 1]

@@ -4,18 +4,19 @@
 # An op wrapper reads its operands from the frame and calls one kernel; `tag` is a null pointer
 # that only carries the dtype.  Nothing here allocates, raises or takes the GIL.
 
-from libc.math cimport copysign, copysignf, exp, fabs, fabsf, log, log1p, sqrt, sqrtf
+from libc.math cimport copysign, copysignf, exp, fabs, fabsf, log, log1p, logf, sqrt, sqrtf
 from libc.string cimport memcpy, memset
 
 from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
-    ActivationCode, Frame, KernelTable, Op, OpCode, PathCode, Status, real,
+    MAX_OPERANDS, ActivationCode, Frame, KernelTable, Op, OpCode, PathCode, Status, real,
 )
 
 include "simd_math.pxi"
 include "activations.pxi"
+include "gates.pxi"
 include "matmul.pxi"
 include "dense.pxi"
 include "losses.pxi"
@@ -46,6 +47,18 @@ cdef inline void gather(const real* tag, const Op* op, const Frame* frame) noexc
         memcpy(y + (i - frame.begin) * columns, x + rows[i] * columns, columns * sizeof(real))
 
 
+cdef inline void concatenate(const real* tag, const Op* op, const Frame* frame, Py_ssize_t m) noexcept nogil:
+    cdef int i
+    cdef Py_ssize_t first = 0
+    for i in range(1, MAX_OPERANDS):
+        if op.operands[i].slot >= 0:
+            put_columns(
+                at(tag, op, frame, 0), op.operands[0].columns, first,
+                at(tag, op, frame, i), op.operands[i].columns, m
+            )
+            first += op.operands[i].columns
+
+
 cdef inline void zero_past(real* x, Py_ssize_t m) noexcept nogil:
     """Set the lanes past the last row of a tensor with one feature to 0."""
     cdef Py_ssize_t i
@@ -66,13 +79,13 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
     if op.path == PathCode.COLUMNS:
         if code == OpCode.DENSE:
             dense_forward_columns(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m, n,
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, op.alpha, m, n,
                 op.operands[1].columns
             )
             return Status.OK
         if code == OpCode.DENSE_BACKWARD:
             dense_backward_columns(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m,
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, op.alpha, m,
                 op.operands[1].columns, n
             )
             return Status.OK
@@ -103,15 +116,15 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
             transpose(a, b, NULL, m, n)
             return Status.OK
         if code == OpCode.ACTIVATION_BACKWARD:
-            activation_backward(op.activation, a, b, at(tag, op, frame, 2), n, lanes_of(m))
+            activation_backward(op.activation, op.alpha, a, b, at(tag, op, frame, 2), n, lanes_of(m))
             return Status.OK
         if code == OpCode.ACTIVATION:
-            activation_forward(op.activation, a, b, n, lanes_of(m))
+            activation_forward(op.activation, op.alpha, a, b, n, lanes_of(m))
             return Status.OK
-        if code == OpCode.MEAN_SQUARED_ERROR and a != NULL:
-            frame.sums[op.accumulator] += mean_squared_error_columns(
+        if code == OpCode.SQUARED_ERROR and a != NULL:
+            frame.sums[op.accumulator] += squared_error_columns(
                 a, b, at(tag, op, frame, 2), at(tag, op, frame, 3),
-                1.0 / <double>frame.rows if c[0] != 0 else 1.0, m, n
+                c[1] / <double>frame.rows if c[0] != 0 else c[1], c[2], m, n
             )
             return Status.OK
         # What is left works on one feature, which lies the same in both layouts.
@@ -122,12 +135,12 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
 
     if code == OpCode.DENSE:
         dense_forward(
-            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation,
+            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, op.alpha,
             m, n, op.operands[1].columns
         )
     elif code == OpCode.DENSE_BACKWARD:
         dense_backward(
-            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, m,
+            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, op.alpha, m,
             op.operands[1].columns, n
         )
     elif code == OpCode.SGD_DENSE:
@@ -149,9 +162,9 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
     elif code == OpCode.ADD_BIAS:
         add_bias(a, b, at(tag, op, frame, 2), m, n)
     elif code == OpCode.ACTIVATION:
-        activation_forward(op.activation, a, b, m, n)
+        activation_forward(op.activation, op.alpha, a, b, m, n)
     elif code == OpCode.ACTIVATION_BACKWARD:
-        activation_backward(op.activation, a, b, at(tag, op, frame, 2), m, n)
+        activation_backward(op.activation, op.alpha, a, b, at(tag, op, frame, 2), m, n)
     elif code == OpCode.SGD:
         sgd(a, b, rate, c[0], m * n)
     elif code == OpCode.MOMENTUM:
@@ -173,16 +186,45 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
         frame.sums[op.accumulator] += binary_accuracy(a, b, c[0], m, n)
     elif code == OpCode.SQUARED_ERROR_METRIC:
         frame.sums[op.accumulator] += squared_error_metric(a, b, m, n)
+    elif code == OpCode.ADD:
+        add(a, b, at(tag, op, frame, 2), <real>c[0], <real>c[1], m * n)
+    elif code == OpCode.MULTIPLY:
+        multiply(a, b, at(tag, op, frame, 2), m * n)
+    elif code == OpCode.MAXIMUM:
+        maximum(a, b, at(tag, op, frame, 2), <real>c[0], m * n)
+    elif code == OpCode.ROUTE:
+        route(a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), <real>c[0], c[1] != 0, m * n)
+    elif code == OpCode.CONCATENATE:
+        concatenate(tag, op, frame, m)
+    elif code == OpCode.SLICE:
+        take_columns(a, n, b, op.operands[1].columns, <Py_ssize_t>c[0], m)
+    elif code == OpCode.AFFINE:
+        affine(a, b, <real>c[0], <real>c[1], m * n)
+    elif code == OpCode.ROW_SUM:
+        row_sum(a, b, m, op.operands[1].columns)
+    elif code == OpCode.BROADCAST:
+        broadcast(a, b, m, n)
+    elif code == OpCode.MAXOUT:
+        maxout(a, b, m, n, op.operands[1].columns // n)
+    elif code == OpCode.MAXOUT_BACKWARD:
+        maxout_backward(a, b, at(tag, op, frame, 2), m, op.operands[1].columns, n // op.operands[1].columns)
+    elif code == OpCode.ADD_GRADIENT:
+        add(a, a, b, <real>1.0, <real>1.0, m * n)
     else:
         # Losses.  The reduction "mean" divides by the rows of the batch, in value and gradient.
-        factor = 1.0 / <double>frame.rows if c[0] != 0 else 1.0
-        if code == OpCode.MEAN_SQUARED_ERROR:
-            total = mean_squared_error(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), factor, m, op.operands[1].columns
+        # `share` is the factor of this loss in the sum of all, and counts in the gradient only.
+        factor = c[1] / <double>frame.rows if c[0] != 0 else c[1]
+        if code == OpCode.SQUARED_ERROR:
+            total = squared_error(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), factor, c[2], m, op.operands[1].columns
+            )
+        elif code == OpCode.MULTICLASS_HINGE:
+            total = multiclass_hinge(
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), factor, c[2], m, op.operands[1].columns
             )
         elif code == OpCode.CROSSENTROPY:
             total = crossentropy(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), c[1] != 0, factor, m,
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), c[2] != 0, factor, m,
                 op.operands[1].columns
             )
         elif code == OpCode.BINARY_CROSSENTROPY:
@@ -191,7 +233,7 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
             )
         elif code == OpCode.SOFTMAX_CROSSENTROPY:
             total = softmax_crossentropy(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), at(tag, op, frame, 4), c[1] != 0,
+                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), at(tag, op, frame, 4), c[2] != 0,
                 factor, m, n
             )
         elif code == OpCode.SIGMOID_CROSSENTROPY:

@@ -34,22 +34,22 @@ cdef inline double squared_errors(
     return lane_sum(lanes)
 
 
-cdef double mean_squared_error(
-    real* dy, const real* y, const real* t, const real* weight, double factor,
+cdef double squared_error(
+    real* dy, const real* y, const real* t, const real* weight, double factor, double scale,
     Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """Sum over rows of weight * mean((y - t)^2); OUT dy = 2 weight factor (y - t) / n."""
+    """Sum over rows of weight * scale * sum((y - t)^2); OUT dy = 2 weight factor scale (y - t)."""
     cdef Py_ssize_t i
     cdef double total = 0.0
     cdef double w
     if weight == NULL or n == 1:
-        return squared_errors(dy, y, t, weight, factor / n, m * n) / n
+        return scale * squared_errors(dy, y, t, weight, factor * scale, m * n)
     for i in range(m):
         w = weight[i]
         total += w * squared_errors(
-            dy + i * n if dy != NULL else NULL, y + i * n, t + i * n, <const real*>NULL, w * factor / n, n
+            dy + i * n if dy != NULL else NULL, y + i * n, t + i * n, <const real*>NULL, w * factor * scale, n
         )
-    return total / n
+    return scale * total
 
 
 cdef inline Py_ssize_t label_of(const real* t, Py_ssize_t i) noexcept nogil:
@@ -211,6 +211,36 @@ cdef double binary_crossentropy(
     return total
 
 
+cdef double multiclass_hinge(
+    real* dy, const real* y, const real* t, const real* weight, double factor, double margin,
+    Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Sum over rows of weight * sum over j != label of max(0, y_j - y_label + margin), t (m,) labels.
+
+    OUT dy_j = weight factor where a term is positive, dy_label = minus the sum of the others.
+    """
+    cdef Py_ssize_t i, j, label
+    cdef double total = 0.0, row, term, w
+    cdef real step
+    cdef Py_ssize_t count
+    for i in range(m):
+        w = weight[i] if weight != NULL else 1.0
+        label = label_of(t, i)
+        step = <real>(w * factor)
+        row, count = 0.0, 0
+        for j in range(n):
+            term = <double>y[i * n + j] - <double>y[i * n + label] + margin
+            if j != label and not term <= 0:        # NaN counts, and shows
+                row += term
+                count += 1
+            if dy != NULL:
+                dy[i * n + j] = step if j != label and term > 0 else <real>0.0
+        total += row * w
+        if dy != NULL:
+            dy[i * n + label] = -step * <real>count
+    return total
+
+
 cdef double categorical_accuracy(
     const real* y, const real* t, bint sparse, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
@@ -244,4 +274,4 @@ cdef double binary_accuracy(
 
 cdef double squared_error_metric(const real* y, const real* t, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     """Sum over rows of mean((y - t)^2)."""
-    return mean_squared_error(<real*>NULL, y, t, <const real*>NULL, 1.0, m, n)
+    return squared_error(<real*>NULL, y, t, <const real*>NULL, 1.0, 1.0 / n, m, n)

@@ -12,7 +12,8 @@ from fastnn._core.team cimport Team, now
 from fastnn._core.types cimport Addressing, Frame, KernelTable, Op, RunOps, Status
 
 cdef enum:
-    MAX_SLOTS = 32
+    MAX_SLOTS = 128     # of which 5 are the plan's own
+    MAX_PHASES = 8
     LOCAL_SLOT = 4
     RUNNING = -1
     SNAPSHOT_STEPS = 16
@@ -55,13 +56,13 @@ cdef struct Run:
     Py_ssize_t epoch
     Py_ssize_t origin
     Py_ssize_t rows
-    Py_ssize_t n_tiles[MAX_SLOTS]
+    Py_ssize_t n_tiles[MAX_PHASES]
     long long step
     double correction
     # sums
     int n_sums
     const int* times_rows
-    bint has_loss
+    int n_losses                # the first sums, which must stay finite
     double* partial
     double* totals
     double* epoch_sums
@@ -163,10 +164,12 @@ cdef inline void finish_phase(Run* run, int p) noexcept nogil:
     for t in range(run.n_tiles[p]):
         for s in range(run.n_sums):
             run.totals[s] += run.partial[t * run.n_sums + s]
-    # Sums are float64; a loss that is infinite in the model's dtype counts as infinite.
-    if p == 0 and run.has_loss and not (fabs(run.totals[0]) <= (DBL_MAX if run.double_ else FLT_MAX)):
-        run.status = Status.NOT_FINITE
-        return
+    if p == 0:
+        # Sums are float64; a loss that is infinite in the model's dtype counts as infinite.
+        for s in range(run.n_losses):
+            if not (fabs(run.totals[s]) <= (DBL_MAX if run.double_ else FLT_MAX)):
+                run.status = Status.NOT_FINITE
+                return
     if p == 0 and run.snapshot != NULL:
         take_snapshot(run)
     if p < run.n_phases - 1:

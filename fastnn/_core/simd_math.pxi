@@ -105,6 +105,45 @@ cdef inline real exp_of(real x) noexcept nogil:
     return scale_down(<real>1.0 + p, shifted)
 
 
+cdef inline real exp_anywhere(real x) noexcept nogil:
+    """Return exp(x) for any x: infinity beyond the range, NaN for NaN."""
+    cdef real low, high, clamped, shifted, p, half
+    cdef FloatBits f
+    cdef DoubleBits d
+    if real is float:
+        low, high = -104.0, 100.0
+    else:
+        low, high = -746.0, 720.0
+    clamped = low if x < low else x
+    clamped = high if clamped > high else clamped
+    shifted = exp_reduced(clamped, &p)
+    if real is float:
+        f.value = shifted       # 2^(n + 64) * 2^-64, or 2^(n - 64) * 2^64, so that both are normal
+        half = <float>1.8446744073709552e19 if x > 0 else <float>5.421010862427522e-20
+        f.bits = (f.bits - <unsigned int>(0x4B400000 - 127) + (
+            <unsigned int>(-64) if x > 0 else <unsigned int>64)) << 23
+        return (<real>1.0 + p) * f.value * half
+    else:
+        d.value = shifted
+        half = 1.3407807929942597e154 if x > 0 else 7.458340731200207e-155
+        d.bits = (d.bits - <unsigned long long>(0x4338000000000000 - 1023) + (
+            <unsigned long long>(-512) if x > 0 else <unsigned long long>512)) << 52
+        return (<real>1.0 + p) * d.value * half
+
+
+cdef inline real expm1_of(real x) noexcept nogil:
+    """Return exp(x) - 1 for x <= 0, or NaN; the other half of the axis is not asked for."""
+    cdef real low, clamped, shifted, p, scale
+    if real is float:
+        low = -30.0
+    else:
+        low = -60.0
+    clamped = low if x < low else x
+    shifted = exp_reduced(clamped, &p)
+    scale = power_of_two(shifted)
+    return (scale - <real>1.0) + scale * p
+
+
 cdef inline real sigmoid_of(real x) noexcept nogil:
     # exp of -|x| never overflows; small results keep their relative accuracy.
     cdef real z, numerator

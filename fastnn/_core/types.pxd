@@ -22,7 +22,7 @@ cpdef enum OpCode:
     DENSE_BACKWARD = 5
     WEIGHT_GRADIENT = 6
     BIAS_GRADIENT = 7
-    MEAN_SQUARED_ERROR = 8
+    SQUARED_ERROR = 8
     CROSSENTROPY = 9
     SOFTMAX_CROSSENTROPY = 10
     BINARY_CROSSENTROPY = 11
@@ -39,6 +39,19 @@ cpdef enum OpCode:
     SGD_DENSE = 22
     SGD_BIAS = 23
     TRANSPOSE = 24
+    ADD = 25
+    MULTIPLY = 26
+    MAXIMUM = 27
+    ROUTE = 28
+    CONCATENATE = 29
+    SLICE = 30
+    AFFINE = 31
+    ROW_SUM = 32
+    BROADCAST = 33
+    MAXOUT = 34
+    MAXOUT_BACKWARD = 35
+    ADD_GRADIENT = 36
+    MULTICLASS_HINGE = 37
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -46,6 +59,11 @@ cpdef enum ActivationCode:
     TANH = 2
     RELU = 3
     SOFTMAX = 4
+    LEAKY_RELU = 5
+    ELU = 6
+    EXPONENTIAL = 7
+    RECIPROCAL = 8
+    LOG = 9
 
 cpdef enum PathCode:
     BLAS = 0
@@ -77,6 +95,7 @@ cdef struct Op:
     int path            # a PathCode: who multiplies matrices, and how tensors lie
     Operand operands[MAX_OPERANDS]
     double constants[MAX_CONSTANTS]
+    double alpha        # the activation's slope or scale
 
 # What one thread sees while it runs ops on one tile.
 cdef struct Frame:

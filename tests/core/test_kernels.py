@@ -24,6 +24,11 @@ DEFINITIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], 
     "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda dy, y: dy * y * (1 - y)),
     "tanh": (np.tanh, lambda dy, y: dy * (1 - y**2)),
     "relu": (lambda z: np.maximum(z, 0), lambda dy, y: np.where(y > 0, dy, 0)),
+    "leaky_relu": (lambda z: np.where(z > 0, z, 0.2 * z), lambda dy, y: np.where(y > 0, dy, 0.2 * dy)),
+    "elu": (
+        lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+        lambda dy, y: np.where(y > 0, dy, dy * (y + 1)),
+    ),
     "softmax": (softmax, lambda dy, y: y * (dy - (dy * y).sum(-1, keepdims=True))),
 }
 NAMES = list(DEFINITIONS)

@@ -75,7 +75,7 @@ def test_every_shape_agrees_with_the_reference(
     for purpose, optimizer in purposes:
         capacity = rows if purpose != "predict" else 0
         loss = losses.MeanSquaredError()
-        plan = compile_plan(graph, purpose, capacity=capacity, loss=loss, optimizer=optimizer)
+        plan = compile_plan(graph, purpose, capacity=capacity, losses=(loss,), optimizer=optimizer)
         given = results(Program, forced(plan, Path.DIRECT), dtype, rows, tuple(widths))
         exact = results(ReferenceProgram, plan, dtype, rows, tuple(widths))
         for name, array in exact.items():
@@ -105,7 +105,9 @@ def test_paths_are_chosen_by_size_and_level() -> None:
         chained = [layers.Dense(units) for units in widths[1:]]
         graph = Sequential([Input((widths[0],)), *chained], seed=0).graph
         loss = losses.MeanSquaredError()
-        plan = compile_plan(graph, "train", capacity=rows, loss=loss, optimizer=optimizers.SGD(), simd=simd)
+        plan = compile_plan(
+            graph, "train", capacity=rows, losses=(loss,), optimizer=optimizers.SGD(), simd=simd
+        )
         assert all(op.path is Path.BLAS for op in plan.ops if op.code not in PRODUCTS)
         return {op.path for op in plan.ops if op.code in PRODUCTS}
 
@@ -119,13 +121,13 @@ def test_paths_are_chosen_by_size_and_level() -> None:
 def test_plans_say_why() -> None:
     graph = Sequential([Input((784,)), layers.Dense(500, "relu"), layers.Dense(10)], seed=0).graph
     loss, optimizer = losses.MeanSquaredError(), optimizers.SGD()
-    plan = compile_plan(graph, "train", capacity=200, loss=loss, optimizer=optimizer, simd="v4")
+    plan = compile_plan(graph, "train", capacity=200, losses=(loss,), optimizer=optimizer, simd="v4")
     assert all(op.because for op in plan.ops if op.code in PRODUCTS)
     printed = str(plan)
     assert "[direct] dense" in printed
     assert "because 78,400,000 multiplications are many" in printed
     assert "because 1,000,000 multiplications are few" in printed
     thin = Sequential([Input((3,)), layers.Dense(2)], seed=0).graph
-    plan = compile_plan(thin, "train", capacity=16, loss=loss, optimizer=optimizer, simd="v4")
+    plan = compile_plan(thin, "train", capacity=16, losses=(loss,), optimizer=optimizer, simd="v4")
     assert "[columns] dense" in str(plan)
     assert "because no tensor has more than 8 features" in str(plan)

@@ -1,0 +1,58 @@
+"""Layers: descriptions that models are made of, with Keras's names where Keras has them.
+
+==============================  ==========================================================================
+with weights                    `Dense`, `Maxout`
+a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
+                                `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`
+several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
+                                `Concatenate`
+==============================  ==========================================================================
+"""
+
+from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
+from fastnn.layers._base import Input, Layer
+from fastnn.layers._dense import Dense, Maxout
+from fastnn.layers._gates import (
+    Add,
+    Average,
+    Concatenate,
+    Exp,
+    Log,
+    Maximum,
+    Minimum,
+    Multiply,
+    Negate,
+    Reciprocal,
+    Scale,
+    Shift,
+    Square,
+    Subtract,
+    Sum,
+)
+
+__all__ = [
+    "ELU",
+    "Activation",
+    "Add",
+    "Average",
+    "Concatenate",
+    "Dense",
+    "Exp",
+    "Input",
+    "Layer",
+    "LeakyReLU",
+    "Log",
+    "Maximum",
+    "Maxout",
+    "Minimum",
+    "Multiply",
+    "Negate",
+    "ReLU",
+    "Reciprocal",
+    "Scale",
+    "Shift",
+    "Softmax",
+    "Square",
+    "Subtract",
+    "Sum",
+]

@@ -1,0 +1,127 @@
+"""Activation functions as layers of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastnn import activations
+from fastnn.checks import check_number
+from fastnn.graph import ActivationConfig
+from fastnn.layers._base import Layer
+from fastnn.plan import Activation as Function
+
+__all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax"]
+
+
+class Activation(Layer):
+    """An activation function as a layer of its own.
+
+    Parameters
+    ----------
+    activation : str or function of `fastnn.activations`
+    name : str, optional
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> Activation("tanh")
+    Activation('tanh', name=None)
+    """
+
+    config: ActivationConfig
+
+    def __init__(self, activation: str | Callable[..., np.ndarray], *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.config = activations.get(activation)
+
+    def __repr__(self) -> str:
+        return f"Activation({activations.name_of(self.config.activation)!r}, name={self.name!r})"
+
+
+class ReLU(Layer):
+    """``max(x, 0)``, with a slope of its own for negative inputs if asked for.
+
+    Parameters
+    ----------
+    negative_slope : float
+        At least 0.
+    name : str, optional
+
+    Examples
+    --------
+    >>> ReLU().config.activation.name
+    'RELU'
+    """
+
+    def __init__(self, negative_slope: float = 0.0, *, name: str | None = None) -> None:
+        super().__init__(name)
+        slope = check_number(negative_slope, "negative_slope", 0.0)
+        self.config = (
+            ActivationConfig(Function.LEAKY_RELU, slope) if slope else ActivationConfig(Function.RELU)
+        )
+
+
+class LeakyReLU(Layer):
+    """``x`` where it is positive, else ``negative_slope * x`` (lecture A.1 has a slope of 0.1).
+
+    Parameters
+    ----------
+    negative_slope : float
+        At least 0; default 0.3, as in Keras.
+    name : str, optional
+
+    Examples
+    --------
+    >>> LeakyReLU(0.1).config.alpha
+    0.1
+    """
+
+    def __init__(self, negative_slope: float = 0.3, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.config = ActivationConfig(
+            Function.LEAKY_RELU, check_number(negative_slope, "negative_slope", 0.0)
+        )
+
+
+class ELU(Layer):
+    """``x`` where it is positive, else ``alpha * (exp(x) - 1)`` (Clevert et al. 2015; lecture A.1).
+
+    Parameters
+    ----------
+    alpha : float
+        At least 0.
+    name : str, optional
+
+    Examples
+    --------
+    >>> ELU().config.alpha
+    1.0
+    """
+
+    def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.config = ActivationConfig(Function.ELU, check_number(alpha, "alpha", 0.0))
+
+
+class Softmax(Layer):
+    """``exp(x) / sum(exp(x))`` over a row.
+
+    Parameters
+    ----------
+    name : str, optional
+
+    Examples
+    --------
+    >>> Softmax().config.activation.name
+    'SOFTMAX'
+    """
+
+    def __init__(self, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.config = ActivationConfig(Function.SOFTMAX)

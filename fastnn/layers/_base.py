@@ -1,0 +1,169 @@
+"""What all layers are: handles with a name, a flag and a frozen configuration, as in Keras 3; and `Input`.
+
+A layer becomes part of a model when the model is built; from then on `get_weights` and
+`set_weights` go to the parameters of that model.  Layers hold no arrays and do no
+arithmetic.  This file must not know plans or kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn.checks import check_count
+from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.graph import Config
+from fastnn.symbolic import SymbolicTensor, apply
+
+if TYPE_CHECKING:
+    from fastnn.store import ParameterStore
+
+__all__ = ["Input", "Layer", "input_width"]
+
+
+def input_width(shape: object) -> int:
+    if isinstance(shape, Sequence) and not isinstance(shape, str):
+        if len(shape) != 1:
+            raise ShapeError(
+                f"Input shape must be one number of features, such as (784,), got {tuple(shape)!r}; "
+                "flatten images to rows first"
+            )
+        shape = shape[0]
+    return check_count(shape, "Input shape")
+
+
+def Input(shape: int | Sequence[int], name: str | None = None) -> SymbolicTensor:
+    """Declare an input of a model: the first entry of a `Sequential`, or the start of a graph.
+
+    Parameters
+    ----------
+    shape : tuple of one int, or int
+        Number of features, without the batch, as in Keras.
+    name : str, optional
+
+    Returns
+    -------
+    SymbolicTensor
+
+    Raises
+    ------
+    ShapeError
+        If the shape has not exactly one dimension.
+    ConfigurationError
+        If it is less than 1.
+
+    Examples
+    --------
+    >>> Input((784,)).columns
+    784
+    """
+    return SymbolicTensor(input_width(shape), _check_name(name))
+
+
+def _check_name(name: str | None) -> str | None:
+    if name is not None and (not isinstance(name, str) or not name or "/" in name):
+        raise ConfigurationError(f"a name must be a non-empty string without '/', got {name!r}")
+    return name
+
+
+class Layer:
+    """Base of the layers.
+
+    Called on a symbolic tensor, or on a list of them, a layer returns the tensor that it makes of them.
+    Called again it does so with the same weights, whose gradients then add up.
+
+    Parameters
+    ----------
+    name : str, optional
+        Unique within a model; by default the model names it after its class.
+    trainable : bool
+        Whether training changes its parameters.  A change counts from the next `compile`.
+    """
+
+    config: Config
+
+    def __init__(self, name: str | None = None, trainable: bool = True) -> None:
+        if not isinstance(trainable, bool):
+            raise DTypeError(f"trainable must be True or False, got {trainable!r}")
+        self.name = _check_name(name)
+        self.named = name is not None  # by its user
+        self.trainable = trainable
+        self._store: ParameterStore | None = None
+        self.output: SymbolicTensor | None = None
+
+    def __call__(self, inputs: SymbolicTensor | Sequence[SymbolicTensor]) -> SymbolicTensor:
+        """Return the symbolic tensor that the layer makes of its inputs.
+
+        Parameters
+        ----------
+        inputs : SymbolicTensor or sequence of SymbolicTensor
+
+        Returns
+        -------
+        SymbolicTensor
+
+        Raises
+        ------
+        DTypeError
+            If the inputs are not symbolic tensors.
+        ShapeError
+            If their number or their widths do not suit the layer.
+        """
+        self.output = apply(self, inputs)
+        return self.output
+
+    def _owner(self) -> ParameterStore:
+        if self._store is None:
+            raise ConfigurationError(
+                f"layer {self.name or type(self).__name__!r} has no weights yet; "
+                "put it into a model with a known input width first"
+            )
+        return self._store
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of the layer's parameters, kernel first.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            ``[kernel (inputs, units), bias (units,)]`` of a dense layer; empty otherwise.
+
+        Raises
+        ------
+        ConfigurationError
+            If the layer is not yet part of a built model.
+        """
+        return self._owner().of_layer(self)
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Replace the layer's parameters.
+
+        Parameters
+        ----------
+        weights : sequence of array_like
+            In the order and of the shapes of `get_weights`.
+
+        Raises
+        ------
+        ShapeError
+            If their number or shapes differ.
+        DataError
+            If a value is not finite.
+        """
+        self._owner().set_layer(self, weights)
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """A copy of the kernel, (inputs, units)."""
+        weights = self.get_weights()
+        if not weights:
+            raise AttributeError(f"layer {self.name!r} has no kernel")
+        return weights[0]
+
+    @property
+    def bias(self) -> np.ndarray | None:
+        """A copy of the bias, (units,), or None."""
+        weights = self.get_weights()
+        return weights[1] if len(weights) > 1 else None

@@ -1,0 +1,163 @@
+"""Layers with weights: `Dense`, and `Maxout`, which chooses among several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fastnn import activations, initializers, regularizers
+from fastnn.checks import check_count
+from fastnn.errors import DTypeError
+from fastnn.graph import DenseConfig, MaxoutConfig
+from fastnn.layers._base import Layer, input_width
+from fastnn.plan import Activation
+
+__all__ = ["Dense", "Maxout"]
+
+
+class Dense(Layer):
+    """A dense layer, ``activation(x @ kernel + bias)``.
+
+    Parameters
+    ----------
+    units : int
+        Width of the output.
+    activation : str, function of `fastnn.activations`, activation layer or None
+        None is linear.
+    use_bias : bool
+    kernel_initializer, bias_initializer : str or Initializer
+        Default Glorot uniform and zeros.
+    kernel_regularizer, bias_regularizer : str, L2 or None
+    name : str, optional
+    trainable : bool
+    input_dim : int, optional
+        Width of the input, for a first layer without an `Input`.
+    input_shape : tuple of one int, optional
+        The same, in the other spelling.
+
+    Raises
+    ------
+    ConfigurationError
+        For an impossible size or an unknown name.
+    DTypeError
+        For arguments of the wrong type.
+
+    Examples
+    --------
+    >>> Dense(64, activation="relu").units
+    64
+    """
+
+    config: DenseConfig
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Callable[..., np.ndarray] | Layer | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        kernel_regularizer: str | regularizers.L2 | None = None,
+        bias_regularizer: str | regularizers.L2 | None = None,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        input_dim: int | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(name, trainable)
+        if not isinstance(use_bias, bool):
+            raise DTypeError(f"use_bias must be True or False, got {use_bias!r}")
+        function = activations.get(activation)
+        self.config = DenseConfig(
+            check_count(units, "units"),
+            function.activation,
+            function.alpha,
+            use_bias,
+            initializers.get(kernel_initializer),
+            initializers.get(bias_initializer),
+            regularizers.get(kernel_regularizer),
+            regularizers.get(bias_regularizer),
+        )
+        self.input_columns: int | None = None
+        if input_dim is not None:
+            self.input_columns = input_width(input_dim)
+        elif input_shape is not None:
+            self.input_columns = input_width(input_shape)
+
+    @property
+    def units(self) -> int:
+        """Width of the output."""
+        return self.config.units
+
+    def __repr__(self) -> str:
+        name = activations.name_of(self.config.activation)
+        return f"Dense({self.units}, activation={name!r}, name={self.name!r})"
+
+
+class Maxout(Layer):
+    """The largest of several dense layers, unit by unit (Goodfellow et al. 2013; lecture A.1).
+
+    Parameters
+    ----------
+    units : int
+        Width of the output.
+    pieces : int
+        Dense layers to choose from.  Piece p of unit j is column ``p * units + j`` of the kernel.
+    use_bias : bool
+    kernel_initializer, bias_initializer : str or Initializer
+    kernel_regularizer, bias_regularizer : str, L2 or None
+    name : str, optional
+    trainable : bool
+
+    Raises
+    ------
+    ConfigurationError
+        For an impossible size or an unknown name.
+    DTypeError
+        For arguments of the wrong type.
+
+    Examples
+    --------
+    >>> Maxout(8, pieces=3).units
+    8
+    """
+
+    config: MaxoutConfig
+
+    def __init__(
+        self,
+        units: int,
+        pieces: int = 2,
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        kernel_regularizer: str | regularizers.L2 | None = None,
+        bias_regularizer: str | regularizers.L2 | None = None,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name, trainable)
+        if not isinstance(use_bias, bool):
+            raise DTypeError(f"use_bias must be True or False, got {use_bias!r}")
+        self.config = MaxoutConfig(
+            check_count(units, "units"),
+            Activation.LINEAR,
+            0.0,
+            use_bias,
+            initializers.get(kernel_initializer),
+            initializers.get(bias_initializer),
+            regularizers.get(kernel_regularizer),
+            regularizers.get(bias_regularizer),
+            check_count(pieces, "pieces", 2),
+        )
+
+    @property
+    def units(self) -> int:
+        """Width of the output."""
+        return self.config.units
+
+    def __repr__(self) -> str:
+        return f"Maxout({self.units}, pieces={self.config.pieces}, name={self.name!r})"

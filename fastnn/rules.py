@@ -1,0 +1,223 @@
+"""The rules of lowering: what each layer becomes, and what leads back through each op.
+
+One forward rule per layer configuration, one backward rule per opcode.  `lowering.py` walks the graph and
+calls them.  This file must not know arrays, dtypes or kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fastnn.graph import (
+    ActivationConfig,
+    AffineConfig,
+    Config,
+    DenseConfig,
+    MaxoutConfig,
+    Merge,
+    MergeConfig,
+    Node,
+    SquareConfig,
+    SumConfig,
+)
+from fastnn.plan import Activation, Op, OpCode, Operand
+
+if TYPE_CHECKING:
+    from fastnn.lowering import Lowering
+
+__all__ = ["BACKWARD", "FORWARD"]
+
+_ABREAST = 5  # tensors that one op puts side by side
+
+
+# -- forward rules, by the class of a layer's configuration
+
+
+def _dense(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+    config = node.config
+    assert isinstance(config, DenseConfig)
+    kernel, *bias = (lowering.parameter(p) for p in node.parameters)
+    steps = [("product", OpCode.DENSE)]
+    if bias:
+        steps.append(("z", OpCode.ADD_BIAS))
+    if isinstance(config, MaxoutConfig):
+        steps.append(("pieces", OpCode.MAXOUT))
+    if config.activation is not Activation.LINEAR:
+        steps.append(("activation", OpCode.ACTIVATION))
+    ops: list[Op] = []
+    x, width = inputs[0], kernel.columns
+    for position, (suffix, code) in enumerate(steps):
+        last = position == len(steps) - 1
+        if code is OpCode.MAXOUT:
+            width = y.columns
+        result = y if last else lowering.inside(node, suffix, width)
+        if code is OpCode.DENSE:
+            ops.append(Op(code, node.layer, (result, x, kernel, None)))
+        elif code is OpCode.ADD_BIAS:
+            ops.append(Op(code, node.layer, (result, x, bias[0])))
+        elif code is OpCode.MAXOUT:
+            ops.append(Op(code, node.layer, (result, x)))
+        else:
+            ops.append(Op(code, node.layer, (result, x), config.activation, config.alpha))
+        x = result
+    return ops
+
+
+def _activation(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+    assert isinstance(node.config, ActivationConfig)
+    return [Op(OpCode.ACTIVATION, node.layer, (y, *inputs), node.config.activation, node.config.alpha)]
+
+
+def _affine(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+    assert isinstance(node.config, AffineConfig)
+    return [Op(OpCode.AFFINE, node.layer, (y, *inputs), constants=(node.config.scale, node.config.shift))]
+
+
+def _square(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+    return [Op(OpCode.MULTIPLY, node.layer, (y, inputs[0], inputs[0]))]
+
+
+def _row_sum(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+    return [Op(OpCode.ROW_SUM, node.layer, (y, *inputs))]
+
+
+def _merge_inputs(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+    assert isinstance(node.config, MergeConfig)
+    merge = node.config.merge
+    if merge is Merge.CONCATENATE:
+        return _concatenate(lowering, node, inputs, y)
+    code = {Merge.MULTIPLY: OpCode.MULTIPLY, Merge.MAXIMUM: OpCode.MAXIMUM, Merge.MINIMUM: OpCode.MAXIMUM}
+    ops: list[Op] = []
+    total = inputs[0]
+    for position, x in enumerate(inputs[1:], 1):
+        result = y
+        if position < len(inputs) - 1:
+            result = lowering.inside(node, str(position), y.columns)
+        constants: tuple[float, ...]
+        match merge:
+            case Merge.MULTIPLY:
+                constants = ()
+            case Merge.MAXIMUM | Merge.MINIMUM:
+                constants = (1.0 if merge is Merge.MAXIMUM else -1.0,)
+            case Merge.AVERAGE:
+                share = 1.0 / len(inputs)
+                constants = (share if position == 1 else 1.0, share)
+            case _:
+                constants = (1.0, -1.0 if merge is Merge.SUBTRACT else 1.0)
+        ops.append(Op(code.get(merge, OpCode.ADD), node.layer, (result, total, x), constants=constants))
+        total = result
+    return ops
+
+
+def _concatenate(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+    """Put tensors side by side, `_ABREAST` at a time, until one is left."""
+    ops: list[Op] = []
+    round_, parts = 0, list(inputs)
+    while len(parts) > 1:
+        groups = [parts[i : i + _ABREAST] for i in range(0, len(parts), _ABREAST)]
+        parts = []
+        for number, group in enumerate(groups):
+            if len(group) == 1:
+                parts.append(group[0])
+                continue
+            result = y
+            if len(groups) > 1:
+                width = sum(part.columns for part in group)
+                result = lowering.inside(node, f"{round_}.{number}", width)
+            absent = (None,) * (_ABREAST - len(group))
+            ops.append(Op(OpCode.CONCATENATE, node.layer, (result, *group, *absent)))
+            parts.append(result)
+        round_ += 1
+    return ops
+
+
+FORWARD: dict[type[Config], Callable[[Lowering, Node, tuple[Operand, ...], Operand], list[Op]]] = {
+    DenseConfig: _dense,
+    MaxoutConfig: _dense,
+    ActivationConfig: _activation,
+    AffineConfig: _affine,
+    SquareConfig: _square,
+    SumConfig: _row_sum,
+    MergeConfig: _merge_inputs,
+}
+
+
+# -- backward rules, by opcode: given the gradient of an op's output, add to those of its inputs
+
+
+def _dense_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    x, w = op.need("x"), op.need("w")
+    lowering.add_parameter_gradient(OpCode.WEIGHT_GRADIENT, w, x, dy)
+    lowering.pass_on(op.layer, x, OpCode.DENSE_BACKWARD, dy, w, None)
+
+
+def _add_bias_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    lowering.add_parameter_gradient(OpCode.BIAS_GRADIENT, op.need("b"), dy)
+    lowering.lend(op.need("x"), dy)
+
+
+def _activation_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    x, y = op.need("x"), op.need("y")
+    if op.activation is not Activation.LOG:
+        lowering.pass_on(
+            op.layer, x, OpCode.ACTIVATION_BACKWARD, dy, y, activation=op.activation, alpha=op.alpha
+        )
+    elif x.name in lowering.wanted:  # its derivative is another function of x
+        reciprocal = lowering.rows(f"1/({x.name})+{len(lowering.ops)}", x.columns)
+        lowering.ops.append(Op(OpCode.ACTIVATION, op.layer, (reciprocal, x), Activation.RECIPROCAL))
+        lowering.pass_on(op.layer, x, OpCode.MULTIPLY, dy, reciprocal)
+
+
+def _add_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    for name, factor in zip(("a", "b"), op.constants, strict=True):
+        if factor == 1.0:
+            lowering.lend(op.need(name), dy)
+        else:
+            lowering.pass_on(op.layer, op.need(name), OpCode.AFFINE, dy, constants=(factor, 0.0))
+
+
+def _multiply_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    a, b = op.need("a"), op.need("b")
+    lowering.pass_on(op.layer, a, OpCode.MULTIPLY, dy, b)
+    lowering.pass_on(op.layer, b, OpCode.MULTIPLY, dy, a)
+
+
+def _maximum_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    # Where both are equal the first one has the gradient.
+    a, b, sign = op.need("a"), op.need("b"), op.constants[0]
+    lowering.pass_on(op.layer, a, OpCode.ROUTE, dy, a, b, constants=(sign, 0.0))
+    lowering.pass_on(op.layer, b, OpCode.ROUTE, dy, b, a, constants=(sign, 1.0))
+
+
+def _concatenate_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    first = 0
+    for x in op.inputs():
+        lowering.pass_on(op.layer, x, OpCode.SLICE, dy, constants=(float(first),))
+        first += x.columns
+
+
+def _affine_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    lowering.pass_on(op.layer, op.need("x"), OpCode.AFFINE, dy, constants=(op.constants[0], 0.0))
+
+
+def _row_sum_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    lowering.pass_on(op.layer, op.need("x"), OpCode.BROADCAST, dy)
+
+
+def _maxout_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    lowering.pass_on(op.layer, op.need("x"), OpCode.MAXOUT_BACKWARD, dy, op.need("x"))
+
+
+BACKWARD: dict[OpCode, Callable[[Lowering, Op, Operand], None]] = {
+    OpCode.DENSE: _dense_backward,
+    OpCode.ADD_BIAS: _add_bias_backward,
+    OpCode.ACTIVATION: _activation_backward,
+    OpCode.ADD: _add_backward,
+    OpCode.MULTIPLY: _multiply_backward,
+    OpCode.MAXIMUM: _maximum_backward,
+    OpCode.CONCATENATE: _concatenate_backward,
+    OpCode.AFFINE: _affine_backward,
+    OpCode.ROW_SUM: _row_sum_backward,
+    OpCode.MAXOUT: _maxout_backward,
+}

@@ -1,0 +1,280 @@
+"""Symbolic tensors: layers called on them draw a graph, which `draw` turns into nodes.
+
+A tensor remembers the layer that makes it and that layer's inputs; nothing else is recorded, so a
+graph exists when outputs do.  This file must not know models, plans or arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.graph import Graph, Node, Tensor
+
+if TYPE_CHECKING:
+    from fastnn.layers import Layer
+
+__all__ = ["Drawing", "SymbolicTensor", "apply", "as_list", "draw", "replay"]
+
+
+class SymbolicTensor:
+    """A matrix without values, one row per row of the batch; made by `Input` and by calling layers.
+
+    Attributes
+    ----------
+    columns : int
+    name : str or None
+        Of an input.
+    layer : Layer or None
+        Who makes it; None for an input.
+    inputs : tuple of SymbolicTensor
+        What that layer reads.
+    scope : tuple
+        The models that the layer was drawn in, where a model was used as a layer.
+    """
+
+    __slots__ = ("columns", "inputs", "layer", "name", "scope")
+
+    def __init__(
+        self,
+        columns: int,
+        name: str | None = None,
+        layer: Layer | None = None,
+        inputs: tuple[SymbolicTensor, ...] = (),
+        scope: tuple[Any, ...] = (),
+    ) -> None:
+        self.columns, self.name, self.layer, self.inputs, self.scope = columns, name, layer, inputs, scope
+
+    @property
+    def shape(self) -> tuple[None, int]:
+        """``(None, columns)``, as in Keras."""
+        return (None, self.columns)
+
+    def __array__(self, *_: object, **__: object) -> Any:
+        raise DTypeError(
+            "a symbolic tensor has no values; build a model, fastnn.Model(inputs, outputs), and call predict"
+        )
+
+    def __repr__(self) -> str:
+        maker = f"input {self.name!r}" if self.layer is None else f"output of {title(self.layer)!r}"
+        return f"<SymbolicTensor (None, {self.columns}), {maker}>"
+
+
+def title(layer: Layer) -> str:
+    """Return what messages call a layer."""
+    return layer.name or type(layer).__name__.lower()
+
+
+def as_list(tensors: object, what: str) -> list[SymbolicTensor]:
+    """Return one symbolic tensor, or a sequence of them, as a list.
+
+    Raises
+    ------
+    DTypeError
+        If there is anything else among them, or nothing.
+    """
+    several = isinstance(tensors, Sequence) and not isinstance(tensors, str)
+    found: list[Any] = list(tensors) if several else [tensors]  # type: ignore[call-overload]
+    for tensor in found:
+        if not isinstance(tensor, SymbolicTensor):
+            raise DTypeError(
+                f"{what} must be symbolic tensors, made by fastnn.Input and by calling layers, got {tensor!r}"
+            )
+    if not found:
+        raise DTypeError(f"{what} must be at least one symbolic tensor, got none")
+    return found
+
+
+def apply(layer: Layer, inputs: object) -> SymbolicTensor:
+    """Return the tensor that a layer makes of its inputs.
+
+    Raises
+    ------
+    DTypeError
+        If the inputs are not symbolic tensors.
+    ShapeError
+        If their number or their widths do not suit the layer.
+    """
+    name, config = title(layer), layer.config
+    tensors = as_list(inputs, f"the inputs of layer {name!r}")
+    least, most = config.least_inputs, config.most_inputs
+    if len(tensors) < least or (most is not None and len(tensors) > most):
+        wanted = f"{least}" if most == least else f"at least {least}"
+        raise ShapeError(
+            f"layer {name!r} takes {wanted} tensor{'s' if wanted != '1' else ''}, got {len(tensors)}"
+            + ("; call it on a list of them" if len(tensors) < least else "")
+        )
+    columns = config.columns(name, tuple(tensor.columns for tensor in tensors))
+    return SymbolicTensor(columns, None, layer, tuple(tensors))
+
+
+def replay(
+    order: Sequence[SymbolicTensor], mapped: dict[SymbolicTensor, SymbolicTensor], scope: object
+) -> None:
+    """Draw again what makes the tensors in `order`, from other inputs; `mapped` knows those and grows."""
+    for tensor in order:
+        if tensor not in mapped:
+            inputs = tuple(mapped[source] for source in tensor.inputs)
+            mapped[tensor] = SymbolicTensor(
+                tensor.columns, None, tensor.layer, inputs, (scope, *tensor.scope)
+            )
+
+
+def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> list[SymbolicTensor]:
+    """Return inputs, and all that leads from them to the outputs, each after what it is made of.
+
+    Raises
+    ------
+    ConfigurationError
+        If an output depends on an input that is not given, an input leads nowhere, or there is a cycle.
+    """
+    if len(set(inputs)) < len(inputs):
+        raise ConfigurationError("the same tensor stands twice among the inputs; name it once")
+    done: dict[SymbolicTensor, bool] = {}  # False while what it is made of is looked at
+    order = list(inputs)
+    used: set[SymbolicTensor] = set()
+    given = set(inputs)
+    for output in outputs:
+        stack = [output]
+        while stack:
+            tensor = stack[-1]
+            if tensor in given:
+                used.add(stack.pop())
+                continue
+            if done.get(tensor):
+                stack.pop()
+                continue
+            if tensor.layer is None:
+                raise ConfigurationError(
+                    f"an output depends on the input {tensor.name or 'without a name'!r}, which is not among "
+                    "the model's inputs; add it to inputs="
+                )
+            if tensor in done:
+                stack.pop()
+                done[tensor] = True
+                order.append(tensor)
+                continue
+            done[tensor] = False
+            for source in reversed(tensor.inputs):
+                if done.get(source) is False and source not in given:
+                    raise ConfigurationError(
+                        f"the graph has a cycle through layer {title(tensor.layer)!r}; only graphs without "
+                        "cycles can be trained"
+                    )
+                stack.append(source)
+    for position, tensor in enumerate(inputs):
+        if tensor not in used:
+            raise ConfigurationError(
+                f"input {tensor.name or position!r} leads to no output; connect it, or leave it out"
+            )
+    return order
+
+
+@dataclass
+class Drawing:
+    """A graph, and what its names stand for.
+
+    Attributes
+    ----------
+    graph : Graph
+    layers : dict of str to Layer
+        By the names of nodes, in the order of the nodes.
+    members : dict of str to object
+        Layers and models used as layers, by their names in this graph.
+    tensors : dict of SymbolicTensor to str
+        Names of the graph's tensors.
+    order : list of SymbolicTensor
+    """
+
+    graph: Graph
+    layers: dict[str, Layer]
+    members: dict[str, Any]
+    tensors: dict[SymbolicTensor, str]
+    order: list[SymbolicTensor]
+
+
+def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing:
+    """Return the graph that leads from inputs to outputs.
+
+    Raises
+    ------
+    ConfigurationError
+        For what `in_order` finds, and for two layers, or two inputs, of one name.
+    ShapeError
+        If a layer is used on tensors of different widths.
+    """
+    order = in_order(inputs, outputs)
+    names = _Names()
+    tensors: dict[SymbolicTensor, Tensor] = {}
+    for tensor in inputs:
+        known = tensor.name if tensor.layer is None else None
+        tensors[tensor] = Tensor(names.of((), tensor, known, "input"), tensor.columns)
+    made = order[len(inputs) :]
+    paths: list[tuple[str, ...]] = []
+    for tensor in made:
+        path: tuple[str, ...] = ()
+        for model in tensor.scope:
+            path = (*path, names.of(path, model, None, model.name))
+        paths.append(path)
+        if tensor.layer is not None and tensor.layer.named:  # names that users chose come first
+            names.of(path, tensor.layer, tensor.layer.name, "")
+    nodes: list[Node] = []
+    layers: dict[str, Layer] = {}
+    uses: dict[str, int] = {}
+    by_layer: dict[str, Node] = {}
+    for tensor, path in zip(made, paths, strict=True):
+        layer = tensor.layer
+        assert layer is not None
+        name = "/".join((*path, names.of(path, layer, layer.name, type(layer).__name__.lower(), layer.named)))
+        use = uses[name] = uses.get(name, -1) + 1
+        output = Tensor(f"{name}/y" if not use else f"{name}/y_{use}", tensor.columns)
+        widths = tuple(source.columns for source in tensor.inputs)
+        parameters = layer.config.parameters(name, widths, layer.trainable)
+        node = Node(name, layer.config, tuple(tensors[s] for s in tensor.inputs), output, parameters)
+        first = by_layer.setdefault(name, node)
+        if first.parameters != parameters:
+            before = [source.columns for source in first.inputs]
+            raise ShapeError(
+                f"layer {name!r} is used on widths {before} and {list(widths)}, but has one kernel; "
+                "use one layer for each width"
+            )
+        layers[name] = layer
+        tensors[tensor] = output
+        nodes.append(node)
+    graph = Graph(tuple(tensors[t] for t in inputs), tuple(tensors[t] for t in outputs), tuple(nodes))
+    named = {tensor: found.name for tensor, found in tensors.items()}
+    return Drawing(graph, layers, names.members(), named, order)
+
+
+class _Names:
+    """Gives names that are unique within a model, or within a model used as a layer."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[tuple[str, ...], int], str] = {}
+        self._taken: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._numbers: dict[tuple[tuple[str, ...], str], int] = {}  # the latest, by path and stem
+
+    def of(self, path: tuple[str, ...], what: Any, name: str | None, stem: str, chosen: bool = True) -> str:
+        """Return the name of `what`; `chosen` says that `name` is its user's and must not be changed."""
+        key = (path, id(what))
+        if key in self._names:
+            return self._names[key]
+        taken = self._taken.setdefault(path, {})
+        if name is not None and name in taken:
+            if chosen:
+                raise ConfigurationError(f"two layers are named {name!r}; give one another name=")
+            name = None
+        if name is None:
+            name = stem
+            while name in taken:
+                number = self._numbers[path, stem] = self._numbers.get((path, stem), 0) + 1
+                name = f"{stem}_{number}"
+        taken[name] = what
+        self._names[key] = name
+        return name
+
+    def members(self) -> dict[str, Any]:
+        """Return what has a name at the top."""
+        return self._taken.get((), {})
