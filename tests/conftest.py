@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import importlib
 import os
 import warnings
@@ -19,13 +20,35 @@ def mnist_folder() -> Path:
     """Return the folder that holds the four MNIST files, or skip the test."""
     from fastnn.datasets._mnist import find_files
 
-    beside_the_repository = Path(__file__).resolve().parents[2] / "shared" / "data"
-    named = os.environ.get("FASTNN_DATA")
-    places = [Path(named).expanduser()] if named else []
-    for place in (*places, beside_the_repository):
+    for place in _data_folders():
         if (paths := find_files(place)) is not None:
             return paths[0].parent
     pytest.skip("the MNIST files are neither in FASTNN_DATA nor in ../shared/data of the repository")
+
+
+@pytest.fixture(scope="session")
+def published() -> Callable[[str], dict[str, list[str]]]:
+    """Return a function that reads a CSV file of the data folder, or skips the test with the reason.
+
+    ``published("bike_sharing/hour.csv")["cnt"]`` is a column as it is written in the file.
+    """
+
+    def read(name: str) -> dict[str, list[str]]:
+        for place in _data_folders():
+            if (place / name).is_file():
+                with (place / name).open(newline="", encoding="utf-8") as stream:
+                    header, *rows = csv.reader(stream)
+                return {column: list(values) for column, *values in zip(header, *rows, strict=True)}
+        pytest.skip(f"{name} is neither in FASTNN_DATA nor in ../shared/data of the repository")
+
+    return read
+
+
+def _data_folders() -> list[Path]:
+    """Return the folders in which data sets may lie, the one that the user named first."""
+    beside_the_repository = Path(__file__).resolve().parents[2] / "shared" / "data"
+    named = os.environ.get("FASTNN_DATA")
+    return [*([Path(named).expanduser()] if named else []), beside_the_repository]
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,11 @@ This module reads one embedded file. It must not know the network, the user's fo
 
 from __future__ import annotations
 
-import importlib.resources
-
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checks import check_count, check_number
+from fastnn.datasets._embedded import read_embedded
 from fastnn.errors import ConfigurationError
 
 _LARGEST_PIXEL = 16
@@ -71,18 +70,12 @@ def load_digits(
         test_fraction, "test_fraction", 0.0, 1.0, open_minimum=True, open_maximum=True
     )
     seed = check_count(seed, "seed", minimum=0, maximum=_LARGEST_SEED)
-    images, labels = _read_embedded()
+    arrays = read_embedded("digits.npz")
+    images, labels = arrays["images"], arrays["labels"]
     train, test = _stratified_split(labels, test_fraction, seed)
     x = np.divide(images, np.float32(_LARGEST_PIXEL), dtype=np.float32)
     y = labels.astype(np.int64)
     return (x[train], y[train]), (x[test], y[test])
-
-
-def _read_embedded() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the embedded images (1797, 64) and labels (1797,)."""
-    resource = importlib.resources.files("fastnn.datasets").joinpath("digits.npz")
-    with resource.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return arrays["images"], arrays["labels"]
 
 
 def _stratified_split(
