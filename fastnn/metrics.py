@@ -39,6 +39,7 @@ class Metric:
     default_name: ClassVar[str] = ""
     code: ClassVar[OpCode]
     sparse: ClassVar[bool] = False
+    larger_is_better: ClassVar[bool] = False  # which way callbacks with mode="auto" look
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -69,6 +70,7 @@ class BinaryAccuracy(Metric):
 
     default_name: ClassVar[str] = "binary_accuracy"
     code: ClassVar[OpCode] = OpCode.BINARY_ACCURACY
+    larger_is_better: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,6 +93,7 @@ class CategoricalAccuracy(Metric):
 
     default_name: ClassVar[str] = "categorical_accuracy"
     code: ClassVar[OpCode] = OpCode.CATEGORICAL_ACCURACY
+    larger_is_better: ClassVar[bool] = True
 
     def constants(self) -> tuple[float, ...]:
         """Return the op's constants."""
@@ -110,6 +113,7 @@ class SparseCategoricalAccuracy(Metric):
     default_name: ClassVar[str] = "sparse_categorical_accuracy"
     code: ClassVar[OpCode] = OpCode.CATEGORICAL_ACCURACY
     sparse: ClassVar[bool] = True
+    larger_is_better: ClassVar[bool] = True
 
     def constants(self) -> tuple[float, ...]:
         """Return the op's constants."""

@@ -443,22 +443,23 @@ class _Loop:
         model = self.model
         history = History()
         model.history, model.stop_training = history, False
-        everyone = [history, *listeners]
+        everyone = [*listeners, history]  # the history last: it records what callbacks add to logs
         steps = -(-self.rows // self.batch)
         for callback in everyone:
             callback.set_model(model)
             callback.set_params({"epochs": last, "steps": steps, "verbose": verbose})
-            callback.on_train_begin()
+            callback.on_train_begin({})
         watchers = [callback for callback in listeners if callback.wants_batches]
         attended = bool(listeners) or held_out is not None or verbose == 2
         bar = _bar(first, last) if verbose == 1 else None
         per_call = 1 if attended or bar is not None else _EPOCHS_PER_CALL
         epoch = first
+        final: dict[str, float] = {}
         try:
             while epoch < last and not model.stop_training:
                 began = time.perf_counter()
                 for callback in listeners:
-                    callback.on_epoch_begin(epoch)
+                    callback.on_epoch_begin(epoch, {})
                 if watchers:
                     finite, logs = self._batches(watchers)
                 else:
@@ -467,6 +468,7 @@ class _Loop:
                     if held_out is not None:
                         found = evaluate(model, held_out, batch_size, self.n_threads)
                         values.update({f"val_{name}": value for name, value in found.items()})
+                    final = dict(values)
                     for callback in everyone:
                         callback.on_epoch_end(epoch, values)
                     if verbose == 2:
@@ -488,7 +490,7 @@ class _Loop:
             if bar is not None:
                 bar.close()
         for callback in everyone:
-            callback.on_train_end()
+            callback.on_train_end(final)
         return history
 
     def _epochs(self, n_epochs: int) -> tuple[bool, list[dict[str, float]]]:
@@ -513,7 +515,7 @@ class _Loop:
         for number, begin in enumerate(range(0, self.rows, self.batch)):
             end = min(begin + self.batch, self.rows)
             for callback in watchers:
-                callback.on_train_batch_begin(number)
+                callback.on_train_batch_begin(number, logs={})
             result = self._run(slice(begin, end), 1, False)
             if result.exception is not None:
                 raise result.exception
@@ -521,8 +523,9 @@ class _Loop:
                 return False, []
             sums += result.sums[0]
             values = compiled.values(self.program.plan, sums, end)
+            told = dict(values)  # what callbacks add to it is not the epoch's
             for callback in watchers:
-                callback.on_train_batch_end(number, values)
+                callback.on_train_batch_end(number, logs=told)
             if self.model.stop_training:
                 break
         return True, [values]
@@ -571,5 +574,9 @@ def _bar(first: int, last: int) -> Any:
 
 
 def _print_epoch(epoch: int, last: int, seconds: float, values: Mapping[str, float]) -> None:
-    numbers = " - ".join(f"{name}: {value:.4f}" for name, value in values.items())
+    # A learning rate of 1e-5 is not 0.0000.
+    numbers = " - ".join(
+        f"{name}: {value:.4f}" if abs(value) > 1e-3 or not value else f"{name}: {value:.4e}"
+        for name, value in values.items()
+    )
     print(f"Epoch {epoch + 1}/{last} - {seconds:.2f}s - {numbers}")

@@ -1,0 +1,188 @@
+"""The base of the callbacks, and those that decide nothing: when each hook runs, as in Keras 3.
+
+Hooks get `logs` as Keras gives them: empty at the beginning of something, one dict for all
+callbacks at its end, to which each may add for those after it.  The callbacks that steer
+training are in `callbacks.py`.  This file must not know plans or kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastnn.errors import ConfigurationError, DTypeError
+
+if TYPE_CHECKING:
+    from fastnn.model import Model
+
+__all__ = ["Callback", "History", "LambdaCallback", "TerminateOnNaN"]
+
+
+class Callback:
+    """Base of the callbacks; override what is needed.
+
+    Attributes
+    ----------
+    model : Model
+        Set by `fit`.  Setting ``model.stop_training = True`` ends training after the epoch.
+    params : dict
+        ``epochs``, ``steps``, ``verbose``.
+
+    Examples
+    --------
+    >>> class StopBelow(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         self.model.stop_training = logs["loss"] < 0.1
+    >>> StopBelow().wants_batches
+    False
+    """
+
+    def __init__(self) -> None:
+        self.model: Model | None = None
+        self.params: dict[str, Any] = {}
+
+    def set_model(self, model: Model) -> None:
+        """Receive the model before training."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Receive `params` before training."""
+        self.params = params
+
+    def _need_model(self) -> Model:
+        if self.model is None:
+            raise ConfigurationError(
+                f"{type(self).__name__} has no model; pass it to fit(callbacks=[...]) or call set_model first"
+            )
+        return self.model
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Run before the first epoch."""
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Run after the last epoch, with that epoch's loss and metrics."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Run before each epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Run after each epoch with its loss and metrics."""
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Run before each batch, counted from 0 in every epoch; training is slower for it."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Run after each batch with the epoch's loss and metrics so far; training is slower for it."""
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether one of the methods around batches is overridden, in a class or on the instance."""
+        return any(
+            getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name)
+            for name in ("on_train_batch_begin", "on_train_batch_end")
+        )
+
+
+class History(Callback):
+    """Records losses and metrics of every epoch; what `fit` returns.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+        ``loss``, the metrics, the same with ``val_`` in front, and what callbacks add to `logs`,
+        such as ``learning_rate``; one number per epoch.
+    epoch : list of int
+        The epochs' numbers.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.on_epoch_end(0, {"loss": 0.5})
+    >>> history.history
+    {'loss': [0.5]}
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Record an epoch."""
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+
+
+class LambdaCallback(Callback):
+    """Runs given functions as hooks.
+
+    Training keeps its speed unless a function for batches is given.
+
+    Parameters
+    ----------
+    on_epoch_begin, on_epoch_end : callable, optional
+        Called as ``f(epoch, logs)``.
+    on_train_begin, on_train_end : callable, optional
+        Called as ``f(logs)``.
+    on_train_batch_begin, on_train_batch_end : callable, optional
+        Called as ``f(batch, logs=logs)``.
+
+    Raises
+    ------
+    DTypeError
+        If one of them cannot be called.
+
+    Examples
+    --------
+    >>> losses = []
+    >>> watch = LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))
+    >>> watch.on_epoch_end(0, {"loss": 0.5})
+    >>> losses, watch.wants_batches
+    ([0.5], False)
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., object] | None = None,
+        on_epoch_end: Callable[..., object] | None = None,
+        on_train_begin: Callable[..., object] | None = None,
+        on_train_end: Callable[..., object] | None = None,
+        on_train_batch_begin: Callable[..., object] | None = None,
+        on_train_batch_end: Callable[..., object] | None = None,
+    ) -> None:
+        super().__init__()
+        given = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+        }
+        for name, function in given.items():
+            if function is None:
+                continue
+            if not callable(function):
+                raise DTypeError(f"{name} must be a function, got {function!r}")
+            setattr(self, name, function)
+
+
+class TerminateOnNaN(Callback):
+    """Stops training if the loss is not finite; here for scripts written for Keras.
+
+    `fit` needs no help with this: it stops at the first batch whose loss is not finite, restores the
+    last finite weights and issues a `NonFiniteWarning`, with or without this callback.  To have an
+    exception instead, use ``warnings.simplefilter("error", fastnn.errors.NonFiniteWarning)``.
+
+    Examples
+    --------
+    >>> TerminateOnNaN().wants_batches
+    False
+    """
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Stop if the loss in `logs` is not finite, which a loop of your own may hand over."""
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            self._need_model().stop_training = True
