@@ -32,7 +32,7 @@ from fastnn.runtime import build_info, threads
 from fastnn.sequential import Sequential
 
 if TYPE_CHECKING:
-    from fastnn import datasets
+    from fastnn import datasets, plotting
     from fastnn.inspection import gradcheck
 
 __version__ = "0.1.0"
@@ -54,6 +54,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plotting",
     "regularizers",
     "threads",
     "utils",
@@ -65,6 +66,10 @@ def __getattr__(name: str) -> Any:
         import fastnn.datasets
 
         return fastnn.datasets
+    if name == "plotting":
+        import fastnn.plotting
+
+        return fastnn.plotting
     if name == "gradcheck":
         from fastnn.inspection import gradcheck
 

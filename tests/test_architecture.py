@@ -36,6 +36,7 @@ RUNNING = {
     "training",
     "inspection",
     "kernels",
+    "plotting",
 }
 PUBLIC = [name for name in fastnn.__all__ if inspect.ismodule(getattr(fastnn, name))]
 # What is never made by the user, or only to be derived from.
