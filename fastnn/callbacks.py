@@ -148,11 +148,10 @@ class _Monitor(Callback):
         name = self.monitor.removeprefix("val_")
         if name == "loss":
             return False
-        metrics = self._need_model().optimizer.metrics
-        for metric in metrics:
-            if metric.name == name:
-                return metric.larger_is_better
-        known = ", ".join(["loss", *(metric.name for metric in metrics)])
+        measured = self._need_model().optimizer.measured
+        if name in measured:
+            return measured[name].larger_is_better
+        known = ", ".join(["loss", *measured])
         raise ConfigurationError(
             f"{type(self).__name__} cannot tell whether {self.monitor!r} should fall or rise; "
             f"pass mode='min' or mode='max', or monitor one of {known}, or these with 'val_' in front"

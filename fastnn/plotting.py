@@ -182,7 +182,7 @@ def plot_decision_boundary(
     steps = check_count(resolution, "resolution", 2)
     points = data.as_features(x, 2, model.dtype)
     classes = _classes_of(y, len(points), model, limit)
-    n_classes = max(model.graph.output.columns, 2)
+    n_classes = max(model.graph.outputs[0].columns, 2)
     names = [f"class {k}" for k in range(n_classes)] if class_names is None else list(class_names)
     if len(names) != n_classes:
         raise ConfigurationError(f"class_names must be {n_classes}, one for each class, got {len(names)}")
@@ -334,20 +334,22 @@ def _threshold_of(model: Any, threshold: float | None) -> float | None:
     if not hasattr(model, "graph"):
         raise DTypeError(f"plot_decision_boundary needs a model, got {model!r}")
     graph = model.graph
-    if graph.input.columns != 2:
+    width, outputs = graph.inputs[0].columns, graph.outputs[0].columns
+    if len(graph.inputs) > 1 or len(graph.outputs) > 1:
+        raise ShapeError("a decision boundary is drawn for models with one input and one output tensor")
+    if width != 2:
         raise ShapeError(
-            f"a decision boundary is drawn for models with 2 inputs, and this one has {graph.input.columns}; "
+            f"a decision boundary is drawn for models with 2 inputs, and this one has {width}; "
             "train one on two of the features"
         )
-    if graph.output.columns > 1:
+    if outputs > 1:
         if threshold is not None:
-            raise ConfigurationError(
-                f"a threshold is for one output; of {graph.output.columns} the largest wins"
-            )
+            raise ConfigurationError(f"a threshold is for one output; of {outputs} the largest wins")
         return None
     if threshold is not None:
         return check_number(threshold, "threshold")
-    if graph.nodes[-1].config.activation is not Activation.SIGMOID:
+    maker = next(node for node in graph.nodes if node.output == graph.outputs[0])
+    if getattr(maker.config, "activation", None) is not Activation.SIGMOID:
         raise ConfigurationError(
             "the model's one output is not a sigmoid; say where its classes part, for example threshold=0.5"
         )
@@ -356,7 +358,7 @@ def _threshold_of(model: Any, threshold: float | None) -> float | None:
 
 def _classes_of(y: Any, rows: int, model: Model, limit: float | None) -> np.ndarray:
     """Return the class of each point, from 0 on."""
-    outputs = model.graph.output.columns
+    outputs = model.graph.outputs[0].columns
     labels = limit is None and np.shape(y)[1:] in ((), (1,))
     loss = SparseCategoricalCrossentropy() if labels else MeanSquaredError()
     targets = data.as_targets(y, rows, outputs, loss, model.dtype)

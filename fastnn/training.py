@@ -49,6 +49,8 @@ class Compiled:
         One for each output, once the graph is known.
     metrics : tuple of tuple of Metric
         For each output.
+    measured : dict of str to Metric
+        By the keys that they have in a `History`.
     shares : tuple of float
         The factor of each loss in their sum.
     iterations : int
@@ -63,6 +65,7 @@ class Compiled:
         self.description = optimizer
         self.losses: tuple[Loss, ...] = ()
         self.metrics: tuple[tuple[metrics_.Metric, ...], ...] = ()
+        self.measured: dict[str, metrics_.Metric] = {}
         self.shares: tuple[float, ...] = ()
         self.reference = reference
         self.iterations = 0
@@ -126,6 +129,11 @@ class Compiled:
                     f"{one.name} needs at least 2 outputs, one per class, and the model has "
                     f"{tensor.columns}; for one output use binary_crossentropy"
                 )
+        self.measured = {
+            metric.name if len(names) == 1 else f"{name}_{metric.name}": metric
+            for name, found in zip(names, chosen, strict=True)
+            for metric in found
+        }
         self.state = aligned_array(size * len(self.description.states), dtype)
         self.losses, self.shares, self.metrics, self.attached = losses, shares, tuple(chosen), True
 

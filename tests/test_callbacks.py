@@ -32,7 +32,8 @@ class Stub:
     def __init__(self, rate: float = 1.0) -> None:
         accuracy = metrics.CategoricalAccuracy("accuracy")
         error = metrics.MeanSquaredError()
-        self.optimizer = SimpleNamespace(learning_rate=rate, metrics=(accuracy, error))
+        measured = {metric.name: metric for metric in (accuracy, error)}
+        self.optimizer = SimpleNamespace(learning_rate=rate, measured=measured)
         self.stop_training = False
         self.weights = [-1]
 
