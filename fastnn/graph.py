@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastnn.errors import ConfigurationError, ShapeError
-from fastnn.initializers import Initializer
+from fastnn.initializers import Initializer, Zeros
 from fastnn.plan import Activation
 from fastnn.regularizers import L2
 
@@ -29,6 +29,7 @@ __all__ = [
     "SquareConfig",
     "SumConfig",
     "Tensor",
+    "WeightedSumConfig",
 ]
 
 
@@ -208,6 +209,23 @@ class MergeConfig(Config):
 
 
 @dataclass(frozen=True)
+class WeightedSumConfig(MergeConfig):
+    """``sum of sigmoid(w_i) x_i``, one learned number for each input."""
+
+    merge: Merge = Merge.ADD
+    initializer: Initializer = field(default_factory=Zeros)
+
+    least_inputs: ClassVar[int] = 1
+
+    def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
+        """Return one parameter for each input."""
+        return tuple(
+            Parameter(f"{layer}/weight_{number}", (1,), self.initializer, None, trainable)
+            for number in range(len(widths))
+        )
+
+
+@dataclass(frozen=True)
 class Node:
     """One layer applied to its inputs.
 
@@ -272,3 +290,11 @@ class Graph:
                 return False
             before = node.output
         return len(self.inputs) == 1 and self.outputs == (before,)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "random_wiring":  # builds on layers, which build on this file
+        from fastnn.wiring import random_wiring
+
+        return random_wiring
+    raise AttributeError(f"module 'fastnn.graph' has no attribute {name!r}")

@@ -99,6 +99,8 @@ class OpCode(enum.IntEnum):
     MAXOUT_BACKWARD = 35
     ADD_GRADIENT = 36
     MULTICLASS_HINGE = 37
+    GATED_ADD = 38
+    GATE_GRADIENT = 39
 
 
 class Activation(enum.IntEnum):
@@ -380,6 +382,8 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.BROADCAST: _signature(Axis.ROWS, "y:out x:in", flops=_nothing),
     OpCode.MAXOUT: _signature(Axis.ROWS, "y:out x:in"),
     OpCode.MAXOUT_BACKWARD: _signature(Axis.ROWS, "dx:out dy:in x:in"),
+    OpCode.GATED_ADD: _signature(Axis.ROWS, "y:out x:in w:in,whole a:in,optional", "y=x y=a"),
+    OpCode.GATE_GRADIENT: _signature(Axis.PARAMETER, "dw:out x:in,whole dy:in,whole w:in"),
     OpCode.ADD_GRADIENT: _signature(Axis.PARAMETER, "dw:inout dv:in"),
 }
 

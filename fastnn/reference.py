@@ -430,6 +430,17 @@ def _maxout_backward(m: Machine, op: Op) -> None:
     m.put(op, "dx", np.where(chosen, dy[:, None, :], 0.0).reshape(m.rows, -1))
 
 
+def _gated_add(m: Machine, op: Op) -> None:
+    y = activate(Activation.SIGMOID, m(op, "w")) * m(op, "x")
+    a = m.get(op, "a")
+    m.put(op, "y", y if a is None else y + a)
+
+
+def _gate_gradient(m: Machine, op: Op) -> None:
+    gate = activate(Activation.SIGMOID, m(op, "w"))
+    m.put(op, "dw", gate * (1 - gate) * (m(op, "x") * m(op, "dy")).sum())
+
+
 def _add_gradient(m: Machine, op: Op) -> None:
     m.put(op, "dw", m(op, "dw") + m(op, "dv"))
 
@@ -472,6 +483,8 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.BROADCAST: _broadcast,
     OpCode.MAXOUT: _maxout,
     OpCode.MAXOUT_BACKWARD: _maxout_backward,
+    OpCode.GATED_ADD: _gated_add,
+    OpCode.GATE_GRADIENT: _gate_gradient,
     OpCode.ADD_GRADIENT: _add_gradient,
 }
 

@@ -20,6 +20,7 @@ from fastnn.graph import (
     Node,
     SquareConfig,
     SumConfig,
+    WeightedSumConfig,
 )
 from fastnn.plan import Activation, Op, OpCode, Operand
 
@@ -82,6 +83,17 @@ def _row_sum(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Ope
     return [Op(OpCode.ROW_SUM, node.layer, (y, *inputs))]
 
 
+def _weighted_sum(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+    ops: list[Op] = []
+    total: Operand | None = None
+    for position, (x, parameter) in enumerate(zip(inputs, node.parameters, strict=True)):
+        last = position == len(inputs) - 1
+        result = y if last else lowering.inside(node, str(position), y.columns)
+        ops.append(Op(OpCode.GATED_ADD, node.layer, (result, x, lowering.parameter(parameter), total)))
+        total = result
+    return ops
+
+
 def _merge_inputs(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     assert isinstance(node.config, MergeConfig)
     merge = node.config.merge
@@ -140,6 +152,7 @@ FORWARD: dict[type[Config], Callable[[Lowering, Node, tuple[Operand, ...], Opera
     SquareConfig: _square,
     SumConfig: _row_sum,
     MergeConfig: _merge_inputs,
+    WeightedSumConfig: _weighted_sum,
 }
 
 
@@ -201,6 +214,14 @@ def _affine_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
     lowering.pass_on(op.layer, op.need("x"), OpCode.AFFINE, dy, constants=(op.constants[0], 0.0))
 
 
+def _gated_add_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+    x, w, a = op.need("x"), op.need("w"), op.operand("a")
+    lowering.add_parameter_gradient(OpCode.GATE_GRADIENT, w, x, dy, w)
+    lowering.pass_on(op.layer, x, OpCode.GATED_ADD, dy, w, None)
+    if a is not None:
+        lowering.lend(a, dy)
+
+
 def _row_sum_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
     lowering.pass_on(op.layer, op.need("x"), OpCode.BROADCAST, dy)
 
@@ -219,5 +240,6 @@ BACKWARD: dict[OpCode, Callable[[Lowering, Op, Operand], None]] = {
     OpCode.CONCATENATE: _concatenate_backward,
     OpCode.AFFINE: _affine_backward,
     OpCode.ROW_SUM: _row_sum_backward,
+    OpCode.GATED_ADD: _gated_add_backward,
     OpCode.MAXOUT: _maxout_backward,
 }

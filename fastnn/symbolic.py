@@ -6,6 +6,8 @@ graph exists when outputs do.  This file must not know models, plans or arrays.
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from fastnn.layers import Layer
 
 __all__ = ["Drawing", "SymbolicTensor", "apply", "as_list", "draw", "replay"]
+
+
+_NUMBERS = itertools.count()
 
 
 class SymbolicTensor:
@@ -33,9 +38,11 @@ class SymbolicTensor:
         What that layer reads.
     scope : tuple
         The models that the layer was drawn in, where a model was used as a layer.
+    number : int
+        Larger than those of its inputs, and of what was drawn before.
     """
 
-    __slots__ = ("columns", "inputs", "layer", "name", "scope")
+    __slots__ = ("columns", "inputs", "layer", "name", "number", "scope")
 
     def __init__(
         self,
@@ -46,6 +53,7 @@ class SymbolicTensor:
         scope: tuple[Any, ...] = (),
     ) -> None:
         self.columns, self.name, self.layer, self.inputs, self.scope = columns, name, layer, inputs, scope
+        self.number: int = max(next(_NUMBERS), 1 + max((tensor.number for tensor in inputs), default=-1))
 
     @property
     def shape(self) -> tuple[None, int]:
@@ -64,7 +72,20 @@ class SymbolicTensor:
 
 def title(layer: Layer) -> str:
     """Return what messages call a layer."""
-    return layer.name or type(layer).__name__.lower()
+    return layer.name or stem_of(layer)
+
+
+def stem_of(layer: Layer) -> str:
+    """Return what a layer without a name is named after: its class, in Keras's spelling.
+
+    Examples
+    --------
+    >>> from fastnn.layers import LeakyReLU
+    >>> stem_of(LeakyReLU())
+    'leaky_re_lu'
+    """
+    spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 
 def as_list(tensors: object, what: str) -> list[SymbolicTensor]:
@@ -123,7 +144,7 @@ def replay(
 
 
 def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> list[SymbolicTensor]:
-    """Return inputs, and all that leads from them to the outputs, each after what it is made of.
+    """Return inputs, and all that leads from them to the outputs, in the order in which it was drawn.
 
     Raises
     ------
@@ -132,44 +153,32 @@ def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> lis
     """
     if len(set(inputs)) < len(inputs):
         raise ConfigurationError("the same tensor stands twice among the inputs; name it once")
-    done: dict[SymbolicTensor, bool] = {}  # False while what it is made of is looked at
-    order = list(inputs)
-    used: set[SymbolicTensor] = set()
-    given = set(inputs)
-    for output in outputs:
-        stack = [output]
-        while stack:
-            tensor = stack[-1]
-            if tensor in given:
-                used.add(stack.pop())
-                continue
-            if done.get(tensor):
-                stack.pop()
-                continue
-            if tensor.layer is None:
+    given, used = set(inputs), set()
+    found: dict[SymbolicTensor, None] = {}
+    stack = list(outputs)
+    while stack:
+        tensor = stack.pop()
+        if tensor in given:
+            used.add(tensor)
+        elif tensor.layer is None:
+            raise ConfigurationError(
+                f"an output depends on the input {tensor.name or 'without a name'!r}, which is not among "
+                "the model's inputs; add it to inputs="
+            )
+        elif tensor not in found:
+            found[tensor] = None
+            stack += tensor.inputs
+            if any(source.number >= tensor.number for source in tensor.inputs):
                 raise ConfigurationError(
-                    f"an output depends on the input {tensor.name or 'without a name'!r}, which is not among "
-                    "the model's inputs; add it to inputs="
+                    f"the graph has a cycle through layer {title(tensor.layer)!r}; only graphs without "
+                    "cycles can be trained"
                 )
-            if tensor in done:
-                stack.pop()
-                done[tensor] = True
-                order.append(tensor)
-                continue
-            done[tensor] = False
-            for source in reversed(tensor.inputs):
-                if done.get(source) is False and source not in given:
-                    raise ConfigurationError(
-                        f"the graph has a cycle through layer {title(tensor.layer)!r}; only graphs without "
-                        "cycles can be trained"
-                    )
-                stack.append(source)
     for position, tensor in enumerate(inputs):
         if tensor not in used:
             raise ConfigurationError(
                 f"input {tensor.name or position!r} leads to no output; connect it, or leave it out"
             )
-    return order
+    return [*inputs, *sorted(found, key=lambda tensor: tensor.number)]
 
 
 @dataclass
@@ -227,7 +236,7 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
     for tensor, path in zip(made, paths, strict=True):
         layer = tensor.layer
         assert layer is not None
-        name = "/".join((*path, names.of(path, layer, layer.name, type(layer).__name__.lower(), layer.named)))
+        name = "/".join((*path, names.of(path, layer, layer.name, stem_of(layer), layer.named)))
         use = uses[name] = uses.get(name, -1) + 1
         output = Tensor(f"{name}/y" if not use else f"{name}/y_{use}", tensor.columns)
         widths = tuple(source.columns for source in tensor.inputs)

@@ -248,6 +248,12 @@ def _check_shapes(op: Op, where: str) -> None:
             agree = [(columns("t"), 1 if op.constants[0] else columns("y"))]
         case OpCode.MULTICLASS_HINGE:
             agree = [(columns("t"), 1), *((operand.columns, columns("y")) for operand in op.outputs())]
+        case OpCode.GATED_ADD:
+            agree = [(columns("w"), 1), (op.need("w").rows, 1), (columns("x"), columns("y"))]
+            if op.operand("a") is not None:
+                agree.append((columns("a"), columns("y")))
+        case OpCode.GATE_GRADIENT:
+            agree = [(columns("w"), 1), (columns("dw"), 1), (columns("x"), columns("dy"))]
         case OpCode.CONCATENATE:
             agree = [(columns("y"), sum(operand.columns for operand in op.inputs()))]
         case OpCode.SLICE:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers
+from fastnn import layers, plotting
 from fastnn.callbacks import History
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError
 from fastnn.plotting import plot_decision_boundary, plot_loss, plot_predictions
@@ -422,3 +422,21 @@ def test_nothing_is_imported_before_something_is_drawn(tmp_path: Path) -> None:
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_graph_is_drawn_from_left_to_right() -> None:
+    x = fastnn.Input((4,))
+    h = fastnn.layers.Dense(4, "relu")(x)
+    y = fastnn.layers.Add()([x, fastnn.layers.Dense(4)(h)])
+    model = fastnn.Model(x, y, seed=0)
+    ax = plotting.plot_graph(model, Figure().subplots())
+    assert [text.get_text() for text in ax.texts] == ["input", "dense", "dense_1", "add"]
+    assert [text.xy[0] for text in ax.texts] == [0.0, 1.0, 2.0, 3.0]  # type: ignore[attr-defined]
+    assert len(ax.patches) == 4  # one arrow for each tensor that a layer reads
+    dots = {c.get_label(): len(c.get_offsets()) for c in ax.collections}
+    assert dots == {"input": 1, "dense layer": 2, "other layer": 1}
+    assert not plotting.plot_graph(model, Figure().subplots(), labels=False).texts
+    with pytest.raises(DTypeError, match="plot_graph needs a model"):
+        plotting.plot_graph("model")
+    with pytest.raises(ConfigurationError, match="input width is not known"):
+        plotting.plot_graph(fastnn.Sequential([fastnn.layers.Dense(2)]))

@@ -36,6 +36,37 @@ cdef void affine(real* y, const real* x, real scale, real shift, Py_ssize_t size
             y[i] = scale * x[i] + shift
 
 
+cdef void gated_add(
+    real* y, const real* x, const real* w, const real* a, Py_ssize_t size
+) noexcept nogil:
+    """OUT y = sigmoid(w (1,)) x + a; a may be NULL, y may be x or a."""
+    cdef Py_ssize_t i
+    cdef real gate = sigmoid_of(w[0])
+    if a == NULL:
+        for i in range(size):
+            y[i] = gate * x[i]
+    else:
+        for i in range(size):
+            y[i] = gate * x[i] + a[i]
+
+
+cdef void gate_gradient(
+    real* dw, const real* x, const real* dy, const real* w, Py_ssize_t size
+) noexcept nogil:
+    """OUT dw (1,) = sigmoid'(w (1,)) times the sum of x dy, in float64."""
+    cdef double lanes[16]
+    cdef real gate = sigmoid_of(w[0])
+    cdef Py_ssize_t i, j, whole = size - size % 16
+    for j in range(16):
+        lanes[j] = 0.0
+    for i in range(0, whole, 16):
+        for j in range(16):
+            lanes[j] = lanes[j] + <double>x[i + j] * <double>dy[i + j]
+    for i in range(whole, size):
+        lanes[i - whole] = lanes[i - whole] + <double>x[i] * <double>dy[i]
+    dw[0] = <real>(lane_sum(lanes) * gate * (<real>1.0 - gate))
+
+
 cdef void maximum(real* y, const real* a, const real* b, real sign, Py_ssize_t size) noexcept nogil:
     """OUT y = the larger of a and b, or the smaller if sign is -1, NaN if one is; y may be a or b."""
     cdef Py_ssize_t i

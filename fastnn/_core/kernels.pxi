@@ -208,6 +208,12 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
         maxout(a, b, m, n, op.operands[1].columns // n)
     elif code == OpCode.MAXOUT_BACKWARD:
         maxout_backward(a, b, at(tag, op, frame, 2), m, op.operands[1].columns, n // op.operands[1].columns)
+    elif code == OpCode.GATED_ADD:
+        gated_add(a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), m * n)
+    elif code == OpCode.GATE_GRADIENT:
+        gate_gradient(
+            a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), frame.rows * op.operands[1].columns
+        )
     elif code == OpCode.ADD_GRADIENT:
         add(a, a, b, <real>1.0, <real>1.0, m * n)
     else:

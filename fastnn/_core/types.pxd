@@ -52,6 +52,8 @@ cpdef enum OpCode:
     MAXOUT_BACKWARD = 35
     ADD_GRADIENT = 36
     MULTICLASS_HINGE = 37
+    GATED_ADD = 38
+    GATE_GRADIENT = 39
 
 cpdef enum ActivationCode:
     LINEAR = 0

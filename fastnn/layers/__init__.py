@@ -1,7 +1,7 @@
 """Layers: descriptions that models are made of, with Keras's names where Keras has them.
 
 ==============================  ==========================================================================
-with weights                    `Dense`, `Maxout`
+with weights                    `Dense`, `Maxout`, `WeightedSum`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
@@ -28,6 +28,7 @@ from fastnn.layers._gates import (
     Square,
     Subtract,
     Sum,
+    WeightedSum,
 )
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "Square",
     "Subtract",
     "Sum",
+    "WeightedSum",
 ]

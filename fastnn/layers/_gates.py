@@ -6,7 +6,15 @@ The gates of the lectures are these layers on inputs of width 1.
 from __future__ import annotations
 
 from fastnn.checks import check_number
-from fastnn.graph import ActivationConfig, AffineConfig, Merge, MergeConfig, SquareConfig, SumConfig
+from fastnn.graph import (
+    ActivationConfig,
+    AffineConfig,
+    Merge,
+    MergeConfig,
+    SquareConfig,
+    SumConfig,
+    WeightedSumConfig,
+)
 from fastnn.layers._base import Layer
 from fastnn.plan import Activation as Function
 
@@ -26,6 +34,7 @@ __all__ = [
     "Square",
     "Subtract",
     "Sum",
+    "WeightedSum",
 ]
 
 
@@ -158,6 +167,29 @@ class Concatenate(_Merge):
     """
 
     merge = Merge.CONCATENATE
+
+
+class WeightedSum(Layer):
+    """``sum of sigmoid(w_i) x_i`` over tensors of one width, with one learned number w_i for each.
+
+    How nodes of randomly wired networks join their inputs (Xie, Kirillov, Girshick and He 2019, arXiv
+    1904.01569; lecture A.6): the weights are positive, and begin at 1/2.
+
+    Parameters
+    ----------
+    name : str, optional
+    trainable : bool
+
+    Examples
+    --------
+    >>> from fastnn import Input
+    >>> WeightedSum()([Input((3,)), Input((3,))]).shape
+    (None, 3)
+    """
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name, trainable)
+        self.config = WeightedSumConfig()
 
 
 class Exp(Layer):

@@ -1,8 +1,6 @@
-"""Pictures for lectures and notebooks: loss curves, decision boundaries, predictions over time.
+"""Loss curves, decision boundaries, predictions over time.
 
-Every function draws on an axis, its own or a given one, and returns it; showing, saving and closing are
-the caller's.  matplotlib, the extra ``plot``, is imported when something is drawn.  This file must not
-know plans or kernels: of a model it takes the graph and what `predict` returns.
+This file must not know plans or kernels: of a model it takes the graph and what `predict` returns.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, unknown_name
 from fastnn.losses import MeanSquaredError, SparseCategoricalCrossentropy
 from fastnn.plan import Activation
+from fastnn.plotting._style import COLOURS, MARKERS, axes, finish, need_matplotlib, palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_decision_boundary", "plot_loss", "plot_predictions"]
 
-# Colours that stay apart for colour-blind eyes: Okabe and Ito 2002, "Color Universal Design".
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = "os^DvX"  # for readers of grey prints
 _TINT = 0.72  # share of white in the colour of a region
 _FEW_POINTS = 500  # up to here points are drawn large
 _NOT_MEASURED = ("learning_rate", "lr")  # stand in some histories, and are neither loss nor metric
@@ -80,7 +76,7 @@ def plot_loss(
     >>> [line.get_label() for line in ax.lines]
     ['training loss', 'validation loss']
     """
-    _need_matplotlib()
+    need_matplotlib()
     from matplotlib.ticker import MaxNLocator
 
     curves, epochs = _curves_of(history)
@@ -95,9 +91,9 @@ def plot_loss(
     if not chosen:
         raise ConfigurationError(f"no curve to draw; choose names of {', '.join(known)}")
 
-    ax = _axes(ax)
+    ax = axes(ax)
     marker = "o" if len(epochs) == 1 else ""
-    for name, colour in zip(chosen, _colours(len(chosen)), strict=True):
+    for name, colour in zip(chosen, palette(len(chosen)), strict=True):
         for key, part, style in ((name, "training", "-"), (f"val_{name}", "validation", "--")):
             if key in curves:
                 label = name if name in _NOT_MEASURED else f"{part} {name}"
@@ -107,7 +103,7 @@ def plot_loss(
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     ax.set_xlabel("epoch")
     ax.set_ylabel(", ".join(chosen))
-    _finish(ax)
+    finish(ax)
     return ax
 
 
@@ -175,7 +171,7 @@ def plot_decision_boundary(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['class 0', 'class 1']
     """
-    _need_matplotlib()
+    need_matplotlib()
     from matplotlib.colors import ListedColormap, to_rgb
 
     limit = _threshold_of(model, threshold)
@@ -195,8 +191,8 @@ def plot_decision_boundary(
     regions = _decide(outputs, limit).reshape(steps, steps)
     margins = _margins(outputs, limit).reshape(-1, steps, steps)
 
-    ax = _axes(ax)
-    colours = _colours(n_classes)
+    ax = axes(ax)
+    colours = palette(n_classes)
     tints = ListedColormap([tuple(_TINT + (1 - _TINT) * part for part in to_rgb(c)) for c in colours])
     # Rasterized, or a vector file would hold every cell of the grid.
     ax.pcolormesh(
@@ -212,7 +208,7 @@ def plot_decision_boundary(
             points[classes == k, 1],
             s=size,
             color=colour,
-            marker=_MARKERS[k % len(_MARKERS)],
+            marker=MARKERS[k % len(MARKERS)],
             edgecolors="white",
             linewidths=0.5,
             label=name,
@@ -222,7 +218,7 @@ def plot_decision_boundary(
     ax.set_ylim(up[0], up[-1])
     ax.set_xlabel(feature_names[0])
     ax.set_ylabel(feature_names[1])
-    _finish(ax, grid=False)
+    finish(ax, grid=False)
     return ax
 
 
@@ -279,7 +275,7 @@ def plot_predictions(
     >>> [line.get_label() for line in ax.lines]
     ['true', 'predicted']
     """
-    _need_matplotlib()
+    need_matplotlib()
     from matplotlib import dates
 
     values = _column(true, "true"), _column(predicted, "predicted")
@@ -293,9 +289,9 @@ def plot_predictions(
     if isinstance(labels, str) or len(labels) != 2:
         raise ConfigurationError(f"labels must be 2, of the true and the predicted line, got {labels!r}")
 
-    ax = _axes(ax, figsize=(9.0, 4.0))
+    ax = axes(ax, figsize=(9.0, 4.0))
     marker = "o" if rows == 1 else ""
-    styles = (("black", 2.4), (_COLOURS[1], 1.2))  # the upper line is thin, so that the lower one is seen
+    styles = (("black", 2.4), (COLOURS[1], 1.2))  # the upper line is thin, so that the lower one is seen
     for value, label, (colour, width) in zip(values, labels, styles, strict=True):
         ax.plot(moments, value, color=colour, linewidth=width, marker=marker, label=label)
     locator = ax.xaxis.get_major_locator()
@@ -305,7 +301,7 @@ def plot_predictions(
     ax.margins(x=0.01)
     ax.set_xlabel(x_label if x_label is not None else "row" if time is None else "time")
     ax.set_ylabel(y_label)
-    _finish(ax)
+    finish(ax)
     return ax
 
 
@@ -415,43 +411,3 @@ def _flat(array: np.ndarray, name: str) -> np.ndarray:
     if array.ndim != 1:
         raise ShapeError(f"{name} must have shape (rows,) or (rows, 1), got {array.shape}; draw one column")
     return array
-
-
-# -- matplotlib
-
-
-def _need_matplotlib() -> None:
-    try:
-        import matplotlib.axes  # noqa: F401 - only whether it is there
-    except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "fastnn-cpu[plot]"') from error
-
-
-def _axes(ax: object, figsize: tuple[float, float] = (6.4, 4.4)) -> Axes:
-    """Return `ax`, or the axis of a new figure, which leaves room for a legend at its side."""
-    from matplotlib.axes import Axes
-
-    if ax is None:
-        from matplotlib import pyplot
-
-        return pyplot.figure(figsize=figsize, layout="constrained").add_subplot()
-    if not isinstance(ax, Axes):
-        raise DTypeError(f"ax must be one matplotlib axis, got {ax!r}")
-    return ax
-
-
-def _colours(n: int) -> Sequence[Any]:
-    """Return n colours; more than there are safe ones come from a map that rises in brightness."""
-    if n <= len(_COLOURS):
-        return _COLOURS[:n]
-    from matplotlib import colormaps
-
-    return colormaps["viridis"](np.linspace(0.0, 0.95, n)).tolist()
-
-
-def _finish(ax: Axes, *, grid: bool = True) -> None:
-    """Put the legend beside the data, and fine lines behind them."""
-    if grid:
-        ax.grid(alpha=0.3)
-        ax.set_axisbelow(True)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
