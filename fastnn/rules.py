@@ -211,7 +211,10 @@ def _concatenate_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
 
 
 def _affine_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
-    lowering.pass_on(op.layer, op.need("x"), OpCode.AFFINE, dy, constants=(op.constants[0], 0.0))
+    if op.constants[0] == 1.0:
+        lowering.lend(op.need("x"), dy)
+    else:
+        lowering.pass_on(op.layer, op.need("x"), OpCode.AFFINE, dy, constants=(op.constants[0], 0.0))
 
 
 def _gated_add_backward(lowering: Lowering, op: Op, dy: Operand) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fastnn import Input, Sequential, layers, losses, metrics, optimizers, regularizers
+from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers, regularizers
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
 from fastnn.fusion import fuse
@@ -66,13 +66,53 @@ def regularized(fused: bool) -> Plan:
     )
 
 
+def gates() -> Plan:
+    """Return a plan in which every gate occurs, forward and backward."""
+    x, z = Input((4,), name="x"), Input((4,), name="z")
+    shared = layers.Dense(4, "sigmoid", kernel_regularizer="l2")
+    a, b = shared(x), shared(z)
+    joined = [layers.Multiply()([a, b]), layers.Maximum()([a, b]), layers.Average()([a, b, x])]
+    joined += [layers.Maxout(3)(a), layers.Sum()(b), layers.Log()(layers.Shift(1.0)(a))]
+    joined.append(layers.WeightedSum()([a, b]))
+    h = layers.Concatenate()(joined)
+    outputs = [layers.Dense(3, name="scores")(h), layers.Dense(1, layers.LeakyReLU(0.1), name="size")(h)]
+    return compile_plan(
+        Model([x, z], outputs, seed=0).graph,
+        "train",
+        capacity=6,
+        losses=(losses.MulticlassHinge(), losses.SquaredError("half_mean")),
+        metrics=((metrics.SparseCategoricalAccuracy(),), ()),
+        optimizer=optimizers.SGD(momentum=0.9),
+        shares=(1.0, 0.5),
+    )
+
+
+def two_layers(
+    loss: Loss, metric: metrics.Metric, units: int, optimizer: Optimizer, fused: bool = True
+) -> Plan:
+    graph = chain(layers.Dense(units, "relu"), layers.Dense(units, kernel_regularizer="l2"))
+    return compile_plan(
+        graph, "train", capacity=64, losses=(loss,), metrics=((metric,),), optimizer=optimizer, fused=fused
+    )
+
+
 PLANS: dict[str, Callable[[], Plan]] = {
+    "gates_train": gates,
+    "columns_train": lambda: two_layers(MSE, metrics.MeanSquaredError(), 1, SGD),
+    "plain_unfused": lambda: two_layers(MSE, metrics.MeanSquaredError(), 2, SGD, fused=False),
+    "distributions_train": lambda: two_layers(
+        losses.CategoricalCrossentropy(), metrics.CategoricalAccuracy(), 3, optimizers.RMSprop(), False
+    ),
     "mnist_train": mnist,
     "regularized_adam_fused": lambda: regularized(True),
     "regularized_adam_unfused": lambda: regularized(False),
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }
+
+
+def test_snapshots_show_every_opcode() -> None:
+    assert {op.code for make in PLANS.values() for op in make().ops} == set(OpCode)
 
 
 @pytest.mark.parametrize("name", PLANS)
