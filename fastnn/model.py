@@ -114,6 +114,16 @@ class Model(Engine):
         """The symbolic tensors where the graph ends."""
         return list(self._ends[1])
 
+    @property
+    def input(self) -> SymbolicTensor | list[SymbolicTensor]:
+        """The only input, or the list of them."""
+        return self._ends[0][0] if len(self._ends[0]) == 1 else self.inputs
+
+    @property
+    def output(self) -> SymbolicTensor | list[SymbolicTensor]:
+        """The only output, or the list of them."""
+        return self._ends[1][0] if len(self._ends[1]) == 1 else self.outputs
+
     def _draw_again(self, inputs: object) -> SymbolicTensor | list[SymbolicTensor]:
         """Return the tensors that this model, used as a layer, makes of others."""
         if self._drawing is None:

@@ -7,6 +7,7 @@ graph exists when outputs do.  This file must not know models, plans or arrays.
 from __future__ import annotations
 
 import itertools
+import numbers
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ _NUMBERS = itertools.count()
 class SymbolicTensor:
     """A matrix without values, one row per row of the batch; made by `Input` and by calling layers.
 
+    ``x + y``, ``x - y``, ``x * y`` and ``-x`` are the layers `Add`, `Subtract`, `Multiply` and `Scale`; with
+    numbers `Shift` and `Scale`.
+
     Attributes
     ----------
     columns : int
@@ -43,6 +47,7 @@ class SymbolicTensor:
     """
 
     __slots__ = ("columns", "inputs", "layer", "name", "number", "scope")
+    __array_ufunc__ = None  # so that NumPy leaves ``np.float64(2) * x`` to this class
 
     def __init__(
         self,
@@ -60,6 +65,27 @@ class SymbolicTensor:
         """``(None, columns)``, as in Keras."""
         return (None, self.columns)
 
+    def __add__(self, other: object) -> SymbolicTensor:
+        return _gate("Add", "Shift", self, other)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: object) -> SymbolicTensor:
+        return _gate("Multiply", "Scale", self, other)
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: object) -> SymbolicTensor:
+        if isinstance(other, SymbolicTensor):
+            return _gate("Subtract", "Shift", self, other)
+        return NotImplemented if not isinstance(other, numbers.Real) else self + -other
+
+    def __rsub__(self, other: object) -> SymbolicTensor:
+        return -self + other
+
+    def __neg__(self) -> SymbolicTensor:
+        return _gate("", "Scale", self, -1.0)
+
     def __array__(self, *_: object, **__: object) -> Any:
         raise DTypeError(
             "a symbolic tensor has no values; build a model, fastnn.Model(inputs, outputs), and call predict"
@@ -68,6 +94,20 @@ class SymbolicTensor:
     def __repr__(self) -> str:
         maker = f"input {self.name!r}" if self.layer is None else f"output of {title(self.layer)!r}"
         return f"<SymbolicTensor (None, {self.columns}), {maker}>"
+
+
+def _gate(merge: str, affine: str, tensor: SymbolicTensor, other: object) -> SymbolicTensor:
+    """Return what an operator makes of a tensor and another one, or a number."""
+    from fastnn import layers
+
+    made: SymbolicTensor
+    if isinstance(other, SymbolicTensor):
+        made = getattr(layers, merge)()([tensor, other])
+    elif isinstance(other, numbers.Real):
+        made = getattr(layers, affine)(float(other))(tensor)
+    else:
+        return NotImplemented
+    return made
 
 
 def title(layer: Layer) -> str:

@@ -5,13 +5,22 @@ with weights                    `Dense`, `Maxout`, `WeightedSum`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
-                                `Concatenate`
+                                `Concatenate`, and `add`, ... as functions
 ==============================  ==========================================================================
 """
 
 from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from fastnn.layers._base import Input, Layer
 from fastnn.layers._dense import Dense, Maxout
+from fastnn.layers._functions import (
+    add,
+    average,
+    concatenate,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from fastnn.layers._gates import (
     Add,
     Average,
@@ -57,4 +66,11 @@ __all__ = [
     "Subtract",
     "Sum",
     "WeightedSum",
+    "add",
+    "average",
+    "concatenate",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]

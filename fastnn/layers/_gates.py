@@ -6,6 +6,7 @@ The gates of the lectures are these layers on inputs of width 1.
 from __future__ import annotations
 
 from fastnn.checks import check_number
+from fastnn.errors import ConfigurationError
 from fastnn.graph import (
     ActivationConfig,
     AffineConfig,
@@ -157,7 +158,14 @@ class Concatenate(_Merge):
 
     Parameters
     ----------
+    axis : {-1, 1}
+        Features; rows are not joined.
     name : str, optional
+
+    Raises
+    ------
+    ConfigurationError
+        For another axis.
 
     Examples
     --------
@@ -167,6 +175,11 @@ class Concatenate(_Merge):
     """
 
     merge = Merge.CONCATENATE
+
+    def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
+        if axis not in (-1, 1):
+            raise ConfigurationError(f"axis must be -1 or 1, the features, got {axis!r}")
+        super().__init__(name=name)
 
 
 class WeightedSum(Layer):
