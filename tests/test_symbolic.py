@@ -21,7 +21,7 @@ A, B = RNG.standard_normal((7, 3)), RNG.standard_normal((7, 3))
         (lambda a, b: a * b, lambda a, b: a * b),
         (lambda a, b: -a + b * 2, lambda a, b: -a + b * 2),
         (lambda a, b: 1 - a + (b - 3), lambda a, b: 1 - a + (b - 3)),
-        (lambda a, b: np.float32(2) * a, lambda a, b: 2 * a),
+        (lambda a, b: np.float32(2) * a + b, lambda a, b: 2 * a + b),
         (lambda a, b: 0.5 * a + (2 + b), lambda a, b: 0.5 * a + (2 + b)),
         (lambda a, b: layers.add([a, b, a]), lambda a, b: 2 * a + b),
         (lambda a, b: layers.subtract([a, b]), lambda a, b: a - b),
