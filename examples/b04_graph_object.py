@@ -1,0 +1,51 @@
+"""B.4: a graph object, forward() in topological order and backward() in reverse.
+
+The lecture's sketch of an implementation is a class with two methods that visit the gates: forward() in an
+order in which every gate comes after those that it needs, backward() in the reverse of it.  A gate keeps what
+its backward needs.  fastnn writes the visits down once, as a list of operations, the plan: it can be printed,
+and it is all that runs later.
+"""
+
+import argparse
+
+import fastnn
+from fastnn.layers import Add, Maximum, Multiply, Scale
+
+
+def circuit() -> fastnn.Model:
+    """Return CS231n's circuit f = 2 (x y + max(z, w)), its gates made in an arbitrary order."""
+    x, y, z, w = (fastnn.Input((1,), name=name) for name in "xyzw")
+    larger = Maximum(name="larger")([z, w])
+    product = Multiply(name="product")([x, y])
+    total = Add(name="total")([product, larger])
+    return fastnn.Model([x, y, z, w], Scale(2.0, name="f")(total), dtype="float64")
+
+
+def main(quick: bool) -> None:
+    """Run the circuit both ways, and print its plans."""
+    model = circuit()
+    f = model.forward({"x": [[3.0]], "y": [[-4.0]], "z": [[2.0]], "w": [[-1.0]]})
+    gradients = model.backward(wrt=["product", "larger", "total"])
+    known = {"x": -8.0, "y": 6.0, "z": 2.0, "w": 0.0, "product": 2.0, "larger": 2.0, "total": 2.0}
+    print(f"f         CS231n  -20   fastnn {f.item():4g}")
+    for name, expected in known.items():
+        print(f"{'df/d' + name:11} {expected:9g} {gradients[name].item():13g}")
+        assert gradients[name].item() == expected
+
+    forward, backward = model.plan(1, "predict"), model.plan(1, "backward")
+    order = [op.layer for op in forward.ops]
+    visits = [op.layer for op in backward.ops[len(order) :] if op.layer in order]
+    visits = list(dict.fromkeys(visits))  # a gate with two inputs is visited once for each
+    print("\nforward visits ", " -> ".join(order))
+    print("backward visits", " -> ".join(visits))
+    assert visits == [name for name in reversed(order) if name != "total"]
+
+    print("\nThe plan of both.  What an operation reads stands after the arrow: the backward of the product")
+    print("reads x and y, which were kept.  The sum has no operation there: it passes on what comes.\n")
+    print(backward)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="changes nothing: this takes no time")
+    main(parser.parse_args().quick)
