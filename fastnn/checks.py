@@ -10,7 +10,7 @@ import numbers
 
 from fastnn.errors import ConfigurationError, DTypeError
 
-__all__ = ["MAXIMUM_SIZE", "check_count", "check_number"]
+__all__ = ["MAXIMUM_SIZE", "check_count", "check_name", "check_number"]
 
 MAXIMUM_SIZE = 2**31 - 1  # the largest dimension that a BLAS integer holds
 
@@ -103,3 +103,32 @@ def check_number(
             f"{name} must be a finite number in {left}{minimum:g}, {maximum:g}{right}, got {number!r}"
         )
     return number
+
+
+def check_name(name: object) -> str | None:
+    """Return the name of a layer, an input or a model after checking it; None passes.
+
+    Parameters
+    ----------
+    name : object
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    ConfigurationError
+        Unless it is a string that is not empty and has no '/', which joins names of models and layers,
+        and no ':', which numbers the uses of a layer.
+
+    Examples
+    --------
+    >>> check_name("hidden")
+    'hidden'
+    """
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name or "/" in name or ":" in name:
+        raise ConfigurationError(f"a name must be a non-empty string without '/' and ':', got {name!r}")
+    return name

@@ -5,6 +5,7 @@ This file must not know arrays, dtypes or kernels.
 
 from __future__ import annotations
 
+from fastnn.errors import ConfigurationError
 from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.lowering import lower
@@ -12,7 +13,7 @@ from fastnn.memory import Layout, parameter_layout, place
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
 from fastnn.paths import batch_is_fast_axis, choose_paths
-from fastnn.plan import LANES, Plan, whole_vectors
+from fastnn.plan import LANES, MOST_EXTERNALS, Plan, whole_vectors
 from fastnn.schedule import schedule
 
 __all__ = ["compile_plan"]
@@ -55,6 +56,8 @@ def compile_plan(
 
     Raises
     ------
+    ConfigurationError
+        If it would need too many arrays of the caller.
     PlanError
         If the plan does not verify, which is a defect of fastnn.
 
@@ -79,6 +82,12 @@ def compile_plan(
         fused=fused,
         columns=columns,
     )
+    if len(lowered.externals) > MOST_EXTERNALS:
+        raise ConfigurationError(
+            f"{purpose} with {len(graph.inputs)} inputs, {len(graph.outputs)} outputs and {len(wrt)} tensors "
+            f"in wrt needs {len(lowered.externals)} arrays, the most is {MOST_EXTERNALS}; ask for fewer in "
+            "wrt, or join inputs and outputs with Concatenate"
+        )
     ops, phases = schedule(lowered.ops, capacity, LANES if columns else 1)
     ops = choose_paths(ops, capacity or phases[0].tile_rows, simd, columns)
     states = optimizer.states if optimizer is not None and purpose == "train" else ()

@@ -173,9 +173,9 @@ def by_name(value: object, names: list[str], what: str) -> list[object]:
     if len(names) == 1:
         return [value]
     if not isinstance(value, list | tuple) or len(value) != len(names):
-        given = f"{len(value)} entries" if isinstance(value, list | tuple) else type(value).__name__
+        given = f"{len(value)}" if isinstance(value, list | tuple) else type(value).__name__
         raise ShapeError(
-            f"{what} must be a list of {len(names)} arrays, or a dict, for {', '.join(names)}; got {given}"
+            f"{what} must be a list with one entry for each of {', '.join(names)}, or a dict; got {given}"
         )
     return list(value)
 

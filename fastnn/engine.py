@@ -19,7 +19,7 @@ from fastnn.network import Network
 from fastnn.plan import PURPOSES, Plan
 from fastnn.program import Program, aligned_array
 from fastnn.runtime import simd_level
-from fastnn.symbolic import SymbolicTensor, draw
+from fastnn.symbolic import SymbolicTensor, ancestry
 
 if TYPE_CHECKING:
     from fastnn.reference import ReferenceProgram
@@ -42,13 +42,21 @@ class Engine(Network):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles keep: everything but programs and locks, which are made anew."""
-        kept = dict(self.__dict__)
+        tensors = [] if self._drawing is None else self._drawing.order
+        # First of all the tensors, each after what it is made of, so that no pickle is as deep as the graph.
+        kept = {"_ancestry": ancestry([*self._ends[0], *self._ends[1]]), **self.__dict__}
+        kept["_latest"] = [t for t in tensors if t.layer is not None and t.layer.output is t]
         for name in ("_programs", "_running", "_programs_lock"):
             del kept[name]
         return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        latest = state.pop("_latest")
+        del state["_ancestry"]
         self.__dict__.update(state)
+        for tensor in (*latest, *(reversed(self._drawing.order) if self._drawing is not None else ())):
+            if tensor.layer is not None and tensor.layer.output is None:
+                tensor.layer.output = tensor
         self._programs = OrderedDict()
         self._make_locks()
         self._store.models.add(self)
@@ -93,14 +101,11 @@ class Engine(Network):
         with self._exclusive():
             compiled = training.Compiled(optimizers.get(optimizer), loss, loss_weights, metrics, reference)
             if self._drawing is not None:
-                self._retrain()
-                compiled.attach(self.graph, self._store.array.size, self.dtype)
+                drawing = self._drawing.with_flags()
+                compiled.attach(drawing.graph, self._store.array.size, self.dtype)
+                self._drawing = drawing
             self._compiled = compiled
             self._programs.clear()
-
-    def _retrain(self) -> None:
-        """Take over the layers' `trainable` flags, without touching weights."""
-        self._drawing = draw(*self._ends)
 
     @property
     def optimizer(self) -> training.Compiled:

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastnn import data, training
 from fastnn.callbacks import Callback, History
-from fastnn.checks import check_count
+from fastnn.checks import check_count, check_name
 from fastnn.engine import Engine
 from fastnn.errors import ConfigurationError, ShapeError, unknown_name
 from fastnn.graph import Tensor
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Model"]
 
+_Tensors = str | SymbolicTensor | Layer
 _MOST_ENDS = 100  # arrays that a program takes, and gives
 # The key of the program for predictions.
 _PREDICT: tuple[str, int, bool, bool, tuple[str, ...]] = ("predict", 0, False, False, ())
@@ -83,7 +84,7 @@ class Model(Engine):
     ) -> None:
         self.dtype = check_dtype(dtype)
         self.seed = next_seed() if seed is None else check_count(seed, "seed", 0, 2**63 - 1)
-        self.name = name or type(self).__name__.lower()
+        self.name = check_name(name) or type(self).__name__.lower()
         self.stop_training = False
         self.history: History | None = None
         self._drawing: Drawing | None = None
@@ -526,7 +527,7 @@ class Model(Engine):
         return self._outputs(self._forwarded, 1)
 
     def backward(
-        self, upstream: object = None, wrt: Iterable[str | SymbolicTensor | Layer] = ()
+        self, upstream: object = None, wrt: _Tensors | Iterable[_Tensors] = ()
     ) -> dict[str, np.ndarray]:
         """Return gradients at the rows of the latest `forward`, by the chain rule.
 
@@ -534,9 +535,9 @@ class Model(Engine):
         ----------
         upstream : array_like, (rows, outputs), or a list or dict of them, optional
             Gradient of something with respect to the outputs; default ones.
-        wrt : iterable of str, SymbolicTensor or Layer
-            Intermediate tensors whose gradients are wanted too: a layer, or its name, stands for its
-            output.
+        wrt : str, SymbolicTensor or Layer, or an iterable of them
+            Intermediate tensors whose gradients are wanted too: a layer, or its name, stands for the
+            output of its first use.
 
         Returns
         -------
@@ -569,7 +570,8 @@ class Model(Engine):
             raise ConfigurationError("backward needs the rows of a forward pass; call model.forward(x) first")
         graph, drawing = self.graph, self._drawing
         assert drawing is not None
-        asked = {self._tensor_of(item).name: self._tensor_of(item) for item in wrt}
+        items = [wrt] if isinstance(wrt, _Tensors) else list(wrt)
+        asked = {tensor.name: tensor for tensor in map(self._tensor_of, items)}
         inputs = {tensor.name: tensor for tensor in graph.inputs}
         names = tuple(name for name in asked if name not in inputs)
         tensors = (*graph.inputs, *(asked[name] for name in names))
@@ -592,7 +594,9 @@ class Model(Engine):
         if isinstance(item, SymbolicTensor) and item in drawing.tensors:
             wanted = drawing.tensors[item]
             return next(t for t in by_name.values() if t.name == wanted)
-        name = item.name if isinstance(item, Layer) else item
+        name = item
+        if isinstance(item, Layer):  # what this graph calls it: a shared one may have another name elsewhere
+            name = next((known for known, la in drawing.layers.items() if la is item), item.name)
         if name not in by_name:
             raise unknown_name("tensor", str(name), by_name)
         return by_name[str(name)]

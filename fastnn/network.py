@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import data
-from fastnn.errors import ConfigurationError
+from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.graph import Graph, Parameter
 from fastnn.layers import Layer
 from fastnn.memory import Layout
@@ -97,6 +97,18 @@ class Network:
         return self._drawing is not None
 
     @property
+    def trainable(self) -> bool:
+        """Whether training changes all layers; setting it sets every layer's, from the next `compile` on."""
+        return all(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise DTypeError(f"trainable must be True or False, got {value!r}")
+        for layer in self.layers:
+            layer.trainable = value
+
+    @property
     def input_names(self) -> list[str]:
         """Names of the inputs, in their order: the keys of `x` as a dict."""
         return [tensor.label for tensor in self.graph.inputs]
@@ -129,8 +141,11 @@ class Network:
                 raise ConfigurationError(f"no layer {index}; there are {len(layers)}")
             return layers[index]
         members = self._drawing.members if self._drawing is not None else {}
+        for layer in layers:  # what this graph calls them: a shared one may have another name elsewhere
+            if members.get(name or "") is layer:
+                return layer
         for layer in layers:
-            if layer.name == name or members.get(name or "") is layer:
+            if layer.name == name:
                 return layer
         raise ConfigurationError(f"no layer is named {name!r}; there are {[la.name for la in layers]}")
 
@@ -144,8 +159,6 @@ class Network:
         entries = [(owners[p.name], _role(p), p) for p in drawing.graph.parameters]
         store = house(self, entries, self.seed)
         self._drawing = drawing
-        for layer in drawing.layers.values():
-            layer._store = store
         for name, member in drawing.members.items():
             if isinstance(member, Layer) and member.name is None:
                 member.name = name
@@ -156,6 +169,8 @@ class Network:
         drawing = self._drawing
         assert drawing is not None
         before, places = self._store, self._places
+        for layer in drawing.layers.values():
+            layer._store = store
         owners = {p.name: drawing.layers[node.layer] for node in drawing.graph.nodes for p in node.parameters}
         self._store = store
         self._places = {p.name: store.places[owners[p.name]][_role(p)] for p in drawing.graph.parameters}
@@ -178,15 +193,18 @@ class Network:
         if self._drawing is not None:
             yield
             return
-        names = [(layer, layer.name) for layer in self._unbuilt()]
+        names = [(layer, layer.name, layer._store is None) for layer in self._unbuilt()]
         try:
             self._build(data.width_of(x, self.dtype))
             yield
         except BaseException:
+            self._store.models.discard(self)
             self._drawing, self._store, self._places = None, ParameterStore(self.dtype), {}
             self._programs.clear()
-            for layer, name in names:
-                layer._store, layer.name = None, name
+            for layer, name, new in names:
+                layer.name = name
+                if new:  # others belong to another model too
+                    layer._store = None
             if self._compiled is not None:
                 self._compiled.detach()
             raise

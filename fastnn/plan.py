@@ -20,6 +20,7 @@ from fastnn.errors import PlanError
 __all__ = [
     "ADDING",
     "LOSSES",
+    "MOST_EXTERNALS",
     "PRODUCTS",
     "PURPOSES",
     "LANES",
@@ -44,6 +45,7 @@ __all__ = [
 
 PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients", "backward")
 ROWS = -1  # an operand's row count when it has one row per row of the batch
+MOST_EXTERNALS = 123  # arrays of the caller that a plan can name
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
 
 

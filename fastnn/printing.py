@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fastnn.activations import name_of
 from fastnn.plan import PRODUCTS, ROWS, Activation, Axis, Op, Operand, Plan, Slot, Task
 
@@ -54,12 +56,12 @@ def format_plan(plan: Plan) -> str:
             lines.append(f"phase along rows, tiles of {phase.tile_rows} rows")
         else:
             lines.append(f"phase along parameters, {len(phase.tasks)} tiles")
-        for first, last in dict.fromkeys((task.first, task.last) for task in sorted(phase.tasks, key=_first)):
-            tiles = [task for task in phase.tasks if (task.first, task.last) == (first, last)]
+        groups = Counter((task.first, task.last) for task in sorted(phase.tasks, key=_first))
+        for (first, last), tiles in groups.items():
             for index in range(first, last):
                 op = plan.ops[index]
                 cost = f"{op.flops(rows):>14,} flops {op.bytes(rows):>12,} bytes"
-                cut = f"  [{len(tiles)} tiles]" if len(tiles) > 1 else ""
+                cut = f"  [{tiles} tiles]" if tiles > 1 else ""
                 lines.append(f"  {index:3d} {cost}  {describe_op(plan, op)}{cut}{_reason(op)}")
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,17 +32,19 @@ __all__ = ["Exclusive", "ParameterStore", "Place"]
 class Exclusive:
     """Keeps other threads from training, or changing the weights of, a model meanwhile."""
 
-    def __init__(self, lock: threading.RLock) -> None:
-        self._lock = lock
+    def __init__(self, store: ParameterStore) -> None:
+        self._store = store
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
+        if not self._store.lock.acquire(blocking=False):
             raise BusyError("another thread is training this model; wait for it, or use a model of your own")
+        self._store.depth += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self._store.depth -= 1
+        self._store.lock.release()
 
 
 class Place:
@@ -76,10 +78,13 @@ class ParameterStore:
     Attributes
     ----------
     array : numpy.ndarray, (size,)
-    places : dict of Layer to dict of str to Place
-        By layer and by role, ``"kernel"`` or ``"bias"``.
+    places : WeakKeyDictionary of Layer to dict of str to Place
+        By layer and by role, ``"kernel"`` or ``"bias"``.  Layers that nobody has any more are gone from it,
+        and from the next store.
     lock : threading.RLock
         Held while weights may change.
+    depth : int
+        How often its thread holds it: a callback may change weights in the midst of training.
     models : WeakSet of Network
         Who uses it.
     """
@@ -87,26 +92,29 @@ class ParameterStore:
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
         self.array = np.empty(0, dtype)
-        self.places: dict[Layer, dict[str, Place]] = {}
+        self.places: MutableMapping[Layer, dict[str, Place]] = weakref.WeakKeyDictionary()
         self._make_locks()
 
     def _make_locks(self) -> None:
         self.lock = threading.RLock()
+        self.depth = 0
         self.models: weakref.WeakSet[Network] = weakref.WeakSet()
 
     def __getstate__(self) -> dict[str, Any]:
         kept = dict(self.__dict__)
-        del kept["lock"], kept["models"]
+        del kept["lock"], kept["models"], kept["depth"]
+        kept["places"] = list(self.places.items())
         return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.places = weakref.WeakKeyDictionary(state["places"])
         self.array = aligned_copy(self.array)
         self._make_locks()
 
     def exclusive(self) -> Exclusive:
         """Return a context in which no other thread changes the weights."""
-        return Exclusive(self.lock)
+        return Exclusive(self)
 
     def holds(self, layer: Layer, role: str, shape: tuple[int, ...]) -> bool:
         """Return whether a parameter of this shape is there."""
@@ -162,19 +170,29 @@ def house(model: Network, entries: Sequence[tuple[Layer, str, Parameter]], seed:
     ------
     ConfigurationError
         If a layer belongs to a model of another dtype.
+    ShapeError
+        If a layer has weights of another shape.
     BusyError
         If a model that would have to move is being trained.
     """
     before: list[ParameterStore] = []
-    for layer, _, _ in entries:
-        if layer._store is not None and layer._store not in before:
-            before.append(layer._store)
-    for store in before:
+    for layer, role, parameter in entries:
+        store = layer._store
+        if store is None:
+            continue
         if store.dtype != model.dtype:
             raise ConfigurationError(
-                f"a layer of this model belongs to a model of dtype {store.dtype}, and this one has "
+                f"layer {layer.name!r} belongs to a model of dtype {store.dtype}, and this one has "
                 f"{model.dtype}; use one dtype for both"
             )
+        place = store.places.get(layer, {}).get(role)
+        if place is not None and place.shape != parameter.shape:
+            raise ShapeError(
+                f"layer {layer.name!r} has a {role} of shape {place.shape} from another model and needs "
+                f"{parameter.shape} here; use a new layer"
+            )
+        if store not in before:
+            before.append(store)
     if len(before) == 1 and all(before[0].holds(la, role, p.shape) for la, role, p in entries):
         before[0].models.add(model)
         return before[0]
@@ -194,9 +212,13 @@ def house(model: Network, entries: Sequence[tuple[Layer, str, Parameter]], seed:
     locks = [store.exclusive() for store in before]
     entered: list[Exclusive] = []
     try:
-        for lock in locks:
+        for store, lock in zip(before, locks, strict=True):
             lock.__enter__()
             entered.append(lock)
+            if store.depth > 1:
+                raise BusyError(
+                    "a model over these layers is being trained; make the new model before or after that"
+                )
         streams = np.random.SeedSequence(seed).spawn(len(entries))
         for (layer, role, parameter), stream in zip(entries, streams, strict=True):
             if layer._store is None or not layer._store.holds(layer, role, parameter.shape):

@@ -10,7 +10,7 @@ import itertools
 import numbers
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
@@ -19,7 +19,7 @@ from fastnn.graph import Graph, Node, Tensor
 if TYPE_CHECKING:
     from fastnn.layers import Layer
 
-__all__ = ["Drawing", "SymbolicTensor", "apply", "as_list", "draw", "replay"]
+__all__ = ["Drawing", "SymbolicTensor", "ancestry", "apply", "as_list", "draw", "replay"]
 
 
 _NUMBERS = itertools.count()
@@ -140,8 +140,10 @@ def as_list(tensors: object, what: str) -> list[SymbolicTensor]:
     found: list[Any] = list(tensors) if several else [tensors]  # type: ignore[call-overload]
     for tensor in found:
         if not isinstance(tensor, SymbolicTensor):
+            shape = getattr(tensor, "shape", None)
+            given = repr(tensor) if shape is None else f"an array of shape {shape}"
             raise DTypeError(
-                f"{what} must be symbolic tensors, made by fastnn.Input and by calling layers, got {tensor!r}"
+                f"{what} must be symbolic tensors, made by fastnn.Input and by calling layers, got {given}"
             )
     if not found:
         raise DTypeError(f"{what} must be at least one symbolic tensor, got none")
@@ -183,16 +185,37 @@ def replay(
             )
 
 
+def ancestry(tensors: Sequence[SymbolicTensor]) -> list[SymbolicTensor]:
+    """Return all that tensors are made of, and they, each after what it is made of."""
+    done: set[SymbolicTensor] = set()
+    order: list[SymbolicTensor] = []
+    stack = [(tensor, False) for tensor in reversed(tensors)]
+    while stack:
+        tensor, expanded = stack.pop()
+        if tensor in done:
+            continue
+        if expanded:
+            done.add(tensor)
+            order.append(tensor)
+        else:
+            stack.append((tensor, True))
+            stack += [(source, False) for source in reversed(tensor.inputs)]
+    return order
+
+
 def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> list[SymbolicTensor]:
     """Return inputs, and all that leads from them to the outputs, in the order in which it was drawn.
 
     Raises
     ------
     ConfigurationError
-        If an output depends on an input that is not given, an input leads nowhere, or there is a cycle.
+        If an output depends on an input that is not given, an input leads nowhere, an input or an output
+        stands twice, or there is a cycle.
     """
-    if len(set(inputs)) < len(inputs):
-        raise ConfigurationError("the same tensor stands twice among the inputs; name it once")
+    for ends, what in ((inputs, "inputs"), (outputs, "outputs")):
+        if len(set(ends)) < len(ends):
+            twice = next(tensor for tensor in ends if ends.count(tensor) > 1)
+            raise ConfigurationError(f"{twice!r} stands twice among the {what}; name it once")
     given, used = set(inputs), set()
     found: dict[SymbolicTensor, None] = {}
     stack = list(outputs)
@@ -242,6 +265,19 @@ class Drawing:
     members: dict[str, Any]
     tensors: dict[SymbolicTensor, str]
     order: list[SymbolicTensor]
+
+    def with_flags(self) -> Drawing:
+        """Return the drawing with the layers' `trainable` flags as they are now."""
+        nodes = tuple(
+            replace(
+                node,
+                parameters=tuple(
+                    replace(p, trainable=self.layers[node.layer].trainable) for p in node.parameters
+                ),
+            )
+            for node in self.graph.nodes
+        )
+        return replace(self, graph=Graph(self.graph.inputs, self.graph.outputs, nodes))
 
 
 def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing:
@@ -313,7 +349,9 @@ class _Names:
         taken = self._taken.setdefault(path, {})
         if name is not None and name in taken:
             if chosen:
-                raise ConfigurationError(f"two layers are named {name!r}; give one another name=")
+                raise ConfigurationError(
+                    f"two layers, or an input and a layer, are named {name!r}; give one another name="
+                )
             name = None
         if name is None:
             name = stem

@@ -20,6 +20,10 @@ def verify_plan(plan: Plan) -> None:
     """Raise `PlanError` unless the plan is safe to run; see `Plan.verify`."""
     if plan.capacity < 0:
         raise PlanError(f"the capacity is {plan.capacity}")
+    for kind, named in (("arrays of the caller", plan.externals), ("accumulators", plan.accumulators)):
+        names = [one.name for one in named]
+        if len(set(names)) < len(names):
+            raise PlanError(f"two {kind} have one name, among {names}")
     heights = _heights(plan)
     starts = {task.first for phase in plan.phases for task in phase.tasks}
     memories: dict[int, _Memory] = {slot: _Memory() for slot in (Slot.WORKSPACE, Slot.LOCAL, Slot.GRADIENTS)}

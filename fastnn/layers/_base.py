@@ -8,11 +8,11 @@ arithmetic.  This file must not know plans or kernels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.checks import check_count
+from fastnn.checks import check_count, check_name
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.graph import Config
 from fastnn.symbolic import SymbolicTensor, apply
@@ -59,13 +59,7 @@ def Input(shape: int | Sequence[int], name: str | None = None) -> SymbolicTensor
     >>> Input((784,)).columns
     784
     """
-    return SymbolicTensor(input_width(shape), _check_name(name))
-
-
-def _check_name(name: str | None) -> str | None:
-    if name is not None and (not isinstance(name, str) or not name or "/" in name):
-        raise ConfigurationError(f"a name must be a non-empty string without '/', got {name!r}")
-    return name
+    return SymbolicTensor(input_width(shape), check_name(name))
 
 
 class Layer:
@@ -87,7 +81,7 @@ class Layer:
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
         if not isinstance(trainable, bool):
             raise DTypeError(f"trainable must be True or False, got {trainable!r}")
-        self.name = _check_name(name)
+        self.name = check_name(name)
         self.named = name is not None  # by its user
         self.trainable = trainable
         self._store: ParameterStore | None = None
@@ -113,6 +107,10 @@ class Layer:
         """
         self.output = apply(self, inputs)
         return self.output
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A tensor hangs on the whole graph before it; models restore it, see `Engine.__setstate__`.
+        return self.__dict__ | {"output": None}
 
     def _owner(self) -> ParameterStore:
         if self._store is None:
