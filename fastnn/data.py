@@ -147,7 +147,7 @@ def by_name(value: object, names: list[str], what: str) -> list[object]:
     Parameters
     ----------
     value : object
-        For one name the thing itself, or a dict of it; for several a list, a tuple or a dict.
+        For one name the thing itself, or a list or a dict of it; for several a list, a tuple or a dict.
     names : list of str
     what : str
         For messages, such as ``"x"``.
@@ -171,6 +171,10 @@ def by_name(value: object, names: list[str], what: str) -> list[object]:
             raise ShapeError(f"{what} must have the keys {names}, got {list(value)}")
         return [value[name] for name in names]
     if len(names) == 1:
+        listed = isinstance(value, list | tuple) and len(value) == 1
+        # A list of one thing, not the only row of a matrix.
+        if listed and (what in ("loss", "loss_weights") or getattr(value[0], "ndim", 0) == 2):  # type: ignore[index]
+            return list(value)  # type: ignore[call-overload]
         return [value]
     if not isinstance(value, list | tuple) or len(value) != len(names):
         given = f"{len(value)}" if isinstance(value, list | tuple) else type(value).__name__

@@ -294,7 +294,8 @@ class Model(Engine):
         Returns
         -------
         float, list of float or dict
-            The loss; with metrics, a list of the loss and them; or a dict.
+            The loss; with metrics, a list of the loss and them; or a dict.  With several outputs, the
+            losses of the outputs come after the loss, and the metrics in alphabetical order.
 
         Raises
         ------

@@ -297,21 +297,23 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
         known = tensor.name if tensor.layer is None else None
         tensors[tensor] = Tensor(names.of((), tensor, known, "input"), tensor.columns)
     made = order[len(inputs) :]
-    paths: list[tuple[str, ...]] = []
+    paths: dict[Layer, tuple[str, ...]] = {}  # the shortest, where one is used in several models
     for tensor in made:
         path: tuple[str, ...] = ()
         for model in tensor.scope:
             path = (*path, names.of(path, model, None, model.name))
-        paths.append(path)
-        if tensor.layer is not None and tensor.layer.named:  # names that users chose come first
-            names.of(path, tensor.layer, tensor.layer.name, "")
+        if tensor.layer is not None and (tensor.layer not in paths or len(path) < len(paths[tensor.layer])):
+            paths[tensor.layer] = path
+    for layer, path in paths.items():
+        if layer.named:  # names that users chose come first
+            names.of(path, layer, layer.name, "")
     nodes: list[Node] = []
     layers: dict[str, Layer] = {}
     uses: dict[str, int] = {}
     by_layer: dict[str, Node] = {}
-    for tensor, path in zip(made, paths, strict=True):
-        layer = tensor.layer
-        assert layer is not None
+    for tensor in made:
+        assert tensor.layer is not None
+        layer, path = tensor.layer, paths[tensor.layer]
         name = "/".join((*path, names.of(path, layer, layer.name, stem_of(layer), layer.named)))
         use = uses[name] = uses.get(name, -1) + 1
         output = Tensor(f"{name}/y" if not use else f"{name}/y_{use}", tensor.columns)

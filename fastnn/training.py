@@ -116,8 +116,6 @@ class Compiled:
         shares = (1.0,) * len(names)
         if loss_weights is not None:
             given = data.by_name(loss_weights, names, "loss_weights")
-            if len(names) == 1 and isinstance(given[0], list | tuple) and len(given[0]) == 1:
-                given = list(given[0])
             shares = tuple(check_number(share, "a loss weight", 0.0) for share in given)
         chosen: list[tuple[metrics_.Metric, ...]] = []
         for tensor, one, entry in zip(graph.outputs, losses, _per_output(metrics, names), strict=True):
@@ -175,7 +173,11 @@ class Compiled:
         """Return values as Keras does: a dict, the loss alone, or a list."""
         if as_dict:
             return values
-        return list(values.values()) if len(values) > 1 else values["loss"]
+        names = list(values)
+        if len(self.losses) > 1:  # then Keras has the metrics in alphabetical order
+            first = 1 + len(self.losses)
+            names[first:] = sorted(names[first:])
+        return [values[name] for name in names] if len(names) > 1 else values["loss"]
 
 
 def _values(several: object) -> list[Any]:

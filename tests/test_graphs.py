@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Input, Model, Sequential, layers, program, runtime, schedule
+from fastnn import Input, Model, Sequential, layers, metrics, program, runtime, schedule
 from fastnn.errors import ConfigurationError
 from fastnn.symbolic import SymbolicTensor
 
@@ -64,9 +64,9 @@ def test_lists_and_dicts_mean_the_same(x_form: str, y_form: str) -> None:
     y: Any = [U, LABELS] if y_form == "list" else {"v": LABELS, "u": U}
     loss: Any = LOSSES if y_form == "list" else dict(zip("vu", reversed(LOSSES), strict=True))
     shares: Any = [0.5, 2.0] if y_form == "list" else {"v": 2.0, "u": 0.5}
-    metrics: Any = ["mse", ["accuracy"]] if y_form == "list" else {"v": "accuracy", "u": ["mse"]}
+    measured: Any = ["mse", ["accuracy"]] if y_form == "list" else {"v": "accuracy", "u": ["mse"]}
     model, expected = two_by_two(), two_by_two()
-    model.compile("adam", loss, metrics, shares)
+    model.compile("adam", loss, measured, shares)
     expected.compile("adam", LOSSES, ["mse", "accuracy"], [0.5, 2.0])
     history = model.fit(x, y, batch_size=7, epochs=2, validation_split=0.2, verbose=0).history
     assert history == expected.fit([X, Z], [U, LABELS], 7, 2, validation_split=0.2, verbose=0).history
@@ -77,6 +77,19 @@ def test_lists_and_dicts_mean_the_same(x_form: str, y_form: str) -> None:
         parts = np.dot([0.5, 2.0], [history[f"{prefix}u_loss"], history[f"{prefix}v_loss"]])
         np.testing.assert_allclose(history[f"{prefix}loss"], parts, rtol=1e-12)
     np.testing.assert_allclose(history["u_loss"], history["u_mse"], rtol=1e-12)
+
+
+def test_a_list_of_one_is_as_good_as_the_thing_itself() -> None:
+    found = []
+    for wrap in (lambda thing: thing, lambda thing: [thing]):
+        x = Input((3,))
+        model = Model(wrap(x), wrap(layers.Dense(2, name="y")(x)), seed=0)
+        model.compile("sgd", wrap("mse"), loss_weights=[2.0])
+        history = model.fit(wrap(X), wrap(Z), verbose=0, validation_data=(wrap(X), wrap(Z))).history
+        model.forward(wrap(X))
+        found.append((history, model.predict(wrap(X)).tobytes(), model.backward(wrap(Z))["y/bias"].tobytes()))
+    assert found[0] == found[1]
+    assert model.predict([[1.0, 2.0, 3.0]]).shape == (1, 2)  # a row
 
 
 def test_what_comes_back_has_the_shapes_of_the_ends() -> None:
@@ -91,6 +104,11 @@ def test_what_comes_back_has_the_shapes_of_the_ends() -> None:
     as_dict = model.evaluate([X, Z], [U, LABELS], return_dict=True)
     assert list(as_dict) == ["loss", "u_loss", "v_loss", "v_accuracy"]
     assert values == list(as_dict.values())
+    model.compile("sgd", LOSSES, metrics=[[metrics.BinaryAccuracy("z"), "mse"], "accuracy"])
+    several = model.evaluate([X, Z], [U, LABELS], return_dict=True)
+    assert list(several)[3:] == ["u_z", "u_mse", "v_accuracy"]
+    assert model.evaluate([X, Z], [U, LABELS])[3:] == [several[n] for n in ("u_mse", "u_z", "v_accuracy")]
+    model.compile("sgd", LOSSES, metrics={"v": "accuracy"})
     step = model.train_on_batch([X, Z], {"u": U, "v": LABELS}, return_dict=True)
     np.testing.assert_allclose([*step.values()], values, rtol=1e-5)
     assert [g.shape for g in model.input_gradients([X, Z])] == [(20, 3), (20, 2)]
@@ -171,6 +189,21 @@ def test_one_tensor_several_times_in_a_merge() -> None:
     slope = (1 - h**2) @ np.diag(np.ones(3))
     through_h = (2 + 3 * h**2 + 0 + 2 / 3 + 1 + 5) * slope @ model.get_weights()[0].T
     np.testing.assert_allclose(by_input, through_h + 1 / 3 + 1 + 2 + 2, rtol=1e-10)
+
+
+def test_the_first_of_the_largest_has_the_gradient() -> None:
+    a, b, c = (Input((2,), name=name) for name in "abc")
+    x = [[1.0, 2.0]], [[1.0, 3.0]], [[1.0, 3.0]]
+    for merge, expected in (
+        (layers.Maximum(), [[1, 0], [0, 1], [0, 0]]),
+        (layers.Minimum(), [[1, 1], [0, 0], [0, 0]]),
+    ):
+        found = Model([a, b, c], merge([a, b, c])).input_gradients(list(x))
+        np.testing.assert_array_equal(np.vstack(found), expected)
+    chosen = layers.Maxout(1, pieces=3, use_bias=False)
+    model = Model(a, chosen(a))
+    chosen.set_weights([[[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
+    np.testing.assert_array_equal(model.input_gradients([[2.0, 2.0]]), [[1.0, 0.0]])
 
 
 # -- shared layers
@@ -299,6 +332,30 @@ def test_a_model_with_several_ends_as_a_layer() -> None:
     history = outer.fit({"a": X, "b": Z}, {"model/v": LABELS, "twice": U}, epochs=2, verbose=0).history
     assert list(history) == ["loss", "model/v_loss", "twice_loss"]
     exact(outer, [Z, X], [LABELS, U])
+
+
+def test_a_layer_that_is_reached_through_two_models_is_one_layer() -> None:
+    base = Sequential([Input((3,)), layers.Dense(3, "tanh", name="d"), layers.Dense(3)], name="base")
+    outer = Sequential([Input((3,)), base, layers.ReLU()], name="outer")
+    x = Input((3,))
+    model = Model(x, layers.Add()([outer(x), base(x), base.layers[0](x)]), seed=3)
+    assert [p.name for p in model.graph.parameters] == [
+        "d/kernel",
+        "d/bias",
+        "base/dense/kernel",
+        "base/dense/bias",
+    ]
+    assert model.count_params() == base.count_params() == 24
+    assert model.get_layer("d") is base.layers[0]
+    assert model.get_layer("base") is base
+    doubled = Model(x, model(x), dtype="float32")
+    model.compile("adam", "mse", reference=True)
+    doubled.compile("adam", "mse")
+    twin = copy.deepcopy(doubled)
+    for one in (model, twin):
+        one.fit(X, U[:, :3], batch_size=7, epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_allclose(twin.predict(X), model.predict(X), rtol=1e-4, atol=1e-5)
+    exact(twin, X, U[:, :3])
 
 
 def test_sequential_inside_sequential() -> None:
