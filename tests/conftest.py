@@ -114,6 +114,7 @@ TOLERANCES: dict[str, float] = {
     "sigmoid ulp": 2.5,
     "tanh ulp": 1.5,
     "exp ulp": 1.0,
+    "elu ulp": 4.0,
     # in units of eps, relative to the sum of the absolute values that were added up, times sqrt(length)
     "sum": 4.0,
     # in units of eps, relative to the largest element

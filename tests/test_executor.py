@@ -229,6 +229,17 @@ def test_graphs_agree_with_the_reference(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("purpose", ["train", "backward"])
+@pytest.mark.parametrize("net", NETS)
+def test_graphs_agree_at_every_simd_level(
+    net: str, purpose: str, dtype: str, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    case = Case("hinge", "sgd", dtype=dtype, purpose=purpose, net=net, gather=purpose == "train")
+    tolerance = 100 * tolerances["trained float64"] if dtype == "float64" else tolerances["trained float32"]
+    agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("loss", LOSSES)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fastnn import kernels
+from fastnn import Input, Model, kernels, layers
 
 POINTS = 1 << 20
 DTYPES = [np.float32, np.float64]
@@ -204,3 +204,22 @@ def test_softmax_is_shifted_and_sums_to_one(
         # Large scores neither overflow nor change the result.
         shifted = np.round(z) + dtype(4096)
         np.testing.assert_array_equal(kernels.softmax_forward(shifted), kernels.softmax_forward(np.round(z)))
+
+
+@needs_longdouble
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exponential_and_elu(dtype: type, simd_level: str, tolerances: dict[str, float]) -> None:
+    rng = np.random.default_rng(20261121)
+    x = Input((1024,))
+    model = Model(x, layers.Exp()(x), dtype=np.dtype(dtype).name)
+    low, high = (-103.9, 88.7) if dtype is np.float32 else (-745.1, 709.7)
+    rows = rng.uniform(low, high, (1024, 1024)).astype(dtype)
+    errors = ulp_errors(model.predict(rows), np.exp(rows.astype(EXACT[dtype])))
+    assert errors.max() <= tolerances["exp ulp"]
+    edges = np.array([[2000.0, -2000.0, 0.0, -0.0] * 256], dtype)
+    np.testing.assert_array_equal(model.predict(edges)[0, :4], [np.inf, 0, 1, 1])
+    rows = rng.uniform(-40, 5, (1024, 1024)).astype(dtype)
+    rows[:512] *= dtype(1e-3)  # near 0, where exp(x) - 1 would lose its digits
+    exact = np.where(rows > 0, rows, np.expm1(rows.astype(EXACT[dtype])))
+    assert ulp_errors(kernels.elu_forward(rows), exact).max() <= tolerances["elu ulp"]
+    assert np.isnan(kernels.elu_forward(np.full((1, 40), np.nan, dtype))).all()
