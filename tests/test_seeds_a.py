@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from collections.abc import Callable
 from typing import Any
 
@@ -288,10 +289,15 @@ def resident():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the largest memory of a process is read from /proc")
-def test_a10_a_wide_layer_needs_no_jacobian() -> None:
+def test_a10_a_wide_layer_needs_no_jacobian(tmp_path: Path) -> None:
     """Its Jacobian by W would take 206 GB for one row; weights, activations and gradients 103 MB."""
     run = subprocess.run(
-        [sys.executable, "-c", RESIDENT + STEP], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", RESIDENT + STEP],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        cwd=tmp_path,  # a folder fastnn/ in the working directory would shadow the installed one
     )
     n_weights, traced, grown = map(int, run.stdout.split())
     assert n_weights == 3072 * 4096 + 4096
