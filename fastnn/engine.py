@@ -1,6 +1,6 @@
 """What a model runs on: the programs compiled for its purposes, and what `compile` froze.
 
-Between `network.py` (layers, graph, parameters) and `model.py` (fit, evaluate, predict, gradients).  This
+Between `network.py` (layers, graph, parameters) and `gradients.py` (forward and backward).  This
 file must not know data.
 """
 

@@ -7,6 +7,7 @@ arrays, no arithmetic.  It must not know plans or kernels.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -30,6 +31,8 @@ __all__ = [
     "SumConfig",
     "Tensor",
     "WeightedSumConfig",
+    "array_name",
+    "metric_name",
 ]
 
 
@@ -51,6 +54,30 @@ class Tensor:
         """What users call it: ``"dense"`` for ``"dense/y"``, the output of the layer's first use."""
         name, _, use = self.name.rpartition("/y")
         return (name + use.replace("_", ":")) if name else self.name
+
+
+def array_name(kind: str, tensor: Tensor, among: Sequence[Tensor]) -> str:
+    """Return what plans, and those who run them, call the array of an input or an output.
+
+    Examples
+    --------
+    >>> a, b = Tensor("a", 2), Tensor("b", 3)
+    >>> array_name("x", a, [a]), array_name("x", a, [a, b])
+    ('x', 'x:a')
+    """
+    return kind if len(among) == 1 else f"{kind}:{tensor.label}"
+
+
+def metric_name(metric: str, tensor: Tensor, among: Sequence[Tensor]) -> str:
+    """Return the key of an output's metric in a `History`, as in Keras.
+
+    Examples
+    --------
+    >>> a, b = Tensor("a/y", 2), Tensor("b/y", 3)
+    >>> metric_name("mse", a, [a]), metric_name("mse", a, [a, b])
+    ('mse', 'a_mse')
+    """
+    return metric if len(among) == 1 else f"{tensor.label}_{metric}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from fastnn.errors import PlanError
 from fastnn.fusion import fuse
-from fastnn.graph import Graph, Node, Parameter, Tensor
+from fastnn.graph import Graph, Node, Parameter, Tensor, array_name, metric_name
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
@@ -173,20 +173,16 @@ class Lowering:
         self.ops.append(Op(code, name, (result, source)))
         return result
 
-    def name_of(self, kind: str, tensor: Tensor, among: tuple[Tensor, ...]) -> str:
-        """Return the name of the external array that belongs to an input or an output."""
-        return kind if len(among) == 1 else f"{kind}:{tensor.label}"
-
     # -- forward
 
     def forward(self, to_outputs: bool = False) -> None:
         """Append what computes the outputs, and hands them out if asked for."""
         graph = self.graph
         for tensor in graph.inputs:
-            self.tensors[tensor.name] = self.stream(self.name_of("x", tensor, graph.inputs), tensor.columns)
+            self.tensors[tensor.name] = self.stream(array_name("x", tensor, graph.inputs), tensor.columns)
         results = {
             tensor.name: self.external(
-                self.name_of("output", tensor, graph.outputs), tensor.columns, written=True
+                array_name("output", tensor, graph.outputs), tensor.columns, written=True
             )
             for tensor in (graph.outputs if to_outputs else ())
         }
@@ -218,17 +214,17 @@ class Lowering:
         """Append the losses and the metrics of all outputs."""
         outputs = self.graph.outputs
         targets = [
-            self.stream(self.name_of("y", tensor, outputs), 1 if loss.sparse else tensor.columns)
+            self.stream(array_name("y", tensor, outputs), 1 if loss.sparse else tensor.columns)
             for tensor, loss in zip(outputs, losses, strict=True)
         ]
         weight = self.stream("sample_weight", 1) if self.weighted else None
         for tensor, loss, share, t in zip(outputs, losses, shares, targets, strict=True):
-            name = "loss" if len(outputs) == 1 else f"{tensor.label}_loss"
+            name = metric_name("loss", tensor, outputs)
             self.accumulators.append(Accumulator(name, not loss.mean, share))
             self.objective(self.tensors[tensor.name], t, weight, loss, share, fused)
         for tensor, chosen, t in zip(outputs, metrics, targets, strict=False):
             for metric in chosen:
-                name = metric.name if len(outputs) == 1 else f"{tensor.label}_{metric.name}"
+                name = metric_name(metric.name, tensor, outputs)
                 self.accumulators.append(Accumulator(name))
                 self.ops.append(
                     Op(
@@ -325,13 +321,13 @@ class Lowering:
         """Append what leads from gradients of the outputs to those of tensors, and hand these out."""
         outputs = self.graph.outputs
         for tensor in outputs:
-            upstream = self.external(self.name_of("upstream", tensor, outputs), tensor.columns)
+            upstream = self.external(array_name("upstream", tensor, outputs), tensor.columns)
             self.wanted = {self.tensors[tensor.name].name}
             self.lend(self.tensors[tensor.name], upstream)
         self.backward(frozenset(self.tensors[tensor.name].name for tensor in wrt))
         for tensor in wrt:
             x = self.tensors[tensor.name]
-            result = self.external(self.name_of("gradient", tensor, wrt), tensor.columns, written=True)
+            result = self.external(array_name("gradient", tensor, wrt), tensor.columns, written=True)
             gradient = self.gradients.get(x.name)
             if gradient is None:  # no output depends on it
                 self.copy(result, x, scale=0.0)

@@ -1,25 +1,23 @@
 """Models: graphs of layers that can be trained; chains, `Sequential`, are in `sequential.py`.
 
 A model is a network (`network.py`: layers, graph, parameters) with an engine (`engine.py`: compiled
-programs); it checks what comes in, runs a program, and hands out what comes back.  The epoch loop is in
-`training.py`, looking inside in `inspection.py`.
+programs) that runs forward and backward (`gradients.py`); this file adds fit, evaluate and predict.  The
+epoch loop is in `training.py`, looking inside in `inspection.py`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import data, training
+from fastnn import training
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_name
-from fastnn.engine import Engine
-from fastnn.errors import ConfigurationError, ShapeError, unknown_name
-from fastnn.graph import Tensor
-from fastnn.layers import Layer
+from fastnn.errors import ConfigurationError, ShapeError
+from fastnn.gradients import Differentiable
 from fastnn.network import check_dtype
 from fastnn.program import Program
 from fastnn.runtime import resolve_threads
@@ -33,13 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Model"]
 
-_Tensors = str | SymbolicTensor | Layer
 _MOST_ENDS = 100  # arrays that a program takes, and gives
 # The key of the program for predictions.
 _PREDICT: tuple[str, int, bool, bool, tuple[str, ...]] = ("predict", 0, False, False, ())
 
 
-class Model(Engine):
+class Model(Differentiable):
     """A graph of layers, from inputs to outputs.
 
     Parameters
@@ -356,20 +353,6 @@ class Model(Engine):
             given = training.features_of(self, x, empty=True)
         return self._outputs(given, count)
 
-    def _outputs(self, given: training.Batch, n_threads: int) -> Any:
-        made = self._new_arrays("output", self.graph.outputs, given.rows)
-        self._run_rows("predict", given.arrays | made, given.rows, n_threads)
-        found = list(made.values())
-        return found if len(found) > 1 else found[0]
-
-    def _new_arrays(self, kind: str, tensors: Sequence[Tensor], rows: int) -> dict[str, np.ndarray]:
-        """Return arrays that a plan writes, by the names that it knows them by."""
-        one = len(tensors) == 1
-        return {
-            kind if one else f"{kind}:{tensor.label}": np.empty((rows, tensor.columns), self.dtype)
-            for tensor in tensors
-        }
-
     def __call__(self, x: object, training: bool = False) -> Any:
         """Return the outputs for given rows; see `predict`.  Few rows go a short way to the kernels.
 
@@ -386,221 +369,6 @@ class Model(Engine):
         ):
             return self._draw_again(x)
         return self.predict(x)
-
-    def _run_rows(
-        self, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int = 1
-    ) -> None:
-        """Run a program that takes any number of rows, in one batch."""
-        if rows == 0:
-            return
-        with self._running:
-            result = self._program(purpose).run(externals, rows, rows, n_threads=n_threads)
-        if result.exception is not None:
-            raise result.exception
-
-    # -- the core that a custom loop needs
-
-    def loss_and_gradients(
-        self, x: object, y: object, sample_weight: object = None
-    ) -> tuple[float, dict[str, np.ndarray]]:
-        """Return the loss, penalties included, and its gradient for every trainable parameter.
-
-        Parameters
-        ----------
-        x : array_like, (rows, features)
-        y : array_like
-        sample_weight : array_like, (rows,), optional
-
-        Returns
-        -------
-        loss : float
-        gradients : dict of str to numpy.ndarray
-            Parameter names, such as ``"dense/kernel"``, to arrays of the parameters' shapes.
-
-        Raises
-        ------
-        ShapeError, DataError, DTypeError, ConfigurationError
-            For bad input.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fastnn
-        >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)], seed=0)
-        >>> model.compile("sgd", "mse")
-        >>> loss, gradients = model.loss_and_gradients(np.ones((4, 2)), np.ones((4, 1)))
-        >>> sorted(gradients)
-        ['dense/bias', 'dense/kernel']
-        """
-        self._need_compiled()
-        with self._built_for(x):
-            compiled = self._need_compiled()
-            given = training.batch_of(self, x, y, sample_weight)
-        rows = given.rows
-        with self._running:
-            program = self._program("gradients", rows, weighted=given.weighted)
-            result = program.run(given.arrays, rows, rows)
-            flat = program.gradients.copy()  # type: ignore[union-attr]
-        if result.exception is not None:
-            raise result.exception
-        values = compiled.values(program.plan, result.sums[0], rows)
-        gradients = {p.name: self._view(p, flat) for p in self.graph.parameters if p.trainable}
-        return values["loss"], gradients
-
-    def input_gradients(self, x: object, upstream: object = None) -> Any:
-        """Return the gradient of the outputs with respect to the inputs.
-
-        Parameters
-        ----------
-        x : array_like, (rows, features), or a list or dict of them
-        upstream : array_like, (rows, outputs), or a list or dict of them, optional
-            Gradient of something with respect to the outputs; default ones.
-
-        Returns
-        -------
-        numpy.ndarray, (rows, features), or a list of them
-            ``upstream @ (d output / d input)``, row by row; a list if the model has several inputs.
-
-        Raises
-        ------
-        ShapeError, DataError, DTypeError, ConfigurationError
-            For bad input.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fastnn
-        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)])
-        >>> model.set_weights([[[3.0]], [0.0]])
-        >>> model.input_gradients([[5.0]])
-        array([[3.]], dtype=float32)
-        """
-        with self._built_for(x):
-            given = training.features_of(self, x, empty=True)
-            arrays = given.arrays | self._upstream(upstream, given.rows)
-        made = self._new_arrays("gradient", self.graph.inputs, given.rows)
-        self._run_rows("input_gradients", arrays | made, given.rows)
-        found = list(made.values())
-        return found if len(found) > 1 else found[0]
-
-    def _upstream(self, upstream: object, rows: int) -> dict[str, np.ndarray]:
-        """Return gradients of the outputs, checked, by the names that plans know them by."""
-        outputs = self.graph.outputs
-        one = len(outputs) == 1
-        given = (
-            [None] * len(outputs)
-            if upstream is None
-            else data.by_name(upstream, self.output_names, "upstream")
-        )
-        arrays: dict[str, np.ndarray] = {}
-        for tensor, value in zip(outputs, given, strict=True):
-            name = "upstream" if one else f"upstream:{tensor.label}"
-            if value is None:
-                arrays[name] = np.ones((rows, tensor.columns), self.dtype)
-                continue
-            said = "upstream" if one else f"upstream[{tensor.label!r}]"
-            arrays[name] = data.as_features(value, tensor.columns, self.dtype, name=said, empty=True)
-            if arrays[name].shape[0] != rows:
-                raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but x has {rows}")
-        return arrays
-
-    def forward(self, x: object) -> Any:
-        """Return the outputs for given rows, and keep the rows for `backward` (lecture B.4).
-
-        Parameters
-        ----------
-        x : array_like, (rows, features), or a list or dict of them
-
-        Returns
-        -------
-        numpy.ndarray, (rows, outputs), or a list of them
-
-        Raises
-        ------
-        ShapeError, DataError, DTypeError, ConfigurationError
-            For bad input.
-        """
-        with self._built_for(x):
-            given = training.features_of(self, x)
-        # What the caller does to its arrays afterwards must not change the gradients.
-        kept = {name: array.copy() for name, array in given.arrays.items()}
-        self._forwarded = training.Batch(kept, given.rows)
-        return self._outputs(self._forwarded, 1)
-
-    def backward(
-        self, upstream: object = None, wrt: _Tensors | Iterable[_Tensors] = ()
-    ) -> dict[str, np.ndarray]:
-        """Return gradients at the rows of the latest `forward`, by the chain rule.
-
-        Parameters
-        ----------
-        upstream : array_like, (rows, outputs), or a list or dict of them, optional
-            Gradient of something with respect to the outputs; default ones.
-        wrt : str, SymbolicTensor or Layer, or an iterable of them
-            Intermediate tensors whose gradients are wanted too: a layer, or its name, stands for the
-            output of its first use.
-
-        Returns
-        -------
-        dict of str to numpy.ndarray
-            The gradient of every input (rows, features) by its name, of every trainable parameter by
-            its name (its shape; the sum over the rows), and of every tensor in `wrt` by its layer's name.
-
-        Raises
-        ------
-        ConfigurationError
-            If there was no `forward` before, or a name is unknown.
-        ShapeError, DataError, DTypeError
-            For bad input.
-
-        Examples
-        --------
-        Lecture B.1: f = (x + y) z.
-
-        >>> import fastnn
-        >>> from fastnn.layers import Add, Multiply
-        >>> x, y, z = (fastnn.Input((1,), name=name) for name in "xyz")
-        >>> f = fastnn.Model([x, y, z], Multiply()([Add(name="q")([x, y]), z]))
-        >>> float(f.forward([[-2.0], [5.0], [-4.0]])[0, 0])
-        -12.0
-        >>> {name: float(g[0, 0]) for name, g in f.backward(wrt=["q"]).items()}
-        {'x': -4.0, 'y': -4.0, 'z': 3.0, 'q': -4.0}
-        """
-        given = self._forwarded
-        if given is None:
-            raise ConfigurationError("backward needs the rows of a forward pass; call model.forward(x) first")
-        graph, drawing = self.graph, self._drawing
-        assert drawing is not None
-        items = [wrt] if isinstance(wrt, _Tensors) else list(wrt)
-        asked = {tensor.name: tensor for tensor in map(self._tensor_of, items)}
-        inputs = {tensor.name: tensor for tensor in graph.inputs}
-        names = tuple(name for name in asked if name not in inputs)
-        tensors = (*graph.inputs, *(asked[name] for name in names))
-        arrays = given.arrays | self._upstream(upstream, given.rows)
-        made = self._new_arrays("gradient", tensors, given.rows)
-        with self._running:
-            program = self._program("backward", given.rows, wrt=names)
-            result = program.run(arrays | made, given.rows, given.rows)
-            flat = program.gradients.copy()  # type: ignore[union-attr]
-        if result.exception is not None:
-            raise result.exception
-        found = {tensor.label: array for tensor, array in zip(tensors, made.values(), strict=True)}
-        return found | {p.name: self._view(p, flat) for p in graph.parameters if p.trainable}
-
-    def _tensor_of(self, item: object) -> Tensor:
-        """Return the graph's tensor that a name, a layer or a symbolic tensor stands for."""
-        graph, drawing = self.graph, self._drawing
-        assert drawing is not None
-        by_name = {t.label: t for t in (*graph.inputs, *(node.output for node in graph.nodes))}
-        if isinstance(item, SymbolicTensor) and item in drawing.tensors:
-            wanted = drawing.tensors[item]
-            return next(t for t in by_name.values() if t.name == wanted)
-        name = item
-        if isinstance(item, Layer):  # what this graph calls it: a shared one may have another name elsewhere
-            name = next((known for known, la in drawing.layers.items() if la is item), item.name)
-        if name not in by_name:
-            raise unknown_name("tensor", str(name), by_name)
-        return by_name[str(name)]
 
     # -- looking inside
 

@@ -22,7 +22,7 @@ from fastnn import metrics as metrics_
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
-from fastnn.graph import Graph
+from fastnn.graph import Graph, array_name, metric_name
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.plan import OpCode, Plan
@@ -31,6 +31,7 @@ from fastnn.runtime import resolve_threads
 from fastnn.store import Place
 
 if TYPE_CHECKING:
+    from fastnn.engine import Engine
     from fastnn.model import Model
 
 __all__ = ["Batch", "Compiled", "batch_of", "evaluate", "features_of", "fit", "train_on_batch"]
@@ -128,8 +129,8 @@ class Compiled:
                     f"{tensor.columns}; for one output use binary_crossentropy"
                 )
         self.measured = {
-            metric.name if len(names) == 1 else f"{name}_{metric.name}": metric
-            for name, found in zip(names, chosen, strict=True)
+            metric_name(metric.name, tensor, graph.outputs): metric
+            for tensor, found in zip(graph.outputs, chosen, strict=True)
             for metric in found
         }
         self.state = aligned_array(size * len(self.description.states), dtype)
@@ -243,14 +244,14 @@ class Batch:
         return "sample_weight" in self.arrays
 
 
-def features_of(model: Model, x: object, empty: bool = False) -> Batch:
+def features_of(model: Engine, x: object, empty: bool = False) -> Batch:
     """Return features, checked at the border."""
     graph = model.graph
     arrays: dict[str, np.ndarray] = {}
     rows = -1
     for tensor, value in zip(graph.inputs, data.by_name(x, model.input_names, "x"), strict=True):
         one = len(graph.inputs) == 1
-        name = "x" if one else f"x:{tensor.label}"
+        name = array_name("x", tensor, graph.inputs)
         said = "x" if one else f"x[{tensor.label!r}]"
         arrays[name] = data.as_features(value, tensor.columns, model.dtype, name=said, empty=empty)
         if rows >= 0 and arrays[name].shape[0] != rows:
@@ -260,7 +261,7 @@ def features_of(model: Model, x: object, empty: bool = False) -> Batch:
 
 
 def batch_of(
-    model: Model,
+    model: Engine,
     x: object,
     y: object,
     sample_weight: object,
@@ -274,7 +275,7 @@ def batch_of(
     given = data.by_name(y, model.output_names, "y")
     for tensor, loss, value in zip(graph.outputs, compiled.losses, given, strict=True):
         one = len(graph.outputs) == 1
-        arrays["y" if one else f"y:{tensor.label}"] = data.as_targets(
+        arrays[array_name("y", tensor, graph.outputs)] = data.as_targets(
             value, rows, tensor.columns, loss, model.dtype, name="y" if one else f"y[{tensor.label!r}]"
         )
     if sample_weight is not None:

@@ -33,6 +33,7 @@ RUNNING = {
     "store",
     "network",
     "engine",
+    "gradients",
     "model",
     "sequential",
     "training",
