@@ -3,6 +3,8 @@
 cdef const char* LEVEL = "base"
 
 cdef enum:
-    BLOCK_ROWS = 2      # rows of a product that fit the registers, see matmul.pxi
+    # What of a product fits the registers, see matmul.pxi.
+    BLOCK_ROWS = 2
+    BLOCK_BYTES = 64
 
 include "kernels.pxi"

@@ -3,6 +3,8 @@
 cdef const char* LEVEL = "v3"
 
 cdef enum:
-    BLOCK_ROWS = 6      # rows of a product that fit the registers, see matmul.pxi
+    # What of a product fits the registers, see matmul.pxi.
+    BLOCK_ROWS = 6
+    BLOCK_BYTES = 64
 
 include "kernels.pxi"

@@ -3,6 +3,8 @@
 cdef const char* LEVEL = "v4"
 
 cdef enum:
-    BLOCK_ROWS = 8      # rows of a product that fit the registers, see matmul.pxi
+    # What of a product fits the registers, see matmul.pxi.
+    BLOCK_ROWS = 8
+    BLOCK_BYTES = 128
 
 include "kernels.pxi"

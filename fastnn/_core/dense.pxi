@@ -15,7 +15,7 @@ cdef enum:
 
 cdef inline Py_ssize_t in_blocks(Py_ssize_t columns) noexcept nogil:
     """Return how many of the columns of a product our own blocks take."""
-    return columns - columns % BLOCK_COLUMNS if columns % BLOCK_COLUMNS <= 12 else columns
+    return columns - columns % 16 if columns % 16 <= 12 else columns
 
 
 cdef void add_bias(real* y, const real* x, const real* b, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
@@ -147,7 +147,7 @@ cdef void dense_forward(
         return
     if path == PathCode.DIRECT:
         whole = in_blocks(n)
-        product(y, n, x, k, 1, w, n, False, b, <real>1.0, <real>0.0, relu, m, whole, k)
+        product(y, n, x, k, False, w, n, False, b, <real>1.0, <real>0.0, relu, m, whole, k)
         if whole < n:
             gemm(False, False, m, n - whole, k, <real>1.0, x, k, w + whole, n, <real>0.0, y + whole, n)
             for i in range(m):
@@ -175,7 +175,7 @@ cdef void dense_backward(
             row_product_transposed(dx + i * k, dy + i * n, w, n, k)
     elif path == PathCode.DIRECT:
         whole = in_blocks(k)
-        product(dx, k, dy, n, 1, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, whole, n)
+        product(dx, k, dy, n, False, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, whole, n)
         if whole < k:
             gemm(
                 False, True, m, k - whole, n, <real>1.0, dy, n, w + whole * n, n, <real>0.0, dx + whole, k
@@ -206,7 +206,7 @@ cdef void weight_gradient(
                     dw[i * n + j] = factor * dy[j]
         return
     if path == PathCode.DIRECT:
-        product(dw, n, x, 1, ldx, dy, n, False, <const real*>NULL, alpha, beta, False, k, whole, m)
+        product(dw, n, x, ldx, True, dy, n, False, <const real*>NULL, alpha, beta, False, k, whole, m)
         if whole < n:
             gemm(True, False, k, n - whole, m, alpha, x, ldx, dy + whole, n, beta, dw + whole, n)
     else:
