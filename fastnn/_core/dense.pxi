@@ -7,10 +7,16 @@
 cdef enum:
     # Elements of the largest matrix that BLAS multiplies with a vector; OpenBLAS starts threads beyond.
     LARGEST_GEMV = 8192
-    # Multiplications from which on few rows go by a transpose without BLAS, which copies it: one row
-    # through 1024 -> 1024 backward took 825 us there, 53 here, through 512 -> 512 11 and 13.
-    SMALLEST_TRANSPOSED = 800000
-    FEW_ROWS = 4    # products of our own take over (fastnn/paths.py)
+    # Elements of w from which on few rows go through it where it lies.  One row through 1024 -> 1024
+    # backward took 825 us in BLAS, 53 here, through 512 -> 512 11 and 13; four rows forward 290 in blocks,
+    # 218 here.
+    LARGE_KERNEL = 800000
+    # Rows up to which none of it is copied forward, and multiplications from which on, and rows up to which,
+    # none of it is transposed: 4 rows of 1024 -> 1024 backward took 805 us in blocks, 160 here, 16 rows
+    # 1020 and 380.
+    FEW_ROWS = 4
+    LARGE_TRANSPOSED = 800000
+    FEW_ROWS_TRANSPOSED = 16
 
 
 cdef inline Py_ssize_t in_blocks(Py_ssize_t columns) noexcept nogil:
@@ -99,6 +105,30 @@ cdef void row_product(
             y[j] = y[j] + x0 * v[j]
 
 
+cdef void rows_product(
+    real* y, const real* x, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """OUT y (m, n) = x (m, k) @ w (k, n): four rows of x by four of w at a time, w read from end to end."""
+    cdef real factors[4][4]
+    cdef const real* v[4]
+    cdef real* to[4]
+    cdef Py_ssize_t i, j, p, q, r, s
+    memset(y, 0, m * n * sizeof(real))
+    for p in range(0, k, 4):
+        for i in range(0, m, 4):
+            for r in range(4):
+                to[r] = y + min(i + r, m - 1) * n
+                v[r] = w + min(p + r, k - 1) * n
+                for s in range(4):      # what is past the end counts nothing
+                    factors[r][s] = x[(i + r) * k + p + s] if i + r < m and p + s < k else <real>0.0
+            for r in range(4):
+                for j in range(n):
+                    to[r][j] = to[r][j] + (
+                        (factors[r][0] * v[0][j] + factors[r][1] * v[1][j])
+                        + (factors[r][2] * v[2][j] + factors[r][3] * v[3][j])
+                    )
+
+
 cdef void row_product_transposed(
     real* dx, const real* dy, const real* w, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
@@ -132,6 +162,35 @@ cdef void row_product_transposed(
                 dx[r] = value
 
 
+cdef void rows_product_transposed(
+    real* dx, const real* dy, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    """OUT dx (m, k) = dy (m, n) @ w.T, w (k, n): four rows of dy by four of w at a time, where they lie."""
+    cdef real kept[4][4][16]
+    cdef const real* a[4]
+    cdef const real* b[4]
+    cdef real value
+    cdef Py_ssize_t i, j, p, q, r, s, whole = n - n % 16
+    for j in range(0, k, 4):
+        for i in range(0, m, 4):
+            for r in range(4):      # rows past the end repeat the last one
+                a[r], b[r] = dy + min(i + r, m - 1) * n, w + min(j + r, k - 1) * n
+                for s in range(4):
+                    for q in range(16):
+                        kept[r][s][q] = 0.0
+            for p in range(0, whole, 16):
+                for r in range(4):
+                    for s in range(4):
+                        for q in range(16):
+                            kept[r][s][q] = kept[r][s][q] + a[r][p + q] * b[s][p + q]
+            for r in range(min(4, m - i)):
+                for s in range(min(4, k - j)):
+                    value = lane_sum(kept[r][s])
+                    for p in range(whole, n):
+                        value = value + a[r][p] * b[s][p]
+                    dx[(i + r) * k + j + s] = value
+
+
 cdef void dense_forward(
     int path, real* y, const real* x, const real* w, const real* b, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
@@ -144,6 +203,10 @@ cdef void dense_forward(
         row_product(y, x, w, b, n, k)
         if activation != ActivationCode.LINEAR:
             activation_forward(activation, alpha, y, y, 1, n)
+        return
+    if m <= FEW_ROWS and n * k >= LARGE_KERNEL:
+        rows_product(y, x, w, m, n, k)
+        finish_rows(y, b, activation, alpha, m, n)
         return
     if path == PathCode.DIRECT:
         whole = in_blocks(n)
@@ -169,10 +232,11 @@ cdef void dense_backward(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k))."""
-    cdef Py_ssize_t i, whole
-    if m < FEW_ROWS and m * n * k >= SMALLEST_TRANSPOSED:
-        for i in range(m):
-            row_product_transposed(dx + i * k, dy + i * n, w, n, k)
+    cdef Py_ssize_t whole
+    if m == 1 and n * k >= LARGE_KERNEL:
+        row_product_transposed(dx, dy, w, n, k)
+    elif m > 1 and m <= FEW_ROWS_TRANSPOSED and m * n * k >= LARGE_TRANSPOSED:
+        rows_product_transposed(dx, dy, w, m, n, k)
     elif path == PathCode.DIRECT:
         whole = in_blocks(k)
         product(dx, k, dy, n, False, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, whole, n)

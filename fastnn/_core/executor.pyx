@@ -84,6 +84,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
     cdef Frame frame
     cdef char* base[MAX_SLOTS]
     cdef int p, generation
+    cdef bint shared
     cdef Py_ssize_t number
     cdef Status status
     cdef long long began, polled = now()
@@ -99,6 +100,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
             return
         for p in range(run.n_phases):
             generation = atomic_load(&run.team.generation)
+            shared = run.n_tiles[p] > 1
             frame.rows = run.rows
             frame.tile_rows = run.phases[0].tile_rows
             frame.origin = run.origin
@@ -128,7 +130,8 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                 while not wait_for_release(&run.team, generation):
                     if poller != NULL:
                         look_for_signals(run, poller, &polled)
-                add_time(&run.team.lateness[run.team.last], now() - began)
+                if shared:      # else whoever took the only tile is nobody to blame
+                    add_time(&run.team.lateness[run.team.last], now() - began)
             if run.status != RUNNING:
                 return
 

@@ -2,9 +2,10 @@
 #
 # For shapes of which BLAS spends more on preparing than on multiplying; fastnn/paths.py chooses.
 # A block of BLOCK_ROWS x BLOCK_BYTES of results stays in registers while up to PANEL_DEPTH of the inner
-# dimension pass by: per step two vectors of `b` are loaded and BLOCK_ROWS numbers of `a` are broadcast.
-# For that, columns of `b` are first copied into a panel, line by line, unless there are too few rows
-# to pay for it; of a transposed `a`, blocks of rows are copied likewise.  Copies are on the stack.
+# dimension pass by: per step two vectors of `b` are loaded and BLOCK_ROWS numbers of `a` are broadcast,
+# which keeps two multipliers busy (mnist's forward product, one core with two of them: 129 GFLOP/s, with
+# one vector 77).  Columns of `b` are first copied into panels, unless there are too few rows to pay for
+# it; of a transposed `a`, blocks of rows are packed likewise.  Copies are on the stack.
 #
 # Arrays and loops have constant sizes so that compilers keep `kept` in registers (see setup.py);
 # `fastnn benchmark tabular mnist` shows at once when one does not.
@@ -12,23 +13,27 @@
 cdef extern from *:
     """
     #if defined(__GNUC__) || defined(__clang__)
-    #define FASTNN_PREFETCH(address) __builtin_prefetch(address, 1)
+    #define FASTNN_EXPECT_WRITE(address) __builtin_prefetch(address, 1)
+    #define FASTNN_EXPECT_READ(address) __builtin_prefetch(address, 0)
     #else
-    #define FASTNN_PREFETCH(address) ((void)0)
+    #define FASTNN_EXPECT_WRITE(address) ((void)0)
+    #define FASTNN_EXPECT_READ(address) ((void)0)
     #endif
     """
-    void prefetch "FASTNN_PREFETCH"(const void* address) noexcept nogil
+    void expect_write "FASTNN_EXPECT_WRITE"(const void* address) noexcept nogil
+    void expect_read "FASTNN_EXPECT_READ"(const void* address) noexcept nogil
 
 cdef enum:
     LOW_BLOCK_ROWS = BLOCK_ROWS // 2
     BLOCK_COLUMNS = BLOCK_BYTES // 4    # of float32, half as many of float64
     NARROW_COLUMNS = BLOCK_BYTES // 8
     PANEL_DEPTH = 256
-    PANELS = 4          # side by side, in the second-level cache: 128 KiB at level v4
-    PACKED_ELEMENTS = 32768             # of `a`
-    PACKED_BLOCKS = 128     # of BLOCK_ROWS rows, at the most
-    COPY_ROWS = 32      # rows from which on copying `b` pays
-    LONG_ROW = 1000     # elements from which on rows of `b` are copied: columns would meet one cache set
+    PANELS = 4              # side by side, in the second-level cache: 128 KiB at level v4
+    AHEAD = 8               # rows of `b` that are asked for early: a step of `wide` 110 -> 102 ms
+    PACKED_ELEMENTS = 32768
+    PACKED_BLOCKS = 128     # of BLOCK_ROWS rows of `a`, at the most
+    COPY_ROWS = 32          # rows from which on copying `b` pays
+    LONG_ROW = 1000         # the same for more than a block, as columns of long rows meet one cache set
 
 
 cdef void block(
@@ -126,26 +131,31 @@ cdef inline void interleave(
 
     Written out, as compilers then turn 16 rows into vectors and interleave those.
     """
-    cdef Py_ssize_t p
+    cdef Py_ssize_t p, q = 0, end
     cdef real* to
-    for p in range(depth):
-        to = lines + p * line
-        to[0] = b[p]
-        to[1] = b[ldb + p]
-        to[2] = b[2 * ldb + p]
-        to[3] = b[3 * ldb + p]
-        to[4] = b[4 * ldb + p]
-        to[5] = b[5 * ldb + p]
-        to[6] = b[6 * ldb + p]
-        to[7] = b[7 * ldb + p]
-        to[8] = b[8 * ldb + p]
-        to[9] = b[9 * ldb + p]
-        to[10] = b[10 * ldb + p]
-        to[11] = b[11 * ldb + p]
-        to[12] = b[12 * ldb + p]
-        to[13] = b[13 * ldb + p]
-        to[14] = b[14 * ldb + p]
-        to[15] = b[15 * ldb + p]
+    while q < depth:
+        end = min(q + 16, depth)
+        for p in range(16):
+            expect_read(b + (16 + p) * ldb + q)
+        for p in range(q, end):
+            to = lines + p * line
+            to[0] = b[p]
+            to[1] = b[ldb + p]
+            to[2] = b[2 * ldb + p]
+            to[3] = b[3 * ldb + p]
+            to[4] = b[4 * ldb + p]
+            to[5] = b[5 * ldb + p]
+            to[6] = b[6 * ldb + p]
+            to[7] = b[7 * ldb + p]
+            to[8] = b[8 * ldb + p]
+            to[9] = b[9 * ldb + p]
+            to[10] = b[10 * ldb + p]
+            to[11] = b[11 * ldb + p]
+            to[12] = b[12 * ldb + p]
+            to[13] = b[13 * ldb + p]
+            to[14] = b[14 * ldb + p]
+            to[15] = b[15 * ldb + p]
+        q = end
 
 
 cdef void fill_panels(
@@ -172,6 +182,9 @@ cdef void fill_panels(
                 j += 1
     else:
         for p in range(depth):
+            if p + AHEAD < depth:
+                for j in range(0, width, 16):
+                    expect_read(b + (p + AHEAD) * ldb + j)
             for s in range(whole):
                 to = panels + s * size + p * columns
                 for j in range(columns):
@@ -188,7 +201,7 @@ cdef void fill_panels(
 cdef void pack_rows(
     real* packed, Py_ssize_t distance, const real* a, Py_ssize_t lda, Py_ssize_t depth, Py_ssize_t m
 ) noexcept nogil:
-    """OUT packed: columns of a (depth, m), BLOCK_ROWS side by side; `distance` from one such block to the next."""
+    """OUT packed: columns of a (depth, m), BLOCK_ROWS side by side, such blocks `distance` apart."""
     cdef Py_ssize_t i, r, p, whole = m // BLOCK_ROWS
     cdef const real* line
     for p in range(depth):
@@ -219,7 +232,7 @@ cdef void product(
     cdef real* corner
     cdef real scale
     cdef Py_ssize_t columns = BLOCK_BYTES // sizeof(real), size = PANEL_DEPTH * columns
-    cdef bint copied = b_transposed or ldb >= LONG_ROW or (m >= COPY_ROWS and ldb > columns)
+    cdef bint copied = b_transposed or m > BLOCK_ROWS and ldb >= LONG_ROW or m >= COPY_ROWS and ldb > columns
     cdef bint packing = a_transposed and n > 2 * columns, finish
     cdef Py_ssize_t i, j, r, s, p = 0, top, first, tile, height, width, group, depth, line
     cdef Py_ssize_t step = BLOCK_ROWS if packing else lda if a_transposed else 1
@@ -231,7 +244,7 @@ cdef void product(
     cdef Py_ssize_t distance = part * BLOCK_ROWS + 16
     cdef Py_ssize_t limit = m
     if packing:
-        limit = BLOCK_ROWS * min(<Py_ssize_t>PACKED_ELEMENTS // max(part * BLOCK_ROWS, 1), PACKED_BLOCKS)
+        limit = BLOCK_ROWS * min(PACKED_ELEMENTS // max(part * BLOCK_ROWS, 1), <Py_ssize_t>PACKED_BLOCKS)
     while p == 0 or p < k:
         depth = min(part, k - p)
         scale = beta if p == 0 else <real>1.0
@@ -249,10 +262,11 @@ cdef void product(
                         panels, b + first * ldb + p if b_transposed else b + p * ldb + first, ldb,
                         b_transposed, depth, group
                     )
-                elif group % columns and 2 * (group % columns) != columns:     # the last, incomplete panel
+                elif group % columns and 2 * (group % columns) != columns:  # the last, incomplete panel
                     s = group // columns
                     fill_panels(
-                        panels + s * size, b + p * ldb + first + s * columns, ldb, False, depth, group % columns
+                        panels + s * size, b + p * ldb + first + s * columns, ldb, False, depth,
+                        group % columns
                     )
                 s = 0
                 while s * columns < group:
@@ -272,10 +286,9 @@ cdef void product(
                             else:
                                 rows[r] = a + (top + i + min(r, height - 1)) * stride + p * step
                         corner = c + (top + i) * ldc + j
-                        if scale != 0:      # mnist's weight gradient: 107 GFLOP/s, without it 105
-                            for r in range(height):
-                                prefetch(corner + r * ldc)
-                                prefetch(corner + r * ldc + width - 1)
+                        for r in range(height):
+                            expect_write(corner + r * ldc)
+                            expect_write(corner + r * ldc + width - 1)
                         if 2 * width <= columns:
                             narrow_block(sums, rows, step, lines, line, depth)
                         elif height <= LOW_BLOCK_ROWS:
@@ -285,7 +298,8 @@ cdef void product(
                         for r in range(height):
                             if width == columns:
                                 finish_line(
-                                    corner + r * ldc, sums + r * columns, offset, alpha, scale, finish, columns
+                                    corner + r * ldc, sums + r * columns, offset, alpha, scale, finish,
+                                    columns
                                 )
                             else:
                                 finish_line(

@@ -15,8 +15,8 @@ from fastnn.program import Program
 from fastnn.reference import ReferenceProgram
 
 DTYPES = ["float32", "float64"]
-# rows, inputs, hidden units, outputs: below, at and beyond the kernel's blocks of 8 x 16 and its
-# depth of 1024
+# rows, inputs, hidden units, outputs: below, at and beyond the kernel's blocks of 8 x 32, its panels of
+# 256 x 128, what it packs of a transpose, and the few rows that wide layers take another way with
 SHAPES = [
     (1, 1, 17, 1),
     (2, 3, 20, 2),
@@ -28,6 +28,10 @@ SHAPES = [
     (3, 1030, 17, 2),
     (1040, 5, 18, 1),
     (64, 1024, 16, 1025),
+    (40, 300, 150, 300),
+    (260, 300, 140, 33),
+    (3, 7, 1003, 1001),
+    (13, 5, 903, 905),
 ]
 
 

@@ -1,0 +1,77 @@
+"""Update rules on states at the edges of the number range, against float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn import Input, Sequential, layers, losses, optimizers
+from fastnn.compiler import compile_plan
+from fastnn.plan import OpCode, Slot
+from fastnn.program import Program
+from fastnn.reference import ReferenceProgram
+
+# Second moments: whole vectors of normal numbers, of ones that are not, and mixtures; a tail of 5.
+SQUARES = np.concatenate(
+    [
+        np.logspace(-37, 37, 32),
+        np.zeros(16),
+        np.full(16, 1e-41),
+        [0, 1e-45, 1.17e-38, 1.1754944e-38, 1e-30, 1, 3e38, 3.3e38, 2, 3, 4, 5, 6, 7, 8, 9],
+        [0.0, 1e-40, 1.0, 4.0, 2e38],
+    ]
+)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("gradient", [0.0, 0.5])
+def test_adam_agrees_with_float64_whatever_its_state(gradient: float, dtype: str, simd_level: str) -> None:
+    size = SQUARES.size
+    graph = Sequential([Input((size,)), layers.Dense(1, use_bias=False)], seed=0).graph
+    plan = compile_plan(
+        graph,
+        "train",
+        capacity=1,
+        losses=(losses.MeanSquaredError(),),
+        optimizer=optimizers.Adam(epsilon=1e-7),
+    )
+    assert any(op.code is OpCode.ADAM for op in plan.ops)
+    offset = plan.sizes[Slot.PARAMETERS]
+
+    def trained(kind: type[Program] | type[ReferenceProgram], real: str) -> tuple[np.ndarray, np.ndarray]:
+        parameters, state = np.zeros(offset, real), np.zeros(plan.sizes[Slot.STATE], real)
+        state[:size] = np.where(SQUARES < 1e-30, 1e-12, np.sqrt(SQUARES)) / 3
+        state[offset : offset + size] = SQUARES.astype(np.float32)
+        arrays = {"x": np.full((1, size), gradient, real), "y": np.full((1, 1), -1, real)}
+        made = kind(plan, parameters.dtype, parameters, np.zeros(plan.sizes[Slot.GRADIENTS], real), state)
+        made.run(arrays, 1, 1, learning_rate=0.1, betas=(0.9, 0.999))
+        return parameters[:size], state
+
+    found, state = trained(Program, dtype)
+    exact, wanted = trained(ReferenceProgram, "float64")
+    tolerance = 2e-6 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(found, exact, rtol=tolerance)
+    np.testing.assert_allclose(state, wanted, rtol=tolerance, atol=1e-44 if dtype == "float32" else 0)
+    assert np.count_nonzero(found) == size
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_adam_keeps_what_is_not_finite_to_its_place(bad: float, simd_level: str) -> None:
+    model = Sequential([Input((40,)), layers.Dense(1, use_bias=False)], seed=0)
+    graph = model.graph
+    plan = compile_plan(
+        graph, "train", capacity=1, losses=(losses.MeanSquaredError(),), optimizer=optimizers.Adam()
+    )
+    parameters, offset = np.ones(plan.sizes[Slot.PARAMETERS], np.float32), plan.sizes[Slot.PARAMETERS]
+    state = np.ones(plan.sizes[Slot.STATE], np.float32)
+    state[offset + 3] = bad
+    program = Program(plan, parameters.dtype, parameters, np.zeros(offset, np.float32), state)
+    program.run(
+        {"x": np.full((1, 40), 0.5, np.float32), "y": np.zeros((1, 1), np.float32)},
+        1,
+        1,
+        learning_rate=0.1,
+        betas=(0.9, 0.999),
+    )
+    assert np.isfinite(np.delete(parameters[:40], 3)).all()
+    assert np.isnan(parameters[3])  # infinity too: v + (1 - beta) (g^2 - v)
