@@ -5,6 +5,7 @@ The only Python file that talks to `_core.executor`.  It must not know layers or
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import functools
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import numpy as np
 from fastnn import runtime
 from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor, shuffled
 from fastnn.errors import PlanError
-from fastnn.plan import LOSSES, ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
+from fastnn.plan import LOSSES, PRODUCTS, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
 
 __all__ = ["Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
@@ -25,8 +26,8 @@ BLAS_THREADS_FROM = 2 * 64**3
 TEAM_STEP_FLOPS = 2_000_000
 TEAM_TOTAL_FLOPS = 50_000_000
 
-# Predictions of up to so many flops keep the GIL: 20 us at 100 GFLOP/s.
-APPLY_FLOPS = 2_000_000
+# Predictions of up to so many flops keep the GIL: 0.3 ms at 100 GFLOP/s.  The long way costs 60 us.
+APPLY_FLOPS = 30_000_000
 
 # A look at the clock costs 20 ns: steps of fewer flops, below about 2 us, are not worth one each.
 POLL_STEP_FLOPS = 50_000
@@ -169,10 +170,13 @@ class Program:
         self._parameter_tiles = max(
             (len(phase.tasks) for phase in plan.phases if phase.axis is Axis.PARAMETER), default=0
         )
-        # What is over in some 20 us is done by one call of `apply`.
+        # What is soon over is done by one call of `apply`, unless BLAS might start threads.
         self.most_rows = 0
         if plan.purpose == "predict" and set(self._slots) == {"x", "output"}:
             self.most_rows = APPLY_FLOPS // max(plan.flops(1), 1)
+            if self._guarded(min(self.most_rows, *self._row_tiles)):
+                rows = range(min(self.most_rows, *self._row_tiles) + 1)
+                self.most_rows = bisect.bisect_left(rows, True, key=self._guarded) - 1
             places = (self._slots["x"][:2], self._slots["output"][:2])
             scratch = aligned_array(self._local_bytes, np.dtype(np.uint8))
             self.executor.prepare(*places[0], *places[1], self.most_rows, scratch)
@@ -296,7 +300,18 @@ class Program:
 
     def _guarded(self, rows: int) -> bool:
         """Return whether some product is large enough for BLAS to start threads of its own."""
-        return any(op.flops(rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
+        return any(_blas_flops(op, rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
+
+
+def _blas_flops(op: Op, rows: int) -> float:
+    """Return the floating-point operations of an op that BLAS does, for `rows` rows."""
+    if op.code not in PRODUCTS or op.path is Path.COLUMNS:
+        return 0
+    if op.path is Path.BLAS:
+        return op.flops(rows)
+    columns = next(op.outputs()).columns
+    # Columns left over by blocks of 16, see `_core/dense.pxi`.
+    return op.flops(rows) * (columns % 16) / columns if columns % 16 <= 12 else 0
 
 
 def _encode(
