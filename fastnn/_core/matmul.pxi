@@ -124,6 +124,19 @@ cdef inline void finish_line(
             c[j] = <real>0.0 if relu and value <= 0 else value
 
 
+cdef inline void finish_block(
+    real* c, Py_ssize_t ldc, const real* sums, const real* bias, real alpha, real beta, bint relu,
+    Py_ssize_t height, Py_ssize_t width
+) noexcept nogil:
+    """INOUT c (height, width): `finish_line` for each row; a full width is a constant, for compilers."""
+    cdef Py_ssize_t r, columns = BLOCK_BYTES // sizeof(real)
+    for r in range(height):
+        if width == columns:
+            finish_line(c + r * ldc, sums + r * columns, bias, alpha, beta, relu, columns)
+        else:
+            finish_line(c + r * ldc, sums + r * columns, bias, alpha, beta, relu, width)
+
+
 cdef inline void interleave(
     real* lines, Py_ssize_t line, const real* b, Py_ssize_t ldb, Py_ssize_t depth
 ) noexcept nogil:
@@ -239,7 +252,7 @@ cdef void product(
     cdef Py_ssize_t stride = 1 if a_transposed else lda
     # The inner dimension is cut into equal parts: a short one costs as many passes over `c`.
     cdef Py_ssize_t n_parts = max((k + PANEL_DEPTH - 1) // PANEL_DEPTH, 1)
-    cdef Py_ssize_t part = (k + n_parts - 1) // n_parts
+    cdef Py_ssize_t part = max((k + n_parts - 1) // n_parts, 1)
     # No power of two, so that blocks of packed rows lie in different cache sets.
     cdef Py_ssize_t distance = part * BLOCK_ROWS + 16
     cdef Py_ssize_t limit = m
@@ -295,16 +308,7 @@ cdef void product(
                             low_block(sums, rows, step, lines, line, depth)
                         else:
                             block(sums, rows, step, lines, line, depth)
-                        for r in range(height):
-                            if width == columns:
-                                finish_line(
-                                    corner + r * ldc, sums + r * columns, offset, alpha, scale, finish,
-                                    columns
-                                )
-                            else:
-                                finish_line(
-                                    corner + r * ldc, sums + r * columns, offset, alpha, scale, finish, width
-                                )
+                        finish_block(corner, ldc, sums, offset, alpha, scale, finish, height, width)
                         i += BLOCK_ROWS
                     s += 1
                 first += PANELS * columns
