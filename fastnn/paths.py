@@ -25,10 +25,10 @@ from fastnn.plan import PRODUCTS, Activation, Op, OpCode, Path
 __all__ = ["batch_is_fast_axis", "choose_paths"]
 
 # Multiplications up to which BLAS does not copy, and by a transpose, for which it is less prepared:
-# 64 rows, 64 -> 64 backward take 7.0 us in OpenBLAS, 5.8 us in ours; 10 000 rows, 16 -> 4 backward 54
-# and 42 us, 32 -> 16 backward 167 and 147 us.
+# 64 rows, 64 -> 64 backward take 7.0 us in OpenBLAS, 5.8 us in ours on the Zen 4, but 16 rows on an Intel
+# with two AVX-512 units 1.2 and 3.9.
 SMALL_PRODUCT = 1_000_000
-SMALL_TRANSPOSED = 30_000
+SMALL_TRANSPOSED = 100_000
 # Elements of the largest kernel for which our own product is the faster one, by SIMD level.  At
 # the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
 # not fit the 16 registers of AVX2.

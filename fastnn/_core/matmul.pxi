@@ -144,31 +144,34 @@ cdef inline void interleave(
 
     Written out, as compilers then turn 16 rows into vectors and interleave those.
     """
-    cdef Py_ssize_t p, q = 0, end
+    cdef Py_ssize_t p, q, r, whole = depth - depth % 16
     cdef real* to
-    while q < depth:
-        end = min(q + 16, depth)
+    cdef const real* source
+    for q in range(0, whole, 16):
+        source = b + q
+        for p in range(16):     # the same part of the next 16 rows
+            expect_read(source + (16 + p) * ldb)
         for p in range(16):
-            expect_read(b + (16 + p) * ldb + q)
-        for p in range(q, end):
-            to = lines + p * line
-            to[0] = b[p]
-            to[1] = b[ldb + p]
-            to[2] = b[2 * ldb + p]
-            to[3] = b[3 * ldb + p]
-            to[4] = b[4 * ldb + p]
-            to[5] = b[5 * ldb + p]
-            to[6] = b[6 * ldb + p]
-            to[7] = b[7 * ldb + p]
-            to[8] = b[8 * ldb + p]
-            to[9] = b[9 * ldb + p]
-            to[10] = b[10 * ldb + p]
-            to[11] = b[11 * ldb + p]
-            to[12] = b[12 * ldb + p]
-            to[13] = b[13 * ldb + p]
-            to[14] = b[14 * ldb + p]
-            to[15] = b[15 * ldb + p]
-        q = end
+            to = lines + (q + p) * line
+            to[0] = source[p]
+            to[1] = source[ldb + p]
+            to[2] = source[2 * ldb + p]
+            to[3] = source[3 * ldb + p]
+            to[4] = source[4 * ldb + p]
+            to[5] = source[5 * ldb + p]
+            to[6] = source[6 * ldb + p]
+            to[7] = source[7 * ldb + p]
+            to[8] = source[8 * ldb + p]
+            to[9] = source[9 * ldb + p]
+            to[10] = source[10 * ldb + p]
+            to[11] = source[11 * ldb + p]
+            to[12] = source[12 * ldb + p]
+            to[13] = source[13 * ldb + p]
+            to[14] = source[14 * ldb + p]
+            to[15] = source[15 * ldb + p]
+    for p in range(whole, depth):
+        for r in range(16):
+            lines[p * line + r] = b[r * ldb + p]
 
 
 cdef void fill_panels(
