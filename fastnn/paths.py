@@ -2,10 +2,11 @@
 
 BLAS copies both operands before it multiplies, which pays where each copied element is used often
 enough.  OpenBLAS leaves that out for products of up to about 100^3 and is then hard to beat.
-In between, our kernel (`_core/matmul.pxi`) reads operands where they lie.  Measured on one core
-of a Zen 4 at 105 GFLOP/s peak, own kernel against OpenBLAS 0.3.30: forward 512 -> 512 with 16
-rows 106 to 55, with 64 rows 109 to 71; 784 -> 500 with 100 rows 108 to 93; 2048 -> 2048 with
-128 rows 95 to 85, and backward 101 to 82.
+In between, and for large kernels that are not in the caches, our kernel (`_core/matmul.pxi`) copies
+less.  Measured inside steps on one core of an Intel with two AVX-512 units, at 162 GFLOP/s peak, own kernel
+against OpenBLAS 0.3.30: 1024 -> 2048 with 128 rows 125 to 73, 2048 -> 2048 130 to 73, backward 115 to 120,
+weight gradients 140 to 122.  The thresholds below are from a Zen 4, with one unit and an earlier kernel of
+ours, unless they say otherwise.  Few rows through a large kernel go past all of this (`_core/dense.pxi`).
 
 Nets of few features are another case: every row is too short for a vector, and a call of BLAS
 costs more than it computes.  There the batch becomes the fast axis of all tensors

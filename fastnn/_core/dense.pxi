@@ -7,14 +7,12 @@
 cdef enum:
     # Elements of the largest matrix that BLAS multiplies with a vector; OpenBLAS starts threads beyond.
     LARGEST_GEMV = 8192
-    # Elements of w from which on few rows go through it where it lies.  One row through 1024 -> 1024
-    # backward took 825 us in BLAS, 53 here, through 512 -> 512 11 and 13; four rows forward 290 in blocks,
-    # 218 here.
+    # Few rows go through a large w where it lies, whatever the path, as rows are known only when they run.
+    # Forward, elements of w and rows: 4 rows through 1024 -> 1024 took 290 us in blocks, 218 here.
     LARGE_KERNEL = 800000
-    # Rows up to which none of it is copied forward, and multiplications from which on, and rows up to which,
-    # none of it is transposed: 4 rows of 1024 -> 1024 backward took 805 us in blocks, 160 here, 16 rows
-    # 1020 and 380.
     FEW_ROWS = 4
+    # Backward, multiplications and rows: 1 row took 825 us in BLAS, 53 here, through 512 -> 512 11 and 13;
+    # 4 rows through 1024 -> 1024 805 us in blocks, 160 here, 16 rows 1020 and 380.
     LARGE_TRANSPOSED = 800000
     FEW_ROWS_TRANSPOSED = 16
 
@@ -233,10 +231,11 @@ cdef void dense_backward(
 ) noexcept nogil:
     """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k))."""
     cdef Py_ssize_t whole
-    if m == 1 and n * k >= LARGE_KERNEL:
-        row_product_transposed(dx, dy, w, n, k)
-    elif m > 1 and m <= FEW_ROWS_TRANSPOSED and m * n * k >= LARGE_TRANSPOSED:
-        rows_product_transposed(dx, dy, w, m, n, k)
+    if m <= FEW_ROWS_TRANSPOSED and m * n * k >= LARGE_TRANSPOSED:
+        if m == 1:
+            row_product_transposed(dx, dy, w, n, k)
+        else:
+            rows_product_transposed(dx, dy, w, m, n, k)
     elif path == PathCode.DIRECT:
         whole = in_blocks(k)
         product(dx, k, dy, n, False, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, whole, n)

@@ -84,13 +84,14 @@ cdef extern from *:
     ) noexcept nogil
 
 
-cdef inline void adam_line(
-    real* w, real* m, real* v, const real* dw, real step, real decay, real a, real b, real epsilon,
-    Py_ssize_t size
+cdef void adam(
+    real* w, real* m, real* v, const real* dw, double rate, double l2,
+    double beta_1, double beta_2, double epsilon_, Py_ssize_t size
 ) noexcept nogil:
-    """INOUT Adam with a = 1 - beta_1, b = 1 - beta_2."""
+    """INOUT Adam in Keras's form; `rate` includes the bias correction."""
     cdef Py_ssize_t i, begin = 0
-    cdef real g
+    cdef real step = <real>rate, decay = <real>(2.0 * l2), epsilon = <real>epsilon_
+    cdef real a = <real>(1.0 - beta_1), b = <real>(1.0 - beta_2), g
     if real is float:
         begin = adam_vectors(w, m, v, dw, step, decay, a, b, epsilon, size)
     for i in range(begin, size):
@@ -98,17 +99,6 @@ cdef inline void adam_line(
         m[i] = m[i] + a * (g - m[i])
         v[i] = v[i] + b * (g * g - v[i])
         w[i] = w[i] - step * m[i] / (square_root(v[i]) + epsilon)
-
-
-cdef void adam(
-    real* w, real* m, real* v, const real* dw, double rate, double l2,
-    double beta_1, double beta_2, double epsilon_, Py_ssize_t size
-) noexcept nogil:
-    """INOUT Adam in Keras's form; `rate` includes the bias correction."""
-    adam_line(
-        w, m, v, dw, <real>rate, <real>(2.0 * l2), <real>(1.0 - beta_1), <real>(1.0 - beta_2), <real>epsilon_,
-        size
-    )
 
 
 cdef void rmsprop(

@@ -28,14 +28,6 @@ WEIGHTS = RNG.random(50).astype(np.float32) * 2
 NEW = RNG.standard_normal((20, 4)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def keras(peer: Callable[[str], Any]) -> Any:
-    peer("torch")
-    keras = peer("keras")
-    assert keras.backend.backend() == "torch", "set KERAS_BACKEND=torch for these tests"
-    return keras
-
-
 # The part of the script that depends on the case: what the last layer is, loss, metrics, targets.
 CASES: dict[str, tuple[int, str | None, Callable[[Any], Any], list[Any], np.ndarray]] = {
     "mse": (3, None, lambda k: "mse", ["mse", "mean_squared_error"], SCORES),

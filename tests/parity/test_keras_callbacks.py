@@ -25,14 +25,6 @@ X = RNG.standard_normal((60, 4)).astype(np.float32)
 ONE_HOT = np.eye(3, dtype=np.float32)[np.argmax(X @ RNG.standard_normal((4, 3)), axis=1)]
 
 
-@pytest.fixture(scope="module")
-def keras(peer: Callable[[str], Any]) -> Any:
-    peer("torch")
-    keras = peer("keras")
-    assert keras.backend.backend() == "torch", "set KERAS_BACKEND=torch for these tests"
-    return keras
-
-
 # -- made-up logs
 
 # Keras compares in float32.  Multiples of 1/8, and their differences, are exact in both.

@@ -106,14 +106,6 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def keras(peer: Callable[[str], Any]) -> Any:
-    peer("torch")
-    keras = peer("keras")
-    assert keras.backend.backend() == "torch", "set KERAS_BACKEND=torch for these tests"
-    return keras
-
-
 def pair(keras: Any, script: str, optimizer: str) -> tuple[Any, Any]:
     """Return the two models, compiled, with the same weights."""
     build, options, *_ = SCRIPTS[script]
