@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers
+from fastnn import layers, program
 from fastnn.errors import DataError, ShapeError
 
 
@@ -20,8 +20,8 @@ def model(dtype: str = "float32", widths: tuple[int, ...] = (4, 33, 17, 3)) -> f
 
 def taken(net: fastnn.Sequential, x: np.ndarray) -> bool:
     """Return whether the short way takes `x`."""
-    program = net._programs["predict", 0, False, False, ()]
-    return bool(program.apply(x, np.empty((len(x), 3), net.dtype)))  # type: ignore[union-attr]
+    made = net._programs["predict", 0, False, False, ()]
+    return bool(made.apply(x, np.empty((len(x), 3), net.dtype)))  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 64])
@@ -43,6 +43,19 @@ def test_the_short_way_takes_tile_after_tile(rows: int) -> None:
     expected = net.predict(x)
     assert taken(net, x)
     np.testing.assert_array_equal(net(x), expected)
+
+
+def test_rows_for_which_blas_would_start_threads_go_the_long_way() -> None:
+    net = fastnn.Sequential([fastnn.Input((512,)), layers.Dense(3)], seed=0)  # too thin for our blocks
+    x = np.random.default_rng(3).normal(0, 1, (400, 512)).astype(np.float32)
+    expected = net.predict(x)
+    made = net._programs["predict", 0, False, False, ()]
+    most = made.most_rows  # type: ignore[union-attr]
+    assert 2 * most * 512 * 3 < program.BLAS_THREADS_FROM <= 2 * (most + 1) * 512 * 3
+    assert taken(net, x[:most])
+    assert not taken(net, x[: most + 1])
+    for rows in (most, most + 1):
+        np.testing.assert_allclose(net(x[:rows]), expected[:rows], rtol=1e-4, atol=1e-5)
 
 
 def test_what_must_pass_the_border_passes_it() -> None:
