@@ -128,6 +128,41 @@ def test_a_smaller_team_does_the_same_work(teams: list[int], monkeypatch: pytest
     assert refused == ["fastnn-2", "fastnn-1"]
 
 
+def shares_of_helpers(monkeypatch: pytest.MonkeyPatch, model: fastnn.Sequential, rows: int) -> list[float]:
+    """Return which part of its time the second thread of each of three runs has worked or spun."""
+    shares: list[float] = []
+
+    class Team(runtime.Team):
+        def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
+            def timed(number: int) -> None:
+                busy, begin = time.thread_time(), time.perf_counter()
+                work(number)
+                shares.append((time.thread_time() - busy) / (time.perf_counter() - begin))
+
+            super().__init__(n_threads, timed)
+
+    monkeypatch.setattr(runtime, "Team", Team)
+    x = np.random.default_rng(2).normal(0, 1, (8 * rows, model.graph.inputs[0].columns)).astype(np.float32)
+    y = np.zeros((8 * rows, model.graph.outputs[0].columns), np.float32)
+    for _ in range(3):
+        model.fit(x, y, batch_size=rows, epochs=12, verbose=0, n_threads=2)
+    return shares
+
+
+def wide(units: int) -> fastnn.Sequential:
+    model = fastnn.Sequential([fastnn.Input((1024,)), layers.Dense(units)], seed=0)
+    model.compile(optimizers.Adam(1e-5), "mse")
+    return model
+
+
+@pytest.mark.skipif(runtime.available_cpus() < 2, reason="a team needs two CPUs")
+def test_who_has_the_only_tile_of_a_phase_is_not_sent_to_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    if max(shares_of_helpers(monkeypatch, wide(512), 256)) < 0.8:  # all phases have tiles for both
+        pytest.skip("another process needs the second CPU")
+    # 16 rows are one tile, and its products take about half of the step.
+    assert max(shares_of_helpers(monkeypatch, wide(4096), 16)) > 0.8
+
+
 def in_threads(works: list[Callable[[], Any]]) -> list[Any]:
     """Run functions at the same time and return what they return."""
     results: list[Any] = [None] * len(works)
