@@ -4,8 +4,10 @@
 # takes the forward's output y and may run in place on dy (dx == dy).  No other overlap.
 
 cdef void sigmoid_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
+    cdef Py_ssize_t i, begin = 0
+    if real is float:
+        begin = sigmoid_vectors(y, x, size)
+    for i in range(begin, size):
         y[i] = sigmoid_of(x[i])
 
 
@@ -16,8 +18,10 @@ cdef void sigmoid_backward(real* dx, const real* dy, const real* y, Py_ssize_t s
 
 
 cdef void tanh_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
+    cdef Py_ssize_t i, begin = 0
+    if real is float:
+        begin = tanh_vectors(y, x, size)
+    for i in range(begin, size):
         y[i] = tanh_of(x[i])
 
 

@@ -34,56 +34,6 @@ cdef void momentum(
             w[i] = w[i] + v[i]
 
 
-cdef extern from *:
-    """
-    #if defined(__AVX512F__) && (defined(__GNUC__) || defined(__clang__))
-    #include <immintrin.h>
-    /* Adam on whole vectors; returns how many elements that was.  The root is an estimate of 14 bits and a
-       step of Newton's, within 1 ULP, so that the divider, which takes 10 cycles for 16 numbers, has only the
-       quotient to do: 0.22 ns an element, with its root 0.38.  What the estimate cannot do (0, below the
-       normal range, infinity, NaN) goes there. */
-    static inline Py_ssize_t fastnn_adam_vectors(
-        float* w, float* m, float* v, const float* dw, float step, float decay, float a, float b,
-        float epsilon, Py_ssize_t size
-    ) {
-        const __m512 smallest = _mm512_set1_ps(1.17549435e-38f), largest = _mm512_set1_ps(3.40282347e+38f);
-        const __m512 half = _mm512_set1_ps(0.5f);
-        Py_ssize_t i, whole = size - size % 16;
-        for (i = 0; i < whole; i += 16) {
-            __m512 weight = _mm512_loadu_ps(w + i), mean = _mm512_loadu_ps(m + i);
-            __m512 square = _mm512_loadu_ps(v + i), estimate, root, error;
-            __m512 g = _mm512_fmadd_ps(_mm512_set1_ps(decay), weight, _mm512_loadu_ps(dw + i));
-            __mmask16 normal;
-            mean = _mm512_fmadd_ps(_mm512_set1_ps(a), _mm512_sub_ps(g, mean), mean);
-            square = _mm512_fmadd_ps(_mm512_set1_ps(b), _mm512_fmsub_ps(g, g, square), square);
-            normal = _mm512_mask_cmp_ps_mask(
-                _mm512_cmp_ps_mask(square, smallest, _CMP_GE_OQ), square, largest, _CMP_LE_OQ);
-            if (normal == 0xFFFF) {
-                estimate = _mm512_rsqrt14_ps(square);
-                root = _mm512_mul_ps(square, estimate);
-                error = _mm512_fnmadd_ps(root, _mm512_mul_ps(estimate, half), half);
-                root = _mm512_fmadd_ps(root, error, root);
-            } else {
-                root = _mm512_sqrt_ps(square);
-            }
-            root = _mm512_add_ps(root, _mm512_set1_ps(epsilon));
-            weight = _mm512_sub_ps(weight, _mm512_div_ps(_mm512_mul_ps(_mm512_set1_ps(step), mean), root));
-            _mm512_storeu_ps(m + i, mean);
-            _mm512_storeu_ps(v + i, square);
-            _mm512_storeu_ps(w + i, weight);
-        }
-        return whole;
-    }
-    #else
-    #define fastnn_adam_vectors(w, m, v, dw, step, decay, a, b, epsilon, size) ((Py_ssize_t)0)
-    #endif
-    """
-    Py_ssize_t adam_vectors "fastnn_adam_vectors"(
-        float* w, float* m, float* v, const float* dw, float step, float decay, float a, float b,
-        float epsilon, Py_ssize_t size
-    ) noexcept nogil
-
-
 cdef void adam(
     real* w, real* m, real* v, const real* dw, double rate, double l2,
     double beta_1, double beta_2, double epsilon_, Py_ssize_t size
