@@ -1,27 +1,25 @@
 # Products of matrices without BLAS.
 #
 # For shapes of which BLAS spends more on preparing than on multiplying; fastnn/paths.py chooses.
-# A block of BLOCK_ROWS x BLOCK_BYTES of results stays in registers while up to PANEL_DEPTH of the inner
-# dimension pass by: per step two vectors of `b` are loaded and BLOCK_ROWS numbers of `a` are broadcast,
-# which keeps two multipliers busy (mnist's forward product, one core with two of them: 129 GFLOP/s, with
-# one vector 77).  Columns of `b` are first copied into panels, unless there are too few rows to pay for
-# it; of a transposed `a`, blocks of rows are packed likewise.  Copies are on the stack.
-#
-# Arrays and loops have constant sizes so that compilers keep `kept` in registers (see setup.py);
-# `fastnn benchmark tabular mnist` shows at once when one does not.
+# A block of BLOCK_ROWS x BLOCK_BYTES of results stays in registers (block.h) while up to PANEL_DEPTH of the
+# inner dimension pass by: per step two vectors of `b` are loaded and BLOCK_ROWS numbers of `a` are broadcast,
+# which keeps two multipliers busy.  Columns of `b` are first copied into panels, unless there are too few
+# rows to pay for it; rows of `a` are packed in blocks where it is transposed or many columns read them.
+# Copies are on the stack.
 
-cdef extern from *:
-    """
-    #if defined(__GNUC__) || defined(__clang__)
-    #define FASTNN_EXPECT_WRITE(address) __builtin_prefetch(address, 1)
-    #define FASTNN_EXPECT_READ(address) __builtin_prefetch(address, 0)
-    #else
-    #define FASTNN_EXPECT_WRITE(address) ((void)0)
-    #define FASTNN_EXPECT_READ(address) ((void)0)
-    #endif
-    """
+cdef extern from "fastnn/_core/block.h":
     void expect_write "FASTNN_EXPECT_WRITE"(const void* address) noexcept nogil
     void expect_read "FASTNN_EXPECT_READ"(const void* address) noexcept nogil
+    void block_float "fastnn_block_float"(
+        float* c, Py_ssize_t ldc, const float* a, Py_ssize_t row, Py_ssize_t step, const float* b,
+        Py_ssize_t ldb, Py_ssize_t depth, const float* bias, float alpha, float beta, bint relu, int rows,
+        int bytes
+    ) noexcept nogil
+    void block_double "fastnn_block_double"(
+        double* c, Py_ssize_t ldc, const double* a, Py_ssize_t row, Py_ssize_t step, const double* b,
+        Py_ssize_t ldb, Py_ssize_t depth, const double* bias, double alpha, double beta, bint relu, int rows,
+        int bytes
+    ) noexcept nogil
 
 cdef enum:
     LOW_BLOCK_ROWS = BLOCK_ROWS // 2
@@ -30,73 +28,56 @@ cdef enum:
     PANEL_DEPTH = 256
     PANELS = 4              # side by side, in the second-level cache: 128 KiB at level v4
     AHEAD = 8               # rows of `b` that are asked for early: a step of `wide` 110 -> 102 ms
-    PACKED_ELEMENTS = 32768
+    PACKED_ELEMENTS = 65536
     PACKED_BLOCKS = 128     # of BLOCK_ROWS rows of `a`, at the most
     COPY_ROWS = 32          # rows from which on copying `b` pays
     LONG_ROW = 1000         # the same for more than a block, as columns of long rows meet one cache set
+    PACK_COLUMNS = 256      # columns of `b` from which on packing rows of `a` pays
+
+
+cdef inline void any_block(
+    real* c, Py_ssize_t ldc, const real* a, Py_ssize_t row, Py_ssize_t step, const real* b, Py_ssize_t ldb,
+    Py_ssize_t depth, const real* bias, real alpha, real beta, bint relu, int rows, int bytes
+) noexcept nogil:
+    if real is float:
+        block_float(c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, rows, bytes)
+    else:
+        block_double(c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, rows, bytes)
 
 
 cdef void block(
-    real* sums, const real* const* rows, Py_ssize_t step, const real* b, Py_ssize_t ldb, Py_ssize_t depth
+    real* c, Py_ssize_t ldc, const real* a, Py_ssize_t row, Py_ssize_t step, const real* b, Py_ssize_t ldb,
+    Py_ssize_t depth, const real* bias, real alpha, real beta, bint relu
 ) noexcept nogil:
-    """OUT sums (BLOCK_ROWS, block columns) = rows (BLOCK_ROWS, depth) @ b (depth, block columns).
+    """INOUT c (BLOCK_ROWS, block columns) = what `finish_line` makes of a @ b.
 
-    `rows` points at the first element of each row; elements of a row are `step` apart.
+    `a` (BLOCK_ROWS, depth) has its rows `row` and its columns `step` apart.
     """
-    cdef real kept[BLOCK_ROWS][BLOCK_COLUMNS]
-    cdef real value
-    cdef Py_ssize_t i, j, p, columns = BLOCK_BYTES // sizeof(real)
-    for i in range(BLOCK_ROWS):
-        for j in range(columns):
-            kept[i][j] = 0.0
-    for p in range(depth):
-        for i in range(BLOCK_ROWS):
-            value = rows[i][p * step]
-            for j in range(columns):
-                kept[i][j] = kept[i][j] + value * b[p * ldb + j]
-    for i in range(BLOCK_ROWS):
-        for j in range(columns):
-            sums[i * columns + j] = kept[i][j]
+    if row == 1 and step == BLOCK_ROWS:     # packed, with constants for compilers
+        any_block(
+            c, ldc, a, 1, BLOCK_ROWS, b, ldb, depth, bias, alpha, beta, relu, BLOCK_ROWS, BLOCK_BYTES
+        )
+    else:
+        any_block(c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, BLOCK_ROWS, BLOCK_BYTES)
 
 
-cdef void narrow_block(
-    real* sums, const real* const* rows, Py_ssize_t step, const real* b, Py_ssize_t ldb, Py_ssize_t depth
+cdef void edge_block(
+    real* sums, const real* a, Py_ssize_t row, Py_ssize_t step, const real* b, Py_ssize_t ldb,
+    Py_ssize_t depth, bint low, bint narrow
 ) noexcept nogil:
-    """As `block`, the first half of its columns."""
-    cdef real kept[BLOCK_ROWS][NARROW_COLUMNS]
-    cdef real value
-    cdef Py_ssize_t i, j, p, columns = BLOCK_BYTES // 2 // sizeof(real)
-    for i in range(BLOCK_ROWS):
-        for j in range(columns):
-            kept[i][j] = 0.0
-    for p in range(depth):
-        for i in range(BLOCK_ROWS):
-            value = rows[i][p * step]
-            for j in range(columns):
-                kept[i][j] = kept[i][j] + value * b[p * ldb + j]
-    for i in range(BLOCK_ROWS):
-        for j in range(columns):
-            sums[2 * i * columns + j] = kept[i][j]
-
-
-cdef void low_block(
-    real* sums, const real* const* rows, Py_ssize_t step, const real* b, Py_ssize_t ldb, Py_ssize_t depth
-) noexcept nogil:
-    """As `block`, the first half of its rows."""
-    cdef real kept[LOW_BLOCK_ROWS][BLOCK_COLUMNS]
-    cdef real value
-    cdef Py_ssize_t i, j, p, columns = BLOCK_BYTES // sizeof(real)
-    for i in range(LOW_BLOCK_ROWS):
-        for j in range(columns):
-            kept[i][j] = 0.0
-    for p in range(depth):
-        for i in range(LOW_BLOCK_ROWS):
-            value = rows[i][p * step]
-            for j in range(columns):
-                kept[i][j] = kept[i][j] + value * b[p * ldb + j]
-    for i in range(LOW_BLOCK_ROWS):
-        for j in range(columns):
-            sums[i * columns + j] = kept[i][j]
+    """OUT sums (BLOCK_ROWS, block columns) = a @ b; if `low` half of the rows, if `narrow` of the columns."""
+    cdef Py_ssize_t columns = BLOCK_BYTES // sizeof(real)
+    cdef const real* none = NULL
+    if narrow:
+        any_block(
+            sums, columns, a, row, step, b, ldb, depth, none, 1, 0, False, BLOCK_ROWS, BLOCK_BYTES // 2
+        )
+    elif low:
+        any_block(
+            sums, columns, a, row, step, b, ldb, depth, none, 1, 0, False, LOW_BLOCK_ROWS, BLOCK_BYTES
+        )
+    else:
+        any_block(sums, columns, a, row, step, b, ldb, depth, none, 1, 0, False, BLOCK_ROWS, BLOCK_BYTES)
 
 
 cdef inline void finish_line(
@@ -140,36 +121,11 @@ cdef inline void finish_block(
 cdef inline void interleave(
     real* lines, Py_ssize_t line, const real* b, Py_ssize_t ldb, Py_ssize_t depth
 ) noexcept nogil:
-    """OUT 16 columns of `lines` (depth, line) = the transpose of b (16, depth).
-
-    Written out, as compilers then turn 16 rows into vectors and interleave those.
-    """
-    cdef Py_ssize_t p, q, r, whole = depth - depth % 16
-    cdef real* to
-    cdef const real* source
-    for q in range(0, whole, 16):
-        source = b + q
-        for p in range(16):     # the same part of the next 16 rows
-            expect_read(source + (16 + p) * ldb)
-        for p in range(16):
-            to = lines + (q + p) * line
-            to[0] = source[p]
-            to[1] = source[ldb + p]
-            to[2] = source[2 * ldb + p]
-            to[3] = source[3 * ldb + p]
-            to[4] = source[4 * ldb + p]
-            to[5] = source[5 * ldb + p]
-            to[6] = source[6 * ldb + p]
-            to[7] = source[7 * ldb + p]
-            to[8] = source[8 * ldb + p]
-            to[9] = source[9 * ldb + p]
-            to[10] = source[10 * ldb + p]
-            to[11] = source[11 * ldb + p]
-            to[12] = source[12 * ldb + p]
-            to[13] = source[13 * ldb + p]
-            to[14] = source[14 * ldb + p]
-            to[15] = source[15 * ldb + p]
-    for p in range(whole, depth):
+    """OUT 16 columns of `lines` (depth, line) = the transpose of b (16, depth)."""
+    cdef Py_ssize_t p, r, begin = 0
+    if real is float:
+        begin = interleave_vectors(lines, line, b, ldb, depth)
+    for p in range(begin, depth):
         for r in range(16):
             lines[p * line + r] = b[r * ldb + p]
 
@@ -215,18 +171,36 @@ cdef void fill_panels(
 
 
 cdef void pack_rows(
-    real* packed, Py_ssize_t distance, const real* a, Py_ssize_t lda, Py_ssize_t depth, Py_ssize_t m
+    real* packed, Py_ssize_t distance, const real* a, Py_ssize_t row, Py_ssize_t step, Py_ssize_t depth,
+    Py_ssize_t m
 ) noexcept nogil:
-    """OUT packed: columns of a (depth, m), BLOCK_ROWS side by side, such blocks `distance` apart."""
-    cdef Py_ssize_t i, r, p, whole = m // BLOCK_ROWS
+    """OUT packed: rows of `a` (m, depth), BLOCK_ROWS side by side, such blocks `distance` apart.
+
+    Rows of `a` are `row`, its columns `step` apart, and one of the two is 1; the last block is filled up with
+    zeros.
+    """
+    cdef Py_ssize_t i, r, p, height, whole = m // BLOCK_ROWS
     cdef const real* line
-    for p in range(depth):
-        line = a + p * lda
+    cdef real* to
+    if step == 1:
         for i in range(whole):
+            line, to = a + i * BLOCK_ROWS * row, packed + i * distance
+            for p in range(depth):
+                for r in range(BLOCK_ROWS):
+                    to[p * BLOCK_ROWS + r] = line[r * row + p]
+    else:
+        for p in range(depth):
+            line = a + p * step
+            for i in range(whole):
+                for r in range(BLOCK_ROWS):
+                    packed[i * distance + p * BLOCK_ROWS + r] = line[i * BLOCK_ROWS + r]
+    height = m - whole * BLOCK_ROWS
+    if height:
+        to = packed + whole * distance
+        for p in range(depth):
+            line = a + whole * BLOCK_ROWS * row + p * step
             for r in range(BLOCK_ROWS):
-                packed[i * distance + p * BLOCK_ROWS + r] = line[i * BLOCK_ROWS + r]
-        for r in range(m - whole * BLOCK_ROWS):
-            packed[whole * distance + p * BLOCK_ROWS + r] = line[whole * BLOCK_ROWS + r]
+                to[p * BLOCK_ROWS + r] = line[r * row] if r < height else <real>0.0
 
 
 cdef void product(
@@ -242,25 +216,27 @@ cdef void product(
     cdef real panels[PANELS * PANEL_DEPTH * BLOCK_COLUMNS]
     cdef real packed[PACKED_ELEMENTS + PACKED_BLOCKS * 16]
     cdef real sums[BLOCK_ROWS * BLOCK_COLUMNS]
-    cdef const real* rows[BLOCK_ROWS]
+    cdef const real* left
     cdef const real* lines
     cdef const real* offset
     cdef real* corner
     cdef real scale
     cdef Py_ssize_t columns = BLOCK_BYTES // sizeof(real), size = PANEL_DEPTH * columns
     cdef bint copied = b_transposed or m > BLOCK_ROWS and ldb >= LONG_ROW or m >= COPY_ROWS and ldb > columns
-    cdef bint packing = a_transposed and n > 2 * columns, finish
-    cdef Py_ssize_t i, j, r, s, p = 0, top, first, tile, height, width, group, depth, line
-    cdef Py_ssize_t step = BLOCK_ROWS if packing else lda if a_transposed else 1
-    cdef Py_ssize_t stride = 1 if a_transposed else lda
+    cdef bint packing = n > 2 * columns if a_transposed else m > BLOCK_ROWS and n >= PACK_COLUMNS, finish
+    cdef Py_ssize_t i, j, r, s, p = 0, top, first, tile, height, width, group, depth, line, across, along
+    cdef Py_ssize_t row = 1 if a_transposed else lda, step = lda if a_transposed else 1
     # The inner dimension is cut into equal parts: a short one costs as many passes over `c`.
     cdef Py_ssize_t n_parts = max((k + PANEL_DEPTH - 1) // PANEL_DEPTH, 1)
     cdef Py_ssize_t part = max((k + n_parts - 1) // n_parts, 1)
     # No power of two, so that blocks of packed rows lie in different cache sets.
     cdef Py_ssize_t distance = part * BLOCK_ROWS + 16
-    cdef Py_ssize_t limit = m
+    cdef Py_ssize_t limit = m, loose = m
     if packing:
-        limit = BLOCK_ROWS * min(PACKED_ELEMENTS // max(part * BLOCK_ROWS, 1), <Py_ssize_t>PACKED_BLOCKS)
+        limit = BLOCK_ROWS * min(PACKED_ELEMENTS // (part * BLOCK_ROWS), <Py_ssize_t>PACKED_BLOCKS)
+        loose = 0
+    else:
+        loose = m - m % BLOCK_ROWS      # what is left of whole blocks is packed in any case
     while p == 0 or p < k:
         depth = min(part, k - p)
         scale = beta if p == 0 else <real>1.0
@@ -268,8 +244,9 @@ cdef void product(
         top = 0
         while top < m:
             tile = min(limit, m - top)
-            if packing:
-                pack_rows(packed, distance, a + p * lda + top, lda, depth, tile)
+            if loose < tile:
+                left = a + (top + loose) * row + p * step
+                pack_rows(packed, distance, left, row, step, depth, tile - loose)
             first = 0
             while first < n:
                 group = min(PANELS * columns, n - first)
@@ -296,22 +273,26 @@ cdef void product(
                     i = 0
                     while i < tile:
                         height = min(BLOCK_ROWS, tile - i)
-                        for r in range(BLOCK_ROWS):     # rows past the end repeat the last one
-                            if packing:
-                                rows[r] = packed + i // BLOCK_ROWS * distance + min(r, height - 1)
-                            else:
-                                rows[r] = a + (top + i + min(r, height - 1)) * stride + p * step
                         corner = c + (top + i) * ldc + j
                         for r in range(height):
                             expect_write(corner + r * ldc)
                             expect_write(corner + r * ldc + width - 1)
-                        if 2 * width <= columns:
-                            narrow_block(sums, rows, step, lines, line, depth)
-                        elif height <= LOW_BLOCK_ROWS:
-                            low_block(sums, rows, step, lines, line, depth)
+                        if i < loose:
+                            left, across, along = a + i * row + p * step, row, step
                         else:
-                            block(sums, rows, step, lines, line, depth)
-                        finish_block(corner, ldc, sums, offset, alpha, scale, finish, height, width)
+                            left = packed + (i - loose) // BLOCK_ROWS * distance
+                            across, along = 1, BLOCK_ROWS
+                        if height == BLOCK_ROWS and width == columns:
+                            block(
+                                corner, ldc, left, across, along, lines, line, depth, offset, alpha, scale,
+                                finish
+                            )
+                        else:
+                            edge_block(
+                                sums, left, across, along, lines, line, depth,
+                                height <= LOW_BLOCK_ROWS, 2 * width <= columns
+                            )
+                            finish_block(corner, ldc, sums, offset, alpha, scale, finish, height, width)
                         i += BLOCK_ROWS
                     s += 1
                 first += PANELS * columns

@@ -10,9 +10,12 @@
 # coefficients leave 6.6e-9, 13 leave 6.3e-18.
 
 cdef extern from "fastnn/_core/avx512.h":
-    # Each returns how many elements it has done, 0 where there is no AVX-512.
+    # Each returns how much it has done, 0 where there is no AVX-512.
     Py_ssize_t tanh_vectors "fastnn_tanh"(float* y, const float* x, Py_ssize_t size) noexcept nogil
     Py_ssize_t sigmoid_vectors "fastnn_sigmoid"(float* y, const float* x, Py_ssize_t size) noexcept nogil
+    Py_ssize_t interleave_vectors "fastnn_interleave"(
+        float* lines, Py_ssize_t line, const float* b, Py_ssize_t ldb, Py_ssize_t depth
+    ) noexcept nogil
     Py_ssize_t adam_vectors "fastnn_adam"(
         float* w, float* m, float* v, const float* dw, float step, float decay, float a, float b,
         float epsilon, Py_ssize_t size

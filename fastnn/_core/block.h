@@ -1,0 +1,102 @@
+/* A block of a product of matrices, in the vectors of gcc and clang, at every SIMD level.
+ *
+ * The sums stay in registers from the first step to the last; loops over arrays, which is all that Cython has,
+ * take them there and back through memory, and need a pointer for each row of `a`: 10 % of a product.
+ */
+#ifndef FASTNN_BLOCK_H
+#define FASTNN_BLOCK_H
+
+#include <Python.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define FASTNN_EXPECT_WRITE(address) __builtin_prefetch(address, 1)
+#define FASTNN_EXPECT_READ(address) __builtin_prefetch(address, 0)
+#else
+#define FASTNN_EXPECT_WRITE(address) ((void)0)
+#define FASTNN_EXPECT_READ(address) ((void)0)
+#endif
+
+#if defined(__AVX512F__)
+#define FASTNN_VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define FASTNN_VECTOR_BYTES 32
+#else
+#define FASTNN_VECTOR_BYTES 16
+#endif
+
+/* INOUT c (rows, bytes / sizeof(REAL)) = relu(alpha * a @ b + (bias, or beta * c if that is NULL)).
+ *
+ * Row i of `a` begins at a + i * row, its elements are `step` apart; rows of `b` and `c` are ldb and ldc apart.
+ * `rows`, at most 8, and `bytes`, at most 4 vectors, must be constants: callers inline this. */
+#if defined(__GNUC__) || defined(__clang__)
+#define FASTNN_ALL _Pragma("GCC unroll 8")
+#define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
+    static inline __attribute__((always_inline)) void NAME(                                                  \
+        REAL* c, Py_ssize_t ldc, const REAL* a, Py_ssize_t row, Py_ssize_t step, const REAL* b,              \
+        Py_ssize_t ldb, Py_ssize_t depth, const REAL* bias, REAL alpha, REAL beta, int relu, int rows,       \
+        int bytes                                                                                            \
+    ) {                                                                                                      \
+        typedef REAL vector __attribute__((vector_size(FASTNN_VECTOR_BYTES)));                               \
+        typedef REAL anywhere                                                                                \
+            __attribute__((vector_size(FASTNN_VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));             \
+        typedef INTEGER integers __attribute__((vector_size(FASTNN_VECTOR_BYTES)));                          \
+        const int lanes = FASTNN_VECTOR_BYTES / sizeof(REAL), vectors = bytes / FASTNN_VECTOR_BYTES;         \
+        const REAL *a3 = a + 3 * row, *a6 = a + 6 * row; /* for one pointer a row there are no registers */  \
+        vector kept[8][4], right[4];                                                                         \
+        const vector zero = {0};                                                                             \
+        Py_ssize_t p;                                                                                        \
+        int i, v;                                                                                            \
+        FASTNN_ALL for (i = 0; i < rows; i++)                                                                \
+            FASTNN_ALL for (v = 0; v < vectors; v++)                                                         \
+                kept[i][v] = zero;                                                                           \
+        for (p = 0; p < depth; p++) {                                                                        \
+            FASTNN_ALL for (v = 0; v < vectors; v++)                                                         \
+                right[v] = *(const anywhere*)(b + v * lanes);                                                \
+            FASTNN_ALL for (i = 0; i < rows; i++) {                                                          \
+                const REAL left = i < 3 ? a[i * row] : i < 6 ? a3[(i - 3) * row] : a6[(i - 6) * row];        \
+                FASTNN_ALL for (v = 0; v < vectors; v++)                                                     \
+                    kept[i][v] += left * right[v];                                                           \
+            }                                                                                                \
+            a += step;                                                                                       \
+            a3 += step;                                                                                      \
+            a6 += step;                                                                                      \
+            b += ldb;                                                                                        \
+        }                                                                                                    \
+        FASTNN_ALL for (i = 0; i < rows; i++)                                                                \
+            FASTNN_ALL for (v = 0; v < vectors; v++) {                                                       \
+                anywhere* to = (anywhere*)(c + i * ldc + v * lanes);                                         \
+                vector sum = alpha * kept[i][v];                                                             \
+                if (bias)                                                                                    \
+                    sum = alpha * kept[i][v] + *(const anywhere*)(bias + v * lanes);                         \
+                else if (beta != 0)                                                                          \
+                    sum = alpha * kept[i][v] + beta * *to;                                                   \
+                if (relu) /* NaN stays NaN */                                                                \
+                    sum = (vector)((integers)sum & ~(integers)(sum <= zero));                                \
+                *to = sum;                                                                                   \
+            }                                                                                                \
+    }
+#else
+#define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
+    static inline void NAME(                                                                                 \
+        REAL* c, Py_ssize_t ldc, const REAL* a, Py_ssize_t row, Py_ssize_t step, const REAL* b,              \
+        Py_ssize_t ldb, Py_ssize_t depth, const REAL* bias, REAL alpha, REAL beta, int relu, int rows,       \
+        int bytes                                                                                            \
+    ) {                                                                                                      \
+        const int columns = bytes / sizeof(REAL);                                                            \
+        int i, j;                                                                                            \
+        for (i = 0; i < rows; i++)                                                                           \
+            for (j = 0; j < columns; j++) {                                                                  \
+                REAL sum = 0, *to = c + i * ldc + j;                                                         \
+                Py_ssize_t p;                                                                                \
+                for (p = 0; p < depth; p++)                                                                  \
+                    sum += a[i * row + p * step] * b[p * ldb + j];                                           \
+                sum = alpha * sum + (bias ? bias[j] : beta != 0 ? beta * *to : 0);                           \
+                *to = relu && sum <= 0 ? 0 : sum;                                                            \
+            }                                                                                                \
+    }
+#endif
+
+FASTNN_BLOCK(fastnn_block_float, float, int)
+FASTNN_BLOCK(fastnn_block_double, double, long long)
+
+#endif
