@@ -30,7 +30,7 @@ cdef enum:
     AHEAD = 8               # rows of `b` that are asked for early: a step of `wide` 110 -> 102 ms
     PACKED_ELEMENTS = 65536
     PACKED_BLOCKS = 128     # of BLOCK_ROWS rows of `a`, at the most
-    COPY_ROWS = 32          # rows from which on copying `b` pays
+    COPY_ROWS = 64          # rows from which on copying `b` pays
     LONG_ROW = 1000         # the same for more than a block, as columns of long rows meet one cache set
     PACK_COLUMNS = 256      # columns of `b` from which on packing rows of `a` pays
 
