@@ -1,12 +1,11 @@
 """Choosing who multiplies matrices in each op: BLAS, or our own kernel.  A pass over ops.
 
 BLAS copies both operands before it multiplies, which pays where each copied element is used often
-enough.  OpenBLAS leaves that out for products of up to about 100^3 and is then hard to beat.
-In between, and for large kernels that are not in the caches, our kernel (`_core/matmul.pxi`) copies
-less.  Measured inside steps on one core of an Intel with two AVX-512 units, at 162 GFLOP/s peak, own kernel
-against OpenBLAS 0.3.30: 1024 -> 2048 with 128 rows 125 to 73, 2048 -> 2048 130 to 73, backward 115 to 120,
-weight gradients 140 to 122.  The thresholds below are from a Zen 4, with one unit and an earlier kernel of
-ours, unless they say otherwise.  Few rows through a large kernel go past all of this (`_core/dense.pxi`).
+enough.  OpenBLAS leaves that out for products of up to about 100^3, but does not look at all shapes there.
+Our kernel (`_core/matmul.pxi`) copies less, and adds the bias as it goes.  How many times longer OpenBLAS
+0.3.30 takes, in steps on one core of an Intel with two AVX-512 units: forward, 16 to 1000 rows, 1.0 to 1.3,
+up to 2.6 beyond a million multiplications; backward 1.3 to 2; weight gradients up to a million 0.7 to 1.0,
+beyond 1.3 to 2.5.  Few rows through a large kernel go past all of this (`_core/dense.pxi`).
 
 Nets of few features are another case: every row is too short for a vector, and a call of BLAS
 costs more than it computes.  There the batch becomes the fast axis of all tensors
@@ -25,10 +24,11 @@ from fastnn.plan import PRODUCTS, Activation, Op, OpCode, Path
 
 __all__ = ["batch_is_fast_axis", "choose_paths"]
 
-# Multiplications up to which BLAS does not copy, and by a transpose, for which it is less prepared:
-# 64 rows, 64 -> 64 backward take 7.0 us in OpenBLAS, 5.8 us in ours on the Zen 4, but 16 rows on an Intel
-# with two AVX-512 units 1.2 and 3.9.
+# Multiplications up to which BLAS does not copy.
 SMALL_PRODUCT = 1_000_000
+# Our kernel wins below that too, forward and backward, at this level, from so many rows on: a block.
+BLOCK_LEVEL, BLOCK_ROWS = "v4", 8
+# The same by a transpose at AVX2, for which BLAS is less prepared: 64 rows, 64 -> 64 backward.
 SMALL_TRANSPOSED = 100_000
 # Elements of the largest kernel for which our own product is the faster one, by SIMD level.  At
 # the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
@@ -36,8 +36,6 @@ SMALL_TRANSPOSED = 100_000
 LARGEST_KERNEL = {"v4": 2**62, "v3": 140_000, "base": 0}
 # Running down the columns of a batch needs this many rows to pay.
 MINIMUM_ROWS = 48
-# A transpose is copied fast: 1024 -> 1024 backward takes 310 us against 871 with 4 rows, 456 against
-# 1078 with 16; 256 -> 256 with 16 rows 26 against 42.
 MINIMUM_ROWS_TRANSPOSED = 4
 MINIMUM_COLUMNS = 16
 MINIMUM_DEPTH = 32
@@ -115,15 +113,19 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
     """Return a product with its path and the reason for it."""
     kernel = op.operands[0] if op.code in (OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE) else op.need("w")
     assert kernel is not None
-    small, enough, minimum_depth = SMALL_PRODUCT, rows >= MINIMUM_ROWS, MINIMUM_DEPTH
+    blocks = simd == BLOCK_LEVEL and rows >= BLOCK_ROWS
+    small, enough, minimum_depth = 0 if blocks else SMALL_PRODUCT, True, 1 if blocks else MINIMUM_DEPTH
     match op.code:
         case OpCode.DENSE:
-            columns, depth, enough = kernel.columns, kernel.rows, True
+            columns, depth = kernel.columns, kernel.rows
         case OpCode.DENSE_BACKWARD:
-            columns, depth, small = kernel.rows, kernel.columns, SMALL_TRANSPOSED
-            enough, minimum_depth = rows >= MINIMUM_ROWS_TRANSPOSED, MINIMUM_DEPTH_TRANSPOSED
+            columns, depth = kernel.rows, kernel.columns
+            if simd != BLOCK_LEVEL:
+                small, enough = SMALL_TRANSPOSED, rows >= MINIMUM_ROWS_TRANSPOSED
+                minimum_depth = MINIMUM_DEPTH_TRANSPOSED
         case _:
             columns, depth = kernel.columns, rows
+            small, enough, minimum_depth = SMALL_PRODUCT, rows >= MINIMUM_ROWS, MINIMUM_DEPTH
     size = rows * kernel.rows * kernel.columns
     if kernel.rows * kernel.columns > largest:
         because = f"BLAS is faster at level {simd}" + (f" from {largest:,} weights on" if largest else "")

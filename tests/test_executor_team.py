@@ -310,7 +310,7 @@ def test_an_interrupted_run_counts_the_steps_that_it_made() -> None:
 
 @needs_alarm
 def test_a_handler_that_returns_does_not_stop_training_and_finds_blas_alone() -> None:
-    square = [layers.Dense(400, "relu"), layers.Dense(400, "relu"), layers.Dense(4)]
+    square = [layers.Dense(500, "relu"), layers.Dense(500, "relu"), layers.Dense(4)]  # the last is for BLAS
     model = fastnn.Sequential([fastnn.Input((30,)), *square], seed=0)
     model.compile("sgd", "mse")
     fitted(model, 1)

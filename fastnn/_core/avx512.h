@@ -157,6 +157,43 @@ static inline Py_ssize_t fastnn_interleave(
     return whole;
 }
 
+/* OUT panel (depth, 32) = b (depth, width), and zeros where width, at most 32, ends.  Returns `depth`. */
+static inline Py_ssize_t fastnn_fill_panel(
+    float* panel, const float* b, Py_ssize_t ldb, Py_ssize_t depth, Py_ssize_t width
+) {
+    const __mmask16 first = fastnn_lanes(0, width), second = width > 16 ? fastnn_lanes(16, width) : 0;
+    Py_ssize_t p;
+    for (p = 0; p < depth; p++) {
+        _mm512_storeu_ps(panel + p * 32, _mm512_maskz_loadu_ps(first, b + p * ldb));
+        _mm512_storeu_ps(panel + p * 32 + 16, _mm512_maskz_loadu_ps(second, b + p * ldb + 16));
+    }
+    return depth;
+}
+
+/* INOUT c (height, width) = relu(alpha * sums + (bias, or beta * c if that is NULL)): the rim of a product, with
+ * parts of vectors; rows of `sums` are 32 apart.  Returns `height`. */
+static inline Py_ssize_t fastnn_finish(
+    float* c, Py_ssize_t ldc, const float* sums, const float* bias, float alpha, float beta, int relu,
+    Py_ssize_t height, Py_ssize_t width
+) {
+    const __m512 zero = _mm512_setzero_ps();
+    Py_ssize_t j, r;
+    for (j = 0; j < width; j += 16) {
+        const __mmask16 lanes = fastnn_lanes(j, width);
+        const __m512 offset = bias ? _mm512_maskz_loadu_ps(lanes, bias + j) : zero;
+        for (r = 0; r < height; r++) {
+            __m512 added = offset, sum;
+            if (!bias && beta != 0)
+                added = _mm512_mul_ps(fastnn_broadcast(beta), _mm512_maskz_loadu_ps(lanes, c + r * ldc + j));
+            sum = _mm512_fmadd_ps(fastnn_broadcast(alpha), _mm512_loadu_ps(sums + r * 32 + j), added);
+            if (relu) /* NaN stays NaN */
+                sum = _mm512_mask_mov_ps(sum, _mm512_cmp_ps_mask(sum, zero, _CMP_LE_OQ), zero);
+            _mm512_mask_storeu_ps(c + r * ldc + j, lanes, sum);
+        }
+    }
+    return height;
+}
+
 /* INOUT Adam on whole vectors; see `adam` in updates.pxi.  The root is an estimate of 14 bits and a step of
  * Newton's, within 1 ULP, so that the divider, which takes 10 cycles for 16 numbers, has only the quotient to
  * do: 0.22 ns an element, with its root 0.38.  What the estimate cannot do (0, below the normal range,
@@ -198,6 +235,8 @@ static inline Py_ssize_t fastnn_adam(
 #define fastnn_tanh(y, x, size) ((Py_ssize_t)0)
 #define fastnn_sigmoid(y, x, size) ((Py_ssize_t)0)
 #define fastnn_interleave(lines, line, b, ldb, depth) ((Py_ssize_t)0)
+#define fastnn_finish(c, ldc, sums, bias, alpha, beta, relu, height, width) ((Py_ssize_t)0)
+#define fastnn_fill_panel(panel, b, ldb, depth, width) ((Py_ssize_t)0)
 #define fastnn_adam(w, m, v, dw, step, decay, a, b, epsilon, size) ((Py_ssize_t)0)
 #endif
 

@@ -19,7 +19,8 @@ cdef enum:
 
 cdef inline Py_ssize_t in_blocks(Py_ssize_t columns) noexcept nogil:
     """Return how many of the columns of a product our own blocks take."""
-    return columns - columns % 16 if columns % 16 <= 12 else columns
+    cdef Py_ssize_t left = columns % 16
+    return columns - left if left <= (4 if BLOCK_COLUMNS == 32 else 12) else columns
 
 
 cdef void add_bias(real* y, const real* x, const real* b, Py_ssize_t m, Py_ssize_t n) noexcept nogil:

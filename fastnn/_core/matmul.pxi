@@ -10,12 +10,12 @@
 cdef extern from "fastnn/_core/block.h":
     void expect_write "FASTNN_EXPECT_WRITE"(const void* address) noexcept nogil
     void expect_read "FASTNN_EXPECT_READ"(const void* address) noexcept nogil
-    void block_float "fastnn_block_float"(
+    void float_block "fastnn_block_float"(
         float* c, Py_ssize_t ldc, const float* a, Py_ssize_t row, Py_ssize_t step, const float* b,
         Py_ssize_t ldb, Py_ssize_t depth, const float* bias, float alpha, float beta, bint relu, int rows,
         int bytes
     ) noexcept nogil
-    void block_double "fastnn_block_double"(
+    void double_block "fastnn_block_double"(
         double* c, Py_ssize_t ldc, const double* a, Py_ssize_t row, Py_ssize_t step, const double* b,
         Py_ssize_t ldb, Py_ssize_t depth, const double* bias, double alpha, double beta, bint relu, int rows,
         int bytes
@@ -31,34 +31,37 @@ cdef enum:
     PACKED_ELEMENTS = 65536
     PACKED_BLOCKS = 128     # of BLOCK_ROWS rows of `a`, at the most
     COPY_ROWS = 64          # rows from which on copying `b` pays
+    COPY_ELEMENTS = 8192    # of `b`; fewer lie in the first-level cache as they are
     LONG_ROW = 1000         # the same for more than a block, as columns of long rows meet one cache set
     PACK_COLUMNS = 256      # columns of `b` from which on packing rows of `a` pays
-
-
-cdef inline void any_block(
-    real* c, Py_ssize_t ldc, const real* a, Py_ssize_t row, Py_ssize_t step, const real* b, Py_ssize_t ldb,
-    Py_ssize_t depth, const real* bias, real alpha, real beta, bint relu, int rows, int bytes
-) noexcept nogil:
-    if real is float:
-        block_float(c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, rows, bytes)
-    else:
-        block_double(c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, rows, bytes)
 
 
 cdef void block(
     real* c, Py_ssize_t ldc, const real* a, Py_ssize_t row, Py_ssize_t step, const real* b, Py_ssize_t ldb,
     Py_ssize_t depth, const real* bias, real alpha, real beta, bint relu
 ) noexcept nogil:
-    """INOUT c (BLOCK_ROWS, block columns) = what `finish_line` makes of a @ b.
+    """INOUT c (BLOCK_ROWS, block columns) = relu(alpha * a @ b + (bias, or beta * c if that is NULL)).
 
     `a` (BLOCK_ROWS, depth) has its rows `row` and its columns `step` apart.
     """
-    if row == 1 and step == BLOCK_ROWS:     # packed, with constants for compilers
-        any_block(
-            c, ldc, a, 1, BLOCK_ROWS, b, ldb, depth, bias, alpha, beta, relu, BLOCK_ROWS, BLOCK_BYTES
+    # Each call is a copy of its own, for the constants in it.
+    if row == 1 and step == BLOCK_ROWS:     # packed
+        if real is float:
+            float_block(
+                c, ldc, a, 1, BLOCK_ROWS, b, ldb, depth, bias, alpha, beta, relu, BLOCK_ROWS, BLOCK_BYTES
+            )
+        else:
+            double_block(
+                c, ldc, a, 1, BLOCK_ROWS, b, ldb, depth, bias, alpha, beta, relu, BLOCK_ROWS, BLOCK_BYTES
+            )
+    elif real is float:
+        float_block(
+            c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, BLOCK_ROWS, BLOCK_BYTES
         )
     else:
-        any_block(c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, BLOCK_ROWS, BLOCK_BYTES)
+        double_block(
+            c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, BLOCK_ROWS, BLOCK_BYTES
+        )
 
 
 cdef void edge_block(
@@ -66,56 +69,49 @@ cdef void edge_block(
     Py_ssize_t depth, bint low, bint narrow
 ) noexcept nogil:
     """OUT sums (BLOCK_ROWS, block columns) = a @ b; if `low` half of the rows, if `narrow` of the columns."""
-    cdef Py_ssize_t columns = BLOCK_BYTES // sizeof(real)
-    cdef const real* none = NULL
-    if narrow:
-        any_block(
-            sums, columns, a, row, step, b, ldb, depth, none, 1, 0, False, BLOCK_ROWS, BLOCK_BYTES // 2
+    cdef Py_ssize_t ldc = BLOCK_BYTES // sizeof(real)
+    if real is float:
+        if narrow:
+            float_block(
+                sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, BLOCK_ROWS, BLOCK_BYTES // 2
+            )
+        elif low:
+            float_block(
+                sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, LOW_BLOCK_ROWS, BLOCK_BYTES
+            )
+        else:
+            float_block(
+                sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, BLOCK_ROWS, BLOCK_BYTES
+            )
+    elif narrow:
+        double_block(
+            sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, BLOCK_ROWS, BLOCK_BYTES // 2
         )
     elif low:
-        any_block(
-            sums, columns, a, row, step, b, ldb, depth, none, 1, 0, False, LOW_BLOCK_ROWS, BLOCK_BYTES
+        double_block(
+            sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, LOW_BLOCK_ROWS, BLOCK_BYTES
         )
     else:
-        any_block(sums, columns, a, row, step, b, ldb, depth, none, 1, 0, False, BLOCK_ROWS, BLOCK_BYTES)
-
-
-cdef inline void finish_line(
-    real* c, const real* sums, const real* bias, real alpha, real beta, bint relu, Py_ssize_t n
-) noexcept nogil:
-    """INOUT c (n,) = alpha * sums + bias, or alpha * sums + beta * c if bias is NULL; then ReLU."""
-    cdef Py_ssize_t j
-    cdef real value
-    if bias != NULL and relu:
-        for j in range(n):
-            value = alpha * sums[j] + bias[j]
-            c[j] = <real>0.0 if value <= 0 else value
-    elif bias != NULL:
-        for j in range(n):
-            c[j] = alpha * sums[j] + bias[j]
-    elif beta != 0:
-        for j in range(n):
-            c[j] = alpha * sums[j] + beta * c[j]
-        if relu:
-            for j in range(n):
-                c[j] = <real>0.0 if c[j] <= 0 else c[j]
-    else:
-        for j in range(n):
-            value = alpha * sums[j]
-            c[j] = <real>0.0 if relu and value <= 0 else value
+        double_block(sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, BLOCK_ROWS, BLOCK_BYTES)
 
 
 cdef inline void finish_block(
     real* c, Py_ssize_t ldc, const real* sums, const real* bias, real alpha, real beta, bint relu,
     Py_ssize_t height, Py_ssize_t width
 ) noexcept nogil:
-    """INOUT c (height, width): `finish_line` for each row; a full width is a constant, for compilers."""
-    cdef Py_ssize_t r, columns = BLOCK_BYTES // sizeof(real)
-    for r in range(height):
-        if width == columns:
-            finish_line(c + r * ldc, sums + r * columns, bias, alpha, beta, relu, columns)
-        else:
-            finish_line(c + r * ldc, sums + r * columns, bias, alpha, beta, relu, width)
+    """INOUT c (height, width) = relu(alpha * sums + (bias, or beta * c if that is NULL)), for the rim."""
+    cdef Py_ssize_t j, r, begin = 0, columns = BLOCK_BYTES // sizeof(real)
+    cdef real value
+    if real is float:
+        begin = finish_vectors(c, ldc, sums, bias, alpha, beta, relu, height, width)
+    for r in range(begin, height):
+        for j in range(width):
+            value = alpha * sums[r * columns + j]
+            if bias != NULL:
+                value = value + bias[j]
+            elif beta != 0:
+                value = value + beta * c[r * ldc + j]
+            c[r * ldc + j] = <real>0.0 if relu and value <= 0 else value
 
 
 cdef inline void interleave(
@@ -138,7 +134,7 @@ cdef void fill_panels(
     What is left of the last panel becomes zeros.  Rows of b are read one after the other: in wide layers
     they are pages apart, where no processor foresees them, so as much as possible is taken from each.
     """
-    cdef Py_ssize_t j, p, s, columns = BLOCK_BYTES // sizeof(real), size = PANEL_DEPTH * columns
+    cdef Py_ssize_t j, p, s, begin = 0, columns = BLOCK_BYTES // sizeof(real), size = PANEL_DEPTH * columns
     cdef Py_ssize_t whole = width // columns, rest = width - whole * columns
     cdef real* to
     if transposed:
@@ -152,22 +148,25 @@ cdef void fill_panels(
                 for p in range(depth):
                     to[p * columns] = b[j * ldb + p]
                 j += 1
-    else:
-        for p in range(depth):
-            if p + AHEAD < depth:
-                for j in range(0, width, 16):
-                    expect_read(b + (p + AHEAD) * ldb + j)
-            for s in range(whole):
-                to = panels + s * size + p * columns
-                for j in range(columns):
-                    to[j] = b[p * ldb + s * columns + j]
-            to = panels + whole * size + p * columns
-            for j in range(rest):
-                to[j] = b[p * ldb + whole * columns + j]
-    if rest:
-        for p in range(depth):
+        for p in range(depth if rest and 2 * rest != columns else 0):     # halves are read as halves
             for j in range(rest, columns):
                 panels[whole * size + p * columns + j] = 0.0
+        return
+    for p in range(depth if whole else 0):
+        if p + AHEAD < depth:
+            for j in range(0, width, 16):
+                expect_read(b + (p + AHEAD) * ldb + j)
+        for s in range(whole):
+            to = panels + s * size + p * columns
+            for j in range(columns):
+                to[j] = b[p * ldb + s * columns + j]
+    if rest:
+        to, b = panels + whole * size, b + whole * columns
+        if real is float:
+            begin = fill_panel_vectors(to, b, ldb, depth, rest)
+        for p in range(begin, depth):
+            for j in range(columns):
+                to[p * columns + j] = b[p * ldb + j] if j < rest else <real>0.0
 
 
 cdef void pack_rows(
@@ -222,21 +221,21 @@ cdef void product(
     cdef real* corner
     cdef real scale
     cdef Py_ssize_t columns = BLOCK_BYTES // sizeof(real), size = PANEL_DEPTH * columns
-    cdef bint copied = b_transposed or m > BLOCK_ROWS and ldb >= LONG_ROW or m >= COPY_ROWS and ldb > columns
+    cdef bint copied = b_transposed or m > BLOCK_ROWS and ldb >= LONG_ROW
     cdef bint packing = n > 2 * columns if a_transposed else m > BLOCK_ROWS and n >= PACK_COLUMNS, finish
-    cdef Py_ssize_t i, j, r, s, p = 0, top, first, tile, height, width, group, depth, line, across, along
+    cdef Py_ssize_t i, j, r, s, p = 0, top, first, tile, height, width, group, depth, line
+    cdef Py_ssize_t across, along, skipped
     cdef Py_ssize_t row = 1 if a_transposed else lda, step = lda if a_transposed else 1
     # The inner dimension is cut into equal parts: a short one costs as many passes over `c`.
     cdef Py_ssize_t n_parts = max((k + PANEL_DEPTH - 1) // PANEL_DEPTH, 1)
     cdef Py_ssize_t part = max((k + n_parts - 1) // n_parts, 1)
     # No power of two, so that blocks of packed rows lie in different cache sets.
     cdef Py_ssize_t distance = part * BLOCK_ROWS + 16
-    cdef Py_ssize_t limit = m, loose = m
+    cdef Py_ssize_t limit = m
+    copied = copied or m >= COPY_ROWS and ldb > columns and k * n > COPY_ELEMENTS
+    packing = packing or m < BLOCK_ROWS
     if packing:
         limit = BLOCK_ROWS * min(PACKED_ELEMENTS // (part * BLOCK_ROWS), <Py_ssize_t>PACKED_BLOCKS)
-        loose = 0
-    else:
-        loose = m - m % BLOCK_ROWS      # what is left of whole blocks is packed in any case
     while p == 0 or p < k:
         depth = min(part, k - p)
         scale = beta if p == 0 else <real>1.0
@@ -244,9 +243,8 @@ cdef void product(
         top = 0
         while top < m:
             tile = min(limit, m - top)
-            if loose < tile:
-                left = a + (top + loose) * row + p * step
-                pack_rows(packed, distance, left, row, step, depth, tile - loose)
+            if packing:
+                pack_rows(packed, distance, a + top * row + p * step, row, step, depth, tile)
             first = 0
             while first < n:
                 group = min(PANELS * columns, n - first)
@@ -277,11 +275,12 @@ cdef void product(
                         for r in range(height):
                             expect_write(corner + r * ldc)
                             expect_write(corner + r * ldc + width - 1)
-                        if i < loose:
-                            left, across, along = a + i * row + p * step, row, step
-                        else:
-                            left = packed + (i - loose) // BLOCK_ROWS * distance
-                            across, along = 1, BLOCK_ROWS
+                        skipped = 0
+                        if packing:
+                            left, across, along = packed + i // BLOCK_ROWS * distance, 1, BLOCK_ROWS
+                        else:   # the last rows, if fewer than a block, come with some before them
+                            skipped = BLOCK_ROWS - height
+                            left, across, along = a + (i - skipped) * row + p * step, row, step
                         if height == BLOCK_ROWS and width == columns:
                             block(
                                 corner, ldc, left, across, along, lines, line, depth, offset, alpha, scale,
@@ -290,9 +289,12 @@ cdef void product(
                         else:
                             edge_block(
                                 sums, left, across, along, lines, line, depth,
-                                height <= LOW_BLOCK_ROWS, 2 * width <= columns
+                                packing and height <= LOW_BLOCK_ROWS, 2 * width <= columns
                             )
-                            finish_block(corner, ldc, sums, offset, alpha, scale, finish, height, width)
+                            finish_block(
+                                corner, ldc, sums + skipped * columns, offset, alpha, scale, finish, height,
+                                width
+                            )
                         i += BLOCK_ROWS
                     s += 1
                 first += PANELS * columns

@@ -16,6 +16,13 @@ cdef extern from "fastnn/_core/avx512.h":
     Py_ssize_t interleave_vectors "fastnn_interleave"(
         float* lines, Py_ssize_t line, const float* b, Py_ssize_t ldb, Py_ssize_t depth
     ) noexcept nogil
+    Py_ssize_t fill_panel_vectors "fastnn_fill_panel"(
+        float* panel, const float* b, Py_ssize_t ldb, Py_ssize_t depth, Py_ssize_t width
+    ) noexcept nogil
+    Py_ssize_t finish_vectors "fastnn_finish"(
+        float* c, Py_ssize_t ldc, const float* sums, const float* bias, float alpha, float beta, bint relu,
+        Py_ssize_t height, Py_ssize_t width
+    ) noexcept nogil
     Py_ssize_t adam_vectors "fastnn_adam"(
         float* w, float* m, float* v, const float* dw, float step, float decay, float a, float b,
         float epsilon, Py_ssize_t size
