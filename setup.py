@@ -46,14 +46,17 @@ MODULES = {"types": [], "blas": [], "table": [], "executor": [], "api": []} | LE
 
 def extension(module: str, flags: list[str]) -> Extension:
     """Return the extension of one module of fastnn._core."""
-    included = [name for name in sorted(os.listdir("fastnn/_core")) if name.endswith((".pxi", ".pxd", ".h"))]
+    # All of them also go into source distributions, which would else hold none.
+    sources = [
+        name for name in sorted(os.listdir("fastnn/_core")) if name.endswith((".pyx", ".pxi", ".pxd", ".h"))
+    ]
     return Extension(
         f"fastnn._core.{module}",
         [f"fastnn/_core/{module}.pyx"],
         include_dirs=["."],
         extra_compile_args=[*COMPILE, *flags],
         extra_link_args=LINK,
-        depends=[f"fastnn/_core/{name}" for name in included],
+        depends=[f"fastnn/_core/{name}" for name in sources],
     )
 
 
