@@ -120,6 +120,32 @@ static inline Py_ssize_t fastnn_sigmoid(float* y, const float* x, Py_ssize_t siz
     return size;
 }
 
+/* OUT y (n, m rounded up to vectors) = the rows of x (., n) that `rows` (m,) names, or the first m if that is NULL;
+ * zeros past the last one.  Returns m. */
+static inline Py_ssize_t fastnn_transpose(
+    float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
+) {
+    const __m512i numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const Py_ssize_t padded = (m + 15) / 16 * 16;
+    Py_ssize_t i, j;
+    for (i = 0; i < m; i += 16) {
+        const __mmask16 lanes = fastnn_lanes(i, m);
+        const __m512i named = rows ? _mm512_maskz_loadu_epi32(lanes, rows + i)
+                                   : _mm512_add_epi32(numbers, _mm512_set1_epi32((int)i));
+        /* 8 products of 64 bits each, as arrays may be longer than 32 bits count */
+        const __m512i count = _mm512_set1_epi64(n);
+        const __m512i low = _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(named)), count);
+        const __m512i high = _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(named, 1)), count);
+        for (j = 0; j < n; j++) {
+            float* to = y + j * padded + i;
+            const __m256 zero = _mm256_setzero_ps();
+            _mm256_storeu_ps(to, _mm512_mask_i64gather_ps(zero, (__mmask8)lanes, low, x + j, 4));
+            _mm256_storeu_ps(to + 8, _mm512_mask_i64gather_ps(zero, (__mmask8)(lanes >> 8), high, x + j, 4));
+        }
+    }
+    return m;
+}
+
 /* OUT 16 columns of `lines` (depth, line) = the transpose of b (16, depth).  Parts of 4 rows are put side by side
  * as they are loaded, so that half of the shuffles are left: 0.11 ns an element in the caches, where what
  * compilers make of loops takes 0.22. */
@@ -233,6 +259,7 @@ static inline Py_ssize_t fastnn_adam(
 #else
 #define fastnn_tanh(y, x, size) ((Py_ssize_t)0)
 #define fastnn_sigmoid(y, x, size) ((Py_ssize_t)0)
+#define fastnn_transpose(y, x, rows, m, n) ((Py_ssize_t)0)
 #define fastnn_interleave(lines, line, b, ldb, depth) ((Py_ssize_t)0)
 #define fastnn_finish(c, ldc, sums, bias, alpha, beta, relu, height, width) ((Py_ssize_t)0)
 #define fastnn_fill_panel(panel, b, ldb, depth, width) ((Py_ssize_t)0)

@@ -24,6 +24,9 @@ cdef void transpose(
     cdef real* line
     cdef const real* source
     cdef Py_ssize_t i, j, lanes = lanes_of(m), whole = m - m % LANES
+    if real is float:
+        if transpose_vectors(y, x, rows, m, n) == m:
+            return
     for j in range(n):
         if rows == NULL:
             for i in range(0, whole, 16):
