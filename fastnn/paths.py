@@ -136,5 +136,7 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
     elif not enough:
         because = f"{rows} rows do not pay for a copy"
     else:
-        return replace(op, path=Path.DIRECT, because=f"{size:,} multiplications are many")
+        many = f"{size:,} multiplications are many"
+        because = many if size > SMALL_PRODUCT else f"{rows} rows and {columns} columns fill blocks"
+        return replace(op, path=Path.DIRECT, because=because)
     return replace(op, path=Path.BLAS, because=because)
