@@ -24,8 +24,8 @@ PREFERRED_PARAMETER_ROWS = 256
 MINIMUM_TILE_FLOPS = 1_000_000
 MAXIMUM_TILES = 16
 BLOCK_ROWS = 4  # our own kernel takes so many rows at once, or twice as many
-# Elements that a tile's own buffers may take, so that they stay in a 1 MiB second-level cache.  1024 rows through
-# 784-500-10 on two threads: 3.5 ms in 8 tiles of 128 rows, 3.8 in 11 of 96, 3.9 in 22 of 48, 5.1 in 2 of 512.
+# Elements that a tile's own buffers may take, so that they stay in a 1 MiB second-level cache.  1024 rows
+# through 784-500-10 on two threads: 3.5 ms in 8 tiles of 128 rows, 3.8 in 11 of 96, 3.9 in 22 of 48, 5.1 in 2
 CACHE_ELEMENTS = 180_000
 
 
