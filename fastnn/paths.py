@@ -26,9 +26,9 @@ __all__ = ["batch_is_fast_axis", "choose_paths"]
 
 # Multiplications up to which BLAS does not copy.
 SMALL_PRODUCT = 1_000_000
-# Our kernel wins below that too from so many rows on, a block: at AVX-512 forward and backward; at AVX2 forward
-# and for weights, if columns are whole vectors: with 64 rows, 64 -> 64 takes OpenBLAS, told that it is on a
-# Haswell, 1.4 times as long, 4 -> 64 forward 1.3, its weight gradient 2.7.
+# Our kernel wins below that too from so many rows on, a block: at AVX-512 forward and backward, at AVX2
+# forward and for weights, if columns are whole vectors: with 64 rows, 64 -> 64 takes OpenBLAS, told that it
+# is on a Haswell, 1.4 times as long, 4 -> 64 forward 1.3, its weight gradient 2.7.
 BLOCK_ROWS = 8
 VECTOR = 16
 # The same by a transpose at AVX2, for which BLAS is less prepared: 64 rows, 64 -> 64 backward.
