@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from fastnn._core import executor
 from fastnn.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
 
 PACKAGE = Path(fastnn.__file__).parent
-CORE = PACKAGE / "_core"
+# An installed wheel has no source of the kernels; whoever tests one may say where it is.
+CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
 # Descriptions and the compiler: no arrays, no kernels, nothing that runs.
 PURE = {
     *("checks", "errors", "graph", "losses", "metrics", "optimizers", "regularizers", "plan"),
