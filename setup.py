@@ -33,7 +33,7 @@ if MSVC:
     COMPILE, LINK = ["/O2"], []
 
 # One source, compiled once per SIMD level; table.pyx picks the best one that the machine can run.
-# Loops of 16 must reach the vectoriser whole (see matmul.pxi); gcc would unroll them before.
+# Loops of 16 must reach the vectoriser whole (lane sums, see simd_math.pxi); gcc would unroll them before.
 GCC = ["--param=max-completely-peel-times=8"] if sys.platform == "linux" else []
 AVX2 = ["-mavx", "-mavx2", "-mfma", "-mbmi", "-mbmi2"]
 AVX512 = ["-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]

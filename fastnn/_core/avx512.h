@@ -11,8 +11,6 @@
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
 
-static inline __m512 fastnn_broadcast(float x) { return _mm512_set1_ps(x); }
-
 /* The lanes of a vector that begins at element i of `size`. */
 static inline __mmask16 fastnn_lanes(Py_ssize_t i, Py_ssize_t size) {
     return size - i >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1u << (size - i)) - 1);
@@ -65,7 +63,7 @@ static inline Py_ssize_t fastnn_tanh(float* y, const float* x, Py_ssize_t size) 
         const __m512i bits = _mm512_castps_si512(value);
         /* min returns its second argument if one is NaN */
         const __m512 a = _mm512_min_ps(
-            fastnn_broadcast(10.0f), _mm512_castsi512_ps(_mm512_andnot_si512(sign, bits)));
+            _mm512_set1_ps(10.0f), _mm512_castsi512_ps(_mm512_andnot_si512(sign, bits)));
         const __m512i interval = _mm512_max_epi32(lowest, _mm512_srli_epi32(_mm512_castps_si512(a), 22));
         const __m512 t = _mm512_sub_ps(a, _mm512_permutexvar_ps(interval, table[0]));
         __m512 result = _mm512_permutexvar_ps(interval, table[7]);
@@ -94,21 +92,21 @@ static const float FASTNN_POWERS[2][16] = {
 static inline Py_ssize_t fastnn_sigmoid(float* y, const float* x, Py_ssize_t size) {
     const __m512i sign = _mm512_set1_epi32((int)0x80000000u);
     const __m512 powers = _mm512_loadu_ps(FASTNN_POWERS[0]), rests = _mm512_loadu_ps(FASTNN_POWERS[1]);
-    const __m512 one = fastnn_broadcast(1.0f);
-    const __m512 rounding = fastnn_broadcast(786432.0f); /* 1.5 * 2^19: floats there are 1 / 16 apart */
+    const __m512 one = _mm512_set1_ps(1.0f);
+    const __m512 rounding = _mm512_set1_ps(786432.0f); /* 1.5 * 2^19: floats there are 1 / 16 apart */
     Py_ssize_t i;
     for (i = 0; i < size; i += 16) {
         const __mmask16 lanes = fastnn_lanes(i, size);
         const __m512 value = _mm512_maskz_loadu_ps(lanes, x + i);
         /* max returns its second argument if one is NaN */
         const __m512 a = _mm512_max_ps(
-            fastnn_broadcast(-104.0f), _mm512_castsi512_ps(_mm512_or_si512(sign, _mm512_castps_si512(value))));
-        const __m512 shifted = _mm512_fmadd_ps(a, fastnn_broadcast(1.44269504f), rounding);
+            _mm512_set1_ps(-104.0f), _mm512_castsi512_ps(_mm512_or_si512(sign, _mm512_castps_si512(value))));
+        const __m512 shifted = _mm512_fmadd_ps(a, _mm512_set1_ps(1.44269504f), rounding);
         const __m512 n = _mm512_sub_ps(shifted, rounding);
-        __m512 r = _mm512_fnmadd_ps(n, fastnn_broadcast(0.693145751953125f), a);
+        __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145751953125f), a);
         __m512 half, power, z, numerator;
-        r = _mm512_fnmadd_ps(n, fastnn_broadcast(1.42860682031e-6f), r);
-        half = _mm512_fmadd_ps(r, fastnn_broadcast(0.166666667f), fastnn_broadcast(0.5f));
+        r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860682031e-6f), r);
+        half = _mm512_fmadd_ps(r, _mm512_set1_ps(0.166666667f), _mm512_set1_ps(0.5f));
         r = _mm512_fmadd_ps(_mm512_mul_ps(r, r), half, r);                          /* exp(r) - 1 */
         power = _mm512_permutexvar_ps(_mm512_castps_si512(shifted), powers);
         r = _mm512_fmadd_ps(power, r, _mm512_permutexvar_ps(_mm512_castps_si512(shifted), rests));
@@ -210,8 +208,8 @@ static inline Py_ssize_t fastnn_finish(
         for (r = 0; r < height; r++) {
             __m512 added = offset, sum;
             if (!bias && beta != 0)
-                added = _mm512_mul_ps(fastnn_broadcast(beta), _mm512_maskz_loadu_ps(lanes, c + r * ldc + j));
-            sum = _mm512_fmadd_ps(fastnn_broadcast(alpha), _mm512_loadu_ps(sums + r * 32 + j), added);
+                added = _mm512_mul_ps(_mm512_set1_ps(beta), _mm512_maskz_loadu_ps(lanes, c + r * ldc + j));
+            sum = _mm512_fmadd_ps(_mm512_set1_ps(alpha), _mm512_loadu_ps(sums + r * 32 + j), added);
             if (relu) /* NaN stays NaN */
                 sum = _mm512_mask_mov_ps(sum, _mm512_cmp_ps_mask(sum, zero, _CMP_LE_OQ), zero);
             _mm512_mask_storeu_ps(c + r * ldc + j, lanes, sum);
@@ -231,14 +229,14 @@ static inline Py_ssize_t fastnn_adam(
     float* w, float* m, float* v, const float* dw, float step, float decay, float a, float b, float epsilon,
     Py_ssize_t size
 ) {
-    const __m512 half = fastnn_broadcast(0.5f);
+    const __m512 half = _mm512_set1_ps(0.5f);
     Py_ssize_t i, whole = size - size % 16;
     for (i = 0; i < whole; i += 16) {
         __m512 weight = _mm512_loadu_ps(w + i), mean = _mm512_loadu_ps(m + i);
         __m512 square = _mm512_loadu_ps(v + i), estimate, root, error;
-        __m512 g = _mm512_fmadd_ps(fastnn_broadcast(decay), weight, _mm512_loadu_ps(dw + i));
-        mean = _mm512_fmadd_ps(fastnn_broadcast(a), _mm512_sub_ps(g, mean), mean);
-        square = _mm512_fmadd_ps(fastnn_broadcast(b), _mm512_fmsub_ps(g, g, square), square);
+        __m512 g = _mm512_fmadd_ps(_mm512_set1_ps(decay), weight, _mm512_loadu_ps(dw + i));
+        mean = _mm512_fmadd_ps(_mm512_set1_ps(a), _mm512_sub_ps(g, mean), mean);
+        square = _mm512_fmadd_ps(_mm512_set1_ps(b), _mm512_fmsub_ps(g, g, square), square);
         if (_mm512_fpclass_ps_mask(square, FASTNN_NOT_NORMAL) == 0) {
             estimate = _mm512_rsqrt14_ps(square);
             root = _mm512_mul_ps(square, estimate);
@@ -247,8 +245,8 @@ static inline Py_ssize_t fastnn_adam(
         } else {
             root = _mm512_sqrt_ps(square);
         }
-        root = _mm512_add_ps(root, fastnn_broadcast(epsilon));
-        weight = _mm512_sub_ps(weight, _mm512_div_ps(_mm512_mul_ps(fastnn_broadcast(step), mean), root));
+        root = _mm512_add_ps(root, _mm512_set1_ps(epsilon));
+        weight = _mm512_sub_ps(weight, _mm512_div_ps(_mm512_mul_ps(_mm512_set1_ps(step), mean), root));
         _mm512_storeu_ps(m + i, mean);
         _mm512_storeu_ps(v + i, square);
         _mm512_storeu_ps(w + i, weight);

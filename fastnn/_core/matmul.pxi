@@ -24,7 +24,6 @@ cdef extern from "fastnn/_core/block.h":
 cdef enum:
     LOW_BLOCK_ROWS = BLOCK_ROWS // 2
     BLOCK_COLUMNS = BLOCK_BYTES // 4    # of float32, half as many of float64
-    NARROW_COLUMNS = BLOCK_BYTES // 8
     PANEL_DEPTH = 256
     PANELS = 4              # side by side, in the second-level cache: 128 KiB at level v4
     AHEAD = 8               # rows of `b` that are asked for early: a step of `wide` 110 -> 102 ms
