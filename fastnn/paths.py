@@ -5,7 +5,8 @@ enough.  OpenBLAS leaves that out for products of up to about 100^3, but does no
 Our kernel (`_core/matmul.pxi`) copies less, and adds the bias as it goes.  How many times longer OpenBLAS
 0.3.30 mostly takes, in steps on one core of an Intel with two AVX-512 units: forward, 16 to 1000 rows,
 1.0 to 1.3, up to 2.6 beyond a million multiplications; backward 1.3 to 2; weight gradients up to a
-million 0.7 to 1.0, beyond 1.3 to 2.5.  Few rows through a large kernel go past all of this (`_core/dense.pxi`).
+million 0.7 to 1.0, beyond 1.3 to 2.5.  Few rows through a large kernel go past all of this
+(`_core/dense.pxi`).
 
 Nets of few features are another case: every row is too short for a vector, and a call of BLAS
 costs more than it computes.  There the batch becomes the fast axis of all tensors
