@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Input, Sequential, layers, losses, optimizers
+from fastnn import Input, Sequential, layers, losses, optimizers, regularizers
 from fastnn.compiler import compile_plan
 from fastnn.plan import PRODUCTS, Path, Plan, Slot
 from fastnn.program import Program
@@ -67,7 +67,10 @@ def test_every_shape_agrees_with_the_reference(
     shape: tuple[int, ...], dtype: str, simd_level: str, tolerances: dict[str, float]
 ) -> None:
     rows, *widths = shape
-    hidden, last = layers.Dense(widths[1], "relu"), layers.Dense(widths[2], use_bias=False)
+    # The penalty makes updates inside a product scale the weights that they add to.
+    penalty = regularizers.L2(0.5)
+    hidden = layers.Dense(widths[1], "relu", kernel_regularizer=penalty)
+    last = layers.Dense(widths[2], use_bias=False, kernel_regularizer=penalty)
     graph = Sequential([Input((widths[0],)), hidden, last], seed=0).graph
     purposes = [
         ("predict", optimizers.SGD()),
@@ -90,13 +93,16 @@ def test_every_shape_agrees_with_the_reference(
 
 
 @pytest.mark.parametrize("path", [Path.BLAS, Path.DIRECT])
+@pytest.mark.parametrize("activation", ["linear", "relu"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_not_a_number_comes_out_where_it_went_in(dtype: str, path: Path, simd_level: str) -> None:
-    graph = Sequential([Input((40,)), layers.Dense(35)], seed=0).graph
+def test_not_a_number_comes_out_where_it_went_in(
+    dtype: str, activation: str, path: Path, simd_level: str
+) -> None:
+    graph = Sequential([Input((40,)), layers.Dense(39, activation)], seed=0).graph
     plan = forced(compile_plan(graph, "predict"), path)
     x = np.ones((20, 40), dtype)
     x[3, 7], x[19, 39] = np.nan, np.inf
-    parameters, output = np.ones(plan.sizes[Slot.PARAMETERS], dtype), np.full((20, 35), np.nan, dtype)
+    parameters, output = np.ones(plan.sizes[Slot.PARAMETERS], dtype), np.full((20, 39), np.nan, dtype)
     Program(plan, np.dtype(dtype), parameters).run({"x": x, "output": output}, 20, 20)
     assert np.isnan(output[3]).all()
     assert np.isposinf(output[19]).all()
