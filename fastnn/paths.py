@@ -38,6 +38,8 @@ SMALL_TRANSPOSED = 100_000
 # the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
 # not fit the 16 registers of AVX2.
 LARGEST_KERNEL = {"v4": 2**62, "v3": 140_000, "base": 0}
+# Outputs of layers that have products of their own (`_core/thin.h`) at AVX-512.
+FEW_OUTPUTS = 4
 # Running down the columns of a batch needs this many rows to pay.
 MINIMUM_ROWS = 48
 MINIMUM_ROWS_TRANSPOSED = 4
@@ -135,6 +137,8 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
             if simd == "v4" or columns % VECTOR:
                 small = SMALL_PRODUCT
     size = rows * kernel.rows * kernel.columns
+    if simd == "v4" and kernel.columns <= FEW_OUTPUTS and kernel.rows >= MINIMUM_COLUMNS:
+        return replace(op, path=Path.DIRECT, because=f"{kernel.columns} outputs, vectors along the inputs")
     if kernel.rows * kernel.columns > largest:
         because = f"BLAS is faster at level {simd}" + (f" from {largest:,} weights on" if largest else "")
     elif size <= small:

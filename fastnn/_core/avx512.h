@@ -118,28 +118,74 @@ static inline Py_ssize_t fastnn_sigmoid(float* y, const float* x, Py_ssize_t siz
     return size;
 }
 
+/* OUT columns (4,) = the transpose of 4 x 4 numbers in each of the four parts of `rows` (4,). */
+static inline void fastnn_turn(__m512* columns, const __m512* rows) {
+    const __m512d first = _mm512_castps_pd(_mm512_unpacklo_ps(rows[0], rows[1]));
+    const __m512d second = _mm512_castps_pd(_mm512_unpacklo_ps(rows[2], rows[3]));
+    const __m512d third = _mm512_castps_pd(_mm512_unpackhi_ps(rows[0], rows[1]));
+    const __m512d fourth = _mm512_castps_pd(_mm512_unpackhi_ps(rows[2], rows[3]));
+    columns[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(first, second));
+    columns[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(first, second));
+    columns[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(third, fourth));
+    columns[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(third, fourth));
+}
+
 /* OUT y (n, m rounded up to vectors) = the rows of x (., n) that `rows` (m,) names, or the first m if that is NULL;
- * zeros past the last one.  Returns m. */
+ * zeros past the last one.  n is at most 8.  Returns m. */
 static inline Py_ssize_t fastnn_transpose(
     float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) {
-    const __m512i numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const Py_ssize_t padded = (m + 15) / 16 * 16;
-    Py_ssize_t i, j;
+    const __mmask8 lanes = (__mmask8)((1u << n) - 1);
+    Py_ssize_t i, j, r;
+    int h;
+    if (n == 1) {
+        for (i = 0; i < m; i++)
+            y[i] = x[rows ? rows[i] : i];
+        for (; i < padded; i++)
+            y[i] = 0;
+        return m;
+    }
     for (i = 0; i < m; i += 16) {
-        const __mmask16 lanes = fastnn_lanes(i, m);
-        const __m512i named = rows ? _mm512_maskz_loadu_epi32(lanes, rows + i)
-                                   : _mm512_add_epi32(numbers, _mm512_set1_epi32((int)i));
-        /* 8 products of 64 bits each, as arrays may be longer than 32 bits count */
-        const __m512i count = _mm512_set1_epi64(n);
-        const __m512i low = _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(named)), count);
-        const __m512i high = _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(named, 1)), count);
-        for (j = 0; j < n; j++) {
-            float* to = y + j * padded + i;
-            const __m256 zero = _mm256_setzero_ps();
-            _mm256_storeu_ps(to, _mm512_mask_i64gather_ps(zero, (__mmask8)lanes, low, x + j, 4));
-            _mm256_storeu_ps(to + 8, _mm512_mask_i64gather_ps(zero, (__mmask8)(lanes >> 8), high, x + j, 4));
+        __m512 block[4], half[2][4];
+        const int* named = rows ? rows + i : NULL;
+        int last[16];
+        if (rows && m - i < 16) {   /* rows past the end: any, and their lanes are cleared below */
+            for (r = 0; r < 16; r++)
+                last[r] = rows[i + r < m ? i + r : i];
+            named = last;
         }
+#define FASTNN_ROW(r) (x + (named ? named[r] : i + (r) < m ? i + (r) : i) * n)
+        if (n <= 4) {
+            for (r = 0; r < 4; r++) {
+                block[r] = _mm512_castps128_ps512(_mm_maskz_loadu_ps(lanes, FASTNN_ROW(r)));
+                block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(lanes, FASTNN_ROW(r + 4)), 1);
+                block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(lanes, FASTNN_ROW(r + 8)), 2);
+                block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(lanes, FASTNN_ROW(r + 12)), 3);
+            }
+            fastnn_turn(half[0], block);
+            for (j = 0; j < n; j++)
+                _mm512_storeu_ps(y + j * padded + i, _mm512_maskz_mov_ps(fastnn_lanes(i, m), half[0][j]));
+            continue;
+        }
+        /* The two parts of a row lie side by side: first rows 0 to 7, then the others. */
+        for (h = 0; h < 2; h++) {
+            for (r = 0; r < 4; r++)
+                block[r] = _mm512_insertf32x8(
+                    _mm512_castps256_ps512(_mm256_maskz_loadu_ps(lanes, FASTNN_ROW(8 * h + r))),
+                    _mm256_maskz_loadu_ps(lanes, FASTNN_ROW(8 * h + r + 4)), 1);
+            fastnn_turn(half[h], block);
+        }
+        for (j = 0; j < 4; j++) {
+            _mm512_storeu_ps(
+                y + j * padded + i,
+                _mm512_maskz_shuffle_f32x4(fastnn_lanes(i, m), half[0][j], half[1][j], 0x88));
+            if (j + 4 < n)
+                _mm512_storeu_ps(
+                    y + (j + 4) * padded + i,
+                    _mm512_maskz_shuffle_f32x4(fastnn_lanes(i, m), half[0][j], half[1][j], 0xDD));
+        }
+#undef FASTNN_ROW
     }
     return m;
 }
@@ -154,8 +200,7 @@ static inline Py_ssize_t fastnn_interleave(
     for (q = 0; q < whole; q += 4) {
         const float* from = b + q;
         float* to = lines + q * line;
-        __m512 rows[4], low, high;
-        __m512d first, second, third, fourth;
+        __m512 rows[4], columns[4];
         if (q % 16 == 0)
             for (r = 16; r < 32; r++) /* the same part of the next 16 rows */
                 __builtin_prefetch(from + r * ldb);
@@ -165,18 +210,9 @@ static inline Py_ssize_t fastnn_interleave(
             rows[r] = _mm512_insertf32x4(rows[r], _mm_loadu_ps(from + (r + 8) * ldb), 2);
             rows[r] = _mm512_insertf32x4(rows[r], _mm_loadu_ps(from + (r + 12) * ldb), 3);
         }
-        low = _mm512_unpacklo_ps(rows[0], rows[1]);
-        high = _mm512_unpackhi_ps(rows[0], rows[1]);
-        first = _mm512_castps_pd(low);
-        third = _mm512_castps_pd(high);
-        low = _mm512_unpacklo_ps(rows[2], rows[3]);
-        high = _mm512_unpackhi_ps(rows[2], rows[3]);
-        second = _mm512_castps_pd(low);
-        fourth = _mm512_castps_pd(high);
-        _mm512_storeu_ps(to, _mm512_castpd_ps(_mm512_unpacklo_pd(first, second)));
-        _mm512_storeu_ps(to + line, _mm512_castpd_ps(_mm512_unpackhi_pd(first, second)));
-        _mm512_storeu_ps(to + 2 * line, _mm512_castpd_ps(_mm512_unpacklo_pd(third, fourth)));
-        _mm512_storeu_ps(to + 3 * line, _mm512_castpd_ps(_mm512_unpackhi_pd(third, fourth)));
+        fastnn_turn(columns, rows);
+        for (r = 0; r < 4; r++)
+            _mm512_storeu_ps(to + r * line, columns[r]);
     }
     return whole;
 }

@@ -176,20 +176,29 @@ cdef void weight_gradient_columns(
 ) noexcept nogil:
     """INOUT dw (end - begin, n) = alpha * x[begin:end] @ dy.T + beta * dw, of x (k, m) and dy (n, m)."""
     cdef real sums[UNITS]
-    cdef Py_ssize_t i, j, r, whole = n - n % UNITS, at
-    for i in range(begin, end):
-        at = (i - begin) * n
-        for j in range(0, whole, 4):
+    cdef Py_ssize_t i, j, r, inputs = begin, outputs = 0
+    # Several features of whatever has more of them at once.
+    if n < end - begin:
+        inputs = end - (end - begin) % UNITS
+        for i in range(begin, inputs, 4):
+            for j in range(n):
+                inner_products(sums, x, i, k, dy, j, n, m, tile_rows)
+                for r in range(UNITS):
+                    put_scaled(dw + (i + r - begin) * n + j, alpha, sums[r], beta)
+    else:
+        outputs = n - n % UNITS
+    for i in range(inputs, end):
+        for j in range(0, outputs, 4):
             inner_products(sums, dy, j, n, x, i, k, m, tile_rows)
             for r in range(UNITS):
-                dw[at + j + r] = scaled(alpha, sums[r], beta, dw[at + j + r])
-        for j in range(whole, n):
-            dw[at + j] = scaled(alpha, inner_product(dy, j, n, x, i, k, m, tile_rows), beta, dw[at + j])
+                put_scaled(dw + (i - begin) * n + j + r, alpha, sums[r], beta)
+        for j in range(outputs, n):
+            put_scaled(dw + (i - begin) * n + j, alpha, inner_product(dy, j, n, x, i, k, m, tile_rows), beta)
 
 
-cdef inline real scaled(real alpha, real x, real beta, real y) noexcept nogil:
-    """Return alpha x + beta y, without y where beta is 0: it may be anything then."""
-    return alpha * x + beta * y if beta != 0 else alpha * x
+cdef inline void put_scaled(real* y, real alpha, real x, real beta) noexcept nogil:
+    """INOUT y = alpha x + beta y; where beta is 0, y may be anything before."""
+    y[0] = alpha * x + beta * y[0] if beta != 0 else alpha * x
 
 
 cdef void bias_gradient_columns(
@@ -212,7 +221,7 @@ cdef void bias_gradient_columns(
                     kept[j] = kept[j] + line[v + j]
                 v += LANES
             begin += tile_rows
-        db[i] = scaled(alpha, lane_sum(kept), beta, db[i])
+        put_scaled(db + i, alpha, lane_sum(kept), beta)
 
 
 cdef double squared_error_columns(

@@ -4,6 +4,24 @@
 # of 16 go to BLAS if they are few, instead of into a block that is mostly padding: a step of the
 # benchmark "twenty" went from 295 to 260 us on one thread.
 
+cdef extern from "fastnn/_core/thin.h":
+    int OF_NOTHING "FASTNN_ONE"
+    int OF_SIGMOID "FASTNN_OF_SIGMOID"
+    int OF_TANH "FASTNN_OF_TANH"
+    int OF_RELU "FASTNN_OF_RELU"
+    # Each returns whether it did the work.
+    bint thin_forward "fastnn_thin_forward"(
+        float* y, const float* x, const float* w, const float* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+    ) noexcept nogil
+    bint thin_backward "fastnn_thin_backward"(
+        float* dx, const float* dy, const float* w, const float* y, int kind, Py_ssize_t m, Py_ssize_t n,
+        Py_ssize_t k
+    ) noexcept nogil
+    bint thin_gradient "fastnn_thin_gradient"(
+        float* dw, const float* x, const float* dy, float alpha, float beta, Py_ssize_t m, Py_ssize_t n,
+        Py_ssize_t k, Py_ssize_t ldx
+    ) noexcept nogil
+
 cdef enum:
     # Elements of the largest matrix that BLAS multiplies with a vector; OpenBLAS starts threads beyond.
     LARGEST_GEMV = 8192
@@ -201,6 +219,11 @@ cdef void dense_forward(
     cdef Py_ssize_t i, j, whole
     cdef bint relu = activation == ActivationCode.RELU
     cdef real z
+    if real is float:
+        if path == PathCode.DIRECT and thin_forward(y, x, w, b, m, n, k):
+            if activation != ActivationCode.LINEAR:
+                activation_forward(activation, alpha, y, y, m, n)
+            return
     if m == 1:      # BLAS and blocks of rows are for more
         row_product(y, x, w, b, n, k)
         if activation != ActivationCode.LINEAR:
@@ -235,7 +258,22 @@ cdef void dense_backward(
 ) noexcept nogil:
     """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k))."""
     cdef Py_ssize_t whole
-    if m <= FEW_ROWS_TRANSPOSED and m * n * k >= LARGE_TRANSPOSED:
+    cdef int kind = OF_NOTHING
+    cdef bint done = False
+    if real is float:
+        if path == PathCode.DIRECT:
+            if y != NULL:
+                if activation == ActivationCode.SIGMOID:
+                    kind = OF_SIGMOID
+                elif activation == ActivationCode.TANH:
+                    kind = OF_TANH
+                elif activation == ActivationCode.RELU:
+                    kind = OF_RELU
+            done = thin_backward(dx, dy, w, y, kind, m, n, k)
+    if done:
+        if kind != OF_NOTHING:
+            return
+    elif m <= FEW_ROWS_TRANSPOSED and m * n * k >= LARGE_TRANSPOSED:
         if m == 1:
             row_product_transposed(dx, dy, w, n, k)
         else:
@@ -262,6 +300,9 @@ cdef void weight_gradient(
     """INOUT dw (k, n) = alpha * x.T @ dy + beta * dw, over k of the ldx columns of x (m, ldx)."""
     cdef Py_ssize_t i, j, whole = in_blocks(n)
     cdef real factor
+    if real is float:
+        if path == PathCode.DIRECT and thin_gradient(dw, x, dy, alpha, beta, m, n, k, ldx):
+            return
     if m == 1:
         for i in range(k):
             factor = alpha * x[i]

@@ -92,6 +92,31 @@ def test_every_shape_agrees_with_the_reference(
             )
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh", "elu"])
+@pytest.mark.parametrize("outputs", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("rows", "hidden"), [(1, 1), (3, 16), (6, 25), (17, 64), (33, 70), (40, 1024), (8, 1025)]
+)
+def test_few_outputs_agree_with_the_reference(
+    rows: int, hidden: int, outputs: int, activation: str, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    """`_core/thin.h`: groups of rows, vectors of inputs and their rests, each derivative."""
+    penalty = regularizers.L2(0.5)
+    chained = [layers.Dense(hidden, activation), layers.Dense(outputs, kernel_regularizer=penalty)]
+    graph = Sequential([Input((5,)), *chained], seed=0).graph
+    tolerance = tolerances["gradient float32"]
+    for purpose in ("gradients", "train"):
+        loss = losses.MeanSquaredError()
+        plan = compile_plan(graph, purpose, capacity=rows, losses=(loss,), optimizer=optimizers.SGD())
+        given = results(Program, forced(plan, Path.DIRECT), "float32", rows, (5, hidden, outputs))
+        exact = results(ReferenceProgram, plan, "float32", rows, (5, hidden, outputs))
+        for name, array in exact.items():
+            scale = max(1.0, float(np.abs(array).max(initial=0)))
+            np.testing.assert_allclose(
+                given[name], array, rtol=tolerance, atol=tolerance * scale, err_msg=name
+            )
+
+
 @pytest.mark.parametrize("path", [Path.BLAS, Path.DIRECT])
 @pytest.mark.parametrize("activation", ["linear", "relu"])
 @pytest.mark.parametrize("dtype", DTYPES)
