@@ -29,8 +29,9 @@ TEAM_TOTAL_FLOPS = 50_000_000
 # Predictions of up to so many flops keep the GIL: 0.3 ms at 100 GFLOP/s.  The long way costs 60 us.
 APPLY_FLOPS = 30_000_000
 
-# A look at the clock costs 20 ns: steps of fewer flops, below about 2 us, are not worth one each.
-POLL_STEP_FLOPS = 50_000
+# A look at the clock costs 25 ns, for each task of a step: 1.3 % of one of 17 us.  Steps of fewer flops,
+# below about a millisecond, have it every 16 steps.
+POLL_STEP_FLOPS = 5_000_000
 
 
 def order_of_rows(seed: int, epoch: int, out: np.ndarray) -> None:

@@ -16,47 +16,60 @@ static inline __mmask16 fastnn_lanes(Py_ssize_t i, Py_ssize_t size) {
     return size - i >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1u << (size - i)) - 1);
 }
 
-/* tanh(x) for 16 intervals of |x|, bounded by 0, 1/16, 3/32, 1/8, 3/16, ..., 6, 8, 10: the exponent of |x|
- * and the first bit of its mantissa, counted modulo 16 as the permutation does, are the number of its
- * interval.  First each interval's center c, then the coefficients of a polynomial in |x| - c: fits of degree
- * 6 with the least largest relative error (Lawson's weights at 200 Chebyshev nodes), 1.3e-8 or less but for
- * 4.3e-8 from 4 to 6.  Each center was moved a little, to where tanh(c) is almost a float. */
-static const float FASTNN_TANH[8][16] = {
-    {2.49994802f, 3.49998045f, 5.00009823f, 6.9982543f, 8.99618626f, 0.0f, 0.078115955f, 0.109376319f,
-     0.15624246f, 0.218745515f, 0.312504888f, 0.437508523f, 0.624986112f, 0.874995232f, 1.25000322f,
-     1.74999332f},
-    {0.986612916f, 0.998177826f, 0.999909222f, 0.999998331f, 0.99999994f, 0.0f, 0.0779574513f,
-     0.108942233f, 0.154983371f, 0.215322062f, 0.302714169f, 0.411577135f, 0.554590106f, 0.703903198f,
-     0.848284543f, 0.941374779f},
-    {0.0265950467f, 0.00364109478f, 0.000181801108f, 3.34230594e-06f, 6.122972e-08f, 1.0f, 0.993922651f,
-     0.988131583f, 0.975980163f, 0.953636408f, 0.908364117f, 0.830604255f, 0.692429841f, 0.504520297f,
-     0.28041321f, 0.113813475f},
-    {-0.0262387246f, -0.00363443582f, -0.000181724623f, -3.34084598e-06f, 4.49692266e-07f,
-     -1.25669564e-09f, -0.0774834678f, -0.10764952f, -0.151260599f, -0.20533897f, -0.274974614f,
-     -0.341857731f, -0.384014755f, -0.355133474f, -0.237870306f, -0.107141107f},
-    {0.017019311f, 0.00241185958f, 0.000118875636f, 2.18625564e-06f, 4.31752696e-08f, -0.333333045f,
-     -0.325265318f, -0.317651212f, -0.301883399f, -0.273664802f, -0.219549164f, -0.136167556f,
-     -0.017845178f, 0.0818038881f, 0.108325861f, 0.062928699f},
-    {-0.00805249065f, -0.00119738514f, -5.95455313e-05f, -1.09640109e-06f, -1.3722057e-06f,
-     -2.10286744e-05f, 0.0490403846f, 0.0731583387f, 0.0969567001f, 0.127393901f, 0.158074036f,
-     0.169995964f, 0.137905031f, 0.0608002469f, -0.0125859631f, -0.0235252418f},
-    {0.00288706482f, 0.000490280217f, 2.84215403e-05f, 5.23361564e-07f, 5.19897592e-09f, 0.134010181f,
-     0.117377527f, 0.128212959f, 0.106686197f, 0.0849958509f, 0.0454595014f, -0.00596620096f,
-     -0.0543475039f, -0.0585531965f, -0.019689383f, 0.00348400138f},
-    {-0.000696317933f, -0.000157677976f, -9.3794406e-06f, -1.72347015e-07f, 8.93002323e-07f,
-     -0.00989817828f, 5.44117975f, -6.97766542f, 0.107709408f, -0.0790821314f, -0.0652809069f,
-     -0.0616874918f, -0.0243153758f, 0.0128353173f, 0.0151024219f, 0.00210485235f}
+/* tanh(x) for 30 intervals of |x|, bounded by 0, 1/16, 5/64, 6/64, ..., 8, 10, and for 10, where it is 1: the
+ * exponent of |x| and the first two bits of its mantissa, counted modulo 32 as the permutation does, are the
+ * number of its interval.  First each interval's center c, then the coefficients of a polynomial in |x| - c:
+ * fits of degree 5 with the least largest relative error (Lawson's weights at 200 Chebyshev nodes), 7e-9 or less
+ * but for 2.9e-8 beyond 4.  Each center was moved a little, to where tanh(c) is almost a float. */
+static const float FASTNN_TANH[7][32] = {
+    {2.24957728f, 2.74952292f, 3.24937725f, 3.75070643f, 4.50029421f, 5.49858046f, 6.49897194f, 7.50143051f,
+     8.99713898f, 10.0f, 0.0f, 0.0f, 0.0703241304f, 0.0859252959f, 0.101560496f, 0.117191508f, 0.140598401f,
+     0.171887636f, 0.203169137f, 0.234419286f, 0.281213075f, 0.34375155f, 0.406187683f, 0.468835801f,
+     0.562405646f, 0.687473178f, 0.812374413f, 0.937449276f, 1.12532592f, 1.37474239f, 1.62527895f,
+     1.87465668f},
+    {0.978007734f, 0.991851985f, 0.996993899f, 0.998896003f, 0.999753356f, 0.999966502f, 0.99999547f,
+     0.999999404f, 0.99999994f, 1.0f, 0.0f, 0.0f, 0.0702084303f, 0.085714452f, 0.101212747f, 0.116657943f,
+     0.139679223f, 0.170214579f, 0.200419083f, 0.230217651f, 0.274027437f, 0.330822498f, 0.385230899f,
+     0.437258184f, 0.509760141f, 0.596356273f, 0.67089802f, 0.734048128f, 0.809413493f, 0.879768491f,
+     0.92538631f, 0.954014421f},
+    {0.0435008705f, 0.0162296426f, 0.00600316655f, 0.00220677676f, 0.000493241823f, 6.69962246e-05f,
+     9.06012883e-06f, 1.22011272e-06f, 6.12694393e-08f, 0.0f, 0.0f, 1.0f, 0.995070755f, 0.992653012f,
+     0.989755988f, 0.986390948f, 0.980489731f, 0.971027017f, 0.959832191f, 0.946999848f, 0.924908936f,
+     0.890556455f, 0.85159713f, 0.808805287f, 0.74014461f, 0.644359171f, 0.549895823f, 0.461173356f,
+     0.344849795f, 0.226007402f, 0.143660173f, 0.089856483f},
+    {-0.0425429754f, -0.0160964802f, -0.0059847096f, -0.00220417907f, -0.000492503692f, -6.69100264e-05f,
+     -9.04871467e-06f, -1.66182531e-06f, 1.69488317e-07f, 0.0f, 0.0f, 0.0f, -0.0698623434f, -0.0850846097f,
+     -0.10017582f, -0.115070246f, -0.136954069f, -0.16528295f, -0.192368656f, -0.218016088f, -0.253450394f,
+     -0.294616073f, -0.328061521f, -0.353656709f, -0.377295971f, -0.384267569f, -0.368924081f,
+     -0.338523537f, -0.279128015f, -0.198835343f, -0.132941589f, -0.0857244506f},
+    {0.027108727f, 0.0105559845f, 0.00396586023f, 0.00146617997f, 0.000328141177f, 4.46062695e-05f,
+     6.03253375e-06f, 8.07795516e-07f, 3.91310238e-08f, 0.0f, 0.0f, -0.333332986f, -0.326785088f,
+     -0.323590249f, -0.319778591f, -0.315372348f, -0.307700455f, -0.295542121f, -0.281389594f,
+     -0.265475571f, -0.238850743f, -0.199386641f, -0.157486364f, -0.114962578f, -0.054385256f,
+     0.0143734794f, 0.0642115474f, 0.094768025f, 0.11098092f, 0.099593699f, 0.0751361698f, 0.0518304408f},
+    {-0.0123938713f, -0.00515204016f, -0.00198025792f, -0.000738195784f, -0.000171849431f, -2.33823448e-05f,
+     -3.16282558e-06f, 1.3423786e-06f, -2.53593129e-07f, 0.0f, 0.0f, 0.0f, 0.0459432788f, 0.0544871204f,
+     0.0640749261f, 0.0737043992f, 0.0887186527f, 0.105380736f, 0.120397113f, 0.133849174f, 0.149839222f,
+     0.164062321f, 0.169935003f, 0.168082118f, 0.153284356f, 0.119454727f, 0.0799355432f, 0.043370083f,
+     0.0036172308f, -0.0211012941f, -0.0251262598f, -0.0208578538f},
+    {0.00397671387f, 0.00191629538f, 0.00077123451f, 0.000292946963f, 6.85914201e-05f, 9.3189783e-06f,
+     1.26185012e-06f, 2.09342161e-07f, 1.20039951e-08f, 0.0f, 0.0f, 0.133040324f, 0.123539597f, 0.10776256f,
+     0.10572315f, 0.105727248f, 0.112654179f, 0.102182321f, 0.0904254392f, 0.0791495517f, 0.059183564f,
+     0.0320511833f, 0.00600965135f, -0.0170980394f, -0.0433421656f, -0.0615242049f, -0.062667951f,
+     -0.0530773923f, -0.0321120694f, -0.009551025f, 0.00138147688f, 0.00459709764f}
 };
 
-/* OUT y = tanh(x); y may be x.  No divider and no branches: 10 cycles for 16 numbers, where exp and a quotient
- * take 20.  1.3 ULP; NaN and -0.0 come through. */
+/* OUT y = tanh(x); y may be x.  No divider and no branches: 9 cycles for 16 numbers, where exp and a quotient
+ * take 20.  1 ULP; NaN and -0.0 come through. */
 static inline Py_ssize_t fastnn_tanh(float* y, const float* x, Py_ssize_t size) {
-    const __m512i sign = _mm512_set1_epi32((int)0x80000000u), lowest = _mm512_set1_epi32(245);
-    __m512 table[8];
+    const __m512i sign = _mm512_set1_epi32((int)0x80000000u), lowest = _mm512_set1_epi32(491);
+    __m512 low[7], high[7];
     Py_ssize_t i;
     int c;
-    for (c = 0; c < 8; c++)
-        table[c] = _mm512_loadu_ps(FASTNN_TANH[c]);
+    for (c = 0; c < 7; c++) {
+        low[c] = _mm512_loadu_ps(FASTNN_TANH[c]);
+        high[c] = _mm512_loadu_ps(FASTNN_TANH[c] + 16);
+    }
     for (i = 0; i < size; i += 16) {
         const __mmask16 lanes = fastnn_lanes(i, size);
         const __m512 value = _mm512_maskz_loadu_ps(lanes, x + i);
@@ -64,11 +77,11 @@ static inline Py_ssize_t fastnn_tanh(float* y, const float* x, Py_ssize_t size) 
         /* min returns its second argument if one is NaN */
         const __m512 a = _mm512_min_ps(
             _mm512_set1_ps(10.0f), _mm512_castsi512_ps(_mm512_andnot_si512(sign, bits)));
-        const __m512i interval = _mm512_max_epi32(lowest, _mm512_srli_epi32(_mm512_castps_si512(a), 22));
-        const __m512 t = _mm512_sub_ps(a, _mm512_permutexvar_ps(interval, table[0]));
-        __m512 result = _mm512_permutexvar_ps(interval, table[7]);
-        for (c = 6; c > 0; c--)
-            result = _mm512_fmadd_ps(result, t, _mm512_permutexvar_ps(interval, table[c]));
+        const __m512i interval = _mm512_max_epi32(lowest, _mm512_srli_epi32(_mm512_castps_si512(a), 21));
+        const __m512 t = _mm512_sub_ps(a, _mm512_permutex2var_ps(low[0], interval, high[0]));
+        __m512 result = _mm512_permutex2var_ps(low[6], interval, high[6]);
+        for (c = 5; c > 0; c--)
+            result = _mm512_fmadd_ps(result, t, _mm512_permutex2var_ps(low[c], interval, high[c]));
         /* result | (bits & sign) */
         result = _mm512_castsi512_ps(
             _mm512_ternarylogic_epi32(_mm512_castps_si512(result), bits, sign, 0xF8));
@@ -130,8 +143,8 @@ static inline void fastnn_turn(__m512* columns, const __m512* rows) {
     columns[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(third, fourth));
 }
 
-/* OUT y (n, m rounded up to vectors) = the rows of x (., n) that `rows` (m,) names, or the first m if that is NULL;
- * zeros past the last one.  n is at most 8.  Returns m. */
+/* OUT y (n, m rounded up to vectors) = the rows of x (., n) that `rows` (m,) names, or the first m if that is
+ * NULL; zeros past the last one.  n is at most 8.  Returns m. */
 static inline Py_ssize_t fastnn_transpose(
     float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) {
@@ -258,35 +271,43 @@ static inline Py_ssize_t fastnn_finish(
 #define FASTNN_NOT_NORMAL 0xFF
 
 /* INOUT Adam on whole vectors; see `adam` in updates.pxi.  The root is an estimate of 14 bits and a step of
- * Newton's, within 1 ULP, so that the divider, which takes 10 cycles for 16 numbers, has only the quotient to
- * do: 0.22 ns an element, with its root 0.38.  What the estimate cannot do (0, below the normal range,
- * infinity, NaN) goes there. */
+ * Newton's, within 2 ULP, so that the divider, which takes 10 cycles for 16 numbers, has only the quotient to
+ * do; then two multipliers are what it takes: 0.22 ns an element, with the divider's root 0.38.  What the
+ * estimate cannot do (0, below the normal range, infinity, NaN) goes there. */
+static inline __attribute__((always_inline)) void fastnn_adam_vector(
+    float* w, float* m, float* v, __m512 g, float step, float a, float b, float epsilon
+) {
+    __m512 mean = _mm512_loadu_ps(m), square = _mm512_loadu_ps(v), root;
+    mean = _mm512_fmadd_ps(_mm512_set1_ps(a), _mm512_sub_ps(g, mean), mean);
+    square = _mm512_fmadd_ps(_mm512_set1_ps(b), _mm512_fmsub_ps(g, g, square), square);
+    if (_mm512_fpclass_ps_mask(square, FASTNN_NOT_NORMAL) == 0) {
+        const __m512 estimate = _mm512_rsqrt14_ps(square);
+        root = _mm512_mul_ps(square, estimate);
+        root = _mm512_mul_ps(root, _mm512_fnmadd_ps(root, estimate, _mm512_set1_ps(3.0f))); /* twice of it */
+        root = _mm512_fmadd_ps(root, _mm512_set1_ps(0.5f), _mm512_set1_ps(epsilon));
+    } else {
+        root = _mm512_add_ps(_mm512_sqrt_ps(square), _mm512_set1_ps(epsilon));
+    }
+    _mm512_storeu_ps(m, mean);
+    _mm512_storeu_ps(v, square);
+    _mm512_storeu_ps(
+        w, _mm512_fnmadd_ps(_mm512_set1_ps(step), _mm512_div_ps(mean, root), _mm512_loadu_ps(w)));
+}
+
 static inline Py_ssize_t fastnn_adam(
     float* w, float* m, float* v, const float* dw, float step, float decay, float a, float b, float epsilon,
     Py_ssize_t size
 ) {
-    const __m512 half = _mm512_set1_ps(0.5f);
     Py_ssize_t i, whole = size - size % 16;
-    for (i = 0; i < whole; i += 16) {
-        __m512 weight = _mm512_loadu_ps(w + i), mean = _mm512_loadu_ps(m + i);
-        __m512 square = _mm512_loadu_ps(v + i), estimate, root, error;
-        __m512 g = _mm512_fmadd_ps(_mm512_set1_ps(decay), weight, _mm512_loadu_ps(dw + i));
-        mean = _mm512_fmadd_ps(_mm512_set1_ps(a), _mm512_sub_ps(g, mean), mean);
-        square = _mm512_fmadd_ps(_mm512_set1_ps(b), _mm512_fmsub_ps(g, g, square), square);
-        if (_mm512_fpclass_ps_mask(square, FASTNN_NOT_NORMAL) == 0) {
-            estimate = _mm512_rsqrt14_ps(square);
-            root = _mm512_mul_ps(square, estimate);
-            error = _mm512_fnmadd_ps(root, _mm512_mul_ps(estimate, half), half);
-            root = _mm512_fmadd_ps(root, error, root);
-        } else {
-            root = _mm512_sqrt_ps(square);
-        }
-        root = _mm512_add_ps(root, _mm512_set1_ps(epsilon));
-        weight = _mm512_sub_ps(weight, _mm512_div_ps(_mm512_mul_ps(_mm512_set1_ps(step), mean), root));
-        _mm512_storeu_ps(m + i, mean);
-        _mm512_storeu_ps(v + i, square);
-        _mm512_storeu_ps(w + i, weight);
-    }
+    if (decay == 0)
+        for (i = 0; i < whole; i += 16)
+            fastnn_adam_vector(w + i, m + i, v + i, _mm512_loadu_ps(dw + i), step, a, b, epsilon);
+    else
+        for (i = 0; i < whole; i += 16)
+            fastnn_adam_vector(
+                w + i, m + i, v + i,
+                _mm512_fmadd_ps(_mm512_set1_ps(decay), _mm512_loadu_ps(w + i), _mm512_loadu_ps(dw + i)), step, a,
+                b, epsilon);
     return whole;
 }
 
