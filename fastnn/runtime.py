@@ -5,6 +5,7 @@ This file must not know models or plans.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import functools
 import os
@@ -200,41 +201,47 @@ class Team:
 
     def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
         self._work = work
-        self._gate = threading.Event()
+        self._gate = _thread.allocate_lock()
         self._shut = False
-        self._members: list[threading.Thread] = []
+        self._members: list[_thread.LockType] = []  # one each, free when the thread has ended
+        self._gate.acquire()
         try:
             for number in range(1, n_threads):
-                member = threading.Thread(
-                    target=self._enter, args=(number,), name=f"fastnn-{number}", daemon=True
-                )
+                running = _thread.allocate_lock()
+                running.acquire()
                 try:
-                    member.start()
+                    # threading.Thread waits until the new thread runs: 100 us, this 14.
+                    _thread.start_new_thread(self._enter, (number, running))
                 except RuntimeError:  # no more threads to be had: a smaller team does the same work
                     break
-                self._members.append(member)
+                self._members.append(running)
         except BaseException:
             self._shut = True
-            self._gate.set()
+            self._gate.release()
             raise
         self.size = len(self._members)
 
-    def _enter(self, number: int) -> None:
-        self._gate.wait()
-        if not self._shut:
-            self._work(number)
+    def _enter(self, number: int, running: _thread.LockType) -> None:
+        try:
+            with self._gate:  # and leave it open for the next one
+                pass
+            if not self._shut:
+                self._work(number)
+        finally:
+            running.release()
 
     def open(self) -> None:
         """Let the threads begin."""
-        self._gate.set()
+        self._gate.release()
 
     def join(self) -> None:
         """Wait until all of them have ended, whatever interrupts."""
         interrupt: BaseException | None = None
-        for member in self._members:
-            while member.is_alive():
+        for running in self._members:
+            ended = False
+            while not ended:
                 try:
-                    member.join()
+                    ended = running.acquire()
                 except BaseException as error:
                     interrupt = error
         if interrupt is not None:

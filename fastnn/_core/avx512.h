@@ -144,7 +144,7 @@ static inline void fastnn_turn(__m512* columns, const __m512* rows) {
 }
 
 /* OUT y (n, m rounded up to vectors) = the rows of x (., n) that `rows` (m,) names, or the first m if that is
- * NULL; zeros past the last one.  n is at most 8.  Returns m. */
+ * NULL; zeros past the last one.  Returns m, or 0 if n is more than 8. */
 static inline Py_ssize_t fastnn_transpose(
     float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) {
@@ -152,6 +152,8 @@ static inline Py_ssize_t fastnn_transpose(
     const __mmask8 lanes = (__mmask8)((1u << n) - 1);
     Py_ssize_t i, j, r;
     int h;
+    if (n > 8)
+        return 0;
     if (n == 1) {
         for (i = 0; i < m; i++)
             y[i] = x[rows ? rows[i] : i];

@@ -19,9 +19,9 @@ from fastnn._core.run cimport (
 )
 from fastnn._core.table cimport kernel_table
 from fastnn._core.team cimport (
-    ACTIVE, READY, Team, add_time, arrive, atomic_load, atomic_store, cpu_pause, gather_team, nap,
-    now, release, review, ring, sleep_while, take_down, take_task, wait_briefly, wait_for_helpers,
-    wait_for_release,
+    ACTIVE, READY, Team, add_time, arrive, atomic_load, atomic_store, cpu_pause, gather_team, keep_away,
+    nap, note_cpu, now, release, review, ring, sleep_while, take_down, take_task, wait_briefly,
+    wait_for_helpers, wait_for_release,
 )
 from fastnn._core.types cimport (
     MAX_CONSTANTS, MAX_OPERANDS, Addressing, Frame, KernelTable, Op, RunOps, Status,
@@ -70,6 +70,7 @@ cdef bint rejoin(Run* run, int thread) noexcept nogil:
             else:
                 nap()
         elif atomic_load(&team.called):
+            keep_away(team.cpu, thread)
             atomic_store(&team.state[thread], READY)
         else:
             sleep_while(&team.bell, &run.status, RUNNING, &team.called, 0)
@@ -101,6 +102,8 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
         for p in range(run.n_phases):
             generation = atomic_load(&run.team.generation)
             shared = run.n_tiles[p] > 1
+            if run.team.n_threads > 1:
+                note_cpu(&run.team, thread)
             frame.rows = run.rows
             frame.tile_rows = run.phases[0].tile_rows
             frame.origin = run.origin
@@ -127,6 +130,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                 release(&run.team)
             elif not wait_briefly(&run.team, generation):
                 began = now()
+                keep_away(run.team.cpu, thread)
                 while not wait_for_release(&run.team, generation):
                     if poller != NULL:
                         look_for_signals(run, poller, &polled)
