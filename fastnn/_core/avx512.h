@@ -271,6 +271,12 @@ static inline Py_ssize_t fastnn_finish(
 
 /* Classes of numbers: NaN, 0, -0, infinite, subnormal, negative. */
 #define FASTNN_NOT_NORMAL 0xFF
+#define FASTNN_SUBNORMAL 0x20
+
+/* Return x with 0 for what is subnormal; see updates.pxi. */
+static inline __m512 fastnn_flushed(__m512 x) {
+    return _mm512_mask_mov_ps(x, _mm512_fpclass_ps_mask(x, FASTNN_SUBNORMAL), _mm512_setzero_ps());
+}
 
 /* INOUT Adam on whole vectors; see `adam` in updates.pxi.  The root is an estimate of 14 bits and a step of
  * Newton's, within 2 ULP, so that the divider, which takes 10 cycles for 16 numbers, has only the quotient to
@@ -282,12 +288,15 @@ static inline __attribute__((always_inline)) void fastnn_adam_vector(
     __m512 mean = _mm512_loadu_ps(m), square = _mm512_loadu_ps(v), root;
     mean = _mm512_fmadd_ps(_mm512_set1_ps(a), _mm512_sub_ps(g, mean), mean);
     square = _mm512_fmadd_ps(_mm512_set1_ps(b), _mm512_fmsub_ps(g, g, square), square);
-    if (_mm512_fpclass_ps_mask(square, FASTNN_NOT_NORMAL) == 0) {
+    if (_kortestz_mask16_u8(
+            _mm512_fpclass_ps_mask(square, FASTNN_NOT_NORMAL), _mm512_fpclass_ps_mask(mean, FASTNN_SUBNORMAL))) {
         const __m512 estimate = _mm512_rsqrt14_ps(square);
         root = _mm512_mul_ps(square, estimate);
         root = _mm512_mul_ps(root, _mm512_fnmadd_ps(root, estimate, _mm512_set1_ps(3.0f))); /* twice of it */
         root = _mm512_fmadd_ps(root, _mm512_set1_ps(0.5f), _mm512_set1_ps(epsilon));
     } else {
+        mean = fastnn_flushed(mean);
+        square = fastnn_flushed(square);
         root = _mm512_add_ps(_mm512_sqrt_ps(square), _mm512_set1_ps(epsilon));
     }
     _mm512_storeu_ps(m, mean);

@@ -1,5 +1,11 @@
 # Update rules and the L2 regulariser, in place on `size` elements of a parameter and its state.
 # `l2` is the regulariser's factor: the gradient used is dw + 2 l2 w.
+#
+# State decays where gradients are 0, as behind a ReLU that is never active, and would stay among the
+# subnormal numbers, where rounding to the nearest keeps it: processors take 100 times as long there (16
+# rows through six layers of 64: 40 us a step instead of 27 after a thousand steps).  So it becomes 0.
+
+from libc.float cimport DBL_MIN, FLT_MIN
 
 cdef void l2_gradient(real* dw, const real* w, double l2, Py_ssize_t size) noexcept nogil:
     """INOUT dw += 2 l2 w."""
@@ -26,11 +32,11 @@ cdef void momentum(
     if nesterov:
         for i in range(size):
             change = step * (dw[i] + decay * w[i])
-            v[i] = mu * v[i] - change
+            v[i] = flushed(mu * v[i] - change)
             w[i] = w[i] + mu * v[i] - change
     else:
         for i in range(size):
-            v[i] = mu * v[i] - step * (dw[i] + decay * w[i])
+            v[i] = flushed(mu * v[i] - step * (dw[i] + decay * w[i]))
             w[i] = w[i] + v[i]
 
 
@@ -46,8 +52,8 @@ cdef void adam(
         begin = adam_vectors(w, m, v, dw, step, decay, a, b, epsilon, size)
     for i in range(begin, size):
         g = dw[i] + decay * w[i]
-        m[i] = m[i] + a * (g - m[i])
-        v[i] = v[i] + b * (g * g - v[i])
+        m[i] = flushed(m[i] + a * (g - m[i]))
+        v[i] = flushed(v[i] + b * (g * g - v[i]))
         w[i] = w[i] - step * m[i] / (square_root(v[i]) + epsilon)
 
 
@@ -60,8 +66,16 @@ cdef void rmsprop(
     cdef real keep = <real>rho, b = <real>(1.0 - rho), g
     for i in range(size):
         g = dw[i] + decay * w[i]
-        v[i] = keep * v[i] + b * (g * g)
+        v[i] = flushed(keep * v[i] + b * (g * g))
         w[i] = w[i] - step * g / square_root(v[i] + epsilon)
+
+
+cdef inline real flushed(real x) noexcept nogil:
+    """Return x, or 0 if it is subnormal; NaN stays NaN."""
+    if real is float:
+        return <float>0.0 if fabsf(x) < FLT_MIN else x
+    else:
+        return 0.0 if fabs(x) < DBL_MIN else x
 
 
 cdef inline real square_root(real x) noexcept nogil:
