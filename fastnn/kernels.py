@@ -1,6 +1,7 @@
 """Single kernels as NumPy functions: arrays in, arrays out, `out=`.
 
-Names and argument order are fixed.  The functions are those of `fastnn._core.api`.
+Names and argument order are fixed.  The functions are those of `fastnn._core.api`.  Activations of
+large arrays use as many threads as `fastnn.threads` says, products those of BLAS.
 """
 
 from fastnn._core.api import (
@@ -12,6 +13,7 @@ from fastnn._core.api import (
     leaky_relu_forward,
     relu_backward,
     relu_forward,
+    share_large_work,
     sigmoid_backward,
     sigmoid_forward,
     softmax_backward,
@@ -19,6 +21,7 @@ from fastnn._core.api import (
     tanh_backward,
     tanh_forward,
 )
+from fastnn.runtime import share
 
 __all__ = [
     "dense_backward",
@@ -36,3 +39,6 @@ __all__ = [
     "tanh_backward",
     "tanh_forward",
 ]
+
+# Starting a team takes 0.1 ms.  Sigmoid, one thread and two, us: a million numbers 332, 380, two 722, 570.
+share_large_work(share, 2_000_000)

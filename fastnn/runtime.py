@@ -25,6 +25,7 @@ __all__ = [
     "build_info",
     "default_threads",
     "resolve_threads",
+    "share",
     "simd_level",
     "Team",
     "threads",
@@ -246,6 +247,36 @@ class Team:
                     interrupt = error
         if interrupt is not None:
             raise interrupt
+
+
+def share(work: Callable[[int, int], None], size: int) -> None:
+    """Call a function with parts of a range, by the default number of threads.
+
+    Parameters
+    ----------
+    work : callable
+        Called with the bounds of each part.
+    size : int
+        Length of the range, from 0 on.
+    """
+    n_threads = min(default_threads(), size)
+    # More parts than threads, so that no one waits for who has lost a core.
+    step = -(-size // (4 * n_threads)) if n_threads > 1 else size
+    begins = iter(range(0, size, step))
+
+    def take(number: int) -> None:
+        for begin in begins:
+            work(begin, min(begin + step, size))
+
+    if n_threads == 1:
+        take(0)
+        return
+    team = Team(n_threads, take)
+    team.open()
+    try:
+        take(0)
+    finally:
+        team.join()
 
 
 def _blas_name() -> str:

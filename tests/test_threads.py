@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import callbacks, layers, optimizers, runtime
+from fastnn import callbacks, kernels, layers, optimizers, runtime
 from fastnn.errors import BusyError, ConfigurationError, DTypeError
 from fastnn.program import Program
 
@@ -369,3 +369,43 @@ def test_children_forked_after_a_fit_predict_and_train(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.stdout.strip(), done.returncode) == ("equal", 0), done.stderr
+
+
+# --- kernels of large arrays -----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("four_cpus")
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softmax"])
+def test_large_arrays_are_shared_out_without_changing_a_bit(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teams: list[int] = []
+
+    class Team(runtime.Team):
+        def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
+            super().__init__(n_threads, work)
+            teams.append(self.size)
+
+    monkeypatch.setattr(runtime, "Team", Team)
+    forward, backward = (getattr(kernels, f"{name}_{way}") for way in ("forward", "backward"))
+    # Deeper than two dimensions, sizes that do not divide.
+    z = np.random.default_rng(0).normal(0, 2, (3, 1001, 701)).astype(np.float32)
+    results = []
+    for n_threads in (1, 3):
+        with fastnn.threads(n_threads):
+            out = np.full_like(z, np.nan)
+            y = forward(z, out=out)
+            assert y is out
+            upstream = z.copy()
+            dz = backward(upstream, y, out=upstream)
+            assert dz is upstream
+            results.append((y.tobytes(), dz.tobytes()))
+    assert results[0] == results[1]
+    assert teams == [2, 2]
+    with fastnn.threads(3):
+        assert forward(z.reshape(-1, 701)).tobytes() == results[0][0]
+        forward(z[:, :, :7])  # not worth it
+        assert teams == [2, 2, 2]
+        if name != "softmax":
+            assert forward(z.reshape(-1)).tobytes() == results[0][0]
+            assert teams == [2, 2, 2, 2]

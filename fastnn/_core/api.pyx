@@ -255,16 +255,55 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
     return dx, dw, db
 
 
+# Calls its first argument with parts of a range, by several threads; see `share_large_work`.
+cdef object _sharing = None
+cdef Py_ssize_t _large = 0
+
+
+def share_large_work(sharing, Py_ssize_t elements):
+    """Say how to share out what goes element by element or row by row.
+
+    Parameters
+    ----------
+    sharing : callable
+        Called with a function of two integers and the length of a range; calls the function with the
+        bounds of parts of that range, which together are all of it.
+    elements : int
+        Arrays with fewer are not worth it.
+    """
+    global _sharing, _large
+    _sharing, _large = sharing, elements
+
+
+cdef enum:
+    PIECE = 4096    # elements that are not shared out further
+
+
+cdef run_rows(OpCode code, int activation, double alpha, tuple arrays):
+    """Run an op of an activation on arrays of one shape, of which the first is written."""
+    first = arrays[0]
+    cdef bint double = first.itemsize == 8
+    cdef Py_ssize_t n = first.shape[first.ndim - 1] if first.ndim else 1
+    cdef Py_ssize_t m = first.size // n, piece = n if activation == ActivationCode.SOFTMAX else PIECE
+    if _sharing is None or first.size < _large:
+        run_one(code, activation, double, 0, m, m, 1, arrays, (n,) * len(arrays), alpha)
+        return
+    flat = tuple(array.reshape(-1) for array in arrays)
+
+    def part(begin, end):
+        pieces = tuple(array[begin * piece : end * piece] for array in flat)
+        width = n if activation == ActivationCode.SOFTMAX else pieces[0].size
+        rows = pieces[0].size // width
+        run_one(code, activation, double, 0, rows, rows, 1, pieces, (width,) * len(pieces), alpha)
+
+    _sharing(part, (first.size + piece - 1) // piece)
+
+
 cdef forward(int activation, z, out, double alpha=0.0):
     z = _operand(z, "z")
     out = _result(out, z.shape, z.dtype, (z,), True)
     if z.size:
-        columns = z.shape[z.ndim - 1] if z.ndim else 1
-        rows = z.size // columns
-        run_one(
-            OpCode.ACTIVATION, activation, z.itemsize == 8, 0, rows, rows, 1, (out, z), (columns, columns),
-            alpha,
-        )
+        run_rows(OpCode.ACTIVATION, activation, alpha, (out, z))
     return out
 
 
@@ -278,12 +317,7 @@ cdef backward(int activation, dy, y, out, double alpha=0.0):
     if np.may_share_memory(out, y) and y.ctypes.data != dy.ctypes.data:
         raise ValueError("out overlaps y; only dy may be overwritten")
     if dy.size:
-        columns = dy.shape[dy.ndim - 1] if dy.ndim else 1
-        rows = dy.size // columns
-        run_one(
-            OpCode.ACTIVATION_BACKWARD, activation, dy.itemsize == 8, 0, rows, rows, 1,
-            (out, dy, y), (columns, columns, columns), alpha,
-        )
+        run_rows(OpCode.ACTIVATION_BACKWARD, activation, alpha, (out, dy, y))
     return out
 
 

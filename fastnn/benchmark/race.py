@@ -32,7 +32,8 @@ class Effort:
     rounds : int
         How often every entrant is timed.
     seconds : float
-        Shortest time of one measurement; the number of repeats is chosen to reach it.
+        Shortest time of one measurement; the number of repeats is chosen to reach it.  What a call costs
+        only once, checking data and starting threads, should count as little as in training to the end.
     peak_sizes : tuple of int
         Orders of the matrices with which the ceiling is measured.
     limit : float
@@ -40,7 +41,7 @@ class Effort:
     """
 
     rounds: int = 15
-    seconds: float = 0.02
+    seconds: float = 0.05
     peak_sizes: tuple[int, ...] = (1024, 1536, 2048)
     limit: float = math.inf
 
