@@ -6,7 +6,7 @@ The public names, explicitly.  What is heavy or optional loads on first use.
 from typing import TYPE_CHECKING, Any
 
 try:
-    from fastnn._core import table as _table  # noqa: F401 - loads the kernels
+    from fastnn._core import table as _table  # noqa: F401 - chooses the kernels
 except ValueError as error:  # the environment's FASTNN_SIMD
     from fastnn.startup import exit_if_command
 

@@ -136,9 +136,12 @@ def test_only_the_program_and_the_border_talk_to_the_core() -> None:
 SCRIPT = """
 import sys, threading
 import fastnn
-heavy = {"torch", "matplotlib", "sklearn", "tqdm", "threadpoolctl", "pandas", "onnx", "mpi4py", "jax"}
+heavy = {"torch", "matplotlib", "sklearn", "scipy", "tqdm", "threadpoolctl", "pandas", "onnx", "jax"}
 assert "fastnn._core.executor" in sys.modules
 print(sorted(heavy & set(sys.modules)), threading.active_count(), "fastnn.datasets" in sys.modules)
+model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)])
+model([[1.0, 2.0]])  # the kernels are loaded now, with SciPy's BLAS
+assert "scipy.linalg.cython_blas" in sys.modules
 """
 
 

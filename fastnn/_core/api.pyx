@@ -13,7 +13,7 @@ from fastnn._core import types as _types
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset
 
-from fastnn._core.table cimport kernel_table
+from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.types cimport MAX_OPERANDS, ActivationCode, Frame, Op, OpCode, Status
 
 _ACTIVATIONS = {name.lower(): int(member) for name, member in _types.ActivationCode.__members__.items()}
@@ -32,6 +32,7 @@ cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t begin, Py_
     cdef int i, opened = 0
     cdef double sums[1]
     cdef Status status
+    need_table()
     memset(&op, 0, sizeof(Op))
     memset(&frame, 0, sizeof(Frame))
     op.code, op.activation, op.alpha = code, activation, alpha

@@ -17,7 +17,7 @@ from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_PHASES, MAX_SLOTS, RUNNING, Phase, Run, Task, begin_epoch, finish_phase,
     parameters_finite, run_task, shuffle_rows,
 )
-from fastnn._core.table cimport kernel_table
+from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
     ACTIVE, READY, Team, add_time, arrive, atomic_load, atomic_store, cpu_pause, gather_team, keep_away,
     nap, note_cpu, now, release, review, ring, sleep_while, take_down, take_task, wait_briefly,
@@ -177,6 +177,7 @@ cdef class Executor:
 
     def __cinit__(self, ops, phases, times_rows, bint double, int n_losses):
         cdef int i, j, t = 0
+        need_table()
         self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
         self.n_tasks = sum(len(tasks) for _, _, tasks in phases)
         self.double, self.n_losses = double, n_losses
@@ -465,6 +466,7 @@ def count_nonfinite(array):
     flat = array.reshape(-1)
     if not flat.size:
         return 0
+    need_table()
     if flat.dtype.itemsize == 4:
         single = flat
         with nogil:

@@ -50,16 +50,27 @@ LEVELS = tuple(
 )
 
 cdef const KernelTable* TABLE = NULL
+_chosen = None
 _module = None
 
 
 cdef const KernelTable* kernel_table() noexcept nogil:
-    """Return the table of the level that `load` chose."""
+    """Return the table of the level in use; `need_table` must have been called."""
     return TABLE
 
 
-def load(level=None):
-    """Load the kernels of a level and return its name.
+cdef int need_table() except -1:
+    """Load the kernels if they are not.
+
+    Not when this module is imported: they need SciPy's BLAS, and importing that takes longer than all else.
+    """
+    if TABLE == NULL:
+        load(_chosen)
+    return 0
+
+
+def choose(level=None):
+    """Return the name of the level that is to be used.
 
     Parameters
     ----------
@@ -75,7 +86,6 @@ def load(level=None):
     ValueError
         If the level is unknown, or this machine or this build lacks it.
     """
-    global TABLE, _module
     if level is None:
         level = os.environ.get("FASTNN_SIMD") or LEVELS[0]
         source = "FASTNN_SIMD"
@@ -84,14 +94,21 @@ def load(level=None):
     if level not in LEVELS:
         known = "this machine or this build lacks it" if level in ("base", "v3", "v4") else "no such level"
         raise ValueError(f"{source}={level!r}: {known}; here there are {', '.join(LEVELS)}")
-    _module = importlib.import_module(f"fastnn._core._kernels_{level}")
+    return level
+
+
+def load(level=None):
+    """Load the kernels of a level, as `choose` understands it, and return its name."""
+    global TABLE, _chosen, _module
+    _chosen = choose(level)
+    _module = importlib.import_module(f"fastnn._core._kernels_{_chosen}")
     TABLE = <const KernelTable*>PyCapsule_GetPointer(_module.table, "fastnn.kernel_table")
     return TABLE.name.decode("ascii")
 
 
 def level():
     """Return the name of the level in use."""
-    return TABLE.name.decode("ascii")
+    return _chosen
 
 
-load()
+_chosen = choose()

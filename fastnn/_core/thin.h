@@ -9,8 +9,8 @@
 
 #include "fastnn/_core/avx512.h"
 
-#define FASTNN_FEW 4    /* outputs */
-#define FASTNN_LONG 1024 /* inputs of which copies fit the stack */
+#define FASTNN_FEW 4        /* outputs */
+#define FASTNN_LONG 1024    /* inputs of which copies fit the stack */
 
 /* Derivatives of activations, from their output. */
 enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
@@ -66,7 +66,9 @@ static inline void fastnn_take(__m512* columns, const float* from, int n, Py_ssi
 }
 
 /* OUT columns (n, k rounded up to vectors) = w (k, n). */
-static inline void fastnn_thin_weights(__m512 (*columns)[FASTNN_LONG / 16], const float* w, int n, Py_ssize_t k) {
+static inline void fastnn_thin_weights(
+    __m512 (*columns)[FASTNN_LONG / 16], const float* w, int n, Py_ssize_t k
+) {
     __m512 taken[FASTNN_FEW];
     Py_ssize_t p;
     int j;
@@ -93,7 +95,7 @@ static inline __m512 fastnn_sums(const __m512* rows) {
     return _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xDD));
 }
 
-/* INOUT to (count, n) = columns (n, 16) + beta * to: n numbers of each of the first `count` lanes, side by side. */
+/* INOUT to (count, n) = columns (n, 16) + beta * to: n numbers of each of the first `count` lanes. */
 static inline void fastnn_put(float* to, const __m512* columns, int n, Py_ssize_t count, float beta) {
     int j, r;
     for (r = 0; r < n && 16 * r < count * n; r++) {
@@ -132,6 +134,7 @@ static inline __attribute__((always_inline)) void fastnn_thin_block(
     _mm512_mask_storeu_ps(y, (__mmask16)((1u << (height * n)) - 1), _mm512_add_ps(fastnn_sums(kept), bias));
 }
 
+/* The same for m rows; `n` must be a constant. */
 static inline __attribute__((always_inline)) void fastnn_thin_blocks(
     float* y, const float* x, __m512 (*w)[FASTNN_LONG / 16], __m512 bias, Py_ssize_t m, int n, Py_ssize_t k
 ) {
@@ -176,11 +179,12 @@ static inline __attribute__((always_inline)) void fastnn_thin_spread(
         sum = _mm512_mul_ps(sum, _mm512_fnmadd_ps(output, output, output));
     else if (kind == FASTNN_OF_TANH)
         sum = _mm512_mul_ps(sum, _mm512_fnmadd_ps(output, output, _mm512_set1_ps(1.0f)));
-    else if (kind == FASTNN_OF_RELU)
-        sum = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(output, _mm512_setzero_ps(), _CMP_NLE_UQ), sum); /* NaN counts as above 0 */
+    else if (kind == FASTNN_OF_RELU) /* NaN counts as above 0 */
+        sum = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(output, _mm512_setzero_ps(), _CMP_NLE_UQ), sum);
     _mm512_mask_storeu_ps(dx + 16 * p, lanes, sum);
 }
 
+/* The same as fastnn_thin_backward; `kind` and `n` must be constants. */
 static inline __attribute__((always_inline)) void fastnn_thin_rows(
     float* dx, const float* dy, __m512 (*w)[FASTNN_LONG / 16], const float* y, int kind, Py_ssize_t m, int n,
     Py_ssize_t k
@@ -205,17 +209,18 @@ static inline int fastnn_thin_backward(
     if (n > FASTNN_FEW || k > FASTNN_LONG)
         return 0;
     fastnn_thin_weights(weights, w, (int)n, k);
+#define FASTNN_ROWS(KIND) FASTNN_BY_COUNT(n, fastnn_thin_rows(dx, dy, weights, y, KIND, m, COUNT, k))
     switch (kind) {
-    case FASTNN_ONE: FASTNN_BY_COUNT(n, fastnn_thin_rows(dx, dy, weights, y, FASTNN_ONE, m, COUNT, k)) break;
-    case FASTNN_OF_SIGMOID:
-        FASTNN_BY_COUNT(n, fastnn_thin_rows(dx, dy, weights, y, FASTNN_OF_SIGMOID, m, COUNT, k)) break;
-    case FASTNN_OF_TANH:
-        FASTNN_BY_COUNT(n, fastnn_thin_rows(dx, dy, weights, y, FASTNN_OF_TANH, m, COUNT, k)) break;
-    default: FASTNN_BY_COUNT(n, fastnn_thin_rows(dx, dy, weights, y, FASTNN_OF_RELU, m, COUNT, k))
+    case FASTNN_ONE: FASTNN_ROWS(FASTNN_ONE) break;
+    case FASTNN_OF_SIGMOID: FASTNN_ROWS(FASTNN_OF_SIGMOID) break;
+    case FASTNN_OF_TANH: FASTNN_ROWS(FASTNN_OF_TANH) break;
+    default: FASTNN_ROWS(FASTNN_OF_RELU)
     }
+#undef FASTNN_ROWS
     return 1;
 }
 
+/* INOUT kept (vectors, n of 4) += one row of x times one of dy (n,). */
 static inline __attribute__((always_inline)) void fastnn_thin_add(
     __m512 (*kept)[FASTNN_FEW], const float* x, const float* dy, const __mmask16* lanes, int vectors, int n
 ) {
@@ -226,7 +231,7 @@ static inline __attribute__((always_inline)) void fastnn_thin_add(
     }
 }
 
-/* INOUT dw (k, n) = alpha * x.T @ dy (m, n) + beta * dw, for up to `vectors` * 16 = 64 columns k of x (m, ldx). */
+/* The same as fastnn_thin_gradient for as many inputs k as `vectors`, at most 4, hold. */
 static inline __attribute__((always_inline)) void fastnn_thin_sums(
     float* dw, const float* x, const float* dy, float alpha, float beta, Py_ssize_t m, int n, Py_ssize_t k,
     Py_ssize_t ldx, int vectors
@@ -242,7 +247,8 @@ static inline __attribute__((always_inline)) void fastnn_thin_sums(
         FASTNN_EACH(j, n) kept[0][v][j] = kept[1][v][j] = _mm512_setzero_ps();
     }
     for (i = 0; i + parities <= m; i += parities)
-        FASTNN_EACH(h, parities) fastnn_thin_add(kept[h], x + (i + h) * ldx, dy + (i + h) * n, lanes, vectors, n);
+        FASTNN_EACH(h, parities)
+            fastnn_thin_add(kept[h], x + (i + h) * ldx, dy + (i + h) * n, lanes, vectors, n);
     if (i < m)
         fastnn_thin_add(kept[0], x + i * ldx, dy + i * n, lanes, vectors, n);
     FASTNN_EACH(v, vectors) {
@@ -263,15 +269,15 @@ static inline int fastnn_thin_gradient(
     for (p = 0; p < k; p += 64) {
         const Py_ssize_t part = k - p < 64 ? k - p : 64;
         float* to = dw + p * n;
+#define FASTNN_SUMS(N)                                                                                       \
+    FASTNN_BY_COUNT((part + 15) / 16, fastnn_thin_sums(to, x + p, dy, alpha, beta, m, N, part, ldx, COUNT))
         switch (n) {
-#define FASTNN_SUMS(N) FASTNN_BY_COUNT( \
-            (part + 15) / 16, fastnn_thin_sums(to, x + p, dy, alpha, beta, m, N, part, ldx, COUNT))
         case 1: FASTNN_SUMS(1) break;
         case 2: FASTNN_SUMS(2) break;
         case 3: FASTNN_SUMS(3) break;
         default: FASTNN_SUMS(4)
-#undef FASTNN_SUMS
         }
+#undef FASTNN_SUMS
     }
     return 1;
 }
