@@ -25,9 +25,11 @@ BLAS_THREADS_FROM = 2 * 64**3
 # Below this a team costs more than it gains: starting one takes 100 us, a barrier 0.3 us.
 TEAM_STEP_FLOPS = 2_000_000
 TEAM_TOTAL_FLOPS = 50_000_000
-# With one tile of rows only updates of weights can be shared, which pays if they wait for memory.  One thread
-# and two, us a step: Adam, 4 rows, width 512: 688, 511; SGD, 16 rows, width 256: 283, 316.
+# With one tile of rows only updates of weights can be shared, which pays if they wait for memory: if they are
+# many a product, or more than caches hold.  One thread and two, us a step: Adam, 4 rows, width 512: 688, 511;
+# SGD, 16 rows, width 256: 283, 316; width 512: 1004, 1072.
 TEAM_FLOPS_PER_BYTE = 2
+TEAM_PARAMETERS = 2_000_000
 
 # Predictions of up to so many flops keep the GIL: 0.3 ms at 100 GFLOP/s.  The long way costs 60 us.
 APPLY_FLOPS = 30_000_000
@@ -201,7 +203,8 @@ class Program:
         row_tiles = max(-(-min(batch, rows) // tile) for tile in self._row_tiles)
         if step < TEAM_STEP_FLOPS or total < TEAM_TOTAL_FLOPS:
             return 1
-        if row_tiles == 1 and step > TEAM_FLOPS_PER_BYTE * self._parameter_bytes:
+        few = self.plan.sizes[Slot.PARAMETERS] < TEAM_PARAMETERS
+        if row_tiles == 1 and few and step > TEAM_FLOPS_PER_BYTE * self._parameter_bytes:
             return 1
         return min(n_threads, max(self._parameter_tiles, row_tiles))
 
