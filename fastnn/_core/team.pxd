@@ -12,7 +12,8 @@
 #
 # A system may wake a thread on the core of the one that started it and leave both there for
 # milliseconds, each waiting for the other; so a thread that joins, or waits for long, leaves a core
-# where one before it runs: a run of 20 ms of the benchmark "twenty" took 230 us a step, now 160 to 185.
+# where one before it runs: a run of 20 ms of the benchmark "twenty", 10 ms after the one before, took
+# 233 us a step, now 183.
 
 cdef extern from *:
     """

@@ -1,0 +1,171 @@
+# What lies between the doors of `api.pyx` and the kernels: checks of arrays and names, then one op.
+
+_ACTIVATIONS = {name.lower(): int(member) for name, member in _types.ActivationCode.__members__.items()}
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_LIMIT = 2**31 - 1
+
+
+def _operand(value, name, dtype=None):
+    """Return `value` as an aligned C-order array of float32 or float64, copied only if it is not one."""
+    array = value if type(value) is np.ndarray else np.asarray(value)
+    native = array.dtype.newbyteorder("=")
+    if native not in _FLOATS:
+        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}; convert it with astype")
+    if dtype is not None and native != dtype:
+        raise TypeError(f"{name} is {array.dtype}, but the first array is {dtype}; use one dtype for all")
+    flags = array.flags
+    if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
+        array = np.require(array, dtype=native, requirements="CA")
+    return array
+
+
+def _matrix(value, name, dtype=None):
+    array = _operand(value, name, dtype)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions (rows, columns), got shape {array.shape}")
+    if array.shape[0] > _LIMIT or array.shape[1] > _LIMIT:
+        raise ValueError(f"{name} has shape {array.shape}; a dimension over {_LIMIT} does not fit BLAS")
+    return array
+
+
+def _result(out, shape, dtype, inputs, in_place):
+    """Return the array to write: `out` once checked, or a new one."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if type(out) is not np.ndarray or out.dtype != dtype or out.shape != shape or not out.flags.carray:
+        given = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"out must be a writeable C-order ndarray of {dtype} {shape}, got {given}")
+    for array in inputs:
+        if array is not None and np.may_share_memory(out, array):
+            if not (in_place and out.ctypes.data == array.ctypes.data and out.shape == array.shape):
+                how = " other than element for element" if in_place else ""
+                raise ValueError(f"out overlaps an operand{how}")
+    return out
+
+
+# What an activation's slope or scale is unless told otherwise, as in Keras.
+_ALPHAS = {"leaky_relu": 0.2, "elu": 1.0}
+
+
+def _not_negative(value, name):
+    number = float(value)
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{name} must be at least 0 and finite, got {value!r}")
+    return number
+
+
+def _activation(name):
+    if name is None:
+        return 0
+    if name not in _ACTIVATIONS:
+        nearest = difflib.get_close_matches(str(name), _ACTIVATIONS, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+        raise ValueError(f"unknown activation {name!r}{hint} Known: {', '.join(_ACTIVATIONS)}")
+    return _ACTIVATIONS[name]
+
+
+cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t begin, Py_ssize_t end,
+                 Py_ssize_t rows, int n_outputs, tuple arrays, tuple columns,
+                 double alpha=0.0) except -1:
+    """Run one op on arrays that were checked; the first `n_outputs` are written."""
+    cdef Py_buffer views[MAX_OPERANDS]
+    cdef char* base[MAX_OPERANDS]
+    cdef Op op
+    cdef Frame frame
+    cdef int i, opened = 0
+    cdef double sums[1]
+    cdef Status status
+    need_table()
+    memset(&op, 0, sizeof(Op))
+    memset(&frame, 0, sizeof(Frame))
+    op.code, op.activation, op.alpha = code, activation, alpha
+    frame.base, frame.begin, frame.end, frame.rows, frame.sums = base, begin, end, rows, sums
+    for i in range(MAX_OPERANDS):
+        op.operands[i].slot = -1
+    try:
+        for i in range(len(arrays)):
+            if arrays[i] is None:
+                PyObject_GetBuffer(b"", &views[i], PyBUF_SIMPLE)
+            else:
+                PyObject_GetBuffer(arrays[i], &views[i], PyBUF_WRITABLE if i < n_outputs else PyBUF_SIMPLE)
+                op.operands[i].slot = i
+                op.operands[i].columns = columns[i]
+            base[i] = <char*>views[i].buf
+            opened += 1
+        with nogil:
+            if double:
+                status = kernel_table().run_double(&op, 1, &frame)
+            else:
+                status = kernel_table().run_float(&op, 1, &frame)
+        if status != Status.OK:
+            raise RuntimeError(f"kernel {code} is missing from the function table")
+    finally:
+        for i in range(opened):
+            PyBuffer_Release(&views[i])
+    return 0
+
+
+# Calls its first argument with parts of a range, by several threads; see `share_large_work`.
+cdef object _sharing = None
+cdef Py_ssize_t _large = 0
+
+
+def share_large_work(sharing, Py_ssize_t elements):
+    """Say how to share out what goes element by element or row by row.
+
+    Parameters
+    ----------
+    sharing : callable
+        Called with a function of two integers and the length of a range; calls the function with the
+        bounds of parts of that range, which together are all of it.
+    elements : int
+        Arrays with fewer are not worth it.
+    """
+    global _sharing, _large
+    _sharing, _large = sharing, elements
+
+
+cdef enum:
+    PIECE = 4096    # elements that are not shared out further
+
+
+cdef run_rows(OpCode code, int activation, double alpha, tuple arrays):
+    """Run an op of an activation on arrays of one shape, of which the first is written."""
+    first = arrays[0]
+    cdef bint double = first.itemsize == 8
+    cdef Py_ssize_t n = first.shape[first.ndim - 1] if first.ndim else 1
+    cdef Py_ssize_t m = first.size // n, piece = n if activation == ActivationCode.SOFTMAX else PIECE
+    if _sharing is None or first.size < _large:
+        run_one(code, activation, double, 0, m, m, 1, arrays, (n,) * len(arrays), alpha)
+        return
+    flat = tuple(array.reshape(-1) for array in arrays)
+
+    def part(begin, end):
+        pieces = tuple(array[begin * piece : end * piece] for array in flat)
+        width = n if activation == ActivationCode.SOFTMAX else pieces[0].size
+        rows = pieces[0].size // width
+        run_one(code, activation, double, 0, rows, rows, 1, pieces, (width,) * len(pieces), alpha)
+
+    _sharing(part, (first.size + piece - 1) // piece)
+
+
+cdef forward(int activation, z, out, double alpha=0.0):
+    z = _operand(z, "z")
+    out = _result(out, z.shape, z.dtype, (z,), True)
+    if z.size:
+        run_rows(OpCode.ACTIVATION, activation, alpha, (out, z))
+    return out
+
+
+cdef backward(int activation, dy, y, out, double alpha=0.0):
+    dy = _operand(dy, "dy")
+    y = _operand(y, "y", dy.dtype)
+    if y.shape != dy.shape:
+        raise ValueError(f"y must have dy's shape {dy.shape}, got {y.shape}")
+    out = _result(out, dy.shape, dy.dtype, (dy,), True)
+    # Where dy is y, element for element, that was just checked.
+    if np.may_share_memory(out, y) and y.ctypes.data != dy.ctypes.data:
+        raise ValueError("out overlaps y; only dy may be overwritten")
+    if dy.size:
+        run_rows(OpCode.ACTIVATION_BACKWARD, activation, alpha, (out, dy, y))
+    return out
