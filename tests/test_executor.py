@@ -357,9 +357,10 @@ def test_thin_nets_have_the_batch_as_fast_axis(
         agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances[f"trained {dtype}"])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("byte", [0x00, 0xFF])
 def test_thin_nets_in_many_tiles(
-    byte: int, monkeypatch: pytest.MonkeyPatch, tolerances: dict[str, float]
+    byte: int, dtype: str, simd_level: str, monkeypatch: pytest.MonkeyPatch, tolerances: dict[str, float]
 ) -> None:
     make_tiles_small(monkeypatch)
     monkeypatch.setattr(compiler, "batch_is_fast_axis", lambda *_: True)
@@ -371,7 +372,7 @@ def test_thin_nets_in_many_tiles(
         return array
 
     for rows, batch in ((100, 100), (95, 50), (200, 130)):
-        case = Case("mse", "sgd", rows=rows, batch=batch, gather=False, widths=(6, 7, 3))
+        case = Case("mse", "sgd", "tanh", dtype, rows, batch, gather=False, widths=(6, 7, 3))
         case.measured = False
         plan = case.plan
         assert plan.phases[0].tile_rows < batch
@@ -379,7 +380,7 @@ def test_thin_nets_in_many_tiles(
         with monkeypatch.context() as patched:
             patched.setattr(program, "aligned_array", allocate)
             given = case.run(Program)[1]
-        agree(given, exact, tolerances["trained float64"])
+        agree(given, exact, tolerances[f"trained {dtype}"])
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 16, 22, 23])

@@ -11,9 +11,20 @@
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
 
+#define FASTNN_EACH(i, count) _Pragma("GCC unroll 16") for (i = 0; i < count; i++)
+#define FASTNN_NUMBERS _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+
 /* The lanes of a vector that begins at element i of `size`. */
 static inline __mmask16 fastnn_lanes(Py_ssize_t i, Py_ssize_t size) {
     return size - i >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1u << (size - i)) - 1);
+}
+
+/* Store the first `lanes` of x; whole vectors without a mask, as what a masked store wrote is read again late. */
+static inline void fastnn_store(float* y, __mmask16 lanes, __m512 x) {
+    if (lanes == 0xFFFF)
+        _mm512_storeu_ps(y, x);
+    else
+        _mm512_mask_storeu_ps(y, lanes, x);
 }
 
 /* tanh(x) for 30 intervals of |x|, bounded by 0, 1/16, 5/64, 6/64, ..., 8, 10, and for 10, where it is 1: the
@@ -59,10 +70,27 @@ static const float FASTNN_TANH[7][32] = {
      -0.0530773923f, -0.0321120694f, -0.009551025f, 0.00138147688f, 0.00459709764f}
 };
 
-/* OUT y = tanh(x); y may be x.  No divider and no branches: 9 cycles for 16 numbers, where exp and a quotient
- * take 20.  1 ULP; NaN and -0.0 come through. */
-static inline Py_ssize_t fastnn_tanh(float* y, const float* x, Py_ssize_t size) {
+/* Return tanh(x) with the tables' first and second halves.  No divider and no branches: 9 cycles for 16 numbers,
+ * where exp and a quotient take 20.  1 ULP; NaN and -0.0 come through. */
+static inline __attribute__((always_inline)) __m512 fastnn_tanh_vector(
+    __m512 x, const __m512* low, const __m512* high
+) {
     const __m512i sign = _mm512_set1_epi32((int)0x80000000u), lowest = _mm512_set1_epi32(491);
+    const __m512i bits = _mm512_castps_si512(x);
+    /* min returns its second argument if one is NaN */
+    const __m512 a = _mm512_min_ps(_mm512_set1_ps(10.0f), _mm512_castsi512_ps(_mm512_andnot_si512(sign, bits)));
+    const __m512i interval = _mm512_max_epi32(lowest, _mm512_srli_epi32(_mm512_castps_si512(a), 21));
+    const __m512 t = _mm512_sub_ps(a, _mm512_permutex2var_ps(low[0], interval, high[0]));
+    __m512 result = _mm512_permutex2var_ps(low[6], interval, high[6]);
+    int c;
+    for (c = 5; c > 0; c--)
+        result = _mm512_fmadd_ps(result, t, _mm512_permutex2var_ps(low[c], interval, high[c]));
+    /* result | (bits & sign) */
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(result), bits, sign, 0xF8));
+}
+
+/* OUT y = tanh(x); y may be x. */
+static inline Py_ssize_t fastnn_tanh(float* y, const float* x, Py_ssize_t size) {
     __m512 low[7], high[7];
     Py_ssize_t i;
     int c;
@@ -72,20 +100,7 @@ static inline Py_ssize_t fastnn_tanh(float* y, const float* x, Py_ssize_t size) 
     }
     for (i = 0; i < size; i += 16) {
         const __mmask16 lanes = fastnn_lanes(i, size);
-        const __m512 value = _mm512_maskz_loadu_ps(lanes, x + i);
-        const __m512i bits = _mm512_castps_si512(value);
-        /* min returns its second argument if one is NaN */
-        const __m512 a = _mm512_min_ps(
-            _mm512_set1_ps(10.0f), _mm512_castsi512_ps(_mm512_andnot_si512(sign, bits)));
-        const __m512i interval = _mm512_max_epi32(lowest, _mm512_srli_epi32(_mm512_castps_si512(a), 21));
-        const __m512 t = _mm512_sub_ps(a, _mm512_permutex2var_ps(low[0], interval, high[0]));
-        __m512 result = _mm512_permutex2var_ps(low[6], interval, high[6]);
-        for (c = 5; c > 0; c--)
-            result = _mm512_fmadd_ps(result, t, _mm512_permutex2var_ps(low[c], interval, high[c]));
-        /* result | (bits & sign) */
-        result = _mm512_castsi512_ps(
-            _mm512_ternarylogic_epi32(_mm512_castps_si512(result), bits, sign, 0xF8));
-        _mm512_mask_storeu_ps(y + i, lanes, result);
+        fastnn_store(y + i, lanes, fastnn_tanh_vector(_mm512_maskz_loadu_ps(lanes, x + i), low, high));
     }
     return size;
 }
@@ -100,33 +115,36 @@ static const float FASTNN_POWERS[2][16] = {
      9.83621717e-09f, -2.47553267e-08f, -9.23577037e-09f, -1.1239278e-08f, 9.84532811e-09f}
 };
 
-/* OUT y = sigmoid(x); y may be x.  With z = exp(-|x|) it is 1 / (1 + z), or z / (1 + z) below 0, so that small
- * results keep their relative accuracy; z = 2^n 2^(k / 16) exp(r) with |r| <= ln(2) / 32. */
-static inline Py_ssize_t fastnn_sigmoid(float* y, const float* x, Py_ssize_t size) {
+/* Return sigmoid(x).  With z = exp(-|x|) it is 1 / (1 + z), or z / (1 + z) below 0, so that small results keep
+ * their relative accuracy; z = 2^n 2^(k / 16) exp(r) with |r| <= ln(2) / 32. */
+static inline __attribute__((always_inline)) __m512 fastnn_sigmoid_vector(__m512 x) {
     const __m512i sign = _mm512_set1_epi32((int)0x80000000u);
     const __m512 powers = _mm512_loadu_ps(FASTNN_POWERS[0]), rests = _mm512_loadu_ps(FASTNN_POWERS[1]);
     const __m512 one = _mm512_set1_ps(1.0f);
     const __m512 rounding = _mm512_set1_ps(786432.0f); /* 1.5 * 2^19: floats there are 1 / 16 apart */
+    /* max returns its second argument if one is NaN */
+    const __m512 a = _mm512_max_ps(
+        _mm512_set1_ps(-104.0f), _mm512_castsi512_ps(_mm512_or_si512(sign, _mm512_castps_si512(x))));
+    const __m512 shifted = _mm512_fmadd_ps(a, _mm512_set1_ps(1.44269504f), rounding);
+    const __m512 n = _mm512_sub_ps(shifted, rounding);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145751953125f), a);
+    __m512 half, power, z, numerator;
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860682031e-6f), r);
+    half = _mm512_fmadd_ps(r, _mm512_set1_ps(0.166666667f), _mm512_set1_ps(0.5f));
+    r = _mm512_fmadd_ps(_mm512_mul_ps(r, r), half, r);                          /* exp(r) - 1 */
+    power = _mm512_permutexvar_ps(_mm512_castps_si512(shifted), powers);
+    r = _mm512_fmadd_ps(power, r, _mm512_permutexvar_ps(_mm512_castps_si512(shifted), rests));
+    z = _mm512_scalef_ps(_mm512_add_ps(power, r), n);                           /* times 2^floor(n) */
+    numerator = _mm512_mask_mov_ps(z, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), one);
+    return _mm512_div_ps(numerator, _mm512_add_ps(z, one));
+}
+
+/* OUT y = sigmoid(x); y may be x. */
+static inline Py_ssize_t fastnn_sigmoid(float* y, const float* x, Py_ssize_t size) {
     Py_ssize_t i;
     for (i = 0; i < size; i += 16) {
         const __mmask16 lanes = fastnn_lanes(i, size);
-        const __m512 value = _mm512_maskz_loadu_ps(lanes, x + i);
-        /* max returns its second argument if one is NaN */
-        const __m512 a = _mm512_max_ps(
-            _mm512_set1_ps(-104.0f), _mm512_castsi512_ps(_mm512_or_si512(sign, _mm512_castps_si512(value))));
-        const __m512 shifted = _mm512_fmadd_ps(a, _mm512_set1_ps(1.44269504f), rounding);
-        const __m512 n = _mm512_sub_ps(shifted, rounding);
-        __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145751953125f), a);
-        __m512 half, power, z, numerator;
-        r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860682031e-6f), r);
-        half = _mm512_fmadd_ps(r, _mm512_set1_ps(0.166666667f), _mm512_set1_ps(0.5f));
-        r = _mm512_fmadd_ps(_mm512_mul_ps(r, r), half, r);                          /* exp(r) - 1 */
-        power = _mm512_permutexvar_ps(_mm512_castps_si512(shifted), powers);
-        r = _mm512_fmadd_ps(power, r, _mm512_permutexvar_ps(_mm512_castps_si512(shifted), rests));
-        z = _mm512_scalef_ps(_mm512_add_ps(power, r), n);                           /* times 2^floor(n) */
-        numerator = _mm512_mask_mov_ps(
-            z, _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_GT_OQ), one);
-        _mm512_mask_storeu_ps(y + i, lanes, _mm512_div_ps(numerator, _mm512_add_ps(z, one)));
+        fastnn_store(y + i, lanes, fastnn_sigmoid_vector(_mm512_maskz_loadu_ps(lanes, x + i)));
     }
     return size;
 }
@@ -143,65 +161,109 @@ static inline void fastnn_turn(__m512* columns, const __m512* rows) {
     columns[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(third, fourth));
 }
 
+/* OUT y (n, 16), columns `step` apart, = the 16 rows of n numbers from x on, of which m exist; else zeros. */
+static inline __attribute__((always_inline)) void fastnn_split(
+    float* y, Py_ssize_t step, const float* x, Py_ssize_t m, Py_ssize_t n
+) {
+    const __mmask16 lanes = fastnn_lanes(0, m);
+    const Py_ssize_t size = (m < 16 ? m : 16) * n;
+    const __m512i next = _mm512_set1_epi32(1);
+    __m512i place = _mm512_mullo_epi32(FASTNN_NUMBERS, _mm512_set1_epi32((int)n));
+    Py_ssize_t j;
+    if (size <= 16) {
+        const __m512 part = _mm512_maskz_loadu_ps(fastnn_lanes(0, size), x);
+        for (j = 0; j < n; j++) {
+            _mm512_storeu_ps(y + j * step, _mm512_maskz_permutexvar_ps(lanes, place, part));
+            place = _mm512_add_epi32(place, next);
+        }
+    } else {
+        __m512 parts[8];
+        int r;
+        FASTNN_EACH(r, 8)
+            parts[r] = 16 * r < size ? _mm512_maskz_loadu_ps(fastnn_lanes(16 * r, size), x + 16 * r)
+                                     : _mm512_setzero_ps();
+        for (j = 0; j < n; j++) {
+            const __m512i pair = _mm512_srli_epi32(place, 5);       /* of parts that a number is in */
+            __m512 column = _mm512_permutex2var_ps(parts[0], place, parts[1]);
+            FASTNN_EACH(r, 3)
+                if (32 * r + 32 < size)
+                    column = _mm512_mask_mov_ps(
+                        column, _mm512_cmpeq_epi32_mask(pair, _mm512_set1_epi32(r + 1)),
+                        _mm512_permutex2var_ps(parts[2 * r + 2], place, parts[2 * r + 3]));
+            _mm512_storeu_ps(y + j * step, _mm512_maskz_mov_ps(lanes, column));
+            place = _mm512_add_epi32(place, next);
+        }
+    }
+}
+
+/* OUT y (n, 16), columns `step` apart, = the rows of x (., n) that `rows` (m,) names, 16 at most; else zeros. */
+static inline __attribute__((always_inline)) void fastnn_collect(
+    float* y, Py_ssize_t step, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
+) {
+    const __mmask16 lanes = fastnn_lanes(0, m);
+    const __m512i place = _mm512_maskz_loadu_epi32(lanes, rows);
+    const __mmask8 numbers = (__mmask8)((1u << n) - 1);
+    __m512 zero = _mm512_setzero_ps(), block[4], half[2][4];
+    long long first[16] __attribute__((aligned(64)));
+    int h, j, r;
+    if (n == 1) {
+        _mm512_storeu_ps(y, _mm512_mask_i32gather_ps(zero, lanes, place, x, 4));
+        return;
+    }
+    if (n == 2) {
+        _mm512_storeu_ps(y, _mm512_mask_i32gather_ps(zero, lanes, place, x, 8));
+        _mm512_storeu_ps(y + step, _mm512_mask_i32gather_ps(zero, lanes, place, x + 1, 8));
+        return;
+    }
+    /* Where rows begin; those that do not exist, at the first, and their lanes are cleared below. */
+    _mm512_storeu_si512(
+        first, _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(place)), _mm512_set1_epi64(n)));
+    _mm512_storeu_si512(
+        first + 8, _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_extracti32x8_epi32(place, 1)), _mm512_set1_epi64(n)));
+    if (n <= 4) {
+        FASTNN_EACH(r, 4) {
+            block[r] = _mm512_castps128_ps512(_mm_maskz_loadu_ps(numbers, x + first[r]));
+            block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(numbers, x + first[r + 4]), 1);
+            block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(numbers, x + first[r + 8]), 2);
+            block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(numbers, x + first[r + 12]), 3);
+        }
+        fastnn_turn(half[0], block);
+        FASTNN_EACH(j, 4)
+            if (j < n)
+                _mm512_storeu_ps(y + j * step, _mm512_maskz_mov_ps(lanes, half[0][j]));
+        return;
+    }
+    /* The two parts of a row lie side by side: first rows 0 to 7, then the others. */
+    FASTNN_EACH(h, 2) {
+        FASTNN_EACH(r, 4)
+            block[r] = _mm512_insertf32x8(
+                _mm512_castps256_ps512(_mm256_maskz_loadu_ps(numbers, x + first[8 * h + r])),
+                _mm256_maskz_loadu_ps(numbers, x + first[8 * h + r + 4]), 1);
+        fastnn_turn(half[h], block);
+    }
+    FASTNN_EACH(j, 4) {
+        _mm512_storeu_ps(y + j * step, _mm512_maskz_shuffle_f32x4(lanes, half[0][j], half[1][j], 0x88));
+        if (j + 4 < n)
+            _mm512_storeu_ps(
+                y + (j + 4) * step, _mm512_maskz_shuffle_f32x4(lanes, half[0][j], half[1][j], 0xDD));
+    }
+}
+
 /* OUT y (n, m rounded up to vectors) = the rows of x (., n) that `rows` (m,) names, or the first m if that is
  * NULL; zeros past the last one.  Returns m, or 0 if n is more than 8. */
-static inline Py_ssize_t fastnn_transpose(
+static inline __attribute__((always_inline)) Py_ssize_t fastnn_transpose(
     float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) {
-    const Py_ssize_t padded = (m + 15) / 16 * 16;
-    const __mmask8 lanes = (__mmask8)((1u << n) - 1);
-    Py_ssize_t i, j, r;
-    int h;
+    const Py_ssize_t step = (m + 15) / 16 * 16;
+    Py_ssize_t i;
     if (n > 8)
         return 0;
-    if (n == 1) {
-        for (i = 0; i < m; i++)
-            y[i] = x[rows ? rows[i] : i];
-        for (; i < padded; i++)
-            y[i] = 0;
-        return m;
-    }
-    for (i = 0; i < m; i += 16) {
-        __m512 block[4], half[2][4];
-        const int* named = rows ? rows + i : NULL;
-        int last[16];
-        if (rows && m - i < 16) {   /* rows past the end: any, and their lanes are cleared below */
-            for (r = 0; r < 16; r++)
-                last[r] = rows[i + r < m ? i + r : i];
-            named = last;
-        }
-#define FASTNN_ROW(r) (x + (named ? named[r] : i + (r) < m ? i + (r) : i) * n)
-        if (n <= 4) {
-            for (r = 0; r < 4; r++) {
-                block[r] = _mm512_castps128_ps512(_mm_maskz_loadu_ps(lanes, FASTNN_ROW(r)));
-                block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(lanes, FASTNN_ROW(r + 4)), 1);
-                block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(lanes, FASTNN_ROW(r + 8)), 2);
-                block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(lanes, FASTNN_ROW(r + 12)), 3);
-            }
-            fastnn_turn(half[0], block);
-            for (j = 0; j < n; j++)
-                _mm512_storeu_ps(y + j * padded + i, _mm512_maskz_mov_ps(fastnn_lanes(i, m), half[0][j]));
-            continue;
-        }
-        /* The two parts of a row lie side by side: first rows 0 to 7, then the others. */
-        for (h = 0; h < 2; h++) {
-            for (r = 0; r < 4; r++)
-                block[r] = _mm512_insertf32x8(
-                    _mm512_castps256_ps512(_mm256_maskz_loadu_ps(lanes, FASTNN_ROW(8 * h + r))),
-                    _mm256_maskz_loadu_ps(lanes, FASTNN_ROW(8 * h + r + 4)), 1);
-            fastnn_turn(half[h], block);
-        }
-        for (j = 0; j < 4; j++) {
-            _mm512_storeu_ps(
-                y + j * padded + i,
-                _mm512_maskz_shuffle_f32x4(fastnn_lanes(i, m), half[0][j], half[1][j], 0x88));
-            if (j + 4 < n)
-                _mm512_storeu_ps(
-                    y + (j + 4) * padded + i,
-                    _mm512_maskz_shuffle_f32x4(fastnn_lanes(i, m), half[0][j], half[1][j], 0xDD));
-        }
-#undef FASTNN_ROW
-    }
+    if (rows)
+        for (i = 0; i < m; i += 16)
+            fastnn_collect(y + i, step, x, rows + i, m - i, n);
+    else
+        for (i = 0; i < m; i += 16)
+            fastnn_split(y + i, step, x + i * n, m - i, n);
     return m;
 }
 

@@ -14,7 +14,7 @@ cdef enum:
 
 cdef inline Py_ssize_t lanes_of(Py_ssize_t m) noexcept nogil:
     """Return m rounded up to whole vectors."""
-    return (m + LANES - 1) // LANES * LANES
+    return (m + LANES - 1) & -LANES
 
 
 cdef void transpose(

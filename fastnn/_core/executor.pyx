@@ -14,8 +14,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastnn._core.run cimport (
-    LOCAL_SLOT, MAX_PHASES, MAX_SLOTS, RUNNING, Phase, Run, Task, begin_epoch, finish_phase,
-    parameters_finite, run_task, shuffle_rows,
+    LOCAL_SLOT, MAX_PHASES, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
+    finish_phase, follow_streams, go_on, parameters_finite, run_task, shuffle_rows,
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
@@ -24,7 +24,7 @@ from fastnn._core.team cimport (
     wait_for_helpers, wait_for_release,
 )
 from fastnn._core.types cimport (
-    MAX_CONSTANTS, MAX_OPERANDS, Addressing, Frame, KernelTable, Op, RunOps, Status,
+    MAX_CONSTANTS, MAX_OPERANDS, Addressing, Bound, Frame, KernelTable, Op, RunOps, Status,
 )
 
 # For fastnn/runtime.py, which compares them with the enums of fastnn/plan.py.
@@ -39,6 +39,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     POLL_NANOSECONDS = 100000000    # between two looks for signals
+    POLL_STEPS = 16                 # between two looks at the clock, if steps are small
 
 # How long threads of a team rest at present, so that each run need not find out anew that a core is busy.
 cdef long long latest_rest = 0, latest_rest_until = 0
@@ -111,7 +112,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
             # An interrupt ends a step before it changes weights, or not at all.
             while p > 0 or not run.interrupted:
                 # A look at the clock costs 20 ns; steps of tiny nets take little longer.
-                if poller != NULL and (run.poll_always or run.step & 15 == 0):
+                if poller != NULL and (run.poll_always or run.step % POLL_STEPS == 0):
                     look_for_signals(run, poller, &polled)
                 number = take_task(&run.team)
                 if number >= run.n_tiles[p]:
@@ -140,6 +141,42 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                 return
 
 
+cdef void work_alone(Run* run, void* poller) noexcept nogil:
+    """Do a run of small steps with one thread: ops are bound to their operands, and nobody is waited for."""
+    cdef Frame frame
+    cdef int p, first
+    cdef Py_ssize_t bound_rows = 0
+    cdef long long polled = now()
+    run.base[LOCAL_SLOT] = run.local
+    frame.base = run.base
+    frame.sums = run.totals
+    frame.permutation = run.permutation
+    frame.learning_rate = run.learning_rate
+    frame.tile_rows = run.phases[0].tile_rows
+    while run.status == RUNNING:
+        if run.step % POLL_STEPS == 0:
+            look_for_signals(run, poller, &polled)
+            if run.interrupted:
+                run.step -= 1       # it was not made
+                run.status = Status.INTERRUPTED
+                return
+        frame.rows, frame.origin, frame.correction = run.rows, run.origin, run.correction
+        if run.rows != bound_rows:
+            bind_step(run, &frame)
+            bound_rows = run.rows
+        follow_streams(run)
+        first = 0
+        for p in range(run.n_phases):
+            run.failure = run.run_bound(run.bound + first, run.bound_ends[p] - first, &frame)
+            first = run.bound_ends[p]
+            if run.failure != Status.OK:
+                run.status = run.failure
+                return
+            go_on(run, p)
+            if run.status != RUNNING:
+                return
+
+
 cdef class Executor:
     """The C form of one plan, and the memory it runs in.
 
@@ -161,6 +198,8 @@ cdef class Executor:
     cdef Op* ops
     cdef Phase* phases
     cdef Task* tasks
+    cdef Bound* bound
+    cdef Stream* streams
     cdef int* times_rows
     cdef int n_ops, n_phases, n_tasks, n_sums
     cdef int n_losses
@@ -176,7 +215,7 @@ cdef class Executor:
     cdef char* local
 
     def __cinit__(self, ops, phases, times_rows, bint double, int n_losses):
-        cdef int i, j, t = 0
+        cdef int i, j, t = 0, n_bound = 0
         need_table()
         self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
         self.n_tasks = sum(len(tasks) for _, _, tasks in phases)
@@ -208,7 +247,12 @@ cdef class Executor:
             self.phases[i] = [by_rows, tile_rows, t, len(tasks)]
             for first, last, begin, end in tasks:
                 self.tasks[t] = [first, last, begin, end]
+                n_bound += last - first
                 t += 1
+        self.bound = <Bound*>calloc(max(n_bound, 1), sizeof(Bound))
+        self.streams = <Stream*>calloc(max(n_bound, 1) * MAX_OPERANDS, sizeof(Stream))
+        if not (self.bound and self.streams):
+            raise MemoryError("no memory for the plan")
         for i, flag in enumerate(times_rows):
             self.times_rows[i] = flag
 
@@ -220,6 +264,8 @@ cdef class Executor:
         free(self.ops)
         free(self.phases)
         free(self.tasks)
+        free(self.bound)
+        free(self.streams)
         free(self.times_rows)
 
     def bind(self, int slot, array, bint writable):
@@ -375,6 +421,7 @@ cdef class Executor:
         """
         global latest_rest, latest_rest_until
         cdef Run run
+        cdef bint alone
         cdef int i
         memset(&run, 0, sizeof(Run))
         for i in range(MAX_SLOTS):
@@ -382,6 +429,8 @@ cdef class Executor:
                 run.base[i] = <char*>self.views[i].buf
         run.ops, run.phases, run.tasks, run.n_phases = self.ops, self.phases, self.tasks, self.n_phases
         run.run_ops = kernel_table().run_double if self.double else kernel_table().run_float
+        run.run_bound = kernel_table().run_bound_double if self.double else kernel_table().run_bound_float
+        run.bound, run.streams = self.bound, self.streams
         run.local_bytes = local.shape[0] // n_threads // 64 * 64
         if local.shape[0]:
             run.local = <char*>&local[0]
@@ -399,6 +448,10 @@ cdef class Executor:
         if nanoseconds is not None:
             run.nanoseconds = &nanoseconds[0]
         run.snapshot_step = -1
+        run.power_1, run.correction = -1.0, 1.0
+        alone = n_threads == 1 and nanoseconds is None and not poll_always
+        for i in range(self.n_phases):
+            alone = alone and (not self.phases[i].by_rows or self.phases[i].tile_rows >= min(batch, rows))
         run.poll_always = poll_always
         run.double_, run.table = self.double, kernel_table()
         if snapshot is not None and snapshot.shape[0]:
@@ -421,7 +474,10 @@ cdef class Executor:
                 self.exception = exception
                 run.interrupted = True
         with nogil:
-            work(&run, 0, <void*>self)
+            if alone:
+                work_alone(&run, <void*>self)
+            else:
+                work(&run, 0, <void*>self)
         if team is not None:
             team.join()
             take_down(&run.team.bell)

@@ -1,7 +1,7 @@
 # All kernels of one SIMD level, and the function that runs ops with them.
 #
 # This text is compiled once per level, by _kernels_<level>.pyx, with that level's compiler flags.
-# An op wrapper reads its operands from the frame and calls one kernel; `tag` is a null pointer
+# An op wrapper has the addresses of its operands and calls one kernel; `tag` is a null pointer
 # that only carries the dtype.  Nothing here allocates, raises or takes the GIL.
 
 from libc.math cimport copysign, copysignf, exp, fabs, fabsf, log, log1p, logf, sqrt, sqrtf
@@ -11,7 +11,8 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
-    MAX_OPERANDS, ActivationCode, Frame, KernelTable, Op, OpCode, PathCode, Status, real,
+    MAX_OPERANDS, ActivationCode, Bound, Frame, KernelTable, Op, OpCode, PathCode, Status, bind,
+    real,
 )
 
 include "simd_math.pxi"
@@ -22,43 +23,29 @@ include "dense.pxi"
 include "losses.pxi"
 include "updates.pxi"
 include "columns.pxi"
+include "lanes.pxi"
 
 
-cdef inline real* at(const real* tag, const Op* op, const Frame* frame, int i) noexcept nogil:
-    """Return where operand i starts for this tile, or NULL if it is absent."""
-    cdef int slot = op.operands[i].slot
-    if slot < 0:
-        return NULL
-    return (<real*>frame.base[slot]) + (
-        op.operands[i].offset + frame.row[op.operands[i].addressing] * op.operands[i].columns
-    )
-
-
-cdef inline void gather(const real* tag, const Op* op, const Frame* frame) noexcept nogil:
-    cdef Py_ssize_t i, columns = op.operands[0].columns
-    cdef real* y = at(tag, op, frame, 0)
-    cdef const real* x = at(tag, op, frame, 1)
-    cdef const int* rows = frame.permutation + frame.origin
-    if columns == 1:
-        for i in range(frame.begin, frame.end):
-            y[i - frame.begin] = x[rows[i]]
-    elif columns * sizeof(real) == 16:      # one move instead of a call
-        for i in range(frame.begin, frame.end):
-            memcpy(y + (i - frame.begin) * columns, x + rows[i] * columns, 16)
+cdef inline void gather(real* y, const real* x, const int* rows, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """OUT y (m, n) = the rows of x (., n) that `rows` (m,) names."""
+    cdef Py_ssize_t i
+    if n == 1:
+        for i in range(m):
+            y[i] = x[rows[i]]
+    elif n * sizeof(real) == 16:      # one move instead of a call
+        for i in range(m):
+            memcpy(y + i * n, x + rows[i] * n, 16)
     else:
-        for i in range(frame.begin, frame.end):
-            memcpy(y + (i - frame.begin) * columns, x + rows[i] * columns, columns * sizeof(real))
+        for i in range(m):
+            memcpy(y + i * n, x + rows[i] * n, n * sizeof(real))
 
 
-cdef inline void concatenate(const real* tag, const Op* op, const Frame* frame, Py_ssize_t m) noexcept nogil:
+cdef inline void concatenate(real** operands, const Op* op, Py_ssize_t m) noexcept nogil:
     cdef int i
     cdef Py_ssize_t first = 0
     for i in range(1, MAX_OPERANDS):
-        if op.operands[i].slot >= 0:
-            put_columns(
-                at(tag, op, frame, 0), op.operands[0].columns, first,
-                at(tag, op, frame, i), op.operands[i].columns, m
-            )
+        if operands[i] != NULL:
+            put_columns(operands[0], op.operands[0].columns, first, operands[i], op.operands[i].columns, m)
             first += op.operands[i].columns
 
 
@@ -70,38 +57,41 @@ cdef inline void zero_past(real* x, Py_ssize_t m) noexcept nogil:
             x[i] = 0.0
 
 
-cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noexcept nogil:
+cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef const Op* op = bound.op
+    cdef real** operands = <real**>bound.operands
     cdef int code = op.code
-    cdef Py_ssize_t m = frame.end - frame.begin     # rows of the tile: of the batch, or of a parameter
+    cdef Py_ssize_t begin = bound.begin, end = bound.end
+    cdef Py_ssize_t m = end - begin     # rows of the tile: of the batch, or of a parameter
     cdef Py_ssize_t n = op.operands[0].columns
     cdef const double* c = <const double*>op.constants
     cdef double rate = frame.learning_rate, factor, total
-    cdef real* a = at(tag, op, frame, 0)
-    cdef real* b = at(tag, op, frame, 1)
+    cdef real* a = operands[0]
+    cdef real* b = operands[1]
 
     if op.path == PathCode.COLUMNS:
         if code == OpCode.DENSE:
             dense_forward_columns(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, op.alpha, m, n,
+                a, b, operands[2], operands[3], op.activation, op.alpha, m, n,
                 op.operands[1].columns
             )
             return Status.OK
         if code == OpCode.DENSE_BACKWARD:
             dense_backward_columns(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, op.alpha, m,
+                a, b, operands[2], operands[3], op.activation, op.alpha, m,
                 op.operands[1].columns, n
             )
             return Status.OK
         if code == OpCode.SGD_DENSE:
             weight_gradient_columns(
-                a, b, at(tag, op, frame, 2), <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]),
-                frame.rows, frame.tile_rows, n, op.operands[1].columns, frame.begin, frame.end
+                a, b, operands[2], <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]),
+                frame.rows, frame.tile_rows, n, op.operands[1].columns, begin, end
             )
             return Status.OK
         if code == OpCode.WEIGHT_GRADIENT:
             weight_gradient_columns(
-                a, b, at(tag, op, frame, 2), <real>1.0, <real>0.0,
-                frame.rows, frame.tile_rows, n, op.operands[1].columns, frame.begin, frame.end
+                a, b, operands[2], <real>1.0, <real>0.0,
+                frame.rows, frame.tile_rows, n, op.operands[1].columns, begin, end
             )
             return Status.OK
         if code == OpCode.SGD_BIAS:
@@ -113,20 +103,20 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
             bias_gradient_columns(a, b, <real>1.0, <real>0.0, frame.rows, frame.tile_rows, n)
             return Status.OK
         if code == OpCode.GATHER:
-            transpose(a, b, frame.permutation + frame.origin + frame.begin, m, n)
+            transpose(a, b, frame.permutation + frame.origin + begin, m, n)
             return Status.OK
         if code == OpCode.TRANSPOSE:
             transpose(a, b, NULL, m, n)
             return Status.OK
         if code == OpCode.ACTIVATION_BACKWARD:
-            activation_backward(op.activation, op.alpha, a, b, at(tag, op, frame, 2), n, lanes_of(m))
+            activation_backward(op.activation, op.alpha, a, b, operands[2], n, lanes_of(m))
             return Status.OK
         if code == OpCode.ACTIVATION:
             activation_forward(op.activation, op.alpha, a, b, n, lanes_of(m))
             return Status.OK
         if code == OpCode.SQUARED_ERROR and a != NULL:
             frame.sums[op.accumulator] += squared_error_columns(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3),
+                a, b, operands[2], operands[3],
                 c[1] / <double>frame.rows if c[0] != 0 else c[1], c[2], m, n
             )
             return Status.OK
@@ -138,22 +128,22 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
 
     if code == OpCode.DENSE:
         dense_forward(
-            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, op.alpha,
+            op.path, a, b, operands[2], operands[3], op.activation, op.alpha,
             m, n, op.operands[1].columns
         )
     elif code == OpCode.DENSE_BACKWARD:
         dense_backward(
-            op.path, a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), op.activation, op.alpha, m,
+            op.path, a, b, operands[2], operands[3], op.activation, op.alpha, m,
             op.operands[1].columns, n
         )
     elif code == OpCode.SGD_DENSE:
         weight_gradient(
-            op.path, a, b + frame.begin, at(tag, op, frame, 2), <real>(-rate),
+            op.path, a, b + begin, operands[2], <real>(-rate),
             <real>(1.0 - 2.0 * rate * c[0]), frame.rows, n, m, op.operands[1].columns
         )
     elif code == OpCode.WEIGHT_GRADIENT:
         weight_gradient(
-            op.path, a, b + frame.begin, at(tag, op, frame, 2), <real>1.0, <real>0.0,
+            op.path, a, b + begin, operands[2], <real>1.0, <real>0.0,
             frame.rows, n, m, op.operands[1].columns
         )
     elif code == OpCode.BIAS_GRADIENT:
@@ -161,24 +151,24 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
     elif code == OpCode.SGD_BIAS:
         sgd_bias(a, b, rate, c[0], frame.rows, n)
     elif code == OpCode.GATHER:
-        gather(tag, op, frame)
+        gather(a, b, frame.permutation + frame.origin + begin, m, n)
     elif code == OpCode.ADD_BIAS:
-        add_bias(a, b, at(tag, op, frame, 2), m, n)
+        add_bias(a, b, operands[2], m, n)
     elif code == OpCode.ACTIVATION:
         activation_forward(op.activation, op.alpha, a, b, m, n)
     elif code == OpCode.ACTIVATION_BACKWARD:
-        activation_backward(op.activation, op.alpha, a, b, at(tag, op, frame, 2), m, n)
+        activation_backward(op.activation, op.alpha, a, b, operands[2], m, n)
     elif code == OpCode.SGD:
         sgd(a, b, rate, c[0], m * n)
     elif code == OpCode.MOMENTUM:
-        momentum(a, b, at(tag, op, frame, 2), rate, c[0], c[1], c[2] != 0, m * n)
+        momentum(a, b, operands[2], rate, c[0], c[1], c[2] != 0, m * n)
     elif code == OpCode.ADAM:
         adam(
-            a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), rate * frame.correction,
+            a, b, operands[2], operands[3], rate * frame.correction,
             c[0], c[1], c[2], c[3], m * n
         )
     elif code == OpCode.RMSPROP:
-        rmsprop(a, b, at(tag, op, frame, 2), rate, c[0], c[1], c[2], m * n)
+        rmsprop(a, b, operands[2], rate, c[0], c[1], c[2], m * n)
     elif code == OpCode.L2_GRADIENT:
         l2_gradient(a, b, c[0], m * n)
     elif code == OpCode.L2_PENALTY:
@@ -190,15 +180,15 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
     elif code == OpCode.SQUARED_ERROR_METRIC:
         frame.sums[op.accumulator] += squared_error_metric(a, b, m, n)
     elif code == OpCode.ADD:
-        add(a, b, at(tag, op, frame, 2), <real>c[0], <real>c[1], m * n)
+        add(a, b, operands[2], <real>c[0], <real>c[1], m * n)
     elif code == OpCode.MULTIPLY:
-        multiply(a, b, at(tag, op, frame, 2), m * n)
+        multiply(a, b, operands[2], m * n)
     elif code == OpCode.MAXIMUM:
-        maximum(a, b, at(tag, op, frame, 2), <real>c[0], m * n)
+        maximum(a, b, operands[2], <real>c[0], m * n)
     elif code == OpCode.ROUTE:
-        route(a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), <real>c[0], c[1] != 0, m * n)
+        route(a, b, operands[2], operands[3], <real>c[0], c[1] != 0, m * n)
     elif code == OpCode.CONCATENATE:
-        concatenate(tag, op, frame, m)
+        concatenate(operands, op, m)
     elif code == OpCode.SLICE:
         take_columns(a, n, b, op.operands[1].columns, <Py_ssize_t>c[0], m)
     elif code == OpCode.AFFINE:
@@ -210,12 +200,12 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
     elif code == OpCode.MAXOUT:
         maxout(a, b, m, n, op.operands[1].columns // n)
     elif code == OpCode.MAXOUT_BACKWARD:
-        maxout_backward(a, b, at(tag, op, frame, 2), m, op.operands[1].columns, n // op.operands[1].columns)
+        maxout_backward(a, b, operands[2], m, op.operands[1].columns, n // op.operands[1].columns)
     elif code == OpCode.GATED_ADD:
-        gated_add(a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), m * n)
+        gated_add(a, b, operands[2], operands[3], m * n)
     elif code == OpCode.GATE_GRADIENT:
         gate_gradient(
-            a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), frame.rows * op.operands[1].columns
+            a, b, operands[2], operands[3], frame.rows * op.operands[1].columns
         )
     elif code == OpCode.ADD_GRADIENT:
         add(a, a, b, <real>1.0, <real>1.0, m * n)
@@ -225,29 +215,29 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
         factor = c[1] / <double>frame.rows if c[0] != 0 else c[1]
         if code == OpCode.SQUARED_ERROR:
             total = squared_error(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), factor, c[2], m, op.operands[1].columns
+                a, b, operands[2], operands[3], factor, c[2], m, op.operands[1].columns
             )
         elif code == OpCode.MULTICLASS_HINGE:
             total = multiclass_hinge(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), factor, c[2], m, op.operands[1].columns
+                a, b, operands[2], operands[3], factor, c[2], m, op.operands[1].columns
             )
         elif code == OpCode.CROSSENTROPY:
             total = crossentropy(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), c[2] != 0, factor, m,
+                a, b, operands[2], operands[3], c[2] != 0, factor, m,
                 op.operands[1].columns
             )
         elif code == OpCode.BINARY_CROSSENTROPY:
             total = binary_crossentropy(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), factor, m, op.operands[1].columns
+                a, b, operands[2], operands[3], factor, m, op.operands[1].columns
             )
         elif code == OpCode.SOFTMAX_CROSSENTROPY:
             total = softmax_crossentropy(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), at(tag, op, frame, 4), c[2] != 0,
+                a, b, operands[2], operands[3], operands[4], c[2] != 0,
                 factor, m, n
             )
         elif code == OpCode.SIGMOID_CROSSENTROPY:
             total = sigmoid_crossentropy(
-                a, b, at(tag, op, frame, 2), at(tag, op, frame, 3), at(tag, op, frame, 4), factor, m, n
+                a, b, operands[2], operands[3], operands[4], factor, m, n
             )
         else:
             return Status.UNKNOWN_OP
@@ -255,21 +245,51 @@ cdef inline Status run_op(const real* tag, const Op* op, const Frame* frame) noe
     return Status.OK
 
 
+cdef Status run_bound(
+    const real* tag, const Bound* bound, Py_ssize_t count, const Frame* frame
+) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    cdef Status status
+    while i < count:
+        if real is float:
+            if HAS_LANES and bound[i].op.path == PathCode.COLUMNS:
+                i += run_lanes(bound + i, count - i, frame)
+                if i == count:
+                    break
+        status = run_op(tag, bound + i, frame)
+        if status != Status.OK:
+            return status
+        i += 1
+    return Status.OK
+
+
+cdef Status run_bound_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    return run_bound(<const float*>NULL, bound, count, frame)
+
+
+cdef Status run_bound_double(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    return run_bound(<const double*>NULL, bound, count, frame)
+
+
 cdef Status run_float(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    cdef Bound bound
     cdef Py_ssize_t i
     cdef Status status
     for i in range(count):
-        status = run_op(<const float*>NULL, ops + i, frame)
+        bind(&bound, ops + i, frame, sizeof(float))
+        status = run_bound_float(&bound, 1, frame)
         if status != Status.OK:
             return status
     return Status.OK
 
 
 cdef Status run_double(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    cdef Bound bound
     cdef Py_ssize_t i
     cdef Status status
     for i in range(count):
-        status = run_op(<const double*>NULL, ops + i, frame)
+        bind(&bound, ops + i, frame, sizeof(double))
+        status = run_bound_double(&bound, 1, frame)
         if status != Status.OK:
             return status
     return Status.OK
@@ -287,6 +307,8 @@ cdef Py_ssize_t nonfinite(const real* x, Py_ssize_t size) noexcept nogil:
 cdef KernelTable TABLE
 TABLE.run_float = run_float
 TABLE.run_double = run_double
+TABLE.run_bound_float = run_bound_float
+TABLE.run_bound_double = run_bound_double
 TABLE.nonfinite_float = nonfinite[float]
 TABLE.nonfinite_double = nonfinite[double]
 TABLE.name = LEVEL

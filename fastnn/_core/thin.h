@@ -17,8 +17,6 @@ enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && (defined(__GNUC__) || defined(__clang__))
 
-#define FASTNN_EACH(i, count) _Pragma("GCC unroll 16") for (i = 0; i < count; i++)
-
 /* Make a call once for each COUNT from 1 to 4, a constant, and take the one of `count`. */
 #define FASTNN_BY_COUNT(count, call)                                                                         \
     switch (count) {                                                                                         \
@@ -27,8 +25,6 @@ enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
     case 3: { enum { COUNT = 3 }; call; break; }                                                             \
     default: { enum { COUNT = 4 }; call; }                                                                   \
     }
-
-#define FASTNN_NUMBERS _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 
 /* Return the quotients by n of the numbers from `first`, at most 48, on. */
 static inline __m512i fastnn_lane(int first, int n) {

@@ -113,12 +113,37 @@ cdef struct Frame:
     double correction                   # Adam: sqrt(1 - beta_2^t) / (1 - beta_1^t)
     double* sums                        # the tile's partial sums, one per accumulator
 
+# An op on one tile, with the addresses of its operands: NULL if one is absent.
+cdef struct Bound:
+    const Op* op
+    Py_ssize_t begin
+    Py_ssize_t end
+    void* operands[MAX_OPERANDS]
+
+
+cdef inline void bind(Bound* bound, const Op* op, const Frame* frame, Py_ssize_t itemsize) noexcept nogil:
+    """OUT bound: the op on the frame's tile."""
+    cdef const Operand* operand
+    cdef int i
+    bound.op, bound.begin, bound.end = op, frame.begin, frame.end
+    for i in range(MAX_OPERANDS):
+        operand = &op.operands[i]
+        bound.operands[i] = NULL
+        if operand.slot >= 0:
+            bound.operands[i] = frame.base[operand.slot] + itemsize * (
+                operand.offset + frame.row[operand.addressing] * operand.columns
+            )
+
+
 ctypedef Status (*RunOps)(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil
+ctypedef Status (*RunBound)(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
 
 # One per SIMD level; `name` is that of the level.
 cdef struct KernelTable:
     RunOps run_float
     RunOps run_double
+    RunBound run_bound_float
+    RunBound run_bound_double
     Py_ssize_t (*nonfinite_float)(const float* x, Py_ssize_t size) noexcept nogil
     Py_ssize_t (*nonfinite_double)(const double* x, Py_ssize_t size) noexcept nogil
     const char* name
