@@ -34,6 +34,7 @@ def compile_plan(
     weighted: bool = False,
     fused: bool = True,
     simd: str = "base",
+    itemsize: int = 4,
 ) -> Plan:
     """Return the verified plan that serves a purpose.
 
@@ -47,8 +48,8 @@ def compile_plan(
         As in `fastnn.lowering.lower`.
     layout : Layout, optional
         Where the parameters lie, if they share their array with those of other models.
-    simd : str
-        As in `fastnn.paths.choose_paths`.
+    simd, itemsize
+        As in `fastnn.paths.batch_is_fast_axis`.
 
     Returns
     -------
@@ -68,7 +69,9 @@ def compile_plan(
     >>> [op.code.name for op in compile_plan(model.graph, "predict").ops]
     ['DENSE']
     """
-    columns = purpose == "train" and fused and batch_is_fast_axis(graph, losses, metrics, capacity)
+    columns = (
+        purpose == "train" and fused and batch_is_fast_axis(graph, losses, metrics, capacity, simd, itemsize)
+    )
     lowered = lower(
         graph,
         purpose,

@@ -144,6 +144,7 @@ class Engine(Network):
             gather=gather,
             weighted=weighted,
             simd=simd_level(),
+            itemsize=self.dtype.itemsize,
         )
 
     def _program(

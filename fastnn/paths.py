@@ -48,15 +48,24 @@ MINIMUM_DEPTH = 32
 MINIMUM_DEPTH_TRANSPOSED = 4
 
 
-# Features of the widest tensor with the batch as fast axis.  A weight's gradient then costs a sum
-# across a vector, so the batch must be at least as large as the square of the width to pay: with
-# three layers of tanh, rows against columns took 2.3 against 0.9 us a step at width 2, batch 64;
-# 4.4 against 3.9 at width 8, batch 64; 2.3 against 6.7 at width 16, batch 16.
-WIDEST_COLUMNS = 8
+# Features of the widest tensor with the batch as fast axis, where kernels are compiled loops.  A weight's
+# gradient then costs a sum across a vector, so the batch must be at least as large as the square of the width
+# to pay.  How many times longer rows take than columns at AVX2, three layers: width 3, 2 rows 1.1 to 1.2,
+# 256 rows 2.1 to 2.7; width 6, 16 rows 0.95, 256 rows 1.4; width 8, 256 rows 0.9.
+WIDEST_COLUMNS = 6
+# (features, rows that pay) with the kernels of `_core/lanes.h`: width 2, 1 row 2.0, 64 rows 4.2; width 6,
+# 1 row 1.2, 64 rows 2.7; width 8, 1 row 0.8, 2 rows 1.0 to 1.1, 64 rows 1.8; width 12, 32 rows 1.0, 64 rows
+# 1.2; width 16 at most 0.8.
+COLUMNS_BY_LANES = ((6, 1), (8, 2), (12, 64))
 
 
 def batch_is_fast_axis(
-    graph: Graph, losses: tuple[Loss, ...], metrics: tuple[tuple[Metric, ...], ...], capacity: int
+    graph: Graph,
+    losses: tuple[Loss, ...],
+    metrics: tuple[tuple[Metric, ...], ...],
+    capacity: int,
+    simd: str = "base",
+    itemsize: int = 4,
 ) -> bool:
     """Return whether to train a net with the batch as the fast axis of all its tensors.
 
@@ -67,6 +76,10 @@ def batch_is_fast_axis(
     metrics : tuple of tuple of Metric
     capacity : int
         Rows of a batch.
+    simd : str
+        SIMD level of the kernels that will run.
+    itemsize : int
+        Bytes of a number.
 
     Returns
     -------
@@ -86,7 +99,11 @@ def batch_is_fast_axis(
         known = losses[0].code in (OpCode.SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY)
     else:
         known = losses[0].code is OpCode.SQUARED_ERROR and not any(metrics)
-    return plain and known and max(widths) <= WIDEST_COLUMNS and capacity >= max(widths) ** 2
+    if simd == "v4" and itemsize == 4:
+        enough = any(max(widths) <= most and capacity >= rows for most, rows in COLUMNS_BY_LANES)
+    else:
+        enough = max(widths) <= WIDEST_COLUMNS and capacity >= max(widths) ** 2
+    return plain and known and enough
 
 
 def choose_paths(ops: tuple[Op, ...], rows: int, simd: str, columns: bool = False) -> tuple[Op, ...]:
@@ -107,7 +124,8 @@ def choose_paths(ops: tuple[Op, ...], rows: int, simd: str, columns: bool = Fals
     tuple of Op
     """
     if columns:
-        because = f"no tensor has more than {WIDEST_COLUMNS} features, and {rows} rows are many more"
+        widest = max(operand.columns for op in ops for operand in op.outputs())
+        because = f"no tensor has more than {widest} features; vectors along {rows} rows"
         return tuple(
             replace(op, path=Path.COLUMNS, because=because) if op.reads_batch() else op for op in ops
         )

@@ -10,6 +10,7 @@ import pytest
 
 from fastnn import Input, Sequential, layers, losses, optimizers, regularizers
 from fastnn.compiler import compile_plan
+from fastnn.paths import batch_is_fast_axis
 from fastnn.plan import PRODUCTS, Path, Plan, Slot
 from fastnn.program import Program
 from fastnn.reference import ReferenceProgram
@@ -165,4 +166,20 @@ def test_plans_say_why() -> None:
     thin = Sequential([Input((3,)), layers.Dense(2)], seed=0).graph
     plan = compile_plan(thin, "train", capacity=16, losses=(loss,), optimizer=optimizer, simd="v4")
     assert "[columns] dense" in str(plan)
-    assert "because no tensor has more than 8 features" in str(plan)
+    assert "because no tensor has more than 3 features; vectors along 16 rows" in str(plan)
+
+
+def test_the_batch_is_the_fast_axis_of_thin_nets_where_that_pays() -> None:
+    def columns(features: int, rows: int, simd: str, itemsize: int) -> bool:
+        graph = Sequential([Input((features,)), layers.Dense(2)], seed=0).graph
+        return batch_is_fast_axis(graph, (losses.MeanSquaredError(),), ((),), rows, simd, itemsize)
+
+    for simd, itemsize in (("base", 4), ("v3", 4), ("v4", 8)):
+        assert columns(3, 9, simd, itemsize)
+        assert not columns(3, 8, simd, itemsize)
+        assert not columns(8, 4096, simd, itemsize)
+    assert columns(6, 1, "v4", 4)
+    assert not columns(8, 1, "v4", 4)
+    assert columns(8, 2, "v4", 4)
+    assert columns(12, 64, "v4", 4)
+    assert not columns(16, 4096, "v4", 4)
