@@ -245,26 +245,35 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
     return Status.OK
 
 
+cdef inline Py_ssize_t run_columns(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    """Run ops up to the first that is not on the path COLUMNS, or not in lanes.pxi; return how many."""
+    if not HAS_LANES or count == 0 or bound.op.path != PathCode.COLUMNS:
+        return 0
+    if frame.rows <= LANES:
+        return run_lanes(<const OneVector*>NULL, bound, count, frame)
+    return run_lanes(<const AnyNumber*>NULL, bound, count, frame)
+
+
 cdef Status run_bound(
     const real* tag, const Bound* bound, Py_ssize_t count, const Frame* frame
 ) noexcept nogil:
     cdef Py_ssize_t i = 0
     cdef Status status
     while i < count:
-        if real is float:
-            if HAS_LANES and bound[i].op.path == PathCode.COLUMNS:
-                i += run_lanes(bound + i, count - i, frame)
-                if i == count:
-                    break
         status = run_op(tag, bound + i, frame)
         if status != Status.OK:
             return status
         i += 1
+        if real is float:
+            if i < count:
+                i += run_columns(bound + i, count - i, frame)
     return Status.OK
 
 
 cdef Status run_bound_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    return run_bound(<const float*>NULL, bound, count, frame)
+    # Apart from the others, which need more of the stack than such steps have time for.
+    cdef Py_ssize_t done = run_columns(bound, count, frame)
+    return Status.OK if done == count else run_bound(<const float*>NULL, bound + done, count - done, frame)
 
 
 cdef Status run_bound_double(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:

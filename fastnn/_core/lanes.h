@@ -3,7 +3,7 @@
  * What compilers make of those loops takes sums to memory and back for every input, and three times as many
  * instructions: 6-2-1 with 400 rows took 1.5 us a step, now 1.1.  A step of up to 16 rows takes as long as results
  * need to reach the operation after the next, 0.1 us.  A tensor's features are `lanes` apart, its rows rounded up
- * to whole vectors.  Sums across vectors are made four at a time; they add the lanes in the order of `lane_sum`.
+ * to whole vectors; a constant of 16 leaves no loops over them.  Sums across vectors are made four at a time; they add the lanes in the order of `lane_sum`.
  */
 #ifndef FASTNN_LANES_H
 #define FASTNN_LANES_H
@@ -13,16 +13,6 @@
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && (defined(__GNUC__) || defined(__clang__))
 #define FASTNN_HAS_LANES 1
 #define FASTNN_INLINE static inline __attribute__((always_inline))
-
-/* Make a call with SIZE for `lanes`, a constant if that is one vector: then no loops are left. */
-#define FASTNN_BY_SIZE(lanes, call)                                                                          \
-    if (lanes == 16) {                                                                                       \
-        enum { SIZE = 16 };                                                                                  \
-        call;                                                                                                \
-    } else {                                                                                                 \
-        const Py_ssize_t SIZE = lanes;                                                                       \
-        call;                                                                                                \
-    }
 
 /* Make a call once with COUNT 4 for each four vectors of `lanes`, then with COUNT 1 for each that is left; `v` is
  * the first lane. */
@@ -72,8 +62,7 @@ FASTNN_INLINE void fastnn_lanes_dense(
     Py_ssize_t lanes
 ) {
     Py_ssize_t v;
-    FASTNN_BY_SIZE(
-        lanes, FASTNN_BY_FOUR(SIZE, fastnn_lanes_dense_part(y + v, x + v, w, b, kind, n, k, SIZE, COUNT)));
+    FASTNN_BY_FOUR(lanes, fastnn_lanes_dense_part(y + v, x + v, w, b, kind, n, k, lanes, COUNT));
 }
 
 /* Return dy * the derivative of an activation, from its output y. */
@@ -123,9 +112,8 @@ FASTNN_INLINE void fastnn_lanes_dense_back(
     Py_ssize_t lanes
 ) {
     Py_ssize_t v;
-    FASTNN_BY_SIZE(
-        lanes, FASTNN_BY_FOUR(SIZE, fastnn_lanes_dense_back_part(
-            dx + v, dy + v, w, y ? y + v : NULL, kind, n, k, SIZE, COUNT)));
+    FASTNN_BY_FOUR(
+        lanes, fastnn_lanes_dense_back_part(dx + v, dy + v, w, y ? y + v : NULL, kind, n, k, lanes, COUNT));
 }
 
 /* Return the sums of lanes j, j + 4, j + 8 and j + 12. */
@@ -169,7 +157,7 @@ FASTNN_INLINE void fastnn_lanes_products(
 }
 
 /* INOUT dw (k, n) = alpha * (sums over lanes of x (k) * dy (n)) + beta * dw; NULL for x stands for ones. */
-FASTNN_INLINE void fastnn_lanes_gradient_of(
+FASTNN_INLINE void fastnn_lanes_gradient(
     float* dw, const float* x, const float* dy, float alpha, float beta, Py_ssize_t n, Py_ssize_t k,
     Py_ssize_t lanes
 ) {
@@ -192,13 +180,6 @@ FASTNN_INLINE void fastnn_lanes_gradient_of(
         s = _mm_mul_ss(_mm_add_ss(s, _mm_movehdup_ps(s)), _mm_set_ss(alpha));
         dw[q] = beta != 0 ? beta * dw[q] + _mm_cvtss_f32(s) : _mm_cvtss_f32(s);
     }
-}
-
-FASTNN_INLINE void fastnn_lanes_gradient(
-    float* dw, const float* x, const float* dy, float alpha, float beta, Py_ssize_t n, Py_ssize_t k,
-    Py_ssize_t lanes
-) {
-    FASTNN_BY_SIZE(lanes, fastnn_lanes_gradient_of(dw, x, dy, alpha, beta, n, k, SIZE));
 }
 
 /* Return the sum of (y - t)^2 over m rows of n features; OUT dy = step * (y - t), and 0 past row m, where t is not

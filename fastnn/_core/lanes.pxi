@@ -38,7 +38,18 @@ cdef inline int kind_of(int activation) noexcept nogil:
     return OF_NOTHING if activation == ActivationCode.LINEAR else OF_ANOTHER
 
 
-cdef Py_ssize_t run_lanes(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+ctypedef char OneVector
+ctypedef short AnyNumber
+
+# The rows of a batch: what is compiled for one vector of them has no loops over vectors.
+ctypedef fused batch:
+    OneVector
+    AnyNumber
+
+
+cdef Py_ssize_t run_lanes(
+    const batch* tag, const Bound* bound, Py_ssize_t count, const Frame* frame
+) noexcept nogil:
     """Run ops on the path COLUMNS up to the first that is not done here; return how many."""
     cdef const Op* op
     cdef float* a
@@ -49,9 +60,11 @@ cdef Py_ssize_t run_lanes(const Bound* bound, Py_ssize_t count, const Frame* fra
     cdef const double* constants
     cdef double factor
     cdef int kind
-    cdef Py_ssize_t i, begin, m, n, k, lanes, all_lanes = lanes_of(frame.rows)
-    cdef bint one_tile = frame.rows <= frame.tile_rows
+    cdef Py_ssize_t i, begin, m, n, k, lanes = LANES, all_lanes = LANES
+    cdef bint one_tile = True
     cdef float step = <float>(-frame.learning_rate)
+    if batch is AnyNumber:
+        all_lanes, one_tile = lanes_of(frame.rows), frame.rows <= frame.tile_rows
     for i in range(count):
         op = bound[i].op
         if op.path != PathCode.COLUMNS:
@@ -61,7 +74,8 @@ cdef Py_ssize_t run_lanes(const Bound* bound, Py_ssize_t count, const Frame* fra
         n, k = op.operands[0].columns, op.operands[1].columns
         begin = bound[i].begin
         m = bound[i].end - begin
-        lanes = lanes_of(m)
+        if batch is AnyNumber:
+            lanes = lanes_of(m)
         constants = <const double*>op.constants
         if op.code == OpCode.GATHER or op.code == OpCode.TRANSPOSE:
             rows = frame.permutation + frame.origin + begin if op.code == OpCode.GATHER else NULL
