@@ -3,7 +3,8 @@
  * What compilers make of those loops takes sums to memory and back for every input, and three times as many
  * instructions: 6-2-1 with 400 rows took 1.5 us a step, now 1.1.  A step of up to 16 rows takes as long as results
  * need to reach the operation after the next, 0.1 us.  A tensor's features are `lanes` apart, its rows rounded up
- * to whole vectors; a constant of 16 leaves no loops over them.  Sums across vectors are made four at a time; they add the lanes in the order of `lane_sum`.
+ * to whole vectors; where `lanes` is a constant 16, compilers leave no loops over them.  Sums across vectors are
+ * made four at a time; they add the lanes in the order of `lane_sum`.
  */
 #ifndef FASTNN_LANES_H
 #define FASTNN_LANES_H
