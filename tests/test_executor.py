@@ -18,7 +18,7 @@ import pytest
 from fastnn import Input, Model, Sequential, compiler, layers, losses, metrics, optimizers, program, schedule
 from fastnn._core.executor import Executor, shuffled
 from fastnn.compiler import compile_plan
-from fastnn.errors import PlanError
+from fastnn.errors import NonFiniteWarning, PlanError
 from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
@@ -355,6 +355,43 @@ def test_thin_nets_have_the_batch_as_fast_axis(
         case.measured, case.weighted = measured, batch > 4
         assert {op.path for op in case.plan.ops if op.reads_batch()} == {Path.COLUMNS}
         agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances[f"trained {dtype}"])
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("rows", [3, 70])
+def test_nan_within_a_thin_net_reaches_the_loss(activation: str, rows: int, simd_level: str) -> None:
+    chained: list[Any] = [Input((2,)), layers.Dense(2), layers.Dense(2, activation), layers.Dense(1)]
+    for layer in chained[1:3]:
+        layer.trainable = False  # else NaN would come out as a gradient too
+    model = Sequential(chained, seed=0)
+    model.compile("sgd", "mse")
+    assert model.plan(rows, "train").ops[1].path is (
+        Path.COLUMNS if rows >= 4 or simd_level == "v4" else Path.BLAS
+    )
+    weights = [np.full_like(w, 0.5) for w in model.get_weights()]
+    weights[0][:] = [
+        [3e38, -3e38],
+        [0, 0],
+    ]  # infinity and its negative, of which the next layer takes the sum
+    model.set_weights(weights)
+    with pytest.warns(NonFiniteWarning, match="the step was not made"):
+        loss = model.train_on_batch(np.full((rows, 2), 10, np.float32), np.zeros((rows, 1)))
+    assert np.isnan(loss)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gather", [False, True])
+@pytest.mark.parametrize(("widths", "batch"), [((2, 3, 1), 4), ((6, 5, 3), 19), ((20, 30, 4), 7)])
+def test_small_steps_are_the_same_bits_whether_each_op_is_timed_or_not(
+    widths: tuple[int, ...], batch: int, gather: bool, dtype: str, simd_level: str
+) -> None:
+    # Untimed, a thread on its own walks with operands that are found once; timed, tile by tile.
+    for optimizer in OPTIMIZERS:
+        case = Case("mse", optimizer, "relu", dtype, 41, batch, 3, gather, widths=widths, measured=False)
+        nanoseconds = np.zeros(len(case.plan.ops), np.int64)
+        timed = case.run(Program, nanoseconds=nanoseconds)[1]
+        assert (nanoseconds > 0).any()
+        same_bits(case.run(Program)[1], timed)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

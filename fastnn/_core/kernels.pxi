@@ -15,6 +15,17 @@ from fastnn._core.types cimport (
     real,
 )
 
+cdef extern from *:
+    """
+    /* Add to a sum what has been rounded: with a fused multiply-add, a bit would depend on whether sums of
+       tiles are added up apart, as by several threads, or not. */
+    static inline void fastnn_add_to(double* sum, double value) {
+        volatile double rounded = value;
+        *sum += rounded;
+    }
+    """
+    void add_to "fastnn_add_to"(double* sum, double value) noexcept nogil
+
 include "simd_math.pxi"
 include "activations.pxi"
 include "gates.pxi"
@@ -115,10 +126,10 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
             activation_forward(op.activation, op.alpha, a, b, n, lanes_of(m))
             return Status.OK
         if code == OpCode.SQUARED_ERROR and a != NULL:
-            frame.sums[op.accumulator] += squared_error_columns(
+            add_to(frame.sums + op.accumulator, squared_error_columns(
                 a, b, operands[2], operands[3],
                 c[1] / <double>frame.rows if c[0] != 0 else c[1], c[2], m, n
-            )
+            ))
             return Status.OK
         # What is left works on one feature, which lies the same in both layouts.
         if code == OpCode.BINARY_CROSSENTROPY:
@@ -172,13 +183,13 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
     elif code == OpCode.L2_GRADIENT:
         l2_gradient(a, b, c[0], m * n)
     elif code == OpCode.L2_PENALTY:
-        frame.sums[op.accumulator] += c[0] * sum_of_squares(a, m * n)
+        add_to(frame.sums + op.accumulator, c[0] * sum_of_squares(a, m * n))
     elif code == OpCode.CATEGORICAL_ACCURACY:
-        frame.sums[op.accumulator] += categorical_accuracy(a, b, c[0] != 0, m, n)
+        add_to(frame.sums + op.accumulator, categorical_accuracy(a, b, c[0] != 0, m, n))
     elif code == OpCode.BINARY_ACCURACY:
-        frame.sums[op.accumulator] += binary_accuracy(a, b, c[0], m, n)
+        add_to(frame.sums + op.accumulator, binary_accuracy(a, b, c[0], m, n))
     elif code == OpCode.SQUARED_ERROR_METRIC:
-        frame.sums[op.accumulator] += squared_error_metric(a, b, m, n)
+        add_to(frame.sums + op.accumulator, squared_error_metric(a, b, m, n))
     elif code == OpCode.ADD:
         add(a, b, operands[2], <real>c[0], <real>c[1], m * n)
     elif code == OpCode.MULTIPLY:
@@ -241,7 +252,7 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
             )
         else:
             return Status.UNKNOWN_OP
-        frame.sums[op.accumulator] += total
+        add_to(frame.sums + op.accumulator, total)
     return Status.OK
 
 

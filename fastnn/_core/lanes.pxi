@@ -119,9 +119,9 @@ cdef Py_ssize_t run_lanes(
             if a == NULL or d != NULL:
                 return i
             factor = constants[1] / <double>frame.rows if constants[0] != 0 else constants[1]
-            frame.sums[op.accumulator] += constants[2] * lanes_errors(
+            add_to(frame.sums + op.accumulator, constants[2] * lanes_errors(
                 a, b, c, <float>(2.0 * factor * constants[2]), m, n, lanes
-            )
+            ))
         else:
             return i
     return count
