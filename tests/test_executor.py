@@ -408,8 +408,8 @@ def test_thin_nets_in_many_tiles(
         array.view(np.uint8)[...] = byte
         return array
 
-    for rows, batch in ((100, 100), (95, 50), (200, 130)):
-        case = Case("mse", "sgd", "tanh", dtype, rows, batch, gather=False, widths=(6, 7, 3))
+    for rows, batch, gather in ((100, 100, False), (95, 50, False), (200, 130, False), (200, 130, True)):
+        case = Case("mse", "sgd", "tanh", dtype, rows, batch, gather=gather, widths=(6, 7, 3))
         case.measured = False
         plan = case.plan
         assert plan.phases[0].tile_rows < batch
