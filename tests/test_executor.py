@@ -369,10 +369,8 @@ def test_nan_within_a_thin_net_reaches_the_loss(activation: str, rows: int, simd
         Path.COLUMNS if rows >= 4 or simd_level == "v4" else Path.BLAS
     )
     weights = [np.full_like(w, 0.5) for w in model.get_weights()]
-    weights[0][:] = [
-        [3e38, -3e38],
-        [0, 0],
-    ]  # infinity and its negative, of which the next layer takes the sum
+    # Infinity and its negative come out, of which the next layer takes the sum.
+    weights[0][:] = [[3e38, -3e38], [0, 0]]
     model.set_weights(weights)
     with pytest.warns(NonFiniteWarning, match="the step was not made"):
         loss = model.train_on_batch(np.full((rows, 2), 10, np.float32), np.zeros((rows, 1)))
@@ -381,13 +379,14 @@ def test_nan_within_a_thin_net_reaches_the_loss(activation: str, rows: int, simd
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("gather", [False, True])
-@pytest.mark.parametrize(("widths", "batch"), [((2, 3, 1), 4), ((6, 5, 3), 19), ((20, 30, 4), 7)])
+@pytest.mark.parametrize(("widths", "batch"), [((2, 3, 1), 12), ((6, 5, 3), 38), ((20, 30, 4), 7)])
 def test_small_steps_are_the_same_bits_whether_each_op_is_timed_or_not(
     widths: tuple[int, ...], batch: int, gather: bool, dtype: str, simd_level: str
 ) -> None:
     # Untimed, a thread on its own walks with operands that are found once; timed, tile by tile.
     for optimizer in OPTIMIZERS:
         case = Case("mse", optimizer, "relu", dtype, 41, batch, 3, gather, widths=widths, measured=False)
+        assert (case.plan.ops[0].path is Path.COLUMNS) == (max(widths) <= 6)
         nanoseconds = np.zeros(len(case.plan.ops), np.int64)
         timed = case.run(Program, nanoseconds=nanoseconds)[1]
         assert (nanoseconds > 0).any()

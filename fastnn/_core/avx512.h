@@ -11,6 +11,7 @@
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
 
+#define FASTNN_INLINE static inline __attribute__((always_inline))
 #define FASTNN_EACH(i, count) _Pragma("GCC unroll 16") for (i = 0; i < count; i++)
 #define FASTNN_NUMBERS _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 
@@ -72,7 +73,7 @@ static const float FASTNN_TANH[7][32] = {
 
 /* Return tanh(x) with the tables' first and second halves.  No divider and no branches: 9 cycles for 16 numbers,
  * where exp and a quotient take 20.  1 ULP; NaN and -0.0 come through. */
-static inline __attribute__((always_inline)) __m512 fastnn_tanh_vector(
+FASTNN_INLINE __m512 fastnn_tanh_vector(
     __m512 x, const __m512* low, const __m512* high
 ) {
     const __m512i sign = _mm512_set1_epi32((int)0x80000000u), lowest = _mm512_set1_epi32(491);
@@ -117,7 +118,7 @@ static const float FASTNN_POWERS[2][16] = {
 
 /* Return sigmoid(x).  With z = exp(-|x|) it is 1 / (1 + z), or z / (1 + z) below 0, so that small results keep
  * their relative accuracy; z = 2^n 2^(k / 16) exp(r) with |r| <= ln(2) / 32. */
-static inline __attribute__((always_inline)) __m512 fastnn_sigmoid_vector(__m512 x) {
+FASTNN_INLINE __m512 fastnn_sigmoid_vector(__m512 x) {
     const __m512i sign = _mm512_set1_epi32((int)0x80000000u);
     const __m512 powers = _mm512_loadu_ps(FASTNN_POWERS[0]), rests = _mm512_loadu_ps(FASTNN_POWERS[1]);
     const __m512 one = _mm512_set1_ps(1.0f);
@@ -162,7 +163,7 @@ static inline void fastnn_turn(__m512* columns, const __m512* rows) {
 }
 
 /* OUT y (n, 16), columns `step` apart, = the 16 rows of n numbers from x on, of which m exist; else zeros. */
-static inline __attribute__((always_inline)) void fastnn_split(
+FASTNN_INLINE void fastnn_split(
     float* y, Py_ssize_t step, const float* x, Py_ssize_t m, Py_ssize_t n
 ) {
     const __mmask16 lanes = fastnn_lanes(0, m);
@@ -197,13 +198,14 @@ static inline __attribute__((always_inline)) void fastnn_split(
 }
 
 /* OUT y (n, 16), columns `step` apart, = the rows of x (., n) that `rows` (m,) names, 16 at most; else zeros. */
-static inline __attribute__((always_inline)) void fastnn_collect(
+FASTNN_INLINE void fastnn_collect(
     float* y, Py_ssize_t step, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) {
     const __mmask16 lanes = fastnn_lanes(0, m);
     const __m512i place = _mm512_maskz_loadu_epi32(lanes, rows);
     const __mmask8 numbers = (__mmask8)((1u << n) - 1);
     __m512 zero = _mm512_setzero_ps(), block[4], half[2][4];
+    const __m512i width = _mm512_set1_epi64(n);
     long long first[16] __attribute__((aligned(64)));
     int h, j, r;
     if (n == 1) {
@@ -217,9 +219,9 @@ static inline __attribute__((always_inline)) void fastnn_collect(
     }
     /* Where rows begin; those that do not exist, at the first, and their lanes are cleared below. */
     _mm512_storeu_si512(
-        first, _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(place)), _mm512_set1_epi64(n)));
+        first, _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(place)), width));
     _mm512_storeu_si512(
-        first + 8, _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_extracti32x8_epi32(place, 1)), _mm512_set1_epi64(n)));
+        first + 8, _mm512_mul_epu32(_mm512_cvtepu32_epi64(_mm512_extracti32x8_epi32(place, 1)), width));
     if (n <= 4) {
         FASTNN_EACH(r, 4) {
             block[r] = _mm512_castps128_ps512(_mm_maskz_loadu_ps(numbers, x + first[r]));
@@ -251,7 +253,7 @@ static inline __attribute__((always_inline)) void fastnn_collect(
 
 /* OUT y (n, m rounded up to vectors) = the rows of x (., n) that `rows` (m,) names, or the first m if that is
  * NULL; zeros past the last one.  Returns m, or 0 if n is more than 8. */
-static inline __attribute__((always_inline)) Py_ssize_t fastnn_transpose(
+FASTNN_INLINE Py_ssize_t fastnn_transpose(
     float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) {
     const Py_ssize_t step = (m + 15) / 16 * 16;
@@ -344,7 +346,7 @@ static inline __m512 fastnn_flushed(__m512 x) {
  * Newton's, within 2 ULP, so that the divider, which takes 10 cycles for 16 numbers, has only the quotient to
  * do; then two multipliers are what it takes: 0.22 ns an element, with the divider's root 0.38.  What the
  * estimate cannot do (0, below the normal range, infinity, NaN) goes there. */
-static inline __attribute__((always_inline)) void fastnn_adam_vector(
+FASTNN_INLINE void fastnn_adam_vector(
     float* w, float* m, float* v, __m512 g, float step, float a, float b, float epsilon
 ) {
     __m512 mean = _mm512_loadu_ps(m), square = _mm512_loadu_ps(v), root;

@@ -252,6 +252,15 @@ cdef void dense_forward(
     finish_rows(y, b, activation, alpha, m, n)
 
 
+cdef inline int kind_of(int activation) noexcept nogil:
+    """Return which of the derivatives in thin.h is that of an activation, or OF_NOTHING if none is."""
+    if activation == ActivationCode.SIGMOID:
+        return OF_SIGMOID
+    if activation == ActivationCode.TANH:
+        return OF_TANH
+    return OF_RELU if activation == ActivationCode.RELU else OF_NOTHING
+
+
 cdef void dense_backward(
     int path, real* dx, const real* dy, const real* w, const real* y, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
@@ -263,12 +272,7 @@ cdef void dense_backward(
     if real is float:
         if path == PathCode.DIRECT:
             if y != NULL:
-                if activation == ActivationCode.SIGMOID:
-                    kind = OF_SIGMOID
-                elif activation == ActivationCode.TANH:
-                    kind = OF_TANH
-                elif activation == ActivationCode.RELU:
-                    kind = OF_RELU
+                kind = kind_of(activation)
             done = thin_backward(dx, dy, w, y, kind, m, n, k)
     if done:
         if kind != OF_NOTHING:

@@ -13,7 +13,6 @@
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && (defined(__GNUC__) || defined(__clang__))
 #define FASTNN_HAS_LANES 1
-#define FASTNN_INLINE static inline __attribute__((always_inline))
 
 /* Make a call once with COUNT 4 for each four vectors of `lanes`, then with COUNT 1 for each that is left; `v` is
  * the first lane. */
@@ -27,24 +26,33 @@
         call;                                                                                                \
     }
 
+/* OUT sums (count,) = start + the sum of w[p * step] * vector p of x, for p below `depth`. */
+FASTNN_INLINE void fastnn_lanes_mix(
+    __m512* sums, float start, const float* w, Py_ssize_t step, const float* x, Py_ssize_t depth,
+    Py_ssize_t lanes, int count
+) {
+    Py_ssize_t p;
+    int r;
+    FASTNN_EACH(r, count)
+        sums[r] = _mm512_set1_ps(start);
+    for (p = 0; p < depth; p++) {
+        const __m512 weight = _mm512_set1_ps(w[p * step]);
+        FASTNN_EACH(r, count)
+            sums[r] = _mm512_fmadd_ps(weight, _mm512_load_ps(x + p * lanes + 16 * r), sums[r]);
+    }
+}
+
 /* OUT y (n) = activation(w.T @ x (k) + b), of w (k, n) and b (n), which may be NULL, for what has the derivatives
  * of a sigmoid and a ReLU; else y is what goes into the activation. */
 FASTNN_INLINE void fastnn_lanes_dense_part(
     float* y, const float* x, const float* w, const float* b, int kind, Py_ssize_t n, Py_ssize_t k,
     Py_ssize_t lanes, int count
 ) {
-    Py_ssize_t j, p;
+    Py_ssize_t j;
     int r;
     for (j = 0; j < n; j++) {
-        const __m512 start = _mm512_set1_ps(b ? b[j] : 0.0f);
         __m512 sums[4];
-        FASTNN_EACH(r, count)
-            sums[r] = start;
-        for (p = 0; p < k; p++) {
-            const __m512 weight = _mm512_set1_ps(w[p * n + j]);
-            FASTNN_EACH(r, count)
-                sums[r] = _mm512_fmadd_ps(weight, _mm512_load_ps(x + p * lanes + 16 * r), sums[r]);
-        }
+        fastnn_lanes_mix(sums, b ? b[j] : 0.0f, w + j, n, x, k, lanes, count);
         if (kind == FASTNN_OF_SIGMOID) {
             FASTNN_EACH(r, count)
                 sums[r] = fastnn_sigmoid_vector(sums[r]);
@@ -90,17 +98,11 @@ FASTNN_INLINE void fastnn_lanes_dense_back_part(
     float* dx, const float* dy, const float* w, const float* y, int kind, Py_ssize_t n, Py_ssize_t k,
     Py_ssize_t lanes, int count
 ) {
-    Py_ssize_t i, j;
+    Py_ssize_t i;
     int r;
     for (i = 0; i < k; i++) {
         __m512 sums[4];
-        FASTNN_EACH(r, count)
-            sums[r] = _mm512_setzero_ps();
-        for (j = 0; j < n; j++) {
-            const __m512 weight = _mm512_set1_ps(w[i * n + j]);
-            FASTNN_EACH(r, count)
-                sums[r] = _mm512_fmadd_ps(weight, _mm512_load_ps(dy + j * lanes + 16 * r), sums[r]);
-        }
+        fastnn_lanes_mix(sums, 0.0f, w + i * n, 1, dy, n, lanes, count);
         FASTNN_EACH(r, count)
             _mm512_store_ps(
                 dx + i * lanes + 16 * r,

@@ -23,21 +23,6 @@ cdef extern from "fastnn/_core/lanes.h":
         Py_ssize_t lanes
     ) noexcept nogil
 
-cdef enum:
-    OF_ANOTHER = -1     # a derivative that lanes.h does not know
-
-
-cdef inline int kind_of(int activation) noexcept nogil:
-    """Return which derivative is that of an activation."""
-    if activation == ActivationCode.SIGMOID:
-        return OF_SIGMOID
-    if activation == ActivationCode.TANH:
-        return OF_TANH
-    if activation == ActivationCode.RELU:
-        return OF_RELU
-    return OF_NOTHING if activation == ActivationCode.LINEAR else OF_ANOTHER
-
-
 ctypedef char OneVector
 ctypedef short AnyNumber
 
@@ -60,9 +45,10 @@ cdef Py_ssize_t run_lanes(
     cdef const double* constants
     cdef double factor
     cdef int kind
+    cdef bint another, update
+    cdef float alpha, beta
     cdef Py_ssize_t i, begin, m, n, k, lanes = LANES, all_lanes = LANES
     cdef bint one_tile = True
-    cdef float step = <float>(-frame.learning_rate)
     if batch is AnyNumber:
         all_lanes, one_tile = lanes_of(frame.rows), frame.rows <= frame.tile_rows
     for i in range(count):
@@ -77,44 +63,38 @@ cdef Py_ssize_t run_lanes(
         if batch is AnyNumber:
             lanes = lanes_of(m)
         constants = <const double*>op.constants
+        kind = kind_of(op.activation)
+        another = kind == OF_NOTHING and op.activation != ActivationCode.LINEAR
         if op.code == OpCode.GATHER or op.code == OpCode.TRANSPOSE:
             rows = frame.permutation + frame.origin + begin if op.code == OpCode.GATHER else NULL
+            # Not by `transpose` alone, as this is inlined.
             if transpose_vectors(a, b, rows, m, n) < m:
                 transpose(a, b, rows, m, n)
         elif op.code == OpCode.DENSE:
-            kind = kind_of(op.activation)
             lanes_dense(a, b, c, d, kind, n, k, lanes)
-            if kind == OF_TANH or kind == OF_ANOTHER:
+            if kind == OF_TANH or another:
                 activation_forward(op.activation, op.alpha, a, a, n, lanes)
         elif op.code == OpCode.DENSE_BACKWARD:
-            kind = kind_of(op.activation)
             lanes_dense_back(a, b, c, d, kind, k, n, lanes)
-            if d != NULL and kind == OF_ANOTHER:
+            if d != NULL and another:
                 activation_backward(op.activation, op.alpha, a, a, d, n, lanes)
         elif op.code == OpCode.ACTIVATION_BACKWARD:
-            kind = kind_of(op.activation)
-            if kind == OF_ANOTHER:
+            if another:
                 return i
             lanes_derive(a, b, c, kind, n * lanes)
-        elif op.code == OpCode.SGD_DENSE or op.code == OpCode.WEIGHT_GRADIENT:
+        elif (
+            op.code == OpCode.SGD_DENSE or op.code == OpCode.WEIGHT_GRADIENT
+            or op.code == OpCode.SGD_BIAS or op.code == OpCode.BIAS_GRADIENT
+        ):
             if not one_tile:
                 return i
-            b += begin * all_lanes
-            if op.code == OpCode.SGD_DENSE:
-                lanes_gradient(
-                    a, b, c, step, <float>(1.0 - 2.0 * frame.learning_rate * constants[0]), n, m, all_lanes
-                )
+            update = op.code == OpCode.SGD_DENSE or op.code == OpCode.SGD_BIAS
+            alpha = <float>(-frame.learning_rate) if update else <float>1.0
+            beta = <float>(1.0 - 2.0 * frame.learning_rate * constants[0]) if update else <float>0.0
+            if op.code == OpCode.SGD_DENSE or op.code == OpCode.WEIGHT_GRADIENT:
+                lanes_gradient(a, b + begin * all_lanes, c, alpha, beta, n, m, all_lanes)
             else:
-                lanes_gradient(a, b, c, 1.0, 0.0, n, m, all_lanes)
-        elif op.code == OpCode.SGD_BIAS or op.code == OpCode.BIAS_GRADIENT:
-            if not one_tile:
-                return i
-            if op.code == OpCode.SGD_BIAS:
-                lanes_gradient(
-                    a, NULL, b, step, <float>(1.0 - 2.0 * frame.learning_rate * constants[0]), n, 1, all_lanes
-                )
-            else:
-                lanes_gradient(a, NULL, b, 1.0, 0.0, n, 1, all_lanes)
+                lanes_gradient(a, NULL, b, alpha, beta, n, 1, all_lanes)
         elif op.code == OpCode.SQUARED_ERROR:
             if a == NULL or d != NULL:
                 return i
