@@ -273,6 +273,7 @@ def _tile_heights(phases: tuple[Phase, ...], n_ops: int) -> list[int]:
     heights = [0] * n_ops
     for phase in phases:
         for task in phase.tasks:
+            # What is cut along features has nothing in memory of a tile.
             rows = phase.tile_rows if phase.axis is Axis.ROWS else task.end - task.begin
             for index in range(task.first, task.last):
                 heights[index] = max(heights[index], rows)

@@ -140,10 +140,11 @@ class Slot(enum.IntEnum):
 
 
 class Axis(enum.IntEnum):
-    """Along what an op is cut into tiles."""
+    """Along what an op or a phase is cut into tiles."""
 
     ROWS = 0  # rows of the batch
     PARAMETER = 1  # rows of a parameter (the inputs of a kernel); the batch is read whole
+    FEATURES = 2  # of phases only: columns of what a dense layer writes, for all rows of the batch
 
 
 class Role(enum.IntFlag):
@@ -460,7 +461,8 @@ class Task:
     first, last : int
         Ops ``first`` to ``last - 1``.
     begin, end : int
-        The tile: rows of a parameter, or, in a phase over the rows of the batch, unused.
+        The tile: rows of a parameter, or columns of what the op writes; unused in a phase over the rows of
+        the batch.
     """
 
     first: int
@@ -476,10 +478,11 @@ class Phase:
     Attributes
     ----------
     axis : Axis
-        With `Axis.ROWS` there is one task, repeated for every `tile_rows` rows of the batch.
+        With `Axis.ROWS` there is one task, repeated for every `tile_rows` rows of the batch; with
+        `Axis.FEATURES` all tasks are parts of one op.
     tasks : tuple of Task
     tile_rows : int
-        Rows per tile, 0 for `Axis.PARAMETER`.
+        Rows per tile, 0 for other axes than rows.
     """
 
     axis: Axis

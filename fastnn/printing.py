@@ -54,6 +54,8 @@ def format_plan(plan: Plan) -> str:
     for phase in plan.phases:
         if phase.axis is Axis.ROWS:
             lines.append(f"phase along rows, tiles of {phase.tile_rows} rows")
+        elif phase.axis is Axis.FEATURES:
+            lines.append(f"phase along features, {len(phase.tasks)} tiles")
         else:
             lines.append(f"phase along parameters, {len(phase.tasks)} tiles")
         groups = Counter((task.first, task.last) for task in sorted(phase.tasks, key=_first))

@@ -143,7 +143,7 @@ class Program:
         ops = [_encode(op) for op in plan.ops]
         phases = [
             (
-                phase.axis is Axis.ROWS,
+                int(phase.axis),
                 phase.tile_rows,
                 [(task.first, task.last, task.begin, task.end) for task in phase.tasks],
             )
@@ -173,8 +173,9 @@ class Program:
         self._local = np.empty(0, np.uint8)
         self._partial = np.empty(0)
         self._row_tiles = [phase.tile_rows for phase in plan.phases if phase.axis is Axis.ROWS]
-        self._parameter_tiles = max(
-            (len(phase.tasks) for phase in plan.phases if phase.axis is Axis.PARAMETER), default=0
+        self._parameter_tiles, self._feature_tiles = (
+            max((len(phase.tasks) for phase in plan.phases if phase.axis is axis), default=0)
+            for axis in (Axis.PARAMETER, Axis.FEATURES)
         )
         self._parameter_bytes = sum(
             op.bytes(plan.capacity, self.dtype.itemsize)
@@ -200,13 +201,17 @@ class Program:
             return 1
         step = self.plan.flops(min(batch, rows))
         total = step * -(-rows // batch) * epochs
-        row_tiles = max(-(-min(batch, rows) // tile) for tile in self._row_tiles)
+        tiles = self._batch_tiles(min(batch, rows))
         if step < TEAM_STEP_FLOPS or total < TEAM_TOTAL_FLOPS:
             return 1
         few = self.plan.sizes[Slot.PARAMETERS] < TEAM_PARAMETERS
-        if row_tiles == 1 and few and step > TEAM_FLOPS_PER_BYTE * self._parameter_bytes:
+        if tiles == 1 and few and step > TEAM_FLOPS_PER_BYTE * self._parameter_bytes:
             return 1
-        return min(n_threads, max(self._parameter_tiles, row_tiles))
+        return min(n_threads, max(self._parameter_tiles, tiles))
+
+    def _batch_tiles(self, rows: int) -> int:
+        """Return the most tiles of a phase along the batch, for `rows` rows of it."""
+        return max(self._feature_tiles, *(-(-rows // tile) for tile in self._row_tiles), 1)
 
     def run(
         self,
@@ -264,7 +269,7 @@ class Program:
         team = self.team_size(rows, batch, epochs, n_threads)
         if self._local.size < team * self._local_bytes:
             self._local = aligned_array(team * self._local_bytes, np.dtype(np.uint8))
-        tiles = max(self._parameter_tiles, *(-(-min(batch, rows) // tile) for tile in self._row_tiles), 1)
+        tiles = max(self._parameter_tiles, self._batch_tiles(min(batch, rows)))
         n_sums = len(plan.accumulators)
         if self._partial.size < (tiles + 1) * n_sums + 1:
             self._partial = np.zeros((tiles + 1) * n_sums + 1)

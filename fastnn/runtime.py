@@ -18,7 +18,7 @@ from typing import Any
 from fastnn._core import executor as _executor
 from fastnn._core import table as _table
 from fastnn.checks import check_count
-from fastnn.plan import Activation, OpCode
+from fastnn.plan import Activation, Axis, OpCode, Path
 
 __all__ = [
     "blas_single_threaded",
@@ -31,9 +31,15 @@ __all__ = [
     "threads",
 ]
 
-if _executor.OPCODES != {code.name: int(code) for code in OpCode} or _executor.ACTIVATIONS != {
-    a.name: int(a) for a in Activation
-}:
+if any(
+    known != {member.name: int(member) for member in enum}
+    for known, enum in (
+        (_executor.OPCODES, OpCode),
+        (_executor.ACTIVATIONS, Activation),
+        (_executor.PATHS, Path),
+        (_executor.AXES, Axis),
+    )
+):
     raise ImportError("fastnn's compiled core does not match its Python part; build it again")
 
 MAXIMUM_THREADS = 256

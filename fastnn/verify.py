@@ -140,6 +140,8 @@ def _heights(plan: Plan) -> list[int]:
     for phase in plan.phases:
         for task in phase.tasks:
             rows = phase.tile_rows if phase.axis is Axis.ROWS else task.end - task.begin
+            if phase.axis is Axis.FEATURES:
+                rows = plan.capacity
             for index in range(task.first, task.last):
                 heights[index] = max(heights[index], rows)
     return heights
@@ -193,6 +195,10 @@ def _check_overlaps(plan: Plan, op: Op, height: int, where: str) -> None:
 def _check_phases(plan: Plan) -> None:
     """Prove that tiles cover everything once and that phases keep the order of the ops."""
     covered = 0
+    along = [phase.axis for phase in plan.phases]
+    # The executor ends a step whose loss is not finite before the first of them.
+    if Axis.PARAMETER in along and set(along[along.index(Axis.PARAMETER) :]) != {Axis.PARAMETER}:
+        raise PlanError("a phase along the batch comes after one along parameters")
     for phase in plan.phases:
         tiles: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for task in phase.tasks:
@@ -204,11 +210,17 @@ def _check_phases(plan: Plan) -> None:
                 raise PlanError(f"phases skip or repeat op {covered}")
             covered = last
             for op in plan.ops[first:last]:
-                if op.signature.axis is not phase.axis:
+                if phase.axis is Axis.FEATURES:
+                    _check_feature_cut(op, first, last)
+                elif op.signature.axis is not phase.axis:
                     raise PlanError(f"{op.code.name} of {op.layer!r} is in a phase along another axis")
-            if phase.axis is Axis.PARAMETER:
+            if phase.axis is not Axis.ROWS:
                 cuts = sorted(tiles[first, last])
-                edges = [begin for begin, _ in cuts[1:]] + [_parameter_rows(plan.ops[first])]
+                operand = plan.ops[first].operands[0]
+                size = 0 if operand is None else operand.rows
+                if phase.axis is Axis.FEATURES and operand is not None:
+                    size = operand.columns
+                edges = [begin for begin, _ in cuts[1:]] + [size]
                 if cuts[0][0] != 0 or edges != [end for _, end in cuts]:
                     raise PlanError(f"tiles of {plan.ops[first].layer!r} do not cover it once")
         if phase.axis is Axis.ROWS and phase.tile_rows < 1:
@@ -217,9 +229,11 @@ def _check_phases(plan: Plan) -> None:
         raise PlanError(f"phases end at op {covered} of {len(plan.ops)}")
 
 
-def _parameter_rows(op: Op) -> int:
-    operand = op.operands[0]
-    return operand.rows if operand is not None else 0
+def _check_feature_cut(op: Op, first: int, last: int) -> None:
+    """Prove that parts of an op's columns can be computed apart."""
+    cut = op.code in (OpCode.DENSE, OpCode.DENSE_BACKWARD) and op.activation is not Activation.SOFTMAX
+    if not cut or op.path is Path.COLUMNS or last - first != 1:
+        raise PlanError(f"{op.code.name} of {op.layer!r} cannot be cut along features")
 
 
 def _check_shapes(op: Op, where: str) -> None:

@@ -207,11 +207,13 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
     assert max(len(s.constants) for s in SIGNATURES.values()) <= constant("MAX_CONSTANTS", "types.pxd")
     assert constant("LOCAL_SLOT", "run.pxd") == Slot.LOCAL
     assert constant("MAX_SLOTS", "run.pxd") == Slot.EXTERNAL + plan.MOST_EXTERNALS
-    assert {s.axis for s in SIGNATURES.values()} == set(Axis)
+    assert {s.axis for s in SIGNATURES.values()} == {Axis.ROWS, Axis.PARAMETER}
+    assert {axis.name: int(axis) for axis in Axis} == executor.AXES
+    assert {path.name: int(path) for path in plan.Path} == executor.PATHS
 
 
 def test_enums_number_their_members_without_gaps() -> None:
-    for enum in (OpCode, Activation, Slot, Axis):
+    for enum in (OpCode, Activation, Slot, Axis, plan.Path):
         assert [int(member) for member in enum] == list(range(len(enum)))
     assert plan.ROWS < 0
 

@@ -22,7 +22,7 @@ from fastnn.errors import NonFiniteWarning, PlanError
 from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.plan import OpCode, Path, Plan, Slot
+from fastnn.plan import Axis, OpCode, Path, Plan, Slot
 from fastnn.program import Program, Result
 from fastnn.reference import OPS, ReferenceProgram, permutation_of
 from fastnn.symbolic import SymbolicTensor
@@ -321,6 +321,47 @@ def test_small_tiles_change_nothing_but_rounding(
     assert plan.phases[0].tile_rows < 18
     assert len(plan.phases[1].tasks) > 8
     agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances["trained float64"])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("path", list(Path)[:2])
+@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a != "softmax"])
+@pytest.mark.parametrize("batch", [1, 3, 6, 23])
+def test_a_cut_along_features_changes_nothing_but_rounding(
+    batch: int,
+    activation: str,
+    path: Path,
+    dtype: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tolerances: dict[str, float],
+    simd_level: str,
+) -> None:
+    made = compiler.choose_paths
+    monkeypatch.setattr(
+        compiler, "choose_paths", lambda *given: tuple(replace(op, path=path) for op in made(*given))
+    )
+    case = Case(
+        activation=activation, optimizer="adam", dtype=dtype, batch=batch, epochs=1, widths=(19, 43, 70, 33)
+    )
+    whole = case.plan
+    assert all(phase.axis is not Axis.FEATURES for phase in whole.phases)
+    for name in ("LARGE_KERNEL", "MINIMUM_COLUMNS", "PREFERRED_COLUMNS", "MINIMUM_TILE_FLOPS"):
+        monkeypatch.setattr(schedule, name, 1)
+    monkeypatch.setattr(schedule, "BLOCK_COLUMNS", 8)
+    plan = case.plan
+    cut = [phase for phase in plan.phases if phase.axis is Axis.FEATURES]
+    assert [len(phase.tasks) for phase in cut] == [6, 9, 5, 9, 6]  # forward three times, backward twice
+    # float32 is compared with the same plan in double precision
+    agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances[f"trained {dtype}"])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 5, 16, 17])
+def test_few_rows_of_large_kernels_cut_along_features(
+    rows: int, tolerances: dict[str, float], simd_level: str
+) -> None:
+    case = Case(dtype="float32", rows=rows, batch=rows, epochs=1, widths=(20, 1001, 850, 3))
+    assert sum(phase.axis is Axis.FEATURES for phase in case.plan.phases) == 2
+    agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances["trained float32"])
 
 
 THIN = [

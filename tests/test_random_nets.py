@@ -1,8 +1,9 @@
 """Fifty random nets: one thread, two and four train the same bits.
 
-Three kinds: nets of any shape whose work is cut into many small tiles, because the limits below
-which fastnn stays alone are set to nothing; nets of few features, which train with the batch as the
-fast axis, cut in the same way; and wide nets with the limits as users have them.
+Four kinds: nets of any shape whose work is cut into many small tiles, because the limits below
+which fastnn stays alone are set to nothing; the same with every product cut along features; nets of
+few features, which train with the batch as the fast axis, cut in the same way; and wide nets with the
+limits as users have them.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ OBJECTIVES: dict[str, tuple[losses.Loss, str | None]] = {
     "binary scores": (losses.BinaryCrossentropy(from_logits=True), None),
 }
 THIN = ("squared error", "summed squared error of tanh")
-KINDS = ("many tiles", "many tiles", "many tiles", "thin", "wide")
+KINDS = ("many tiles", "many tiles", "along features", "thin", "wide")
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,9 @@ def test_every_number_of_threads_trains_the_same_bits(seed: int, monkeypatch: py
         for name in vars(schedule):
             if name.startswith(("MINIMUM_", "PREFERRED_")):
                 monkeypatch.setattr(schedule, name, 2)
+        if case.kind == "along features":
+            monkeypatch.setattr(schedule, "LARGE_KERNEL", 2)
+            monkeypatch.setattr(schedule, "BLOCK_COLUMNS", 8)
         monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
         monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
     teams: list[int] = []

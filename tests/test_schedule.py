@@ -47,16 +47,72 @@ def make_tiles_small(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(schedule, name, 1)
 
 
-def test_rows_come_first_in_one_phase_and_parameters_in_another() -> None:
+def batch_end(plan: Plan) -> int:
+    """Return the number of ops before those along parameters."""
+    return min(task.first for task in plan.phases[-1].tasks)
+
+
+def test_the_batch_comes_first_and_parameters_in_one_phase_at_the_end() -> None:
     for plan in random_plans(40):
-        rows, parameters = plan.phases
-        assert (rows.axis, parameters.axis) == (Axis.ROWS, Axis.PARAMETER)
-        (task,) = rows.tasks
-        assert [op.signature.axis for op in plan.ops[: task.last]] == [Axis.ROWS] * task.last
-        assert [op.signature.axis for op in plan.ops[task.last :]] == [Axis.PARAMETER] * (
-            len(plan.ops) - task.last
+        *batch, parameters = plan.phases
+        assert parameters.axis is Axis.PARAMETER
+        assert {phase.axis for phase in batch} <= {Axis.ROWS, Axis.FEATURES}
+        end = batch_end(plan)
+        assert [op.signature.axis for op in plan.ops] == [Axis.ROWS] * end + [Axis.PARAMETER] * (
+            len(plan.ops) - end
         )
+    small = plan_of([3, 8, 2], 64)
+    assert [phase.axis for phase in small.phases] == [Axis.ROWS, Axis.PARAMETER]
     assert [phase.axis for phase in plan_of([3, 2], 0, "predict").phases] == [Axis.ROWS]
+
+
+def test_products_with_large_kernels_are_cut_along_features() -> None:
+    plan = plan_of([784, 500, 10], 200)
+    assert [phase.axis for phase in plan.phases] == [
+        Axis.FEATURES,
+        Axis.ROWS,
+        Axis.PARAMETER,
+    ]
+    cut = plan.phases[0]
+    assert [plan.ops[task.first].layer for task in cut.tasks] == ["dense"] * len(cut.tasks)
+    assert [(task.begin, task.end) for task in cut.tasks] == [(0, 256), (256, 500)]
+    wide = plan_of([2048, 2048, 16], 1)
+    assert sum(phase.axis is Axis.FEATURES for phase in wide.phases) == 1  # nobody wants the input's gradient
+    deep = plan_of([1024, 1024, 1024, 1], 64)
+    assert sum(phase.axis is Axis.FEATURES for phase in deep.phases) == 3
+
+
+def test_nothing_else_is_cut_along_features() -> None:
+    few = plan_of([100, 100, 100], 64)  # a small kernel
+    many = plan_of([1000, 1000, 10], 10 * schedule.MOST_ROWS)  # rows enough for tiles of their own
+    predictions = plan_of([1000, 1000, 10], 0, "predict")
+    for plan in (few, many, predictions):
+        assert all(phase.axis is not Axis.FEATURES for phase in plan.phases)
+    graph = Sequential([Input((1000,)), layers.Dense(1000, "softmax"), layers.Dense(1000)], seed=0).graph
+    mse = (losses.MeanSquaredError(),)
+    softmax = compile_plan(graph, "train", capacity=64, losses=mse, optimizer=SGD)
+    cut = {
+        softmax.ops[task.first].layer
+        for phase in softmax.phases
+        if phase.axis is Axis.FEATURES
+        for task in phase.tasks
+    }
+    assert cut == {"dense_1"}  # a softmax needs its rows whole
+
+
+def test_parts_of_features_cover_them_in_whole_blocks() -> None:
+    seen = 0
+    for plan in random_plans(80):
+        for phase in plan.phases:
+            if phase.axis is not Axis.FEATURES:
+                continue
+            seen += 1
+            edges = sorted((task.begin, task.end) for task in phase.tasks)
+            (width,) = {next(plan.ops[task.first].outputs()).columns for task in phase.tasks}
+            assert [i for begin, end in edges for i in range(begin, end)] == list(range(width))
+            assert 2 <= len(edges) <= schedule.MAXIMUM_TILES
+            assert all(begin % schedule.BLOCK_COLUMNS == 0 for begin, _ in edges)
+    assert seen > 20
 
 
 def test_ops_keep_their_order_along_rows_and_within_a_parameter() -> None:
@@ -76,12 +132,12 @@ def test_ops_keep_their_order_along_rows_and_within_a_parameter() -> None:
 
 def covered(plan: Plan) -> None:
     """Check that every row of every parameter that an op runs along lies in one tile of it."""
-    spans = {(task.first, task.last) for task in plan.phases[1].tasks}
+    spans = {(task.first, task.last) for task in plan.phases[-1].tasks}
     assert sorted(i for first, last in spans for i in range(first, last)) == list(
-        range(plan.phases[0].tasks[0].last, len(plan.ops))
+        range(batch_end(plan), len(plan.ops))
     )
     for first, last in spans:
-        tiles = sorted((t.begin, t.end) for t in plan.phases[1].tasks if (t.first, t.last) == (first, last))
+        tiles = sorted((t.begin, t.end) for t in plan.phases[-1].tasks if (t.first, t.last) == (first, last))
         operand = plan.ops[first].operands[0]
         assert operand is not None
         assert [i for begin, end in tiles for i in range(begin, end)] == list(range(operand.rows))
@@ -99,7 +155,7 @@ def products(plan: Plan) -> dict[str, int]:
     """Return the number of tiles of each parameter that a product of matrices runs along."""
     return {
         plan.ops[task.first].layer: sum((t.first, t.last) == (task.first, task.last) for t in tasks)
-        for tasks in [plan.phases[1].tasks]
+        for tasks in [plan.phases[-1].tasks]
         for task in tasks
         if any(
             op.code in (OpCode.SGD_DENSE, OpCode.WEIGHT_GRADIENT) for op in plan.ops[task.first : task.last]
@@ -109,13 +165,15 @@ def products(plan: Plan) -> dict[str, int]:
 
 def test_tiles_are_never_too_small_nor_too_many() -> None:
     for plan in random_plans(80):
-        row_tiles = -(-plan.capacity // plan.phases[0].tile_rows)
-        assert 1 <= row_tiles <= schedule.MAXIMUM_TILES
-        if row_tiles > 1:
-            assert plan.phases[0].tile_rows >= schedule.MINIMUM_ROWS
+        for phase in plan.phases:
+            if phase.axis is Axis.ROWS:
+                row_tiles = -(-plan.capacity // phase.tile_rows)
+                assert 1 <= row_tiles <= schedule.MAXIMUM_TILES
+                if row_tiles > 1:
+                    assert phase.tile_rows >= schedule.MINIMUM_ROWS
         for name, tiles in products(plan).items():
             assert 1 <= tiles <= schedule.MAXIMUM_TILES
-            heights = [t.end - t.begin for t in plan.phases[1].tasks if plan.ops[t.first].layer == name]
+            heights = [t.end - t.begin for t in plan.phases[-1].tasks if plan.ops[t.first].layer == name]
             if tiles > 1:
                 assert max(heights) >= schedule.MINIMUM_PARAMETER_ROWS
             assert max(heights) - min(heights) < tiles
@@ -125,10 +183,10 @@ def test_only_products_are_cut_and_only_when_there_is_much_to_do() -> None:
     tiny = plan_of([4, 20, 2], 64)
     assert tiny.phases[0].tile_rows == 64
     assert set(products(tiny).values()) == {1}
-    large = plan_of([2048, 2048, 16], 512)
-    assert large.phases[0].tile_rows < 512
+    large = plan_of([2048, 2048, 16], 1024)
+    assert large.phases[0].tile_rows < 1024
     assert products(large)["dense/kernel"] > 1
-    biases = [t for t in large.phases[1].tasks if large.ops[t.first].code is OpCode.SGD_BIAS]
+    biases = [t for t in large.phases[-1].tasks if large.ops[t.first].code is OpCode.SGD_BIAS]
     assert len(biases) == 2
     assert all((t.begin, t.end) == (0, 1) for t in biases)
 
@@ -142,9 +200,9 @@ def test_small_minimums_give_many_tiles(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_long_tasks_come_first() -> None:
     for plan in random_plans(40):
-        costs = [schedule._task_flops(t, list(plan.ops), plan.capacity) for t in plan.phases[1].tasks]
+        costs = [schedule._task_flops(t, list(plan.ops), plan.capacity) for t in plan.phases[-1].tasks]
         assert costs == sorted(costs, reverse=True)
-        total = sum(op.flops(plan.capacity) for op in plan.ops[plan.phases[0].tasks[0].last :])
+        total = sum(op.flops(plan.capacity) for op in plan.ops[batch_end(plan) :])
         assert sum(costs) == pytest.approx(total)
 
 
@@ -162,7 +220,7 @@ def test_without_capacity_a_tiles_buffers_fit_the_cache(purpose: str) -> None:
 
 
 def test_a_plan_for_one_row_has_one_tile() -> None:
-    plan = plan_of([784, 500, 10], 1)
+    plan = plan_of([78, 50, 10], 1)
     assert plan.phases[0].tile_rows == 1
 
 
@@ -175,7 +233,7 @@ def test_what_is_read_whole_was_written_in_an_earlier_phase() -> None:
                 assert operand.slot >= Slot.EXTERNAL or operand.name in first_phase
 
     for plan in random_plans(40):
-        end = plan.phases[0].tasks[0].last
+        end = batch_end(plan)
         written = {o.name for op in plan.ops[:end] for o in op.outputs()}
         for op in plan.ops[end:]:
             whole(op, written)

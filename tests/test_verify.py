@@ -12,7 +12,7 @@ from fastnn import Input, Sequential, layers, losses, metrics, optimizers
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
-from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Phase, Plan, Slot, Task
+from fastnn.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Phase, Plan, Slot, Task
 
 PURPOSES = ["train", "gradients", "evaluate", "predict", "input_gradients", "backward"]
 ROWS_OF_BATCH = 8
@@ -82,6 +82,15 @@ def two_layers_swapped(plan: Plan) -> Plan:
     first, second = (i for i, op in enumerate(ops) if op.code is OpCode.DENSE)
     ops[first], ops[second] = ops[second], ops[first]
     return replace(plan, ops=tuple(ops))
+
+
+def cut_along_features(plan: Plan, code: OpCode, tiles: tuple[tuple[int, int], ...], n_ops: int = 1) -> Plan:
+    """Return the plan with the first ops of a code, so many, in a phase along features of their own."""
+    index, (rows, *others) = find(plan, code), plan.phases
+    last, end = index + n_ops, rows.tasks[0].last
+    before, after = Task(0, index), Task(last, end)
+    cut = Phase(Axis.FEATURES, tuple(Task(index, last, *tile) for tile in tiles))
+    return replace(plan, phases=(replace(rows, tasks=(before,)), cut, replace(rows, tasks=(after,)), *others))
 
 
 P = good()
@@ -173,6 +182,34 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         ),
         "is in a phase along another axis",
     ),
+    "features too few": (
+        lambda: cut_along_features(P, DENSE, ((0, 4), (4, 6))), "tiles of 'dense' do not cover it once"
+    ),
+    "features twice": (
+        lambda: cut_along_features(P, DENSE, ((0, 4), (3, 7))), "tiles of 'dense' do not cover it once"
+    ),
+    "features of two ops": (
+        lambda: cut_along_features(P, DENSE, ((0, 7),), 2), "DENSE of 'dense' cannot be cut along features"
+    ),
+    "features of a loss": (
+        lambda: cut_along_features(P, LOSS, ((0, 3),)), "SOFTMAX_.* of .* cannot be cut along features"
+    ),
+    "features of a softmax": (
+        lambda: with_op(
+            cut_along_features(P, DENSE, ((0, 4), (4, 7))), find(P, DENSE), activation=Activation.SOFTMAX
+        ),
+        "DENSE of 'dense' cannot be cut along features",
+    ),
+    "features in memory of a tile": (
+        lambda: replace(
+            cut_along_features(renamed(P, "dense/y", slot=Slot.LOCAL, offset=0), DENSE, ((0, 4), (4, 7))),
+            sizes=(*P.sizes[:4], 999),
+        ),
+        "reads 'dense/y', which nothing wrote",
+    ),
+    "rows after parameters": (
+        lambda: replace(P, phases=(P.phases[1], P.phases[0])), "the batch comes after one along parameters"
+    ),
     "no tile height": (lambda: with_phase(P, 0, tile_rows=0), "a phase along rows has no tile height"),
     # Defects with which the executor would write or read where it must not, or leave out work.
     "loss without a sum": (lambda: with_op(P, find(P, LOSS), accumulator=-1), "adds to accumulator -1"),
@@ -221,6 +258,11 @@ def test_seeded_defects_are_found(defect: str) -> None:
     assert plan != P
     with pytest.raises(PlanError, match=message):
         plan.verify()
+
+
+def test_a_cut_along_features_is_sound_if_it_covers_them() -> None:
+    cut_along_features(P, DENSE, ((0, 4), (4, 7))).verify()
+    cut_along_features(P, OpCode.DENSE_BACKWARD, ((0, 1), (6, 7), (1, 6))).verify()
 
 
 def test_every_operand_is_bounds_checked() -> None:

@@ -53,9 +53,9 @@ cdef void add_bias(real* y, const real* x, const real* b, Py_ssize_t m, Py_ssize
 
 
 cdef void finish_rows(
-    real* y, const real* b, int activation, double alpha, Py_ssize_t m, Py_ssize_t n
+    real* y, const real* b, int activation, double alpha, Py_ssize_t m, Py_ssize_t n, Py_ssize_t ld
 ) noexcept nogil:
-    """INOUT y (m, n) = activation(y + b (n,)); b may be NULL.
+    """INOUT y (m, n), rows ld apart, = activation(y + b (n,)); b may be NULL.
 
     Short rows are taken several at once, with as many copies of b: at best whole vectors, and so many
     that beginning a loop does not count.
@@ -64,7 +64,11 @@ cdef void finish_rows(
     cdef const real* offset = b
     cdef real* line
     cdef real z
-    cdef Py_ssize_t at = 0, q, width = n, size = m * n if b != NULL else 0
+    cdef Py_ssize_t i, at = 0, q, width = n, size = m * n if b != NULL else 0
+    if ld != n:
+        for i in range(m):
+            finish_rows(y + i * ld, b, activation, alpha, 1, n, n)
+        return
     if n < 256 and size >= 2048:
         width = 0
         while width < 256 or (n < 64 and width % 16):
@@ -87,9 +91,9 @@ cdef void finish_rows(
 
 
 cdef void outer_product(
-    real* dx, const real* dy, const real* w, Py_ssize_t m, Py_ssize_t k
+    real* dx, const real* dy, const real* w, Py_ssize_t m, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
-    """OUT dx (m, k) = dy (m,) times w (k,); k is at least 16."""
+    """OUT dx (m, k), rows ld apart, = dy (m,) times w (k,); k is at least 16."""
     cdef real scale
     cdef real* row = dx
     cdef Py_ssize_t i, j, p, whole = k - k % 16, last = k - 16
@@ -100,13 +104,13 @@ cdef void outer_product(
                 row[p + j] = scale * w[p + j]
         for j in range(16):
             row[last + j] = scale * w[last + j]
-        row += k
+        row += ld
 
 
 cdef void row_product(
-    real* y, const real* x, const real* w, const real* b, Py_ssize_t n, Py_ssize_t k
+    real* y, const real* x, const real* w, const real* b, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
-    """OUT y (n,) = x (k,) @ w (k, n) + b (n,), which may be NULL, four rows of w at a time."""
+    """OUT y (n,) = x (k,) @ w (k, n) + b (n,), which may be NULL, four rows of w, ld apart, at a time."""
     cdef Py_ssize_t j, p, whole = k - k % 4
     cdef real x0, x1, x2, x3
     cdef const real* v
@@ -116,29 +120,31 @@ cdef void row_product(
         memset(y, 0, n * sizeof(real))
     for p in range(0, whole, 4):
         x0, x1, x2, x3 = x[p], x[p + 1], x[p + 2], x[p + 3]
-        v = w + p * n
+        v = w + p * ld
         for j in range(n):
-            y[j] = y[j] + ((x0 * v[j] + x1 * v[n + j]) + (x2 * v[2 * n + j] + x3 * v[3 * n + j]))
+            y[j] = y[j] + ((x0 * v[j] + x1 * v[ld + j]) + (x2 * v[2 * ld + j] + x3 * v[3 * ld + j]))
     for p in range(whole, k):
-        x0, v = x[p], w + p * n
+        x0, v = x[p], w + p * ld
         for j in range(n):
             y[j] = y[j] + x0 * v[j]
 
 
 cdef void rows_product(
-    real* y, const real* x, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+    real* y, const real* x, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
-    """OUT y (m, n) = x (m, k) @ w (k, n): four rows of x by four of w at a time, w read from end to end."""
+    """OUT y (m, n) = x (m, k) @ w (k, n), rows of y and w ld apart: four rows of x by four of w at a time, w
+    read from end to end."""
     cdef real factors[4][4]
     cdef const real* v[4]
     cdef real* to[4]
     cdef Py_ssize_t i, j, p, q, r, s
-    memset(y, 0, m * n * sizeof(real))
+    for i in range(m):
+        memset(y + i * ld, 0, n * sizeof(real))
     for p in range(0, k, 4):
         for i in range(0, m, 4):
             for r in range(4):
-                to[r] = y + min(i + r, m - 1) * n
-                v[r] = w + min(p + r, k - 1) * n
+                to[r] = y + min(i + r, m - 1) * ld
+                v[r] = w + min(p + r, k - 1) * ld
                 for s in range(4):      # what is past the end counts nothing
                     factors[r][s] = x[(i + r) * k + p + s] if i + r < m and p + s < k else <real>0.0
             for r in range(4):
@@ -183,9 +189,10 @@ cdef void row_product_transposed(
 
 
 cdef void rows_product_transposed(
-    real* dx, const real* dy, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+    real* dx, const real* dy, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
-    """OUT dx (m, k) = dy (m, n) @ w.T, w (k, n): four rows of dy by four of w at a time, where they lie."""
+    """OUT dx (m, k), rows ld apart, = dy (m, n) @ w.T, w (k, n): four rows of dy by four of w at a time, in
+    place."""
     cdef real kept[4][4][16]
     cdef const real* a[4]
     cdef const real* b[4]
@@ -208,48 +215,49 @@ cdef void rows_product_transposed(
                     value = lane_sum(kept[r][s])
                     for p in range(whole, n):
                         value = value + a[r][p] * b[s][p]
-                    dx[(i + r) * k + j + s] = value
+                    dx[(i + r) * ld + j + s] = value
 
 
 cdef void dense_forward(
     int path, real* y, const real* x, const real* w, const real* b, int activation, double alpha,
-    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
-    """OUT y (m, n) = activation(x (m, k) @ w (k, n) + b (n,)); b may be NULL."""
+    """OUT y (m, n) = activation(x (m, k) @ w (k, n) + b (n,)), rows of y and w ld apart; b may be NULL.
+
+    Where ld is not n, n being a part of the layer's outputs, the activation is not a softmax.
+    """
     cdef Py_ssize_t i, j, whole
     cdef bint relu = activation == ActivationCode.RELU
     cdef real z
     if real is float:
-        if path == PathCode.DIRECT and thin_forward(y, x, w, b, m, n, k):
-            if activation != ActivationCode.LINEAR:
-                activation_forward(activation, alpha, y, y, m, n)
+        if path == PathCode.DIRECT and ld == n and thin_forward(y, x, w, b, m, n, k):
+            finish_rows(y, NULL, activation, alpha, m, n, n)
             return
     if m == 1:      # BLAS and blocks of rows are for more
-        row_product(y, x, w, b, n, k)
-        if activation != ActivationCode.LINEAR:
-            activation_forward(activation, alpha, y, y, 1, n)
+        row_product(y, x, w, b, n, k, ld)
+        finish_rows(y, NULL, activation, alpha, 1, n, n)
         return
-    if m <= FEW_ROWS and n * k >= LARGE_KERNEL:
-        rows_product(y, x, w, m, n, k)
-        finish_rows(y, b, activation, alpha, m, n)
+    if m <= FEW_ROWS and ld * k >= LARGE_KERNEL:
+        rows_product(y, x, w, m, n, k, ld)
+        finish_rows(y, b, activation, alpha, m, n, ld)
         return
     if path == PathCode.DIRECT:
         whole = in_blocks(n)
-        product(y, n, x, k, False, w, n, False, b, <real>1.0, <real>0.0, relu, m, whole, k)
+        product(y, ld, x, k, False, w, ld, False, b, <real>1.0, <real>0.0, relu, m, whole, k)
         if whole < n:
-            gemm(False, False, m, n - whole, k, <real>1.0, x, k, w + whole, n, <real>0.0, y + whole, n)
+            gemm(False, False, m, n - whole, k, <real>1.0, x, k, w + whole, ld, <real>0.0, y + whole, ld)
             for i in range(m):
-                for j in range(i * n + whole, i * n + n):
-                    z = y[j] + b[j - i * n] if b != NULL else y[j]
-                    y[j] = <real>0.0 if relu and z <= 0 else z
-        if activation != ActivationCode.LINEAR and activation != ActivationCode.RELU:
-            activation_forward(activation, alpha, y, y, m, n)
+                for j in range(whole, n):
+                    z = y[i * ld + j] + b[j] if b != NULL else y[i * ld + j]
+                    y[i * ld + j] = <real>0.0 if relu and z <= 0 else z
+        if activation != ActivationCode.RELU:
+            finish_rows(y, NULL, activation, alpha, m, n, ld)
         return
-    if n == 1 and 0 < m * k <= LARGEST_GEMV:
+    if n == 1 and ld == n and 0 < m * k <= LARGEST_GEMV:
         gemv(m, k, x, k, w, y)
     else:
-        gemm(False, False, m, n, k, <real>1.0, x, k, w, n, <real>0.0, y, n)
-    finish_rows(y, b, activation, alpha, m, n)
+        gemm(False, False, m, n, k, <real>1.0, x, k, w, ld, <real>0.0, y, ld)
+    finish_rows(y, b, activation, alpha, m, n, ld)
 
 
 cdef inline int kind_of(int activation) noexcept nogil:
@@ -263,38 +271,44 @@ cdef inline int kind_of(int activation) noexcept nogil:
 
 cdef void dense_backward(
     int path, real* dx, const real* dy, const real* w, const real* y, int activation, double alpha,
-    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
-    """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k))."""
-    cdef Py_ssize_t whole
+    """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k)).
+
+    Rows of dx and y are ld apart; y may be NULL.  Where ld is not k, the activation is not a softmax.
+    """
+    cdef Py_ssize_t i, whole
     cdef int kind = OF_NOTHING
     cdef bint done = False
     if real is float:
-        if path == PathCode.DIRECT:
+        if path == PathCode.DIRECT and ld == k:
             if y != NULL:
                 kind = kind_of(activation)
             done = thin_backward(dx, dy, w, y, kind, m, n, k)
     if done:
         if kind != OF_NOTHING:
             return
-    elif m <= FEW_ROWS_TRANSPOSED and m * n * k >= LARGE_TRANSPOSED:
+    elif m <= FEW_ROWS_TRANSPOSED and m * n * ld >= LARGE_TRANSPOSED:
         if m == 1:
             row_product_transposed(dx, dy, w, n, k)
         else:
-            rows_product_transposed(dx, dy, w, m, n, k)
+            rows_product_transposed(dx, dy, w, m, n, k, ld)
     elif path == PathCode.DIRECT:
         whole = in_blocks(k)
-        product(dx, k, dy, n, False, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, whole, n)
+        product(dx, ld, dy, n, False, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, whole, n)
         if whole < k:
             gemm(
-                False, True, m, k - whole, n, <real>1.0, dy, n, w + whole * n, n, <real>0.0, dx + whole, k
+                False, True, m, k - whole, n, <real>1.0, dy, n, w + whole * n, n, <real>0.0, dx + whole, ld
             )
     elif n == 1 and k >= 16:
-        outer_product(dx, dy, w, m, k)
+        outer_product(dx, dy, w, m, k, ld)
     else:
-        gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, k)
-    if y != NULL:
+        gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, ld)
+    if y != NULL and ld == k:
         activation_backward(activation, alpha, dx, dx, y, m, k)
+    elif y != NULL:
+        for i in range(m):
+            activation_backward(activation, alpha, dx + i * ld, dx + i * ld, y + i * ld, 1, k)
 
 
 cdef void weight_gradient(

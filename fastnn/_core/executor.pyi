@@ -7,11 +7,12 @@ OPCODES: dict[str, int]
 ACTIVATIONS: dict[str, int]
 STATUSES: dict[int, str]
 PATHS: dict[str, int]
+AXES: dict[str, int]
 ADDRESSINGS: dict[str, int]
 
 _Operand: TypeAlias = tuple[int, int, int, int]
 _Op: TypeAlias = tuple[int, int, float, int, int, Sequence[_Operand | None], Sequence[float]]
-_Phase: TypeAlias = tuple[bool, int, Sequence[tuple[int, int, int, int]]]
+_Phase: TypeAlias = tuple[int, int, Sequence[tuple[int, int, int, int]]]
 
 class Executor:
     def __init__(

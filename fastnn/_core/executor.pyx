@@ -14,7 +14,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastnn._core.run cimport (
-    LOCAL_SLOT, MAX_PHASES, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
+    LOCAL_SLOT, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
     finish_phase, follow_streams, go_on, parameters_finite, run_task, shuffle_rows,
 )
 from fastnn._core.table cimport kernel_table, need_table
@@ -24,7 +24,7 @@ from fastnn._core.team cimport (
     wait_for_helpers, wait_for_release,
 )
 from fastnn._core.types cimport (
-    MAX_CONSTANTS, MAX_OPERANDS, Addressing, Bound, Frame, KernelTable, Op, RunOps, Status,
+    MAX_CONSTANTS, MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, RunOps, Status,
 )
 
 # For fastnn/runtime.py, which compares them with the enums of fastnn/plan.py.
@@ -32,6 +32,7 @@ OPCODES = {name: int(member) for name, member in _types.OpCode.__members__.items
 ACTIVATIONS = {name: int(member) for name, member in _types.ActivationCode.__members__.items()}
 STATUSES = {int(member): name for name, member in _types.Status.__members__.items()}
 PATHS = {name: int(member) for name, member in _types.PathCode.__members__.items()}
+AXES = {name: int(member) for name, member in _types.Axis.__members__.items()}
 ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members__.items()}
 
 cdef extern from "Python.h":
@@ -110,7 +111,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
             frame.origin = run.origin
             frame.correction = run.correction
             # An interrupt ends a step before it changes weights, or not at all.
-            while p > 0 or not run.interrupted:
+            while p >= run.first_update or not run.interrupted:
                 # A look at the clock costs 20 ns; steps of tiny nets take little longer.
                 if poller != NULL and (run.poll_always or run.step % POLL_STEPS == 0):
                     look_for_signals(run, poller, &polled)
@@ -186,7 +187,7 @@ cdef class Executor:
         ``(code, activation, alpha, path, accumulator, operands, constants)`` with operands
         ``(slot, addressing, offset, columns)``.
     phases : list of tuple
-        ``(by_rows, tile_rows, tasks)`` with tasks ``(first, last, begin, end)``.
+        ``(axis, tile_rows, tasks)`` with tasks ``(first, last, begin, end)``.
     times_rows : list of int
         For each sum, whether a batch's value is multiplied by its rows.
     double : bool
@@ -201,7 +202,10 @@ cdef class Executor:
     cdef Bound* bound
     cdef Stream* streams
     cdef int* times_rows
+    cdef int* bound_ends
+    cdef Py_ssize_t* n_tiles
     cdef int n_ops, n_phases, n_tasks, n_sums
+    cdef int first_update
     cdef int n_losses
     cdef bint double
     cdef Py_buffer views[MAX_SLOTS]
@@ -224,9 +228,11 @@ cdef class Executor:
         self.phases = <Phase*>calloc(max(self.n_phases, 1), sizeof(Phase))
         self.tasks = <Task*>calloc(max(self.n_tasks, 1), sizeof(Task))
         self.times_rows = <int*>calloc(max(self.n_sums, 1), sizeof(int))
-        if self.n_phases > MAX_PHASES:
-            raise ValueError(f"a plan has at most {MAX_PHASES} phases, got {self.n_phases}")
-        if not (self.ops and self.phases and self.tasks and self.times_rows):
+        self.bound_ends = <int*>calloc(max(self.n_phases, 1), sizeof(int))
+        self.n_tiles = <Py_ssize_t*>calloc(max(self.n_phases, 1), sizeof(Py_ssize_t))
+        if not (
+            self.ops and self.phases and self.tasks and self.times_rows and self.bound_ends and self.n_tiles
+        ):
             raise MemoryError("no memory for the plan")
         for i, (code, activation, alpha, path, accumulator, operands, constants) in enumerate(ops):
             if len(operands) > MAX_OPERANDS or len(constants) > MAX_CONSTANTS:
@@ -243,8 +249,11 @@ cdef class Executor:
                     self.ops[i].operands[j] = [slot, addressing, offset, columns]
             for j, constant in enumerate(constants):
                 self.ops[i].constants[j] = constant
-        for i, (by_rows, tile_rows, tasks) in enumerate(phases):
-            self.phases[i] = [by_rows, tile_rows, t, len(tasks)]
+        self.first_update = self.n_phases
+        for i, (axis, tile_rows, tasks) in enumerate(phases):
+            self.phases[i] = [axis, tile_rows, t, len(tasks)]
+            if axis == Axis.PARAMETER:
+                self.first_update = min(self.first_update, i)
             for first, last, begin, end in tasks:
                 self.tasks[t] = [first, last, begin, end]
                 n_bound += last - first
@@ -267,6 +276,8 @@ cdef class Executor:
         free(self.bound)
         free(self.streams)
         free(self.times_rows)
+        free(self.bound_ends)
+        free(self.n_tiles)
 
     def bind(self, int slot, array, bint writable):
         """Make `array`, C-contiguous, the memory of a slot until another takes its place.
@@ -428,6 +439,7 @@ cdef class Executor:
             if self.viewed[i]:
                 run.base[i] = <char*>self.views[i].buf
         run.ops, run.phases, run.tasks, run.n_phases = self.ops, self.phases, self.tasks, self.n_phases
+        run.first_update, run.n_tiles, run.bound_ends = self.first_update, self.n_tiles, self.bound_ends
         run.run_ops = kernel_table().run_double if self.double else kernel_table().run_float
         run.run_bound = kernel_table().run_bound_double if self.double else kernel_table().run_bound_float
         run.bound, run.streams = self.bound, self.streams
@@ -451,7 +463,8 @@ cdef class Executor:
         run.power_1, run.correction = -1.0, 1.0
         alone = n_threads == 1 and nanoseconds is None and not poll_always
         for i in range(self.n_phases):
-            alone = alone and (not self.phases[i].by_rows or self.phases[i].tile_rows >= min(batch, rows))
+            if self.phases[i].axis == Axis.ROWS:
+                alone = alone and self.phases[i].tile_rows >= min(batch, rows)
         run.poll_always = poll_always
         run.double_, run.table = self.double, kernel_table()
         if snapshot is not None and snapshot.shape[0]:

@@ -79,6 +79,7 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
     cdef double rate = frame.learning_rate, factor, total
     cdef real* a = operands[0]
     cdef real* b = operands[1]
+    cdef Py_ssize_t j = bound.first_column, width = bound.n_columns if bound.n_columns else n
 
     if op.path == PathCode.COLUMNS:
         if code == OpCode.DENSE:
@@ -139,13 +140,14 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
 
     if code == OpCode.DENSE:
         dense_forward(
-            op.path, a, b, operands[2], operands[3], op.activation, op.alpha,
-            m, n, op.operands[1].columns
+            op.path, a + j, b, operands[2] + j, operands[3] + j if operands[3] != NULL else NULL,
+            op.activation, op.alpha, m, width, op.operands[1].columns, n
         )
     elif code == OpCode.DENSE_BACKWARD:
         dense_backward(
-            op.path, a, b, operands[2], operands[3], op.activation, op.alpha, m,
-            op.operands[1].columns, n
+            op.path, a + j, b, operands[2] + j * op.operands[1].columns,
+            operands[3] + j if operands[3] != NULL else NULL, op.activation, op.alpha, m,
+            op.operands[1].columns, width, n
         )
     elif code == OpCode.SGD_DENSE:
         weight_gradient(

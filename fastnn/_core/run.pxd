@@ -10,12 +10,11 @@ from libc.string cimport memcpy
 
 from fastnn._core.team cimport Team, now
 from fastnn._core.types cimport (
-    MAX_OPERANDS, Addressing, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, bind,
+    MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, bind,
 )
 
 cdef enum:
     MAX_SLOTS = 128     # of which 5 are the plan's own
-    MAX_PHASES = 8
     LOCAL_SLOT = 4
     RUNNING = -1
     SNAPSHOT_STEPS = 16
@@ -29,8 +28,8 @@ cdef struct Task:
     Py_ssize_t end
 
 cdef struct Phase:
-    bint by_rows
-    Py_ssize_t tile_rows
+    int axis            # an Axis
+    Py_ssize_t tile_rows    # along rows, else 0
     int first_task
     int n_tasks
 
@@ -46,10 +45,11 @@ cdef struct Run:
     const Phase* phases
     const Task* tasks
     int n_phases
+    int first_update            # the first phase that may change parameters; n_phases if none does
     RunOps run_ops
     RunBound run_bound
     Bound* bound                # the ops of a step, in order
-    int bound_ends[MAX_PHASES]  # behind the last of each phase
+    int* bound_ends             # behind the last of each phase
     Stream* streams
     int n_streams
     char* base[MAX_SLOTS]
@@ -70,7 +70,7 @@ cdef struct Run:
     Py_ssize_t epoch
     Py_ssize_t origin
     Py_ssize_t rows
-    Py_ssize_t n_tiles[MAX_PHASES]
+    Py_ssize_t* n_tiles         # of each phase
     long long step
     double power_1              # of Adam's decays, below 0 before the first step
     double power_2
@@ -171,7 +171,7 @@ cdef inline void begin_step(Run* run, Py_ssize_t origin) noexcept nogil:
     if rows != run.rows:
         run.rows = rows
         for p in range(run.n_phases):
-            if run.phases[p].by_rows:
+            if run.phases[p].axis == Axis.ROWS:
                 run.n_tiles[p] = (rows + run.phases[p].tile_rows - 1) // run.phases[p].tile_rows
             else:
                 run.n_tiles[p] = run.phases[p].n_tasks
@@ -191,7 +191,7 @@ cdef inline void finish_phase(Run* run, int p) noexcept nogil:
     if run.failure != Status.OK:
         run.status = run.failure
         return
-    if p == 0 and run.interrupted:
+    if p < run.first_update and run.interrupted:
         run.step -= 1       # it was not made
         run.status = Status.INTERRUPTED
         return
@@ -205,13 +205,13 @@ cdef inline void go_on(Run* run, int p) noexcept nogil:
     """Decide what comes after a phase of which the sums are known."""
     cdef Py_ssize_t s
     cdef double* epoch_sums
-    if p == 0:
+    if p == run.first_update - 1:
         # Sums are float64; a loss that is infinite in the model's dtype counts as infinite.
         for s in range(run.n_losses):
             if not (fabs(run.totals[s]) <= (DBL_MAX if run.double_ else FLT_MAX)):
                 run.status = Status.NOT_FINITE
                 return
-    if p == 0 and run.snapshot != NULL:
+    if p == run.first_update - 1 and run.snapshot != NULL:
         take_snapshot(run)
     if p < run.n_phases - 1:
         return
@@ -232,9 +232,13 @@ cdef inline void set_tile(
     Run* run, const Phase* phase, const Task* task, Py_ssize_t number, Frame* frame
 ) noexcept nogil:
     """OUT frame: the tile of a task."""
-    if phase.by_rows:
+    frame.first_column = frame.n_columns = 0
+    if phase.axis == Axis.ROWS:
         frame.begin = number * phase.tile_rows
         frame.end = min(frame.begin + phase.tile_rows, run.rows)
+    elif phase.axis == Axis.FEATURES:
+        frame.begin, frame.end = 0, run.rows
+        frame.first_column, frame.n_columns = task.begin, task.end - task.begin
     else:
         frame.begin = task.begin
         frame.end = task.end
@@ -288,7 +292,7 @@ cdef inline Status run_task(Run* run, const Phase* phase, Py_ssize_t number, Fra
     frame.sums = run.partial + number * run.n_sums
     for i in range(run.n_sums):
         frame.sums[i] = 0.0
-    task = run.tasks + phase.first_task + (0 if phase.by_rows else number)
+    task = run.tasks + phase.first_task + (0 if phase.axis == Axis.ROWS else number)
     set_tile(run, phase, task, number, frame)
     if run.nanoseconds == NULL:
         return run.run_ops(run.ops + task.first, task.last - task.first, frame)

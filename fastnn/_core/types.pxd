@@ -72,6 +72,12 @@ cpdef enum PathCode:
     DIRECT = 1          # matmul.pxi
     COLUMNS = 2         # columns.pxi: the batch is the fast axis
 
+# Along what a phase of a plan is cut into tiles.
+cpdef enum Axis:
+    ROWS = 0            # of the batch
+    PARAMETER = 1       # rows of a parameter
+    FEATURES = 2        # columns of what its op writes, for all rows of the batch
+
 # From where an operand's rows are counted when a tile of it is addressed.
 cpdef enum Addressing:
     FIXED = 0           # the operand's first row: parameters read whole, per-thread memory
@@ -105,6 +111,8 @@ cdef struct Frame:
     Py_ssize_t row[N_ADDRESSINGS]       # first row, by addressing
     Py_ssize_t begin                    # the tile: rows of the batch or of a parameter
     Py_ssize_t end
+    Py_ssize_t first_column             # of the part that a tile along features is
+    Py_ssize_t n_columns                # 0: all
     Py_ssize_t rows                     # rows of the whole batch
     Py_ssize_t tile_rows                # rows of its tiles, but for the last
     Py_ssize_t origin                   # the batch's first row in the epoch
@@ -118,6 +126,8 @@ cdef struct Bound:
     const Op* op
     Py_ssize_t begin
     Py_ssize_t end
+    Py_ssize_t first_column
+    Py_ssize_t n_columns
     void* operands[MAX_OPERANDS]
 
 
@@ -126,6 +136,7 @@ cdef inline void bind(Bound* bound, const Op* op, const Frame* frame, Py_ssize_t
     cdef const Operand* operand
     cdef int i
     bound.op, bound.begin, bound.end = op, frame.begin, frame.end
+    bound.first_column, bound.n_columns = frame.first_column, frame.n_columns
     for i in range(MAX_OPERANDS):
         operand = &op.operands[i]
         bound.operands[i] = NULL
