@@ -1,6 +1,7 @@
 # What lies between the doors of `api.pyx` and the kernels: checks of arrays and names, then one op.
 
 _ACTIVATIONS = {name.lower(): int(member) for name, member in _types.ActivationCode.__members__.items()}
+_ndarray = np.ndarray
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _LIMIT = 2**31 - 1
 
@@ -105,6 +106,67 @@ cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t begin, Py_
     return 0
 
 
+cdef bint run_as_given(OpCode code, int activation, double alpha, out, first, second):
+    """Run an op of an activation on arrays if they need neither copies nor an explanation; return whether.
+
+    Looking at three buffers takes 0.3 us, checks in Python 1.2, as long as a kernel on 10 000 numbers.
+    """
+    cdef Py_buffer views[3]
+    cdef char* base[3]
+    cdef Op op
+    cdef Frame frame
+    cdef double sums[1]
+    cdef Py_ssize_t i, n, count = 2 if second is None else 3, opened = 0
+    cdef bint fit = True, softmax = activation == ActivationCode.SOFTMAX
+    cdef tuple arrays = (out, first, second)
+    for i in range(count):
+        if type(arrays[i]) is not _ndarray:
+            return False
+    need_table()
+    try:
+        for i in range(count):
+            PyObject_GetBuffer(
+                arrays[i], &views[i], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if i == 0 else 0)
+            )
+            opened += 1
+            fit = fit and views[i].ndim == views[0].ndim > 0 and 0 < views[i].len == views[0].len
+            fit = fit and views[i].format[0] == views[0].format[0] and views[i].format[1] == 0
+            fit = fit and <size_t>views[i].buf % views[i].itemsize == 0
+            for n in range(views[0].ndim if fit else 0):
+                fit = fit and views[i].shape[n] == views[0].shape[n]
+            # Only the first input may be written over, and only element for element.
+            if i > 0 and (i > 1 or views[i].buf != views[0].buf):
+                fit = fit and (
+                    <char*>views[i].buf + views[i].len <= <char*>views[0].buf
+                    or <char*>views[0].buf + views[0].len <= <char*>views[i].buf
+                )
+            base[i] = <char*>views[i].buf
+        if not fit or (views[0].format[0] != c"f" and views[0].format[0] != c"d"):
+            return False
+        n = views[0].len // views[0].itemsize
+        if _sharing is not None and n >= _large:
+            return False
+        memset(&op, 0, sizeof(Op))
+        memset(&frame, 0, sizeof(Frame))
+        op.code, op.activation, op.alpha = code, activation, alpha
+        frame.end = frame.rows = n // views[0].shape[views[0].ndim - 1] if softmax else 1
+        frame.base, frame.sums = base, sums
+        for i in range(MAX_OPERANDS):
+            op.operands[i].slot = <int>i if i < count else -1
+            op.operands[i].columns = n // frame.rows
+        with nogil:
+            if views[0].format[0] == c"d":
+                kernel_table().run_double(&op, 1, &frame)
+            else:
+                kernel_table().run_float(&op, 1, &frame)
+        return True
+    except (BufferError, ValueError):
+        return False
+    finally:
+        for i in range(opened):
+            PyBuffer_Release(&views[i])
+
+
 # Calls its first argument with parts of a range, by several threads; see `share_large_work`.
 cdef object _sharing = None
 cdef Py_ssize_t _large = 0
@@ -150,6 +212,9 @@ cdef run_rows(OpCode code, int activation, double alpha, tuple arrays):
 
 
 cdef forward(int activation, z, out, double alpha=0.0):
+    given = np.empty_like(z) if out is None and type(z) is _ndarray else out
+    if run_as_given(OpCode.ACTIVATION, activation, alpha, given, z, None):
+        return given
     z = _operand(z, "z")
     out = _result(out, z.shape, z.dtype, (z,), True)
     if z.size:
@@ -158,6 +223,9 @@ cdef forward(int activation, z, out, double alpha=0.0):
 
 
 cdef backward(int activation, dy, y, out, double alpha=0.0):
+    given = np.empty_like(dy) if out is None and type(dy) is _ndarray else out
+    if y is not None and run_as_given(OpCode.ACTIVATION_BACKWARD, activation, alpha, given, dy, y):
+        return given
     dy = _operand(dy, "dy")
     y = _operand(y, "y", dy.dtype)
     if y.shape != dy.shape:

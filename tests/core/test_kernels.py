@@ -316,6 +316,12 @@ ERRORS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "integers": (lambda: kernels.tanh_forward(np.ones(3, int)), TypeError, "z must be float32 or float64"),
     "float16": (lambda: kernels.tanh_forward(np.ones(3, np.float16)), TypeError, "got float16; convert it"),
     "object": (lambda: kernels.dense_forward(X.astype(object), W), TypeError, "x must be float32 or float64"),
+    "nothing": (lambda: kernels.tanh_forward(np.zeros(3, "V0")), TypeError, "z must be float32 or float64"),
+    "records": (
+        lambda: kernels.relu_backward(np.zeros(3, "f4,f4"), X[0]),
+        TypeError,
+        "dy must be float32 or float64",
+    ),
     "None": (lambda: kernels.relu_forward(None), TypeError, "z must be float32"),
     "two dtypes": (
         lambda: kernels.dense_forward(X, W.astype(np.float32)),
