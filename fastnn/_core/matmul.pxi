@@ -32,7 +32,7 @@ cdef enum:
     COPY_ROWS = 64          # rows from which on copying `b` pays
     COPY_ELEMENTS = 8192    # of `b`; fewer lie in the first-level cache as they are
     LONG_ROW = 1000         # the same for more than a block, as columns of long rows meet one cache set
-    PACK_COLUMNS = 256      # columns of `b` from which on packing rows of `a` pays
+    PACK_COLUMNS = 256      # columns of `b` from which on packing rows of `a` pays, if these are long
 
 
 cdef void block(
@@ -221,7 +221,7 @@ cdef void product(
     cdef real scale
     cdef Py_ssize_t columns = BLOCK_BYTES // sizeof(real), size = PANEL_DEPTH * columns
     cdef bint copied = b_transposed or m > BLOCK_ROWS and ldb >= LONG_ROW
-    cdef bint packing = n > 2 * columns if a_transposed else m > BLOCK_ROWS and n >= PACK_COLUMNS, finish
+    cdef bint finish, packing = n > 2 * columns
     cdef Py_ssize_t i, j, r, s, p = 0, top, first, tile, height, width, group, depth, line
     cdef Py_ssize_t across, along, skipped
     cdef Py_ssize_t row = 1 if a_transposed else lda, step = lda if a_transposed else 1
@@ -231,6 +231,8 @@ cdef void product(
     # No power of two, so that blocks of packed rows lie in different cache sets.
     cdef Py_ssize_t distance = part * BLOCK_ROWS + 16
     cdef Py_ssize_t limit = m
+    if not a_transposed:
+        packing = m > BLOCK_ROWS and n >= PACK_COLUMNS and lda >= LONG_ROW
     copied = copied or m >= COPY_ROWS and ldb > columns and k * n > COPY_ELEMENTS
     packing = packing or m < BLOCK_ROWS
     if packing:
