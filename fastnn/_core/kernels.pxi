@@ -11,7 +11,7 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
-    MAX_OPERANDS, ActivationCode, Bound, Frame, KernelTable, Op, OpCode, PathCode, Status, bind,
+    MAX_OPERANDS, ActivationCode, Bound, Frame, KernelTable, Lane, Op, OpCode, PathCode, Status, bind,
     real,
 )
 
@@ -20,8 +20,13 @@ cdef extern from *:
     /* Add to a sum what has been rounded: with a fused multiply-add, a bit would depend on whether sums of
        tiles are added up apart, as by several threads, or not. */
     static inline void fastnn_add_to(double* sum, double value) {
+    #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+        __asm__("" : "+x"(value)); /* compilers do not see what it is */
+        *sum += value;
+    #else
         volatile double rounded = value;
         *sum += rounded;
+    #endif
     }
     """
     void add_to "fastnn_add_to"(double* sum, double value) noexcept nogil
@@ -266,7 +271,7 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
 
 cdef inline Py_ssize_t run_columns(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
     """Run ops up to the first that is not on the path COLUMNS, or not in lanes.pxi; return how many."""
-    if not HAS_LANES or count == 0 or bound.op.path != PathCode.COLUMNS:
+    if not HAS_LANES or count == 0 or bound.lane.code == LaneCode.ELSEWHERE:
         return 0
     if frame.rows <= LANES:
         return run_lanes(<const OneVector*>NULL, bound, count, frame)
@@ -289,6 +294,12 @@ cdef Status run_bound(
     return Status.OK
 
 
+cdef void prepare_float(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        prepare_lane(bound + i, frame)
+
+
 cdef Status run_bound_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
     # Apart from the others, which need more of the stack than such steps have time for.
     cdef Py_ssize_t done = run_columns(bound, count, frame)
@@ -305,6 +316,7 @@ cdef Status run_float(const Op* ops, Py_ssize_t count, const Frame* frame) noexc
     cdef Status status
     for i in range(count):
         bind(&bound, ops + i, frame, sizeof(float))
+        prepare_lane(&bound, frame)
         status = run_bound_float(&bound, 1, frame)
         if status != Status.OK:
             return status
@@ -335,6 +347,7 @@ cdef Py_ssize_t nonfinite(const real* x, Py_ssize_t size) noexcept nogil:
 cdef KernelTable TABLE
 TABLE.run_float = run_float
 TABLE.run_double = run_double
+TABLE.prepare_float = prepare_float
 TABLE.run_bound_float = run_bound_float
 TABLE.run_bound_double = run_bound_double
 TABLE.nonfinite_float = nonfinite[float]

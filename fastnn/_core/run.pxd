@@ -274,6 +274,8 @@ cdef inline void bind_step(Run* run, Frame* frame) noexcept nogil:
                         run.n_streams += 1
                 bound += 1
         run.bound_ends[p] = <int>(bound - run.bound)
+    if not run.double_:
+        run.table.prepare_float(run.bound, bound - run.bound, frame)
 
 
 cdef inline void follow_streams(Run* run) noexcept nogil:

@@ -121,6 +121,20 @@ cdef struct Frame:
     double correction                   # Adam: sqrt(1 - beta_2^t) / (1 - beta_1^t)
     double* sums                        # the tile's partial sums, one per accumulator
 
+# What `_core/lanes.pxi` finds out about an op before it runs.
+cdef struct Lane:
+    int code            # a LaneCode; 0: the op runs elsewhere
+    int kind            # of its activation
+    bint another        # an activation without a kind
+    Py_ssize_t m
+    Py_ssize_t n
+    Py_ssize_t k
+    Py_ssize_t lanes
+    Py_ssize_t shift    # of the second operand: where a tile of its features begins
+    float alpha
+    float beta
+    double factor
+
 # An op on one tile, with the addresses of its operands: NULL if one is absent.
 cdef struct Bound:
     const Op* op
@@ -128,6 +142,7 @@ cdef struct Bound:
     Py_ssize_t end
     Py_ssize_t first_column
     Py_ssize_t n_columns
+    Lane lane
     void* operands[MAX_OPERANDS]
 
 
@@ -136,6 +151,7 @@ cdef inline void bind(Bound* bound, const Op* op, const Frame* frame, Py_ssize_t
     cdef const Operand* operand
     cdef int i
     bound.op, bound.begin, bound.end = op, frame.begin, frame.end
+    bound.lane.code = 0
     bound.first_column, bound.n_columns = frame.first_column, frame.n_columns
     for i in range(MAX_OPERANDS):
         operand = &op.operands[i]
@@ -149,10 +165,13 @@ cdef inline void bind(Bound* bound, const Op* op, const Frame* frame, Py_ssize_t
 ctypedef Status (*RunOps)(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil
 ctypedef Status (*RunBound)(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
 
+ctypedef void (*Prepare)(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
+
 # One per SIMD level; `name` is that of the level.
 cdef struct KernelTable:
     RunOps run_float
     RunOps run_double
+    Prepare prepare_float   # bound ops, before they are run again and again
     RunBound run_bound_float
     RunBound run_bound_double
     Py_ssize_t (*nonfinite_float)(const float* x, Py_ssize_t size) noexcept nogil
