@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
-    finish_phase, follow_streams, go_on, parameters_finite, run_task, shuffle_rows,
+    finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, shuffle_rows,
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
@@ -145,7 +145,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
 cdef void work_alone(Run* run, void* poller) noexcept nogil:
     """Do a run of small steps with one thread: ops are bound to their operands, and nobody is waited for."""
     cdef Frame frame
-    cdef int p, first
+    cdef int before, last = run.n_phases - 1
     cdef Py_ssize_t bound_rows = 0
     cdef long long polled = now()
     run.base[LOCAL_SLOT] = run.local
@@ -166,16 +166,17 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
             bind_step(run, &frame)
             bound_rows = run.rows
         follow_streams(run)
-        first = 0
-        for p in range(run.n_phases):
-            run.failure = run.run_bound(run.bound + first, run.bound_ends[p] - first, &frame)
-            first = run.bound_ends[p]
-            if run.failure != Status.OK:
-                run.status = run.failure
+        before = run.bound_ends[run.first_update - 1] if run.first_update else 0
+        run.failure = run.run_bound(run.bound, before, &frame)
+        if run.failure == Status.OK:
+            if not may_update(run):
                 return
-            go_on(run, p)
-            if run.status != RUNNING:
-                return
+            if run.first_update <= last:
+                run.failure = run.run_bound(run.bound + before, run.bound_ends[last] - before, &frame)
+        if run.failure != Status.OK:
+            run.status = run.failure
+            return
+        finish_step(run)
 
 
 cdef class Executor:

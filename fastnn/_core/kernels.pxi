@@ -11,8 +11,8 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
-    MAX_OPERANDS, ActivationCode, Bound, Frame, KernelTable, Lane, Op, OpCode, PathCode, Status, bind,
-    real,
+    MAX_OPERANDS, ActivationCode, Bound, Frame, KernelTable, Lane, Op, OpCode, PathCode, RunBound,
+    Status, bind, real,
 )
 
 cdef extern from *:
@@ -300,10 +300,17 @@ cdef void prepare_float(Bound* bound, Py_ssize_t count, const Frame* frame) noex
         prepare_lane(bound + i, frame)
 
 
+cdef Status run_other_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    return run_bound(<const float*>NULL, bound, count, frame)
+
+
+# Called by its address, as it needs more of the stack than steps of few features have time for.
+cdef RunBound other_float = run_other_float
+
+
 cdef Status run_bound_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    # Apart from the others, which need more of the stack than such steps have time for.
     cdef Py_ssize_t done = run_columns(bound, count, frame)
-    return Status.OK if done == count else run_bound(<const float*>NULL, bound + done, count - done, frame)
+    return Status.OK if done == count else other_float(bound + done, count - done, frame)
 
 
 cdef Status run_bound_double(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:

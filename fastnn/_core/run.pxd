@@ -185,6 +185,35 @@ cdef inline void begin_epoch(Run* run) noexcept nogil:
     begin_step(run, 0)
 
 
+cdef inline bint may_update(Run* run) noexcept nogil:
+    """Return whether the losses, which are known by now, are finite; else the run ends."""
+    cdef Py_ssize_t s
+    # Sums are float64; a loss that is infinite in the model's dtype counts as infinite.
+    for s in range(run.n_losses):
+        if not (fabs(run.totals[s]) <= (DBL_MAX if run.double_ else FLT_MAX)):
+            run.status = Status.NOT_FINITE
+            return False
+    if run.snapshot != NULL:
+        take_snapshot(run)
+    return True
+
+
+cdef inline void finish_step(Run* run) noexcept nogil:
+    """Decide what comes after a step."""
+    cdef Py_ssize_t s
+    cdef double* epoch_sums = run.epoch_sums + run.epoch * run.n_sums
+    for s in range(run.n_sums):
+        epoch_sums[s] += run.totals[s] * (<double>run.rows if run.times_rows[s] else 1.0)
+    if run.origin + run.rows < run.total_rows:
+        begin_step(run, run.origin + run.rows)
+        return
+    run.epoch += 1
+    if run.epoch == run.n_epochs:
+        run.status = Status.OK
+    else:
+        begin_epoch(run)
+
+
 cdef inline void finish_phase(Run* run, int p) noexcept nogil:
     """Add up the phase's partial sums in tile order and decide what comes next.  One thread at a time."""
     cdef Py_ssize_t t, s
@@ -198,34 +227,10 @@ cdef inline void finish_phase(Run* run, int p) noexcept nogil:
     for t in range(run.n_tiles[p]):
         for s in range(run.n_sums):
             run.totals[s] += run.partial[t * run.n_sums + s]
-    go_on(run, p)
-
-
-cdef inline void go_on(Run* run, int p) noexcept nogil:
-    """Decide what comes after a phase of which the sums are known."""
-    cdef Py_ssize_t s
-    cdef double* epoch_sums
-    if p == run.first_update - 1:
-        # Sums are float64; a loss that is infinite in the model's dtype counts as infinite.
-        for s in range(run.n_losses):
-            if not (fabs(run.totals[s]) <= (DBL_MAX if run.double_ else FLT_MAX)):
-                run.status = Status.NOT_FINITE
-                return
-    if p == run.first_update - 1 and run.snapshot != NULL:
-        take_snapshot(run)
-    if p < run.n_phases - 1:
+    if p == run.first_update - 1 and not may_update(run):
         return
-    epoch_sums = run.epoch_sums + run.epoch * run.n_sums
-    for s in range(run.n_sums):
-        epoch_sums[s] += run.totals[s] * (<double>run.rows if run.times_rows[s] else 1.0)
-    if run.origin + run.rows < run.total_rows:
-        begin_step(run, run.origin + run.rows)
-        return
-    run.epoch += 1
-    if run.epoch == run.n_epochs:
-        run.status = Status.OK
-    else:
-        begin_epoch(run)
+    if p == run.n_phases - 1:
+        finish_step(run)
 
 
 cdef inline void set_tile(
