@@ -11,6 +11,7 @@ know arrays, dtypes or kernels.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 from fastnn.plan import PRODUCTS, ROWS, Activation, Axis, Op, OpCode, Phase, Slot, Task
@@ -82,9 +83,23 @@ def schedule(
         tasks += [Task(first, len(ordered), begin, end) for begin, end in _parameter_tiles(group, capacity)]
     if tasks:
         # Long tasks first, so that the last ones to finish are short.
-        flops = {task: _task_flops(task, ordered, capacity) for task in tasks}
-        phases.append(Phase(Axis.PARAMETER, tuple(sorted(tasks, key=lambda task: -flops[task]))))
+        tasks.sort(key=lambda task: -_task_flops(task, ordered, capacity))
+        phases.append(Phase(Axis.PARAMETER, tuple(_out_of_step(tasks))))
     return tuple(ordered), tuple(phases)
+
+
+def _out_of_step(tasks: list[Task]) -> list[Task]:
+    """Return the tasks with the first one halved, if it multiplies first and then waits for memory.
+
+    Else threads that begin together would all multiply, then all wait, in turns: two threads, Adam, 64 rows
+    through five layers of 1024, 6.60 to 6.27 ms.
+    """
+    task = tasks[0]
+    middle = (task.begin + task.end) // (2 * BLOCK_ROWS) * BLOCK_ROWS
+    alike = sum((other.first, other.last) == (task.first, task.last) for other in tasks)
+    if task.last - task.first < 2 or alike < 4 or middle - task.begin < MINIMUM_PARAMETER_ROWS:
+        return tasks
+    return [replace(task, end=middle), *tasks[1:], replace(task, begin=middle)]
 
 
 def _task_flops(task: Task, ops: list[Op], rows: int) -> float:
