@@ -151,7 +151,8 @@ class Program:
         ]
         n_losses = sum(op.code in LOSSES for op in plan.ops) if plan.purpose == "train" else 0
         times_rows = [int(accumulator.times_rows) for accumulator in plan.accumulators]
-        self.executor = Executor(ops, phases, times_rows, self.dtype.itemsize == 8, n_losses)
+        any_rows = plan.capacity == 0
+        self.executor = Executor(ops, phases, times_rows, self.dtype.itemsize == 8, n_losses, any_rows)
         for slot, array in (
             (Slot.PARAMETERS, parameters),
             (Slot.GRADIENTS, gradients),
@@ -211,7 +212,8 @@ class Program:
 
     def _batch_tiles(self, rows: int) -> int:
         """Return the most tiles of a phase along the batch, for `rows` rows of it."""
-        return max(self._feature_tiles, *(-(-rows // tile) for tile in self._row_tiles), 1)
+        heights = [self.executor.tile_rows(rows)] if self.plan.capacity == 0 else self._row_tiles
+        return max(self._feature_tiles, *(-(-rows // height) for height in heights), 1)
 
     def run(
         self,

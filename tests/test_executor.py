@@ -304,6 +304,18 @@ def test_rows_without_capacity_run_through_in_tiles(tolerances: dict[str, float]
     agree(given, exact, tolerances["trained float64"])
 
 
+def test_tiles_of_a_plan_for_any_rows_follow_the_rows() -> None:
+    op = (int(OpCode.ACTIVATION), 0, 0.0, 0, -1, [None, None], ())
+    executor = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0, True)
+    heights = {rows: executor.tile_rows(rows) for rows in (1, 32, 33, 64, 65, 130, 511, 512, 513, 10_000)}
+    assert heights == {
+        **{1: 1, 32: 32, 33: 24, 64: 32, 65: 40, 130: 72},
+        **{511: 256, 512: 256, 513: 256, 10_000: 256},
+    }
+    fixed = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0)
+    assert fixed.tile_rows(33) == 256
+
+
 def make_tiles_small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in vars(schedule):
         if name.startswith(("MINIMUM_", "PREFERRED_")):
@@ -591,7 +603,7 @@ def test_programs_refuse_what_does_not_fit() -> None:
 
 def test_an_op_without_a_kernel_stops_the_run() -> None:
     op = (999, *([0] * (len(program._encode(Case().plan.ops[0])) - 3)), [(0, 0, 0, 1), (0, 0, 0, 1)], ())
-    executor = Executor([op], [(True, 64, [(0, 1, 0, 0)])], [0], False, 0)
+    executor = Executor([op], [(0, 64, [(0, 1, 0, 0)])], [0], False, 0)
     executor.bind(0, np.zeros(64, np.float32), True)
     status, *_ = executor.run(4, 4, 1, np.zeros((1, 1)), np.zeros(8), np.zeros(128, np.uint8))
     assert program.STATUSES[status] == "UNKNOWN_OP"

@@ -235,14 +235,18 @@ def test_long_tasks_come_first() -> None:
 
 @pytest.mark.parametrize("purpose", ["predict", "evaluate", "input_gradients"])
 def test_without_capacity_a_tiles_buffers_fit_the_cache(purpose: str) -> None:
-    for widths in ([3, 2], [10, 64, 64, 2], [784, 500, 10], [1024, 2048, 2048, 1000], [5000, 1]):
+    wide = [1024, 2048, 2048, 1000]
+    for widths in ([3, 2], [10, 64, 64, 2], [784, 500, 10], wide, [5000, 1], [40_000, 40_000, 1]):
         plan = plan_of(widths, 0, purpose)
         assert plan.capacity == 0
         tile = plan.phases[0].tile_rows
         assert schedule.MINIMUM_ROWS <= tile <= 1024
         assert all(o is None or o.slot != Slot.WORKSPACE for op in plan.ops for o in op.operands)
-        if tile > schedule.MINIMUM_ROWS:
+        if tile > schedule.COPYING_ROWS:
             assert plan.sizes[Slot.LOCAL] <= schedule.CACHE_ELEMENTS
+        elif tile > schedule.MINIMUM_ROWS:
+            assert plan.sizes[Slot.LOCAL] <= schedule.MAXIMUM_ELEMENTS
+        assert (tile == schedule.COPYING_ROWS) == (widths in ([784, 500, 10], wide, [5000, 1]))
         assert tile % 16 == 0
 
 

@@ -22,7 +22,9 @@ class Executor:
         times_rows: Sequence[int],
         double: bool,
         n_losses: int,
+        any_rows: bool = ...,
     ) -> None: ...
+    def tile_rows(self, rows: int) -> int: ...
     def bind(self, slot: int, array: np.ndarray | None, writable: bool) -> None: ...
     def prepare(
         self,

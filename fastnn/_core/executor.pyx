@@ -16,6 +16,7 @@ from libc.string cimport memcpy, memset
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
     finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, shuffle_rows,
+    tile_for,
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
@@ -195,6 +196,9 @@ cdef class Executor:
         float64 instead of float32.
     n_losses : int
         The first sums, so many, are losses that must stay finite.
+    any_rows : bool
+        Whether the plan takes any number of rows; the tiles of its first phase, if that is along rows, are
+        then no higher than these ask for.
     """
 
     cdef Op* ops
@@ -207,6 +211,8 @@ cdef class Executor:
     cdef Py_ssize_t* n_tiles
     cdef int n_ops, n_phases, n_tasks, n_sums
     cdef int first_update
+    cdef bint any_rows
+    cdef Py_ssize_t most_tile_rows
     cdef int n_losses
     cdef bint double
     cdef Py_buffer views[MAX_SLOTS]
@@ -219,7 +225,7 @@ cdef class Executor:
     cdef object scratch
     cdef char* local
 
-    def __cinit__(self, ops, phases, times_rows, bint double, int n_losses):
+    def __cinit__(self, ops, phases, times_rows, bint double, int n_losses, bint any_rows=False):
         cdef int i, j, t = 0, n_bound = 0
         need_table()
         self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
@@ -259,6 +265,8 @@ cdef class Executor:
                 self.tasks[t] = [first, last, begin, end]
                 n_bound += last - first
                 t += 1
+        self.any_rows = any_rows and self.n_phases > 0 and self.phases[0].axis == Axis.ROWS
+        self.most_tile_rows = self.phases[0].tile_rows if self.n_phases else 0
         self.bound = <Bound*>calloc(max(n_bound, 1), sizeof(Bound))
         self.streams = <Stream*>calloc(max(n_bound, 1) * MAX_OPERANDS, sizeof(Stream))
         if not (self.bound and self.streams):
@@ -296,6 +304,20 @@ cdef class Executor:
         if array is not None:
             PyObject_GetBuffer(array, &self.views[slot], PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
             self.viewed[slot] = True
+
+    def tile_rows(self, Py_ssize_t rows):
+        """Return the height of the tiles of a phase along rows, for a batch of `rows` rows.
+
+        Parameters
+        ----------
+        rows : int
+
+        Returns
+        -------
+        int
+            Of the first phase; only plans for any number of rows look at `rows`.
+        """
+        return tile_for(self.most_tile_rows, rows) if self.any_rows else self.most_tile_rows
 
     def prepare(
         self, int x_slot, Py_ssize_t x_columns, int out_slot, Py_ssize_t out_columns,
@@ -338,7 +360,7 @@ cdef class Executor:
         cdef Frame frame
         cdef char* base[MAX_SLOTS]
         cdef double sums[1]
-        cdef Py_ssize_t rows, begin, bad
+        cdef Py_ssize_t rows, begin, bad, tile
         cdef int i, itemsize = 8 if self.double else 4
         cdef char kind = c"d" if self.double else c"f"
         cdef const KernelTable* table = kernel_table()
@@ -368,10 +390,13 @@ cdef class Executor:
             base[LOCAL_SLOT] = self.local
             base[self.x_slot], base[self.out_slot] = <char*>view.buf, <char*>target.buf
             frame.base, frame.sums, frame.rows = base, sums, rows
-            for begin in range(0, rows, self.phases[0].tile_rows):
-                frame.begin, frame.end = begin, min(begin + self.phases[0].tile_rows, rows)
+            tile = tile_for(self.most_tile_rows, rows)  # a run may be under way, with tiles of its own
+            begin = 0
+            while begin < rows:
+                frame.begin, frame.end = begin, min(begin + tile, rows)
                 frame.row[<int>Addressing.TILE] = frame.row[<int>Addressing.STREAM_TILE] = begin
                 run_ops(self.ops, self.n_ops, &frame)
+                begin += tile
             PyBuffer_Release(&target)
         finally:
             PyBuffer_Release(&view)
@@ -439,6 +464,8 @@ cdef class Executor:
         for i in range(MAX_SLOTS):
             if self.viewed[i]:
                 run.base[i] = <char*>self.views[i].buf
+        if self.any_rows:
+            self.phases[0].tile_rows = tile_for(self.most_tile_rows, min(batch, rows))
         run.ops, run.phases, run.tasks, run.n_phases = self.ops, self.phases, self.tasks, self.n_phases
         run.first_update, run.n_tiles, run.bound_ends = self.first_update, self.n_tiles, self.bound_ends
         run.run_ops = kernel_table().run_double if self.double else kernel_table().run_float

@@ -19,6 +19,7 @@ cdef enum:
     RUNNING = -1
     SNAPSHOT_STEPS = 16
     POWER_STEPS = 64
+    SINGLE_TILE = 32    # so many rows are not cut
 
 
 cdef struct Task:
@@ -231,6 +232,14 @@ cdef inline void finish_phase(Run* run, int p) noexcept nogil:
         return
     if p == run.n_phases - 1:
         finish_step(run)
+
+
+cdef inline Py_ssize_t tile_for(Py_ssize_t most, Py_ssize_t rows) noexcept nogil:
+    """Return the height of tiles, `most` at the most, for `rows` rows of a plan that takes any number.
+
+    Fewer than two whole tiles become two halves, so that two threads have work, and neither is a row or two.
+    """
+    return min(most, rows if rows <= SINGLE_TILE else (rows + 15) // 16 * 8)
 
 
 cdef inline void set_tile(
