@@ -215,6 +215,7 @@ def test_half_a_tile_sets_threads_out_of_step_where_they_wait_for_memory() -> No
         plan_of([1024, 1024, 16], 64),  # plain SGD updates as it multiplies
         plan_of([512, 512, 16], 64, optimizer=ADAM),  # two tiles
         plan_of([30, 20, 4], 64, optimizer=ADAM),
+        plan_of([1024, 1024, 16], 2 * schedule.MOST_ROWS, optimizer=ADAM),
     ):
         assert not any(halved(other, name) for name in products(other))
 
