@@ -32,7 +32,9 @@ BYTE_FLOPS = 8  # as many take the time of moving a byte
 MAXIMUM_TILES = 16
 BLOCK_ROWS = 4  # our own kernel takes so many rows at once, or twice as many
 BLOCK_COLUMNS = 32  # and at most so many columns
-# A product of a batch of at most so many rows with a kernel of so many elements is cut along features.
+# A product of a batch of at most so many rows with a kernel of so many elements is cut along features.  Two
+# threads: 16 rows through three layers of 512 374 to 220 us; `wide` in parts of 256 columns 30.8 ms, of 512
+# 30.2.
 LARGE_KERNEL = 200_000
 MOST_ROWS = 512
 PREFERRED_COLUMNS = 500

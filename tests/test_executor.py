@@ -304,18 +304,6 @@ def test_rows_without_capacity_run_through_in_tiles(tolerances: dict[str, float]
     agree(given, exact, tolerances["trained float64"])
 
 
-def test_tiles_of_a_plan_for_any_rows_follow_the_rows() -> None:
-    op = (int(OpCode.ACTIVATION), 0, 0.0, 0, -1, [None, None], ())
-    executor = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0, True)
-    heights = {rows: executor.tile_rows(rows) for rows in (1, 32, 33, 64, 65, 130, 511, 512, 513, 10_000)}
-    assert heights == {
-        **{1: 1, 32: 32, 33: 24, 64: 32, 65: 40, 130: 72},
-        **{511: 256, 512: 256, 513: 256, 10_000: 256},
-    }
-    fixed = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0)
-    assert fixed.tile_rows(33) == 256
-
-
 def make_tiles_small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in vars(schedule):
         if name.startswith(("MINIMUM_", "PREFERRED_")):
@@ -355,15 +343,12 @@ def test_a_cut_along_features_changes_nothing_but_rounding(
     case = Case(
         activation=activation, optimizer="adam", dtype=dtype, batch=batch, epochs=1, widths=(19, 43, 70, 33)
     )
-    whole = case.plan
-    assert all(phase.axis is not Axis.FEATURES for phase in whole.phases)
+    assert all(phase.axis is not Axis.FEATURES for phase in case.plan.phases)
     for name in ("LARGE_KERNEL", "MINIMUM_COLUMNS", "PREFERRED_COLUMNS", "MINIMUM_TILE_FLOPS"):
         monkeypatch.setattr(schedule, name, 1)
     monkeypatch.setattr(schedule, "BLOCK_COLUMNS", 8)
-    plan = case.plan
-    cut = [phase for phase in plan.phases if phase.axis is Axis.FEATURES]
+    cut = [phase for phase in case.plan.phases if phase.axis is Axis.FEATURES]
     assert [len(phase.tasks) for phase in cut] == [6, 9, 5, 9, 6]  # forward three times, backward twice
-    # float32 is compared with the same plan in double precision
     agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances[f"trained {dtype}"])
 
 

@@ -9,7 +9,9 @@ import pytest
 
 import fastnn
 from fastnn import layers, program
+from fastnn._core.executor import Executor
 from fastnn.errors import DataError, ShapeError
+from fastnn.plan import OpCode
 
 
 def model(dtype: str = "float32", widths: tuple[int, ...] = (4, 33, 17, 3)) -> fastnn.Sequential:
@@ -43,6 +45,18 @@ def test_the_short_way_takes_tile_after_tile(rows: int) -> None:
     expected = net.predict(x)
     assert taken(net, x)
     np.testing.assert_array_equal(net(x), expected)
+
+
+def test_tiles_of_a_plan_for_any_rows_follow_the_rows() -> None:
+    op = (int(OpCode.ACTIVATION), 0, 0.0, 0, -1, [None, None], ())
+    executor = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0, True)
+    heights = {rows: executor.tile_rows(rows) for rows in (1, 32, 33, 64, 65, 130, 511, 512, 513, 10_000)}
+    assert heights == {
+        **{1: 1, 32: 32, 33: 24, 64: 32, 65: 40, 130: 72},
+        **{511: 256, 512: 256, 513: 256, 10_000: 256},
+    }
+    fixed = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0)
+    assert fixed.tile_rows(33) == 256
 
 
 def test_rows_for_which_blas_would_start_threads_go_the_long_way() -> None:
