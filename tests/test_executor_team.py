@@ -298,7 +298,7 @@ def test_an_interrupt_stops_training_soon(
         time.sleep(0.001)
     assert _thread._count() == threads
     assert bits(model) != start
-    assert np.isfinite(model.predict(X)).all()
+    assert np.isfinite(model.predict(X, n_threads=n_threads)).all()
     assert np.isfinite(fitted(model, n_threads)[1]["loss"]).all()
     assert max(teams, default=1) == n_threads
 
