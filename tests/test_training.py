@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import callbacks, layers, losses, optimizers
+from fastnn import callbacks, layers, losses, optimizers, schedule
 from fastnn.errors import ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
+from fastnn.plan import Axis
 from fastnn.reference import permutation_of
 
 RNG = np.random.default_rng(7)
@@ -397,3 +398,23 @@ def test_a_batch_whose_loss_is_not_finite_makes_no_step() -> None:
     assert len(values) == 2
     assert bits(model) == before
     assert model.optimizer.iterations == 0
+
+
+def test_a_bad_loss_of_a_net_cut_along_features_ends_the_step_before_it_updates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = np.random.default_rng(0).normal(0, 1, (8, 600)).astype(np.float32)
+    found = []
+    for cut in (True, False):
+        if not cut:
+            monkeypatch.setattr(schedule, "LARGE_KERNEL", 10**9)
+        model = fastnn.Sequential([fastnn.Input((600,)), layers.Dense(400, "relu"), layers.Dense(1)], seed=0)
+        model.compile(optimizers.SGD(1e25), "mse")
+        assert any(phase.axis is Axis.FEATURES for phase in model.plan(8).phases) == cut
+        with pytest.warns(NonFiniteWarning):
+            history = model.fit(x, x[:, :1], batch_size=8, epochs=5, verbose=0, shuffle=False).history
+        found.append((len(history["loss"]), model.optimizer.iterations, model.get_weights()))
+    (epochs, steps, weights), (other_epochs, other_steps, others) = found
+    assert (epochs, steps) == (other_epochs, other_steps)
+    for given, wanted in zip(weights, others, strict=True):
+        np.testing.assert_allclose(given, wanted, rtol=1e-4, atol=1e-6)
