@@ -173,6 +173,7 @@ class _BlasGuard:
                     from threadpoolctl import ThreadpoolController
 
                     self._controller = ThreadpoolController()
+                self._take_control()
                 self._limits = self._controller.limit(limits=1, user_api="blas")
             self._inside += 1
 
@@ -181,7 +182,14 @@ class _BlasGuard:
             self._inside -= 1
             if self._inside == 0:
                 limits, self._limits = self._limits, None
+                self._take_control()  # whoever leaves last may be another thread
                 limits.restore_original_limits()
+
+    def _take_control(self) -> None:
+        """Let this thread set limits: threadpoolctl, from 3.8 on, ignores all but the first to do so."""
+        for library in self._controller.lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
 
 
 blas_single_threaded = _BlasGuard()

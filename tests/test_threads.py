@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 import fastnn
 from fastnn import callbacks, kernels, layers, optimizers, runtime
@@ -111,6 +112,35 @@ def test_models_trained_at_once_equal_models_trained_in_turn(n_models: int, widt
     histories = side_by_side(*(lambda m=model: m.fit(X, LABELS, **options).history for model in at_once))
     assert histories == expected
     assert [bits(model) for model in at_once] == [bits(model) for model in in_turn]
+
+
+def blas_threads() -> list[int]:
+    """Return the numbers of threads of the BLAS libraries in this process."""
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_blas_is_kept_at_one_thread_whichever_thread_asks() -> None:
+    with runtime.blas_single_threaded:
+        assert set(blas_threads()) == {1}
+    before = blas_threads()
+    entered, left = threading.Event(), threading.Event()
+
+    def other() -> list[int]:
+        with runtime.blas_single_threaded:
+            entered.set()
+            left.wait(10)
+            return blas_threads()
+
+    def first() -> None:
+        with runtime.blas_single_threaded:
+            entered.wait(10)
+        left.set()
+
+    for _ in range(2):
+        assert set(side_by_side(other, first)[0]) == {1}
+        assert blas_threads() == before  # set back by the thread that left last
+        entered.clear()
+        left.clear()
 
 
 def test_what_would_change_a_model_in_training_is_refused(training: fastnn.Sequential) -> None:
