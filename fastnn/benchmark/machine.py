@@ -1,20 +1,22 @@
 """What the benchmark runs on: processor, BLAS libraries, and the speed of their matrix product.
 
-The measured peak is the yardstick for "share of the ceiling"; `settle` gives everyone a quiet
-start. This file must not know workloads, contenders or how results are printed.
+The best product is the ceiling; `SquareProduct` races beside the contenders, so that a share of what the
+machine gives at that moment is known too; `settle` gives everyone a quiet start. This file must not know
+workloads, contenders or how results are printed.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
 
-__all__ = ["blas_libraries", "processor_name", "settle", "sgemm_peak"]
+__all__ = ["SquareProduct", "blas_libraries", "processor_name", "settle", "sgemm_peak"]
 
 _NAP = 0.01  # seconds between two looks at this process's CPU time
 
@@ -65,6 +67,43 @@ def settle(limit: float = 1.0) -> None:
         sleep(_NAP)
         if process_time() - busy < 0.1 * (perf_counter() - begin):
             return
+
+
+class SquareProduct:
+    """A large single-precision matrix product in NumPy, as an entrant of a race.
+
+    Parameters
+    ----------
+    size : int
+        Order of the matrices.
+
+    Attributes
+    ----------
+    flops : int
+        Floating-point operations of a product.
+    """
+
+    def __init__(self, size: int = 2048) -> None:
+        rng = np.random.default_rng(0)
+        self._a, self._b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
+        self._product = np.zeros_like(self._a)
+        self.flops = 2 * size**3
+
+    def thread_counts(self, n_cores: int) -> tuple[int, ...]:
+        """Return ``(n_cores,)``: the yardstick is the whole machine."""
+        return (n_cores,)
+
+    def threads(self, n_threads: int) -> AbstractContextManager[Any]:
+        """Return a context in which BLAS uses `n_threads` threads."""
+        from threadpoolctl import threadpool_limits
+
+        limits: AbstractContextManager[Any] = threadpool_limits(limits=n_threads, user_api="blas")
+        return limits
+
+    def run(self, n_repeats: int) -> None:
+        """Multiply `n_repeats` times."""
+        for _ in range(n_repeats):
+            np.matmul(self._a, self._b, out=self._product)
 
 
 def sgemm_peak(n_threads: int, sizes: Sequence[int] = (1024, 1536, 2048), repeats: int = 4) -> float:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from fastnn.benchmark.machine import settle
 
-__all__ = ["FULL", "QUICK", "Effort", "Entrant", "Turns", "median_ratio", "take_turns"]
+__all__ = ["FULL", "QUICK", "Effort", "Entrant", "Turns", "median_ratio", "share_of", "take_turns"]
 
 _MIN_ROUNDS = 3
 
@@ -139,6 +139,33 @@ def median_ratio(others: Sequence[Sequence[float]], ours: Sequence[float]) -> fl
         return None
     fastest = min(timed, key=statistics.median)
     return statistics.median(their / our for their, our in zip(fastest, ours, strict=True))
+
+
+def share_of(flops: float, seconds: Sequence[float], speeds: Sequence[float]) -> float | None:
+    """Return a speed as a part of another one, or None if one of the two was not measured.
+
+    Parameters
+    ----------
+    flops : float
+        Floating-point operations of what was timed.
+    seconds : sequence of float
+        Its times, a number for each round.
+    speeds : sequence of float
+        What it is compared with, in floating-point operations per second, round by round.
+
+    Returns
+    -------
+    float or None
+        The median over the rounds.
+
+    Examples
+    --------
+    >>> share_of(6.0, [1.0, 2.0, 3.0], [12.0, 6.0, 2.0])
+    0.5
+    """
+    if not seconds or not speeds:
+        return None
+    return statistics.median(flops / time / speed for time, speed in zip(seconds, speeds, strict=True))
 
 
 def _time(entrant: Entrant, n_repeats: int) -> float:

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from fastnn.benchmark.race import median_ratio
+from fastnn.benchmark.race import median_ratio, share_of
 from fastnn.benchmark.table import format_microseconds
 
 __all__ = ["columns", "count_threads", "format_cells", "header", "markdown", "ratio_of", "row_cells"]
@@ -22,7 +22,12 @@ Results = dict[str, Any]
 _TIMES = "median (minimum) in us, then the number of threads, the better of one and all"
 _RATIO = "ratio: the fastest other's time over fastnn's, median over the rounds; above 1 fastnn is faster"
 _DESCRIPTIONS = {
-    "training": ("Training", f"Per step: {_TIMES}. {_RATIO}. GFLOP/s and share of the ceiling are fastnn's."),
+    "training": (
+        "Training",
+        f"Per step: {_TIMES}. {_RATIO}. GFLOP/s are fastnn's, matrix products only; ceiling: their share of "
+        "the best sgemm of the run; sgemm: their share of one that takes turns with the contenders, median "
+        "over the rounds.",
+    ),
     "inference": ("Inference", f"From NumPy to NumPy, per call: {_TIMES}. {_RATIO}."),
     "kernels": ("Kernels", f"Per call: {_TIMES}. {_RATIO}. NumPy's element-wise functions have one thread."),
     "busy": (
@@ -100,7 +105,7 @@ def columns(part: str, contenders: Sequence[str]) -> list[str]:
     if part == "startup":
         return ["contender", "import s", "first step s", "MNIST 97 % s", "epochs", "accuracy"]
     left = {"training": ["workload", "net", "batch"], "map": ["cell", "layers", "optimizer"]}
-    right = ["GFLOP/s", "ceiling"] if part in ("training", "map") else []
+    right = {"training": ["GFLOP/s", "ceiling", "sgemm"], "map": ["GFLOP/s", "ceiling"]}.get(part, [])
     return [*left.get(part, ["case"]), *contenders, "ratio", *right]
 
 
@@ -146,6 +151,9 @@ def row_cells(part: str, label: str, row: Row, contenders: Sequence[str], ceilin
         seconds = row["timings"][-1]["seconds"]
         speed = row["flops"] / statistics.median(seconds) if seconds else None
         right = ["-", "-"] if speed is None else [f"{speed / 1e9:.2f}", f"{speed / ceiling:.1%}"]
+    if part == "training":
+        share = share_of(row["flops"], row["timings"][-1]["seconds"], row.get("product_speeds", ()))
+        right.append("-" if share is None else f"{share:.1%}")
     return [*left, *cells, "-" if ratio is None else f"{ratio:.2f}", *right]
 
 
@@ -174,7 +182,7 @@ def format_cells(cells: Sequence[str], headings: Sequence[str]) -> str:
     -------
     str
     """
-    known = {"ratio": 7, "batch": 7, "GFLOP/s": 7, "ceiling": 7, "layers": 7}
+    known = {"ratio": 7, "batch": 7, "GFLOP/s": 7, "ceiling": 7, "sgemm": 7, "layers": 7}
     widths = [max(len(heading), known.get(heading, 18)) for heading in headings]
     return "| " + " | ".join(f"{c:<{w}}" for c, w in zip(cells, widths, strict=True)) + " |"
 

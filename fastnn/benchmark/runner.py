@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from fastnn.benchmark.machine import blas_libraries, processor_name, sgemm_peak
-from fastnn.benchmark.race import FULL, QUICK, Effort, median_ratio, take_turns
+from fastnn.benchmark.machine import SquareProduct, blas_libraries, processor_name, sgemm_peak
+from fastnn.benchmark.race import FULL, QUICK, Effort, Entrant, median_ratio, share_of, take_turns
 from fastnn.benchmark.rivals import Rival, load_rivals
 from fastnn.benchmark.table import format_head, format_row
 from fastnn.benchmark.workloads import Workload, find_workloads, make_data, make_weights
@@ -80,11 +80,15 @@ class Result:
         One for each contender that took part.
     refusals : tuple of (str, str)
         Who did not, and why.
+    product_speeds : tuple of float
+        Floating-point operations per second of the yardstick, a large matrix product on all cores, in each
+        round; empty if it did not run beside the contenders.
     """
 
     workload: Workload
     timings: tuple[Timing, ...]
     refusals: tuple[tuple[str, str], ...] = ()
+    product_speeds: tuple[float, ...] = ()
 
     @property
     def ours(self) -> Timing:
@@ -105,6 +109,11 @@ class Result:
         others = [timing.seconds_per_step for timing in self.timings[:-1]]
         return median_ratio(others, self.ours.seconds_per_step)
 
+    @property
+    def share(self) -> float | None:
+        """Speed of the last contender as a part of the yardstick's: the median over the rounds, or None."""
+        return share_of(self.workload.flops_per_step, self.ours.seconds_per_step, self.product_speeds)
+
 
 def measure(
     workload: Workload,
@@ -112,6 +121,7 @@ def measure(
     effort: Effort = FULL,
     n_cores: int | None = None,
     seed: int = 0,
+    yardstick: bool = False,
 ) -> Result:
     """Race contenders on one workload.
 
@@ -127,6 +137,8 @@ def measure(
         Cores to use; by default all that this process may use.
     seed : int
         Seed of data and weights.
+    yardstick : bool
+        Whether a large matrix product takes its turns too.
 
     Returns
     -------
@@ -157,13 +169,15 @@ def measure(
     if not untimed.losses_agree:
         return untimed
 
-    entrants = [_Epochs(contender) for contender in contenders]
-    turns = take_turns(entrants, effort, n_cores)
+    entrants: list[Entrant] = [_Epochs(contender) for contender in contenders]
+    products = [SquareProduct(max(effort.peak_sizes))] if yardstick else []
+    turns = take_turns([*entrants, *products], effort, n_cores)
     timings = (
         Timing(timing.name, timing.loss, turn.n_threads, tuple(time / n_batches for time in turn.seconds))
-        for timing, turn in zip(untimed.timings, turns, strict=True)
+        for timing, turn in zip(untimed.timings, turns, strict=False)
     )
-    return Result(workload, tuple(timings), refusals)
+    speeds = [product.flops / time for product in products for time in turns[-1].seconds]
+    return Result(workload, tuple(timings), refusals, tuple(speeds))
 
 
 class _Epochs:
@@ -236,7 +250,7 @@ def main(
             progress.begin(workload.name)
             # A machine that was busy at the start would make a low ceiling: the best so far counts.
             peak = max(peak, sgemm_peak(n_cores, QUICK.peak_sizes))
-            result = measure(workload, rivals, effort, n_cores)
+            result = measure(workload, rivals, effort, n_cores, yardstick=True)
             all_agree &= result.losses_agree
             progress.done(format_row(result, peak), stream)
     if peak > 1.02 * max(peaks.values()):
@@ -259,7 +273,8 @@ def _header(rivals: Sequence[type[Rival]], peaks: dict[int, float], effort: Effo
     yield f"columns    {effort.rounds} rounds in turns, each time over {milliseconds:.0f} ms or more;"
     yield "           thr: number of threads, the better of 1 and all;"
     yield f"           ratio: fastest other / {ours}, median over the rounds;"
-    yield f"           GFLOP/s and share of the ceiling: {ours}'s, matrix products only"
+    yield f"           GFLOP/s: {ours}'s, matrix products only; ceiling: its share of the best sgemm,"
+    yield "           sgemm: of one that took turns with the contenders"
 
 
 class _Progress:

@@ -59,7 +59,7 @@ def format_head(names: Sequence[str]) -> list[str]:
     groups = "".join(f"  {name + ' us/step':>{_GROUP_WIDTH}}" for name in names)
     columns = f"  {'median':>{_TIME_WIDTH}} {'min':>{_TIME_WIDTH}} {'thr':>{_THREADS_WIDTH}}" * len(names)
     left = f"{'workload':<{_NAME_WIDTH}} {'net':<{_NET_WIDTH}} {'batch':>{_BATCH_WIDTH}}"
-    return [blank + groups, left + columns + f"  {'ratio':>7} {'GFLOP/s':>8} {'ceiling':>8}"]
+    return [blank + groups, left + columns + f"  {'ratio':>7} {'GFLOP/s':>8} {'ceiling':>8} {'sgemm':>7}"]
 
 
 def format_row(result: Result, peak: float, names: Sequence[str] | None = None) -> str:
@@ -95,4 +95,5 @@ def format_row(result: Result, peak: float, names: Sequence[str] | None = None) 
         times += f" {timing.n_threads:>{_THREADS_WIDTH}}"
     speed = workload.flops_per_step / result.ours.median
     ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
-    return f"{left}{times}  {ratio:>7} {speed / 1e9:>8.2f} {speed / peak:>8.1%}"
+    share = "-" if result.share is None else f"{result.share:.1%}"
+    return f"{left}{times}  {ratio:>7} {speed / 1e9:>8.2f} {speed / peak:>8.1%} {share:>7}"

@@ -33,13 +33,21 @@ def items(settings: Settings) -> list[Item]:
     return [
         Item(
             workload.name,
-            functools.partial(measure_row, workload, settings.rivals, settings.effort, settings.n_cores),
+            functools.partial(
+                measure_row, workload, settings.rivals, settings.effort, settings.n_cores, yardstick=True
+            ),
         )
         for workload in settings.workloads
     ]
 
 
-def measure_row(workload: Workload, rivals: Sequence[type[Rival]], effort: Effort, n_cores: int) -> Row:
+def measure_row(
+    workload: Workload,
+    rivals: Sequence[type[Rival]],
+    effort: Effort,
+    n_cores: int,
+    yardstick: bool = False,
+) -> Row:
     """Race contenders on a workload.
 
     Parameters
@@ -52,14 +60,17 @@ def measure_row(workload: Workload, rivals: Sequence[type[Rival]], effort: Effor
         How long to measure.
     n_cores : int
         Cores to use.
+    yardstick : bool
+        Whether a large matrix product takes its turns too.
 
     Returns
     -------
     dict
         ``workload``, ``net``, ``batch``, ``optimizer``, ``parameters``, ``flops`` of a step, ``agree``,
-        ``refusals`` and ``timings`` per step with each contender's ``loss``.
+        ``refusals``, ``timings`` per step with each contender's ``loss``, and ``product_speeds``, the
+        yardstick's floating-point operations per second.
     """
-    result = measure(workload, rivals, effort, n_cores)
+    result = measure(workload, rivals, effort, n_cores, yardstick=yardstick)
     return {
         "workload": workload.name,
         "net": workload.net,
@@ -69,6 +80,7 @@ def measure_row(workload: Workload, rivals: Sequence[type[Rival]], effort: Effor
         "flops": workload.flops_per_step,
         "agree": result.losses_agree,
         "refusals": dict(result.refusals),
+        "product_speeds": list(result.product_speeds),
         "timings": [
             timing(
                 entry.name,

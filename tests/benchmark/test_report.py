@@ -60,7 +60,7 @@ RESULTS: dict[str, Any] = {
         "training": {
             "contenders": NAMES,
             "rows": [
-                race("gate", 3e-5, 2e-4, 1e-5),
+                race("gate", 3e-5, 2e-4, 1e-5, product_speeds=[4e11, 5e11, 2.5e11]),
                 race("lost", 3e-5, 2e-5, 4e-5),
                 race("off", 0, 0, 0, agree=False, refusals={"scikit-learn": "no such thing"}),
             ],
@@ -154,11 +154,11 @@ def rows_of(text: str) -> list[list[str]]:
 
 def test_training_rows_hold_times_ratio_and_share() -> None:
     table = rows_of(report.markdown(RESULTS))
-    assert table[0] == ["workload", "net", "batch", *NAMES, "ratio", "GFLOP/s", "ceiling"]
+    assert table[0] == ["workload", "net", "batch", *NAMES, "ratio", "GFLOP/s", "ceiling", "sgemm"]
     gate = ["gate", "2-2-1", "4", "30.00 (30.00) x2", "200.0 (200.0) x2", "10.00 (10.00) x2"]
-    assert table[2] == [*gate, "3.00", "200.00", "100.0%"]
-    assert table[3][6] == "0.50"
-    assert table[4][3:] == ["differs: 0.25"] * 3 + ["-", "-", "-"]
+    assert table[2] == [*gate, "3.00", "200.00", "100.0%", "50.0%"]
+    assert (table[3][6], table[3][-1]) == ("0.50", "-")  # results of before have no yardstick
+    assert table[4][3:] == ["differs: 0.25"] * 3 + ["-"] * 4
 
 
 def test_lost_and_left_out_stay_by_name() -> None:

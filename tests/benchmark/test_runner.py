@@ -95,11 +95,38 @@ class FakeRival:
         return self._weights
 
 
+class FakeProduct:
+    """A yardstick of 100 GFLOP/s a thread."""
+
+    clock: ClassVar[Clock]
+    flops = 10**9
+
+    def __init__(self, size: int) -> None:
+        self._n_threads = 0
+
+    def thread_counts(self, n_cores: int) -> tuple[int, ...]:
+        """Return all."""
+        return (n_cores,)
+
+    @contextlib.contextmanager
+    def threads(self, n_threads: int) -> Iterator[None]:
+        """Remember the number of threads."""
+        self._n_threads = n_threads
+        yield
+
+    def run(self, n_repeats: int) -> None:
+        """Let time pass."""
+        self.clock.diary.append(("product", self._n_threads, n_repeats))
+        self.clock.now += n_repeats * self.flops / (1e11 * self._n_threads)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Put the made-up clock into the referee's hand."""
     clock = Clock()
     monkeypatch.setattr(race, "perf_counter", clock)
+    monkeypatch.setattr(runner, "SquareProduct", FakeProduct)
+    monkeypatch.setattr(FakeProduct, "clock", clock, raising=False)
     monkeypatch.setattr(race, "settle", lambda: clock.diary.append(("rest", 0, 0)))
     return clock
 
@@ -159,6 +186,25 @@ class TestMeasure:
         assert [name for name, _, _ in last] == ["rest", "A", "A", "rest", "B", "B"] * EFFORT.rounds
         for (_, _, n_epochs), seconds_per_step in zip(last[2::3], [12e-6, 4e-7] * EFFORT.rounds, strict=True):
             assert 1 <= n_epochs * 256 * seconds_per_step / EFFORT.seconds < 1.5
+
+    def test_the_yardstick_takes_its_turn_in_every_round(self, clock: Clock) -> None:
+        """A large product on all cores runs after the contenders, and the share is of what it gave."""
+        seconds = XNOR.flops_per_step / 5e10
+        result = measure(XNOR, [fake(clock, "A", seconds)], EFFORT, n_cores=4, yardstick=True)
+        last = clock.diary[-6 * EFFORT.rounds :]
+        order = ["rest", "A", "A", "rest", "product", "product"]
+        assert [name for name, _, _ in last] == order * EFFORT.rounds
+        assert {n_threads for name, n_threads, _ in last if name == "product"} == {4}
+        assert result.product_speeds == pytest.approx([4e11] * EFFORT.rounds)
+        assert result.share == pytest.approx(0.125)
+        assert len(result.timings) == 1
+        assert measure(XNOR, [fake(clock, "A", seconds)], EFFORT, n_cores=4).share is None
+
+    def test_share_is_the_median_of_paired_rounds(self) -> None:
+        """A slow spell that meets both does not move it."""
+        times, speeds = (1.0, 5.0, 1.0), (4.0, 0.8, 3.0)
+        speeds = tuple(XNOR.flops_per_step * speed for speed in speeds)
+        assert Result(XNOR, (Timing("A", 0.1, 1, times),), (), speeds).share == 0.25
 
     def test_ratio_is_the_median_of_paired_rounds(self) -> None:
         """A disturbance that meets both in one round does not move the ratio."""
@@ -261,12 +307,14 @@ class TestTable:
         words = table.format_row(self.AGREED, peak).split()
         assert words[:3] == ["xnor", "2-2-1", "4"]
         assert words[3:9] == ["12.00", "11.00", "1", "0.200", "0.200", "2"]
-        assert words[9:] == ["60.00", f"{XNOR.flops_per_step / 2e-7 / 1e9:.2f}", "10.0%"]
+        assert words[9:] == ["60.00", f"{XNOR.flops_per_step / 2e-7 / 1e9:.2f}", "10.0%", "-"]
+        result = dataclasses.replace(self.AGREED, product_speeds=(peak / 2,) * 3)
+        assert table.format_row(result, peak).split()[-2:] == ["10.0%", "20.0%"]
 
     def test_row_of_one_contender(self) -> None:
         """Without another there is no ratio, and no error."""
         words = table.format_row(result_of(self.AGREED.ours), 1e9).split()
-        assert words[3:] == ["0.200", "0.200", "2", "0.56", "56.0%"]
+        assert words[3:] == ["0.200", "0.200", "2", "0.56", "56.0%", "-"]
 
     def test_row_of_different_losses(self) -> None:
         """Both losses stand in the row, and no time."""
@@ -314,7 +362,7 @@ class TestMain:
         stream, seconds = io.StringIO(), XNOR.flops_per_step / 1e10
         assert main(["xnor", "xnor"], quick=True, stream=stream, rivals=[fake(clock, "A", seconds)]) == 0
         *_, first, second, note = stream.getvalue().splitlines()
-        assert (first.split()[-1], second.split()[-1]) == ("10.0%", "2.5%")
+        assert (first.split()[-2:], second.split()[-2:]) == (["10.0%", "5.0%"], ["2.5%", "5.0%"])
         assert note == "The ceiling rose to 400 GFLOP/s during the run."
 
     def test_unknown_name(self, capsys: pytest.CaptureFixture[str]) -> None:
