@@ -8,7 +8,7 @@ training are in `callbacks.py`.  This file must not know plans or kernels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn.errors import ConfigurationError, DTypeError
@@ -113,6 +113,20 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+
+    def extend(self, first: int, columns: Mapping[str, Sequence[float]]) -> None:
+        """Record several epochs from number `first` on, with a list of equally many values by each name.
+
+        Examples
+        --------
+        >>> history = History()
+        >>> history.extend(3, {"loss": [0.5, 0.25]})
+        >>> history.epoch, history.history
+        ([3, 4], {'loss': [0.5, 0.25]})
+        """
+        for name, values in columns.items():
+            self.history.setdefault(name, []).extend(values)
+        self.epoch.extend(range(first, first + len(columns["loss"])))
 
 
 class LambdaCallback(Callback):

@@ -160,9 +160,16 @@ class Compiled:
 
     def values(self, plan: Plan, sums: np.ndarray, rows: int) -> dict[str, float]:
         """Return the loss, penalties included, and the metrics, from sums over `rows` rows."""
+        return self._values(plan, sums.tolist(), rows)
+
+    def columns(self, plan: Plan, sums: np.ndarray, rows: int) -> dict[str, list[float]]:
+        """Return the same of several epochs, one row of `sums` each, as lists."""
+        return {name: column.tolist() for name, column in self._values(plan, list(sums.T), rows).items()}
+
+    def _values(self, plan: Plan, sums: Sequence[Any], rows: int) -> dict[str, Any]:
         loss, found = 0.0, {"loss": 0.0}
         for accumulator, total in zip(plan.accumulators, sums, strict=True):
-            value = float(total) / rows
+            value = total / rows
             if accumulator.share is not None:
                 loss += accumulator.share * value
             if accumulator.name not in ("loss", "penalty"):
@@ -472,10 +479,15 @@ class _Loop:
                 for callback in listeners:
                     callback.on_epoch_begin(epoch, {})
                 if watchers:
-                    finite, logs = self._batches(watchers)
+                    finite, columns = self._batches(watchers)
                 else:
-                    finite, logs = self._epochs(min(per_call, last - epoch))
-                for values in logs:
+                    finite, columns = self._epochs(min(per_call, last - epoch))
+                n_done = len(columns["loss"])
+                values = {name: column[-1] for name, column in columns.items() if n_done}
+                if not attended:
+                    history.extend(epoch, columns)
+                    final = values or final
+                elif n_done:  # a single epoch
                     if held_out is not None:
                         found = evaluate(model, held_out, batch_size, self.n_threads)
                         values.update({f"val_{name}": value for name, value in found.items()})
@@ -484,18 +496,18 @@ class _Loop:
                         callback.on_epoch_end(epoch, values)
                     if verbose == 2:
                         _print_epoch(epoch, last, time.perf_counter() - began, values)
-                    epoch += 1
+                epoch += n_done
                 if bar is not None:
-                    bar.update(len(logs))
-                    if logs:
+                    bar.update(n_done)
+                    if values:
                         bar.set_postfix(
-                            {name: f"{value:.4g}" for name, value in logs[-1].items()}, refresh=False
+                            {name: f"{value:.4g}" for name, value in values.items()}, refresh=False
                         )
                 if not finite:
                     self._warn(epoch)
                     break
                 if bar is not None and not attended:
-                    seconds = max(time.perf_counter() - began, 1e-6) / max(len(logs), 1)
+                    seconds = max(time.perf_counter() - began, 1e-6) / max(n_done, 1)
                     per_call = max(1, min(_EPOCHS_PER_CALL, int(_BAR_SECONDS / seconds)))
         finally:
             if bar is not None:
@@ -504,19 +516,17 @@ class _Loop:
             callback.on_train_end(final)
         return history
 
-    def _epochs(self, n_epochs: int) -> tuple[bool, list[dict[str, float]]]:
-        """Run epochs in one call; return whether all was finite, and each one's loss and metrics."""
+    def _epochs(self, n_epochs: int) -> tuple[bool, dict[str, list[float]]]:
+        """Run epochs in one call; return whether all was finite, and lists of their losses and metrics."""
         compiled = self.compiled
         result = self._run(slice(0, self.rows), n_epochs, self.shuffle)
         compiled.epochs += n_epochs if result.finite and result.exception is None else result.epochs + 1
         if result.exception is not None:
             raise result.exception
-        return result.finite, [
-            compiled.values(self.program.plan, sums, self.rows) for sums in result.sums[: result.epochs]
-        ]
+        return result.finite, compiled.columns(self.program.plan, result.sums[: result.epochs], self.rows)
 
-    def _batches(self, watchers: list[Callback]) -> tuple[bool, list[dict[str, float]]]:
-        """Run one epoch batch by batch, with callbacks in between."""
+    def _batches(self, watchers: list[Callback]) -> tuple[bool, dict[str, list[float]]]:
+        """Run one epoch batch by batch, with callbacks in between; return what `_epochs` does."""
         compiled = self.compiled
         if self.permutation is not None:
             order_of_rows(self.model.seed, compiled.epochs, self.permutation)
@@ -531,7 +541,7 @@ class _Loop:
             if result.exception is not None:
                 raise result.exception
             if not result.finite:
-                return False, []
+                return False, {"loss": []}
             sums += result.sums[0]
             values = compiled.values(self.program.plan, sums, end)
             told = dict(values)  # what callbacks add to it is not the epoch's
@@ -539,7 +549,7 @@ class _Loop:
                 callback.on_train_batch_end(number, logs=told)
             if self.model.stop_training:
                 break
-        return True, [values]
+        return True, {name: [value] for name, value in values.items()}
 
     def _run(self, part: slice, n_epochs: int, shuffle: bool) -> Result:
         """Run the program on a part of the rows, and keep count of its steps."""

@@ -15,8 +15,8 @@ from libc.string cimport memcpy, memset
 
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
-    finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, shuffle_rows,
-    tile_for,
+    finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, run_tiny_steps,
+    shuffle_rows, snapshot_due, tile_for,
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
@@ -148,7 +148,7 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
     cdef Frame frame
     cdef int before, last = run.n_phases - 1
     cdef Py_ssize_t bound_rows = 0
-    cdef long long polled = now()
+    cdef long long next_poll = run.step, polled = now()
     run.base[LOCAL_SLOT] = run.local
     frame.base = run.base
     frame.sums = run.totals
@@ -156,7 +156,8 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
     frame.learning_rate = run.learning_rate
     frame.tile_rows = run.phases[0].tile_rows
     while run.status == RUNNING:
-        if run.step % POLL_STEPS == 0:
+        if run.step >= next_poll:
+            next_poll = run.step + POLL_STEPS
             look_for_signals(run, poller, &polled)
             if run.interrupted:
                 run.step -= 1       # it was not made
@@ -166,6 +167,11 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
         if run.rows != bound_rows:
             bind_step(run, &frame)
             bound_rows = run.rows
+        if run.is_tiny and not snapshot_due(run):
+            run_tiny_steps(run)
+            if run.tiny_done:
+                finish_step(run)    # its loss is in the epoch's sum already
+                continue
         follow_streams(run)
         before = run.bound_ends[run.first_update - 1] if run.first_update else 0
         run.failure = run.run_bound(run.bound, before, &frame)
@@ -199,6 +205,11 @@ cdef class Executor:
     any_rows : bool
         Whether the plan takes any number of rows; the tiles of its first phase, if that is along rows, are
         then no higher than these ask for.
+
+    Attributes
+    ----------
+    tiny_steps : int
+        Steps of the last run that were made in registers, see `_core/tiny.h`.
     """
 
     cdef Op* ops
@@ -215,6 +226,7 @@ cdef class Executor:
     cdef Py_ssize_t most_tile_rows
     cdef int n_losses
     cdef bint double
+    cdef readonly long long tiny_steps
     cdef Py_buffer views[MAX_SLOTS]
     cdef bint viewed[MAX_SLOTS]
     cdef Run* current
@@ -530,6 +542,7 @@ cdef class Executor:
                 run.status = Status.NOT_FINITE
                 if run.snapshot_step >= 0 or restorable:
                     memcpy(run.parameters, run.snapshot, run.parameter_bytes)
+        self.tiny_steps = run.tiny_steps
         exception, self.exception = self.exception, None
         return run.status, run.step - step, run.epoch, exception
 

@@ -11,8 +11,8 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
-    MAX_OPERANDS, ActivationCode, Bound, Frame, KernelTable, Lane, Op, OpCode, PathCode, RunBound,
-    Status, bind, real,
+    MAX_OPERANDS, TINY_DEPTH, TINY_WIDTH, ActivationCode, Bound, Frame, KernelTable, Lane, Op, OpCode,
+    PathCode, RunBound, Status, Tiny, TinyWeight, bind, real,
 )
 
 cdef extern from *:
@@ -40,6 +40,7 @@ include "losses.pxi"
 include "updates.pxi"
 include "columns.pxi"
 include "lanes.pxi"
+include "tiny.pxi"
 
 
 cdef inline void gather(real* y, const real* x, const int* rows, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
@@ -357,6 +358,8 @@ TABLE.run_double = run_double
 TABLE.prepare_float = prepare_float
 TABLE.run_bound_float = run_bound_float
 TABLE.run_bound_double = run_bound_double
+TABLE.prepare_tiny = prepare_tiny
+TABLE.run_tiny = run_tiny
 TABLE.nonfinite_float = nonfinite[float]
 TABLE.nonfinite_double = nonfinite[double]
 TABLE.name = LEVEL

@@ -10,7 +10,8 @@ from libc.string cimport memcpy
 
 from fastnn._core.team cimport Team, now
 from fastnn._core.types cimport (
-    MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, bind,
+    MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, Tiny,
+    bind,
 )
 
 cdef enum:
@@ -19,6 +20,7 @@ cdef enum:
     RUNNING = -1
     SNAPSHOT_STEPS = 16
     POWER_STEPS = 64
+    MOST_TINY_STEPS = 1024  # between two looks for signals: 0.1 ms
     SINGLE_TILE = 32    # so many rows are not cut
 
 
@@ -53,6 +55,10 @@ cdef struct Run:
     int* bound_ends             # behind the last of each phase
     Stream* streams
     int n_streams
+    Tiny tiny
+    bint is_tiny                # whether `tiny` does what the bound ops do
+    bint tiny_done              # whether it made the step at hand
+    long long tiny_steps        # steps that it made
     char* base[MAX_SLOTS]
     char* local
     Py_ssize_t local_bytes
@@ -132,13 +138,20 @@ cdef inline bint parameters_finite(Run* run) noexcept nogil:
     return run.table.nonfinite_float(<float*>run.parameters, run.parameter_bytes // 4) == 0
 
 
+cdef inline bint snapshot_due(const Run* run) noexcept nogil:
+    """Return whether `take_snapshot` takes one in the step at hand."""
+    return run.snapshot != NULL and run.origin == 0 and (
+        run.snapshot_step < 0 or run.step - run.snapshot_step >= SNAPSHOT_STEPS
+    )
+
+
 cdef inline void take_snapshot(Run* run) noexcept nogil:
     """Keep the parameters, at which the loss of the step at hand is known to be finite.
 
     At the start of an epoch, at most every SNAPSHOT_STEPS steps: a copy is a few per cent of a step
     of a net whose weights outgrow the caches.
     """
-    if run.origin == 0 and (run.snapshot_step < 0 or run.step - run.snapshot_step >= SNAPSHOT_STEPS):
+    if snapshot_due(run):
         memcpy(run.snapshot, run.parameters, run.parameter_bytes)
         run.snapshot_step = run.step
 
@@ -194,8 +207,7 @@ cdef inline bint may_update(Run* run) noexcept nogil:
         if not (fabs(run.totals[s]) <= (DBL_MAX if run.double_ else FLT_MAX)):
             run.status = Status.NOT_FINITE
             return False
-    if run.snapshot != NULL:
-        take_snapshot(run)
+    take_snapshot(run)
     return True
 
 
@@ -288,8 +300,12 @@ cdef inline void bind_step(Run* run, Frame* frame) noexcept nogil:
                         run.n_streams += 1
                 bound += 1
         run.bound_ends[p] = <int>(bound - run.bound)
+    run.is_tiny = False
     if not run.double_:
         run.table.prepare_float(run.bound, bound - run.bound, frame)
+        if run.n_sums == 1 and run.n_losses == 1:
+            run.is_tiny = run.table.prepare_tiny(&run.tiny, run.bound, bound - run.bound, frame)
+            run.tiny.times = <double>run.rows if run.times_rows[0] else 1.0
 
 
 cdef inline void follow_streams(Run* run) noexcept nogil:
@@ -297,6 +313,29 @@ cdef inline void follow_streams(Run* run) noexcept nogil:
     cdef int i
     for i in range(run.n_streams):
         run.streams[i].place[0] = run.streams[i].start + run.origin * run.streams[i].row_bytes
+
+
+cdef inline void run_tiny_steps(Run* run) noexcept nogil:
+    """Make steps of a net that registers hold, up to the epoch's last whole batch at the most.
+
+    The step at hand is then the last one made, or, if its loss is not finite, one that was not made.
+    """
+    cdef Py_ssize_t count = (run.total_rows - run.origin) // run.rows, done     # the short batch is one step
+    cdef bint adam = run.beta_1 > 0 or run.beta_2 > 0
+    cdef double powers[2]
+    count = min(count, MOST_TINY_STEPS)
+    if adam:
+        count = min(count, <Py_ssize_t>(POWER_STEPS - run.step % POWER_STEPS))
+    powers[0], powers[1] = run.power_1, run.power_2
+    done = run.table.run_tiny(&run.tiny, run.origin, count, run.epoch_sums + run.epoch, powers)
+    run.tiny_steps += done
+    run.tiny_done = done == count
+    done -= run.tiny_done
+    run.step += done
+    run.origin += done * run.rows
+    if adam:
+        run.power_1, run.power_2 = powers[0], powers[1]
+        run.correction = sqrt(1.0 - run.power_2) / (1.0 - run.power_1)
 
 
 cdef inline Status run_task(Run* run, const Phase* phase, Py_ssize_t number, Frame* frame) noexcept nogil:
