@@ -24,8 +24,10 @@ __all__ = ["schedule"]
 # hand out than it gains.
 MINIMUM_ROWS = 32
 PREFERRED_ROWS = 96
+LARGE_ROWS = 512  # where each tile copies a large kernel
 MINIMUM_PARAMETER_ROWS = 64
 PREFERRED_PARAMETER_ROWS = 256
+LARGE_PARAMETER_ROWS = 512  # if four tiles are left: each copies what they share
 MINIMUM_COLUMNS = 64
 MINIMUM_TILE_FLOPS = 1_000_000
 BYTE_FLOPS = 8  # as many take the time of moving a byte
@@ -33,10 +35,10 @@ MAXIMUM_TILES = 16
 BLOCK_ROWS = 4  # our own kernel takes so many rows at once, or twice as many
 BLOCK_COLUMNS = 32  # and at most so many columns
 # A product of a batch of at most so many rows with a kernel of so many elements is cut along features.  Two
-# threads: 16 rows through three layers of 512 374 to 220 us; `wide` in parts of 256 columns 30.8 ms, of 512
-# 30.2.
+# threads: 16 rows through three layers of 512 374 to 220 us; 1024 rows through four of 2048 215 to 205 ms;
+# `wide` in parts of 256 columns 30.8 ms, of 512 30.2.
 LARGE_KERNEL = 200_000
-MOST_ROWS = 512
+MOST_ROWS = 1024
 PREFERRED_COLUMNS = 500
 # Elements that a tile's own buffers may take, so that they stay in a 1 MiB second-level cache.  1024 rows
 # through 784-500-10 on two threads: 3.5 ms in 8 tiles of 128 rows, 3.8 in 11 of 96, 3.9 in 22 of 48, 5.1 in 2
@@ -130,18 +132,27 @@ def _row_tile(ops: list[Op], capacity: int, multiple: int) -> int:
         rows = max(CACHE_ELEMENTS // max(widest, 1), copying)
         return max(MINIMUM_ROWS, min(1024, rows // 16 * 16))
     flops = sum(op.flops(capacity) if op.code in PRODUCTS else BYTE_FLOPS * op.bytes(capacity) for op in ops)
-    step = _ceiling(capacity, _tiles(capacity, flops, MINIMUM_ROWS, PREFERRED_ROWS))
+    preferred = LARGE_ROWS if any(_has_large_kernel(op) for op in ops) else PREFERRED_ROWS
+    step = _ceiling(capacity, _tiles(capacity, flops, MINIMUM_ROWS, preferred))
     rows = min(capacity, _ceiling(step, BLOCK_ROWS) * BLOCK_ROWS)
     return _ceiling(rows, multiple) * multiple
 
 
+def _has_large_kernel(op: Op) -> bool:
+    """Return whether an op along rows copies a large kernel."""
+    if op.code not in (OpCode.DENSE, OpCode.DENSE_BACKWARD):
+        return False
+    w = op.need("w")
+    return w.rows * w.columns >= LARGE_KERNEL
+
+
 def _feature_tiles(op: Op, capacity: int) -> tuple[tuple[int, int], ...]:
     """Return the parts of the columns that an op along rows writes; none if it is not cut along them."""
-    if op.code not in (OpCode.DENSE, OpCode.DENSE_BACKWARD) or not 0 < capacity <= MOST_ROWS:
+    if not _has_large_kernel(op) or not 0 < capacity <= MOST_ROWS:
         return ()
-    w, width = op.need("w"), next(op.outputs()).columns
+    width = next(op.outputs()).columns
     inside = any(operand is not None and operand.slot == Slot.LOCAL for operand in op.operands)
-    if w.rows * w.columns < LARGE_KERNEL or inside or op.activation is Activation.SOFTMAX:
+    if inside or op.activation is Activation.SOFTMAX:
         return ()
     cost = max(op.flops(capacity), BYTE_FLOPS * op.bytes(capacity))  # few rows wait for the kernel
     n_tiles = _tiles(width, cost, MINIMUM_COLUMNS, PREFERRED_COLUMNS)
@@ -155,7 +166,8 @@ def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:
     if not product:
         return [(0, height)]
     flops = sum(op.flops(max(capacity, 1)) for op in group)
-    step = _ceiling(height, _tiles(height, flops, MINIMUM_PARAMETER_ROWS, PREFERRED_PARAMETER_ROWS))
+    preferred = LARGE_PARAMETER_ROWS if height >= 4 * LARGE_PARAMETER_ROWS else PREFERRED_PARAMETER_ROWS
+    step = _ceiling(height, _tiles(height, flops, MINIMUM_PARAMETER_ROWS, preferred))
     return [(begin, min(begin + step, height)) for begin in range(0, height, step)]
 
 

@@ -66,6 +66,21 @@ def test_the_batch_comes_first_and_parameters_in_one_phase_at_the_end() -> None:
     assert [phase.axis for phase in plan_of([3, 2], 0, "predict").phases] == [Axis.ROWS]
 
 
+def test_tiles_that_copy_much_are_high() -> None:
+    """512 rows where each tile copies a large kernel, or what a large kernel's tiles share; else fewer."""
+    large, small = plan_of([1000, 1000, 10], 4096), plan_of([100, 1000, 10], 4096)
+    assert [phase.tile_rows for phase in large.phases if phase.axis is Axis.ROWS] == [512]
+    assert [phase.tile_rows for phase in small.phases if phase.axis is Axis.ROWS] == [256]
+
+    def heights(plan: Plan, layer: str) -> set[int]:
+        tasks = plan.phases[-1].tasks
+        return {task.end - task.begin for task in tasks if plan.ops[task.first].layer == layer}
+
+    wide = plan_of([2048, 1024, 1024], 256)
+    assert heights(wide, "dense/kernel") == {512}
+    assert heights(wide, "dense_1/kernel") == {256}
+
+
 def test_products_with_large_kernels_are_cut_along_features() -> None:
     plan = plan_of([784, 500, 10], 200)
     assert [phase.axis for phase in plan.phases] == [

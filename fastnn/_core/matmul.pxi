@@ -27,8 +27,11 @@ cdef enum:
     PANEL_DEPTH = 256
     PANELS = 4              # side by side, in the second-level cache: 128 KiB at level v4
     AHEAD = 8               # rows of `b` that are asked for early: a step of `wide` 110 -> 102 ms
-    PACKED_ELEMENTS = 65536
-    PACKED_BLOCKS = 128     # of BLOCK_ROWS rows of `a`, at the most
+    # Of `a`: each column of `b` is copied once for so many rows, which may take half of a second-level cache.
+    # 4096 rows through 2048 -> 2048 on two threads, Adam: 154 ms with half as much and tiles of half the
+    # height, now 148.
+    PACKED_DOUBLES = 65536  # 512 KiB
+    PACKED_BLOCKS = 128     # of BLOCK_ROWS rows, at the most
     COPY_ROWS = 64          # rows from which on copying `b` pays
     COPY_ELEMENTS = 8192    # of `b`; fewer lie in the first-level cache as they are
     LONG_ROW = 1000         # the same for more than a block, as columns of long rows meet one cache set
@@ -212,7 +215,8 @@ cdef void product(
     beta = 0, `c` need not be initialised.  `c` overlaps nothing.
     """
     cdef real panels[PANELS * PANEL_DEPTH * BLOCK_COLUMNS]
-    cdef real packed[PACKED_ELEMENTS + PACKED_BLOCKS * 16]
+    cdef double room[PACKED_DOUBLES + PACKED_BLOCKS * 16]
+    cdef real* packed = <real*>room
     cdef real sums[BLOCK_ROWS * BLOCK_COLUMNS]
     cdef const real* left
     cdef const real* lines
@@ -236,7 +240,9 @@ cdef void product(
     copied = copied or m >= COPY_ROWS and ldb > columns and k * n > COPY_ELEMENTS
     packing = packing or m < BLOCK_ROWS
     if packing:
-        limit = BLOCK_ROWS * min(PACKED_ELEMENTS // (part * BLOCK_ROWS), <Py_ssize_t>PACKED_BLOCKS)
+        limit = BLOCK_ROWS * min(
+            <Py_ssize_t>(PACKED_DOUBLES * 8 // sizeof(real)) // (part * BLOCK_ROWS), <Py_ssize_t>PACKED_BLOCKS
+        )
     while p == 0 or p < k:
         depth = min(part, k - p)
         scale = beta if p == 0 else <real>1.0

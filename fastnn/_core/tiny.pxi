@@ -52,7 +52,8 @@ cdef bint prepare_tiny(Tiny* net, const Bound* bound, Py_ssize_t count, const Fr
         elif op.code == OpCode.DENSE:
             if layer == TINY_DEPTH or bound[i].operands[1] != y:
                 return False
-            net.kernels[layer].w, net.biases[layer].w = <float*>bound[i].operands[2], <float*>bound[i].operands[3]
+            net.kernels[layer].w = <float*>bound[i].operands[2]
+            net.biases[layer].w = <float*>bound[i].operands[3]
             n_biases += net.biases[layer].w != NULL
             net.widths[layer + 1], net.kinds[layer] = bound[i].lane.n, bound[i].lane.kind
             net.depth, y = layer + 1, bound[i].operands[0]

@@ -30,7 +30,7 @@ MAX_FLOPS = 10**11
 RIVALS = ("NumPy", "PyTorch", "JAX scan", "fastnn")
 """Who is raced on the map, if installed: the others do not come near, or compile for too long."""
 
-_ROUNDS, _SECONDS, _LIMIT = 7, 0.01, 25.0
+_ROUNDS, _SECONDS, _LIMIT = 7, 0.05, 25.0
 
 
 def items(settings: Settings) -> list[Item]:
