@@ -32,6 +32,9 @@ SMALL_PRODUCT = 1_000_000
 # is on a Haswell, 1.4 times as long, 4 -> 64 forward 1.3, its weight gradient 2.7.
 BLOCK_ROWS = 8
 VECTOR = 16
+# At AVX-512, for weights, if columns fill more than half of a last vector: BLAS then takes several steps for
+# them.  128 rows, 56 -> 25, BLAS 1.10 times as long a training step, 56 -> 28 1.06, 30 -> 60 1.03; 56 -> 20
+# 0.99, 20 -> 17 0.95 (Zen 5).
 # The same by a transpose at AVX2, for which BLAS is less prepared: 64 rows, 64 -> 64 backward.
 SMALL_TRANSPOSED = 100_000
 # Elements of the largest kernel for which our own product is the faster one, by SIMD level.  At
@@ -152,7 +155,8 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
         case _:
             columns, depth = kernel.columns, rows
             enough, minimum_depth = rows >= MINIMUM_ROWS, MINIMUM_DEPTH
-            if simd == "v4" or columns % VECTOR:
+            rest = columns % VECTOR
+            if rest <= VECTOR // 2 if simd == "v4" else rest:
                 small = SMALL_PRODUCT
     size = rows * kernel.rows * kernel.columns
     if simd == "v4" and kernel.columns <= FEW_OUTPUTS and kernel.rows >= MINIMUM_COLUMNS:

@@ -154,6 +154,19 @@ def test_paths_are_chosen_by_size_and_level() -> None:
     assert paths((4096, 4096), 256, "v3") == {Path.BLAS}
 
 
+def gradient_of(units: int, inputs: int = 56) -> str:
+    """Return how a plan prints the weight gradient of a layer, 200 rows a batch."""
+    graph = Sequential([Input((inputs,)), layers.Dense(units)], seed=0).graph
+    loss, optimizer = losses.MeanSquaredError(), optimizers.SGD()
+    plan = compile_plan(graph, "train", capacity=200, losses=(loss,), optimizer=optimizer, simd="v4")
+    return next(line for line in str(plan).splitlines() if "sgd_dense" in line)
+
+
+def test_weight_gradients_are_our_own_where_blas_takes_several_steps_for_the_last_columns() -> None:
+    own = {units for units in range(16, 65) if "[direct]" in gradient_of(units)}
+    assert own == {*range(25, 32), *range(41, 48), *range(57, 64)}
+
+
 def test_plans_say_why() -> None:
     graph = Sequential([Input((784,)), layers.Dense(500, "relu"), layers.Dense(10)], seed=0).graph
     loss, optimizer = losses.MeanSquaredError(), optimizers.SGD()
@@ -162,7 +175,8 @@ def test_plans_say_why() -> None:
     printed = str(plan)
     assert "[direct] dense" in printed
     assert "because 78,400,000 multiplications are many" in printed
-    assert "because 1,000,000 multiplications are few" in printed
+    assert "because 10 columns of depth 200 are too thin for blocks" in printed
+    assert "because 64,000 multiplications are few" in gradient_of(20, 16)
     thin = Sequential([Input((3,)), layers.Dense(2)], seed=0).graph
     plan = compile_plan(thin, "train", capacity=16, losses=(loss,), optimizer=optimizer, simd="v4")
     assert "[columns] dense" in str(plan)
