@@ -1,6 +1,6 @@
 """The map part: widths by batches, every layer equally wide, depth and optimizer spread over the cells.
 
-A cell is a workload like any other and raced by the same referee, with fewer and shorter rounds. A cell
+A cell is a workload like any other and raced by the same referee, with fewer rounds. A cell
 too heavy for its depth gets fewer layers; one that is too heavy with a single layer is left out by name.
 This file must not know any contender's library.
 """
@@ -30,7 +30,7 @@ MAX_FLOPS = 10**11
 RIVALS = ("NumPy", "PyTorch", "JAX scan", "fastnn")
 """Who is raced on the map, if installed: the others do not come near, or compile for too long."""
 
-_ROUNDS, _SECONDS, _LIMIT = 7, 0.05, 25.0
+_ROUNDS, _LIMIT = 7, 25.0
 
 
 def items(settings: Settings) -> list[Item]:
@@ -50,7 +50,6 @@ def items(settings: Settings) -> list[Item]:
     effort = dataclasses.replace(
         settings.effort,
         rounds=min(settings.effort.rounds, _ROUNDS),
-        seconds=min(settings.effort.seconds, _SECONDS),
         limit=min(settings.effort.limit, _LIMIT),
     )
     rivals = tuple(rival for rival in settings.rivals if rival.name in RIVALS)

@@ -237,7 +237,7 @@ def main(
         print(f"fastnn benchmark: {error}", file=sys.stderr)
         return EXIT_USAGE
     rivals = load_rivals() if rivals is None else rivals
-    effort = QUICK if quick else FULL
+    effort = (QUICK if quick else FULL).training
     n_cores = available_cpus()
     peaks = {n_threads: sgemm_peak(n_threads, effort.peak_sizes) for n_threads in sorted({1, n_cores})}
 

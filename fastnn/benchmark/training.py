@@ -34,7 +34,7 @@ def items(settings: Settings) -> list[Item]:
         Item(
             workload.name,
             functools.partial(
-                measure_row, workload, settings.rivals, settings.effort, settings.n_cores, yardstick=True
+                measure_row, workload, settings.rivals, settings.effort.training, settings.n_cores, yardstick=True
             ),
         )
         for workload in settings.workloads
