@@ -180,13 +180,15 @@ cdef void pack_rows(
     Rows of `a` are `row`, its columns `step` apart, and one of the two is 1; the last block is filled up with
     zeros.
     """
-    cdef Py_ssize_t i, r, p, height, whole = m // BLOCK_ROWS
+    cdef Py_ssize_t i, r, p, height, begin, whole = m // BLOCK_ROWS
     cdef const real* line
     cdef real* to
     if step == 1:
         for i in range(whole):
-            line, to = a + i * BLOCK_ROWS * row, packed + i * distance
-            for p in range(depth):
+            line, to, begin = a + i * BLOCK_ROWS * row, packed + i * distance, 0
+            if real is float:
+                begin = pack_vectors(to, line, row, depth) if BLOCK_ROWS == 8 else 0
+            for p in range(begin, depth):
                 for r in range(BLOCK_ROWS):
                     to[p * BLOCK_ROWS + r] = line[r * row + p]
     else:

@@ -22,6 +22,9 @@ cdef extern from "fastnn/_core/avx512.h":
     Py_ssize_t fill_panel_vectors "fastnn_fill_panel"(
         float* panel, const float* b, Py_ssize_t ldb, Py_ssize_t depth, Py_ssize_t width
     ) noexcept nogil
+    Py_ssize_t pack_vectors "fastnn_pack"(
+        float* packed, const float* rows, Py_ssize_t row, Py_ssize_t depth
+    ) noexcept nogil
     Py_ssize_t finish_vectors "fastnn_finish"(
         float* c, Py_ssize_t ldc, const float* sums, const float* bias, float alpha, float beta, bint relu,
         Py_ssize_t height, Py_ssize_t width

@@ -46,7 +46,6 @@ class Effort:
     peak_sizes: tuple[int, ...] = (1024, 1536, 2048)
     limit: float = math.inf
 
-
     @property
     def training(self) -> Effort:
         """The same with longer measurements, for calls that train.

@@ -30,11 +30,12 @@ def items(settings: Settings) -> list[Item]:
     list of Item
         Their rows are those of `measure_row`.
     """
+    effort = settings.effort.training
     return [
         Item(
             workload.name,
             functools.partial(
-                measure_row, workload, settings.rivals, settings.effort.training, settings.n_cores, yardstick=True
+                measure_row, workload, settings.rivals, effort, settings.n_cores, yardstick=True
             ),
         )
         for workload in settings.workloads
