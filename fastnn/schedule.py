@@ -27,7 +27,7 @@ PREFERRED_ROWS = 96
 LARGE_ROWS = 512  # where each tile copies a large kernel
 MINIMUM_PARAMETER_ROWS = 64
 PREFERRED_PARAMETER_ROWS = 256
-LARGE_PARAMETER_ROWS = 512  # if four tiles are left: each copies what they share
+LARGE_PARAMETER_ROWS = 512  # if four tiles are left: each copies what they share, many rows of it
 MINIMUM_COLUMNS = 64
 MINIMUM_TILE_FLOPS = 1_000_000
 BYTE_FLOPS = 8  # as many take the time of moving a byte
@@ -166,7 +166,8 @@ def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:
     if not product:
         return [(0, height)]
     flops = sum(op.flops(max(capacity, 1)) for op in group)
-    preferred = LARGE_PARAMETER_ROWS if height >= 4 * LARGE_PARAMETER_ROWS else PREFERRED_PARAMETER_ROWS
+    large = capacity > COPYING_ROWS and height >= 4 * LARGE_PARAMETER_ROWS
+    preferred = LARGE_PARAMETER_ROWS if large else PREFERRED_PARAMETER_ROWS
     step = _ceiling(height, _tiles(height, flops, MINIMUM_PARAMETER_ROWS, preferred))
     return [(begin, min(begin + step, height)) for begin in range(0, height, step)]
 
