@@ -54,11 +54,7 @@ def data(rows: int, widths: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray,
 
 def tiny_steps(model: fastnn.Sequential) -> int:
     """Return how many steps of the last run were made in registers."""
-    return max(
-        made.executor.tiny_steps  # type: ignore[union-attr]
-        for key, made in model._programs.items()
-        if key[0] == "train"
-    )
+    return max(made.executor.tiny_steps for key, made in model._programs.items() if key[0] == "train")
 
 
 def trained(model: fastnn.Sequential, x: np.ndarray, y: np.ndarray, **options: Any) -> tuple[Weights, Any]:
@@ -126,6 +122,16 @@ def test_same_bits_over_many_steps(rows: int, batch: int, optimizer: str, monkey
         other = model()
         other.fit(x[:batch], y[:batch], epochs=200, batch_size=batch, verbose=0)
     assert one.history.history == other.history.history  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("betas", [(0.0, 0.0), (0.9, 0.0), (0.0, 0.99)])
+def test_adam_that_remembers_nothing(betas: tuple[float, float], monkeypatch: Patch) -> None:
+    """Without decays there is no bias to correct."""
+    x, y = data(40, (2, 1))
+    assert_same(
+        lambda: net((2, 2, 1), ("tanh", "linear"), optimizers.Adam(0.01, *betas)),
+        monkeypatch, x, y, batch_size=4,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -15,6 +15,8 @@ _Op: TypeAlias = tuple[int, int, float, int, int, Sequence[_Operand | None], Seq
 _Phase: TypeAlias = tuple[int, int, Sequence[tuple[int, int, int, int]]]
 
 class Executor:
+    @property
+    def tiny_steps(self) -> int: ...
     def __init__(
         self,
         ops: Sequence[_Op],

@@ -42,6 +42,15 @@ FASTNN_INLINE void fastnn_lanes_mix(
     }
 }
 
+/* Return activation(z) for what has the derivatives of a sigmoid and a ReLU, else z. */
+FASTNN_INLINE __m512 fastnn_lanes_activated(__m512 z, int kind) {
+    if (kind == FASTNN_OF_SIGMOID)
+        return fastnn_sigmoid_vector(z);
+    if (kind == FASTNN_OF_RELU) /* NaN stays NaN */
+        return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_NLE_UQ), z);
+    return z;
+}
+
 /* OUT y (n) = activation(w.T @ x (k) + b), of w (k, n) and b (n), which may be NULL, for what has the derivatives
  * of a sigmoid and a ReLU; else y is what goes into the activation. */
 FASTNN_INLINE void fastnn_lanes_dense_part(
@@ -53,16 +62,8 @@ FASTNN_INLINE void fastnn_lanes_dense_part(
     for (j = 0; j < n; j++) {
         __m512 sums[4];
         fastnn_lanes_mix(sums, b ? b[j] : 0.0f, w + j, n, x, k, lanes, count);
-        if (kind == FASTNN_OF_SIGMOID) {
-            FASTNN_EACH(r, count)
-                sums[r] = fastnn_sigmoid_vector(sums[r]);
-        } else if (kind == FASTNN_OF_RELU) { /* NaN stays NaN */
-            FASTNN_EACH(r, count)
-                sums[r] = _mm512_maskz_mov_ps(
-                    _mm512_cmp_ps_mask(sums[r], _mm512_setzero_ps(), _CMP_NLE_UQ), sums[r]);
-        }
         FASTNN_EACH(r, count)
-            _mm512_store_ps(y + j * lanes + 16 * r, sums[r]);
+            _mm512_store_ps(y + j * lanes + 16 * r, fastnn_lanes_activated(sums[r], kind));
     }
 }
 

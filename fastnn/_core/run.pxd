@@ -326,7 +326,8 @@ cdef inline void run_tiny_steps(Run* run) noexcept nogil:
     count = min(count, MOST_TINY_STEPS)
     if adam:
         count = min(count, <Py_ssize_t>(POWER_STEPS - run.step % POWER_STEPS))
-    powers[0], powers[1] = run.power_1, run.power_2
+    # Without decays there is no bias to correct, and powers of 0 say so.
+    powers[0], powers[1] = (run.power_1 if adam else 0.0), (run.power_2 if adam else 0.0)
     done = run.table.run_tiny(&run.tiny, run.origin, count, run.epoch_sums + run.epoch, powers)
     run.tiny_steps += done
     run.tiny_done = done == count

@@ -155,10 +155,6 @@ FASTNN_INLINE void fastnn_tiny_take(
 }
 
 FASTNN_INLINE __m512 fastnn_tiny_activated(__m512 z, int kind) {
-    if (kind == FASTNN_OF_SIGMOID)
-        return fastnn_sigmoid_vector(z);
-    if (kind == FASTNN_OF_RELU) /* NaN stays NaN */
-        return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_NLE_UQ), z);
     if (kind == FASTNN_OF_TANH) {
         __m512 low[7], high[7];
         int c;
@@ -168,7 +164,7 @@ FASTNN_INLINE __m512 fastnn_tiny_activated(__m512 z, int kind) {
         }
         return fastnn_tanh_vector(z, low, high);
     }
-    return z;
+    return fastnn_lanes_activated(z, kind);
 }
 
 /* Return the sum of squares over the first `lanes` of all errors, in the order of `fastnn_lanes_errors`. */
