@@ -12,7 +12,7 @@ from fastnn.lowering import lower
 from fastnn.memory import Layout, parameter_layout, place
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
-from fastnn.paths import batch_is_fast_axis, choose_paths
+from fastnn.paths import batch_is_fast_axis, choose_paths, join_updates
 from fastnn.plan import LANES, MOST_EXTERNALS, Plan, whole_vectors
 from fastnn.schedule import schedule
 
@@ -91,7 +91,10 @@ def compile_plan(
             f"in wrt needs {len(lowered.externals)} arrays, the most is {MOST_EXTERNALS}; ask for fewer in "
             "wrt, or join inputs and outputs with Concatenate"
         )
-    ops, phases = schedule(lowered.ops, capacity, LANES if columns else 1)
+    ops = lowered.ops
+    if purpose == "train" and fused:
+        ops = join_updates(ops, capacity, simd)
+    ops, phases = schedule(ops, capacity, LANES if columns else 1)
     ops = choose_paths(ops, capacity or phases[0].tile_rows, simd, columns)
     states = optimizer.states if optimizer is not None and purpose == "train" else ()
     rows = whole_vectors(capacity) if columns else capacity

@@ -16,14 +16,15 @@ what a thin layer does.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from fastnn.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.plan import PRODUCTS, Activation, Op, OpCode, Path
+from fastnn.plan import PRODUCTS, WEIGHT_PRODUCTS, Activation, Op, OpCode, Path
 
-__all__ = ["batch_is_fast_axis", "choose_paths"]
+__all__ = ["batch_is_fast_axis", "choose_paths", "join_updates"]
 
 # Multiplications up to which BLAS does not copy.
 SMALL_PRODUCT = 1_000_000
@@ -50,6 +51,15 @@ MINIMUM_COLUMNS = 16
 MINIMUM_DEPTH = 32
 MINIMUM_DEPTH_TRANSPOSED = 4
 
+
+# Adam's updates are joined to products (`adam_dense` in `_core/matmul.pxi`) at AVX-512, where weights and
+# their state outgrow the second-level cache.  Steps apart over joined, one and two threads, Zen 5:
+# 1024-2048-2048-1000, 256 rows 1.03 and 1.04; 64 rows, 512 wide 1.08 and 1.06, 1024 wide 0.99 and 0.98; 256
+# rows, 256 wide 1.0 and 0.97; 16 rows, 2048 wide 0.91 and 1.0.
+LEAST_JOINED_WEIGHTS = 100_000
+LEAST_JOINED_COLUMNS = 128
+LEAST_JOINED_ROWS = 64
+MOST_JOINED_ROWS = 256  # more in one block: 1024 rows, 1024 wide 0.96
 
 # Features of the widest tensor with the batch as fast axis, where kernels are compiled loops.  A weight's
 # gradient then costs a sum across a vector, so the batch must be at least as large as the square of the width
@@ -136,10 +146,51 @@ def choose_paths(ops: tuple[Op, ...], rows: int, simd: str, columns: bool = Fals
     return tuple(_with_path(op, rows, largest, simd) if op.code in PRODUCTS else op for op in ops)
 
 
+def join_updates(ops: tuple[Op, ...], rows: int, simd: str) -> tuple[Op, ...]:
+    """Return the ops with Adam's updates joined to products with which they wait less for memory.
+
+    Parameters
+    ----------
+    ops : tuple of Op
+    rows : int
+        Rows of a batch.
+    simd : str
+        SIMD level of the kernels that will run.
+
+    Returns
+    -------
+    tuple of Op
+    """
+    if simd != "v4" or not LEAST_JOINED_ROWS <= rows <= MOST_JOINED_ROWS:
+        return ops
+    readers = Counter(operand.name for op in ops for operand in op.inputs())
+    updated = {op.need("dw").name for op in ops if op.code is OpCode.ADAM}
+    products = {}
+    for op in ops:
+        if op.code is OpCode.WEIGHT_GRADIENT:
+            dw = op.need("dw")
+            large = dw.columns >= LEAST_JOINED_COLUMNS and dw.rows * dw.columns >= LEAST_JOINED_WEIGHTS
+            if large and dw.name in updated and readers[dw.name] == 1:
+                products[dw.name] = op
+    joined = []
+    for op in ops:
+        product = products.get(op.need("dw").name) if op.code is OpCode.ADAM else None
+        if product is not None:
+            operands = (*op.operands[:3], product.need("x"), product.need("dy"))
+            joined.append(replace(op, code=OpCode.ADAM_DENSE, operands=operands))
+        elif op not in products.values():
+            joined.append(op)
+    return tuple(joined)
+
+
 def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
     """Return a product with its path and the reason for it."""
-    kernel = op.operands[0] if op.code in (OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE) else op.need("w")
+    kernel = op.operands[0] if op.code in WEIGHT_PRODUCTS else op.need("w")
     assert kernel is not None
+    if op.code is OpCode.ADAM_DENSE:
+        return replace(
+            op, path=Path.DIRECT, because="its blocks wait less for weights and state than an update"
+        )
     blocks = simd in ("v3", "v4") and rows >= BLOCK_ROWS
     small, enough, minimum_depth = 0 if blocks else SMALL_PRODUCT, True, 1 if blocks else MINIMUM_DEPTH
     match op.code:

@@ -21,10 +21,12 @@ __all__ = [
     "ADDING",
     "LOSSES",
     "MOST_EXTERNALS",
+    "MOST_ADAM_ROWS",
     "PRODUCTS",
     "PURPOSES",
     "LANES",
     "ROWS",
+    "WEIGHT_PRODUCTS",
     "Accumulator",
     "Activation",
     "Axis",
@@ -103,6 +105,7 @@ class OpCode(enum.IntEnum):
     MULTICLASS_HINGE = 37
     GATED_ADD = 38
     GATE_GRADIENT = 39
+    ADAM_DENSE = 40
 
 
 class Activation(enum.IntEnum):
@@ -388,6 +391,12 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.GATED_ADD: _signature(Axis.ROWS, "y:out x:in w:in,whole a:in,optional", "y=x y=a"),
     OpCode.GATE_GRADIENT: _signature(Axis.PARAMETER, "dw:out x:in,whole dy:in,whole w:in"),
     OpCode.ADD_GRADIENT: _signature(Axis.PARAMETER, "dw:inout dv:in"),
+    OpCode.ADAM_DENSE: _signature(
+        Axis.PARAMETER,
+        "w:inout m:inout v:inout x:in,whole dy:in,whole",
+        constants="l2 beta_1 beta_2 epsilon",
+        flops=_gemm,
+    ),
 }
 
 
@@ -411,7 +420,10 @@ ADDING = LOSSES | frozenset(
     }
 )
 # The ops that multiply matrices, and so have a path.
-PRODUCTS = frozenset({OpCode.DENSE, OpCode.DENSE_BACKWARD, OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE})
+# The rows of a batch that ADAM_DENSE sums up at once; what `adam_dense` in `_core/matmul.pxi` has memory for.
+MOST_ADAM_ROWS = 1024
+WEIGHT_PRODUCTS = frozenset({OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE, OpCode.ADAM_DENSE})
+PRODUCTS = WEIGHT_PRODUCTS | {OpCode.DENSE, OpCode.DENSE_BACKWARD}
 
 
 @dataclass(frozen=True, slots=True)

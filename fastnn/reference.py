@@ -343,8 +343,16 @@ def _momentum(m: Machine, op: Op) -> None:
 
 
 def _adam(m: Machine, op: Op) -> None:
-    _, beta_1, beta_2, epsilon = op.constants
-    gradient, mean, square = _gradient(m, op), m(op, "m"), m(op, "v")
+    _update_adam(m, op, m(op, "dw"))
+
+
+def _adam_dense(m: Machine, op: Op) -> None:
+    _update_adam(m, op, m(op, "x").T @ m(op, "dy"))
+
+
+def _update_adam(m: Machine, op: Op, dw: np.ndarray) -> None:
+    l2, beta_1, beta_2, epsilon = op.constants
+    gradient, mean, square = dw + 2.0 * l2 * m(op, "w"), m(op, "m"), m(op, "v")
     mean += (1 - beta_1) * (gradient - mean)
     square += (1 - beta_2) * (gradient**2 - square)
     m(op, "w")[...] -= m.learning_rate * m.correction * mean / (np.sqrt(square) + epsilon)
@@ -468,6 +476,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.SGD: _sgd,
     OpCode.MOMENTUM: _momentum,
     OpCode.ADAM: _adam,
+    OpCode.ADAM_DENSE: _adam_dense,
     OpCode.RMSPROP: _rmsprop,
     OpCode.SGD_DENSE: _sgd_dense,
     OpCode.SGD_BIAS: _sgd_bias,

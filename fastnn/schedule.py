@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import groupby
 
-from fastnn.plan import PRODUCTS, ROWS, Activation, Axis, Op, OpCode, Phase, Slot, Task
+from fastnn.plan import PRODUCTS, ROWS, WEIGHT_PRODUCTS, Activation, Axis, Op, OpCode, Phase, Slot, Task
 
 __all__ = ["schedule"]
 
@@ -162,7 +162,7 @@ def _feature_tiles(op: Op, capacity: int) -> tuple[tuple[int, int], ...]:
 
 def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:
     height = _height(group)
-    product = any(op.code in (OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE) for op in group)
+    product = any(op.code in WEIGHT_PRODUCTS for op in group)
     if not product:
         return [(0, height)]
     flops = sum(op.flops(max(capacity, 1)) for op in group)

@@ -9,7 +9,21 @@ import bisect
 
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
-from fastnn.plan import ADDING, LANES, ROWS, Activation, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
+from fastnn.plan import (
+    ADDING,
+    LANES,
+    MOST_ADAM_ROWS,
+    ROWS,
+    Activation,
+    Axis,
+    Op,
+    OpCode,
+    Operand,
+    Path,
+    Plan,
+    Role,
+    Slot,
+)
 
 __all__ = ["verify_plan"]
 
@@ -32,7 +46,7 @@ def verify_plan(plan: Plan) -> None:
         if index in starts:  # memory of a tile is gone with the tile
             memories[Slot.LOCAL] = _Memory()
         _check_form(plan, op, where)
-        _check_shapes(op, where)
+        _check_shapes(op, where, plan.capacity)
         for name, operand, role in zip(op.signature.names, op.operands, op.signature.roles, strict=True):
             if operand is None and not role & Role.OPTIONAL:
                 raise PlanError(f"{where} lacks its operand {name!r}")
@@ -236,7 +250,7 @@ def _check_feature_cut(op: Op, first: int, last: int) -> None:
         raise PlanError(f"{op.code.name} of {op.layer!r} cannot be cut along features")
 
 
-def _check_shapes(op: Op, where: str) -> None:
+def _check_shapes(op: Op, where: str, capacity: int) -> None:
     """Check that the operands' sizes agree, op by op."""
 
     def columns(name: str) -> int:
@@ -254,9 +268,14 @@ def _check_shapes(op: Op, where: str) -> None:
             agree = [(columns("dx"), w.rows), (columns("dy"), w.columns)]
             if op.operand("y") is not None:
                 agree.append((columns("y"), w.rows))
-        case OpCode.WEIGHT_GRADIENT | OpCode.SGD_DENSE:
+        case OpCode.WEIGHT_GRADIENT | OpCode.SGD_DENSE | OpCode.ADAM_DENSE:
             w = op.need(op.signature.names[0])
             agree = [(columns("x"), w.rows), (columns("dy"), w.columns)]
+            if op.code is OpCode.ADAM_DENSE:
+                agree += [(op.need(state).rows, w.rows) for state in ("m", "v")]
+                agree += [(columns(state), w.columns) for state in ("m", "v")]
+                if not 0 < capacity <= MOST_ADAM_ROWS:
+                    raise PlanError(f"{where} is for 1 to {MOST_ADAM_ROWS} rows of a batch, not {capacity}")
         case OpCode.CROSSENTROPY | OpCode.SOFTMAX_CROSSENTROPY:
             agree = [(columns("t"), 1 if op.constants[2] else columns("y"))]
             agree += [(operand.columns, columns("y")) for operand in op.outputs()]

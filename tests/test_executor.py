@@ -113,6 +113,7 @@ class Case:
     widths: tuple[int, ...] = (5, 9, 4)
     measured: bool = True
     net: str = ""
+    simd: str = "base"
 
     @property
     def graph(self) -> Graph:
@@ -140,6 +141,7 @@ class Case:
             gather=self.gather and self.purpose == "train",
             weighted=self.weighted,
             fused=self.fused,
+            simd=self.simd,
         )
 
     def data(self) -> dict[str, Array]:
@@ -253,6 +255,18 @@ def test_training_agrees_with_the_reference(
     start = np.random.default_rng(3).normal(0, 0.5, exact["parameters"].size)
     assert np.abs(exact["parameters"] - start).max() > 1e-3
     agree(given, exact, tolerances[f"trained {dtype}"])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_threads", [1, 2, 4])
+def test_updates_inside_of_products_agree_with_the_reference(
+    n_threads: int, dtype: str, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    case = Case("mse", "adam", "tanh", dtype, rows=150, batch=64, widths=(300, 400, 260), simd="v4")
+    assert sum(op.code is OpCode.ADAM_DENSE for op in case.plan.ops) == 2
+    given = case.run(Program, n_threads=n_threads)[1]
+    agree(given, case.run(ReferenceProgram)[1], 100 * tolerances[f"trained {dtype}"])
+    same_bits(given, case.run(Program, n_threads=1)[1])
 
 
 OPTIONS = list(itertools.product(["mse", "sparse", "binary plain"], [False, True], [False, True]))

@@ -96,6 +96,12 @@ def two_layers(
     )
 
 
+def wide() -> Plan:
+    """Return a plan with updates inside of products."""
+    graph = chain(layers.Dense(400, "relu"), layers.Dense(300, kernel_regularizer="l2"), inputs=300)
+    return compile_plan(graph, "train", capacity=100, losses=(MSE,), optimizer=optimizers.Adam(), simd="v4")
+
+
 PLANS: dict[str, Callable[[], Plan]] = {
     "gates_train": gates,
     "columns_train": lambda: two_layers(MSE, metrics.MeanSquaredError(), 1, SGD),
@@ -106,6 +112,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "mnist_train": mnist,
     "regularized_adam_fused": lambda: regularized(True),
     "regularized_adam_unfused": lambda: regularized(False),
+    "wide_adam": wide,
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }
@@ -317,3 +324,31 @@ def test_lowering_says_what_it_lacks() -> None:
     op = lower(small(), "predict", fused=False).ops[0]
     with pytest.raises(PlanError, match="DENSE of 'dense' lacks its operand 'b'"):
         op.need("b")
+
+
+def adam_plan(rows: int, units: int, simd: str, optimizer: Optimizer, shared: bool = False) -> list[str]:
+    """Return the opcodes of a net with a kernel of 400 x `units`, maybe used twice."""
+    x = Input((400,))
+    dense = layers.Dense(units)
+    y = layers.Add()([dense(x), dense(layers.Shift(1.0)(x))]) if shared else dense(x)
+    plan = compile_plan(
+        Model(x, y, seed=0).graph, "train", capacity=rows, losses=(MSE,), optimizer=optimizer, simd=simd
+    )
+    return codes(plan.ops)
+
+
+def test_adam_is_joined_to_large_products_only() -> None:
+    adam = optimizers.Adam()
+    for rows in (64, 256):
+        joined = adam_plan(rows, 300, "v4", adam)
+        assert joined.count("ADAM_DENSE") == 1
+        assert "WEIGHT_GRADIENT" not in joined
+        assert joined.count("ADAM") == 1  # that of the bias
+    apart = [(63, 300, "v4"), (257, 300, "v4"), (100, 300, "v3"), (100, 120, "v4"), (100, 249, "v4")]
+    for rows, units, simd in apart:
+        assert "ADAM_DENSE" not in adam_plan(rows, units, simd, adam)
+    assert "ADAM_DENSE" not in adam_plan(100, 300, "v4", optimizers.RMSprop())
+    # Parts of a gradient are added up before the update.
+    twice = adam_plan(100, 300, "v4", adam, shared=True)
+    assert "ADAM_DENSE" not in twice
+    assert twice.count("WEIGHT_GRADIENT") == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastnn import Input, Sequential, layers, losses, metrics, optimizers
+from fastnn import Input, Sequential, layers, losses, metrics, optimizers, paths
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
@@ -30,6 +30,13 @@ def good(purpose: str = "train", last: str | None = "softmax") -> Plan:
         gather=purpose == "train",
         weighted=purpose == "train",
     )
+
+
+def wide(rows: int = 64) -> Plan:
+    """Return a plan with an update inside of a product."""
+    graph = Sequential([Input((400,)), layers.Dense(300)], seed=0).graph
+    loss, optimizer = losses.MeanSquaredError(), optimizers.Adam()
+    return compile_plan(graph, "train", capacity=rows, losses=(loss,), optimizer=optimizer, simd="v4")
 
 
 def find(plan: Plan, code: OpCode) -> int:
@@ -93,8 +100,8 @@ def cut_along_features(plan: Plan, code: OpCode, tiles: tuple[tuple[int, int], .
     return replace(plan, phases=(replace(rows, tasks=(before,)), cut, replace(rows, tasks=(after,)), *others))
 
 
-P = good()
-DENSE, LOSS, ADAM = OpCode.DENSE, OpCode.SOFTMAX_CROSSENTROPY, OpCode.ADAM
+P, W = good(), wide()
+DENSE, LOSS, ADAM, JOINED = OpCode.DENSE, OpCode.SOFTMAX_CROSSENTROPY, OpCode.ADAM, OpCode.ADAM_DENSE
 DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "operands": (
         lambda: with_op(P, find(P, DENSE), operands=P.ops[find(P, DENSE)].operands[:3]),
@@ -124,6 +131,8 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         "operand 'dw' leaves its slot local",
     ),
     "state": (lambda: replace(P, sizes=(*P.sizes[:2], 0, *P.sizes[3:])), "leaves its slot state"),
+    "adam width": (lambda: with_operand(W, JOINED, "m", columns=7), "widths 7 and 300 that must agree"),
+    "adam height": (lambda: with_operand(W, JOINED, "v", rows=9), "widths 9 and 400 that must agree"),
     "capacity": (lambda: replace(P, capacity=99), "operand 'y' leaves its slot workspace"),
     "no capacity": (lambda: replace(P, capacity=0), "lies in the workspace of a plan without capacity"),
     "no columns": (lambda: with_operand(P, OpCode.GATHER, "y", columns=0), "widths 0 and 5 that must agree"),
@@ -249,6 +258,13 @@ def test_good_plans_pass(purpose: str) -> None:
     plan.verify()
     assert P.ops  # the plan that the defects are seeded in is one of them
     assert P == good("train")
+
+
+def test_updates_inside_of_products_have_room_for_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "MOST_JOINED_ROWS", 2000)
+    assert find(wide(1024), JOINED) > 0
+    with pytest.raises(PlanError, match="is for 1 to 1024 rows of a batch, not 1025"):
+        wide(1025)
 
 
 @pytest.mark.parametrize("defect", DEFECTS)

@@ -411,20 +411,32 @@ FASTNN_INLINE void fastnn_adam_vector(
         w, _mm512_fnmadd_ps(_mm512_set1_ps(step), _mm512_div_ps(mean, root), _mm512_loadu_ps(w)));
 }
 
-static inline Py_ssize_t fastnn_adam(
-    float* w, float* m, float* v, const float* dw, float step, float decay, float a, float b, float epsilon,
-    Py_ssize_t size
+
+/* INOUT Adam for the first `whole` numbers of `height` rows, ld and lddw apart. */
+FASTNN_INLINE void fastnn_adam_rows(
+    float* w, float* m, float* v, Py_ssize_t ld, const float* dw, Py_ssize_t lddw, float step, float decay,
+    int decays, float a, float b, float epsilon, Py_ssize_t height, Py_ssize_t whole
 ) {
-    Py_ssize_t i, whole = size - size % 16;
+    Py_ssize_t i, r;
+    for (r = 0; r < height; r++, w += ld, m += ld, v += ld, dw += lddw)
+        for (i = 0; i < whole; i += 16) {
+            __m512 g = _mm512_loadu_ps(dw + i);
+            if (decays)
+                g = _mm512_fmadd_ps(_mm512_set1_ps(decay), _mm512_loadu_ps(w + i), g);
+            fastnn_adam_vector(w + i, m + i, v + i, g, step, a, b, epsilon);
+        }
+}
+
+/* The same for whole vectors; returns how much of `width` these are. */
+static inline Py_ssize_t fastnn_adam(
+    float* w, float* m, float* v, Py_ssize_t ld, const float* dw, Py_ssize_t lddw, float step, float decay,
+    float a, float b, float epsilon, Py_ssize_t height, Py_ssize_t width
+) {
+    const Py_ssize_t whole = width - width % 16;
     if (decay == 0)
-        for (i = 0; i < whole; i += 16)
-            fastnn_adam_vector(w + i, m + i, v + i, _mm512_loadu_ps(dw + i), step, a, b, epsilon);
+        fastnn_adam_rows(w, m, v, ld, dw, lddw, step, decay, 0, a, b, epsilon, height, whole);
     else
-        for (i = 0; i < whole; i += 16)
-            fastnn_adam_vector(
-                w + i, m + i, v + i,
-                _mm512_fmadd_ps(_mm512_set1_ps(decay), _mm512_loadu_ps(w + i), _mm512_loadu_ps(dw + i)), step, a,
-                b, epsilon);
+        fastnn_adam_rows(w, m, v, ld, dw, lddw, step, decay, 1, a, b, epsilon, height, whole);
     return whole;
 }
 
@@ -436,7 +448,7 @@ static inline Py_ssize_t fastnn_adam(
 #define fastnn_pack(packed, rows, row, depth) ((Py_ssize_t)0)
 #define fastnn_finish(c, ldc, sums, bias, alpha, beta, relu, height, width) ((Py_ssize_t)0)
 #define fastnn_fill_panel(panel, b, ldb, depth, width) ((Py_ssize_t)0)
-#define fastnn_adam(w, m, v, dw, step, decay, a, b, epsilon, size) ((Py_ssize_t)0)
+#define fastnn_adam(w, m, v, ld, dw, lddw, step, decay, a, b, epsilon, height, width) ((Py_ssize_t)0)
 #endif
 
 #endif

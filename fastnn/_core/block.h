@@ -11,9 +11,11 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define FASTNN_EXPECT_WRITE(address) __builtin_prefetch(address, 1)
 #define FASTNN_EXPECT_READ(address) __builtin_prefetch(address, 0)
+#define FASTNN_EXPECT_LATER(address) __builtin_prefetch(address, 0, 2)   /* not before the second-level cache */
 #else
 #define FASTNN_EXPECT_WRITE(address) ((void)0)
 #define FASTNN_EXPECT_READ(address) ((void)0)
+#define FASTNN_EXPECT_LATER(address) ((void)0)
 #endif
 
 #if defined(__AVX512F__)
@@ -27,14 +29,15 @@
 /* INOUT c (rows, bytes / sizeof(REAL)) = relu(alpha * a @ b + (bias, or beta * c if that is NULL)).
  *
  * Row i of `a` begins at a + i * row, its elements are `step` apart; rows of `b` and `c` are ldb and ldc apart.
- * `rows`, at most 8, and `bytes`, at most 4 vectors, must be constants: callers inline this. */
+ * Meanwhile `rows` rows of such blocks at the three addresses of `next`, ldn apart, are asked for; none if that
+ * is NULL.  `rows`, at most 8, and `bytes`, at most 4 vectors, must be constants: callers inline this. */
 #if defined(__GNUC__) || defined(__clang__)
 #define FASTNN_ALL _Pragma("GCC unroll 8")
 #define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
     static inline __attribute__((always_inline)) void NAME(                                                  \
         REAL* c, Py_ssize_t ldc, const REAL* a, Py_ssize_t row, Py_ssize_t step, const REAL* b,              \
-        Py_ssize_t ldb, Py_ssize_t depth, const REAL* bias, REAL alpha, REAL beta, int relu, int rows,       \
-        int bytes                                                                                            \
+        Py_ssize_t ldb, Py_ssize_t depth, const REAL* bias, REAL alpha, REAL beta, int relu,                 \
+        const REAL* const* next, const Py_ssize_t* ldn, int n_next, int n_written, int rows, int bytes       \
     ) {                                                                                                      \
         typedef REAL vector __attribute__((vector_size(FASTNN_VECTOR_BYTES)));                               \
         typedef REAL anywhere                                                                                \
@@ -44,23 +47,34 @@
         const REAL *a3 = a + 3 * row, *a6 = a + 6 * row; /* for one pointer a row there are no registers */  \
         vector kept[8][4], right[4];                                                                         \
         const vector zero = {0};                                                                             \
-        Py_ssize_t p;                                                                                        \
-        int i, v;                                                                                            \
+        Py_ssize_t p = 0;                                                                                    \
+        int i, v, part;                                                                                      \
         FASTNN_ALL for (i = 0; i < rows; i++)                                                                \
             FASTNN_ALL for (v = 0; v < vectors; v++)                                                         \
                 kept[i][v] = zero;                                                                           \
-        for (p = 0; p < depth; p++) {                                                                        \
-            FASTNN_ALL for (v = 0; v < vectors; v++)                                                         \
-                right[v] = *(const anywhere*)(b + v * lanes);                                                \
-            FASTNN_ALL for (i = 0; i < rows; i++) {                                                          \
-                const REAL left = i < 3 ? a[i * row] : i < 6 ? a3[(i - 3) * row] : a6[(i - 6) * row];        \
+        for (part = 1; part <= (n_next ? rows : 1); part++) {                                                \
+            const Py_ssize_t end = n_next ? depth * part / rows : depth;                                     \
+            FASTNN_ALL for (i = 0; i < n_next; i++)                                                          \
+                FASTNN_ALL for (v = 0; v < bytes; v += 64) {                                                 \
+                    const char* line = (const char*)(next[i] + (part - 1) * ldn[i]) + v;                     \
+                    if (i < n_written)                                                                       \
+                        FASTNN_EXPECT_WRITE(line);                                                           \
+                    else                                                                                     \
+                        FASTNN_EXPECT_LATER(line);                                                           \
+                }                                                                                            \
+            for (; p < end; p++) {                                                                           \
                 FASTNN_ALL for (v = 0; v < vectors; v++)                                                     \
-                    kept[i][v] += left * right[v];                                                           \
+                    right[v] = *(const anywhere*)(b + v * lanes);                                            \
+                FASTNN_ALL for (i = 0; i < rows; i++) {                                                      \
+                    const REAL left = i < 3 ? a[i * row] : i < 6 ? a3[(i - 3) * row] : a6[(i - 6) * row];    \
+                    FASTNN_ALL for (v = 0; v < vectors; v++)                                                 \
+                        kept[i][v] += left * right[v];                                                       \
+                }                                                                                            \
+                a += step;                                                                                   \
+                a3 += step;                                                                                  \
+                a6 += step;                                                                                  \
+                b += ldb;                                                                                    \
             }                                                                                                \
-            a += step;                                                                                       \
-            a3 += step;                                                                                      \
-            a6 += step;                                                                                      \
-            b += ldb;                                                                                        \
         }                                                                                                    \
         FASTNN_ALL for (i = 0; i < rows; i++)                                                                \
             FASTNN_ALL for (v = 0; v < vectors; v++) {                                                       \
@@ -79,8 +93,8 @@
 #define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
     static inline void NAME(                                                                                 \
         REAL* c, Py_ssize_t ldc, const REAL* a, Py_ssize_t row, Py_ssize_t step, const REAL* b,              \
-        Py_ssize_t ldb, Py_ssize_t depth, const REAL* bias, REAL alpha, REAL beta, int relu, int rows,       \
-        int bytes                                                                                            \
+        Py_ssize_t ldb, Py_ssize_t depth, const REAL* bias, REAL alpha, REAL beta, int relu,                 \
+        const REAL* const* next, const Py_ssize_t* ldn, int n_next, int n_written, int rows, int bytes       \
     ) {                                                                                                      \
         const int columns = bytes / sizeof(REAL);                                                            \
         int i, j;                                                                                            \

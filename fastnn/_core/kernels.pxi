@@ -188,9 +188,11 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
     elif code == OpCode.MOMENTUM:
         momentum(a, b, operands[2], rate, c[0], c[1], c[2] != 0, m * n)
     elif code == OpCode.ADAM:
-        adam(
-            a, b, operands[2], operands[3], rate * frame.correction,
-            c[0], c[1], c[2], c[3], m * n
+        adam(a, b, operands[2], m * n, operands[3], m * n, c, rate * frame.correction, 1, m * n)
+    elif code == OpCode.ADAM_DENSE:
+        adam_dense(
+            a, b, operands[2], operands[3] + begin, op.operands[3].columns, operands[4], frame.rows, n, m,
+            c, rate * frame.correction
         )
     elif code == OpCode.RMSPROP:
         rmsprop(a, b, operands[2], rate, c[0], c[1], c[2], m * n)

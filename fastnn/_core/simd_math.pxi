@@ -30,8 +30,8 @@ cdef extern from "fastnn/_core/avx512.h":
         Py_ssize_t height, Py_ssize_t width
     ) noexcept nogil
     Py_ssize_t adam_vectors "fastnn_adam"(
-        float* w, float* m, float* v, const float* dw, float step, float decay, float a, float b,
-        float epsilon, Py_ssize_t size
+        float* w, float* m, float* v, Py_ssize_t ld, const float* dw, Py_ssize_t lddw, float step,
+        float decay, float a, float b, float epsilon, Py_ssize_t height, Py_ssize_t width
     ) noexcept nogil
 
 cdef union FloatBits:

@@ -54,6 +54,7 @@ cpdef enum OpCode:
     MULTICLASS_HINGE = 37
     GATED_ADD = 38
     GATE_GRADIENT = 39
+    ADAM_DENSE = 40
 
 cpdef enum ActivationCode:
     LINEAR = 0

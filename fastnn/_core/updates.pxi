@@ -42,20 +42,25 @@ cdef void momentum(
 
 
 cdef void adam(
-    real* w, real* m, real* v, const real* dw, double rate, double l2,
-    double beta_1, double beta_2, double epsilon_, Py_ssize_t size
+    real* w, real* m, real* v, Py_ssize_t ld, const real* dw, Py_ssize_t lddw, const double* constants,
+    double rate_, Py_ssize_t height, Py_ssize_t width
 ) noexcept nogil:
-    """INOUT Adam in Keras's form; `rate` includes the bias correction."""
-    cdef Py_ssize_t i, begin = 0
-    cdef real step = <real>rate, decay = <real>(2.0 * l2), epsilon = <real>epsilon_
-    cdef real a = <real>(1.0 - beta_1), b = <real>(1.0 - beta_2), g
+    """INOUT w, m, v (height, width), rows ld apart: Adam in Keras's form, rows of dw lddw apart.
+
+    `constants` are l2, beta_1, beta_2 and epsilon; `rate_` includes the bias correction.
+    """
+    cdef Py_ssize_t i, r, at, begin = 0
+    cdef real rate = <real>rate_, decay = <real>(2.0 * constants[0]), epsilon = <real>constants[3]
+    cdef real a = <real>(1.0 - constants[1]), b = <real>(1.0 - constants[2]), g
     if real is float:
-        begin = adam_vectors(w, m, v, dw, step, decay, a, b, epsilon, size)
-    for i in range(begin, size):
-        g = dw[i] + decay * w[i]
-        m[i] = flushed(m[i] + a * (g - m[i]))
-        v[i] = flushed(v[i] + b * (g * g - v[i]))
-        w[i] = w[i] - step * m[i] / (square_root(v[i]) + epsilon)
+        begin = adam_vectors(w, m, v, ld, dw, lddw, rate, decay, a, b, epsilon, height, width)
+    for r in range(height if begin < width else 0):
+        for i in range(begin, width):
+            at = r * ld + i
+            g = dw[r * lddw + i] + decay * w[at]
+            m[at] = flushed(m[at] + a * (g - m[at]))
+            v[at] = flushed(v[at] + b * (g * g - v[at]))
+            w[at] = w[at] - rate * m[at] / (square_root(v[at]) + epsilon)
 
 
 cdef void rmsprop(

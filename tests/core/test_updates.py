@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastnn import Input, Sequential, layers, losses, optimizers
+from fastnn import Input, Sequential, layers, losses, optimizers, paths, regularizers
 from fastnn.compiler import compile_plan
 from fastnn.plan import OpCode, Slot
 from fastnn.program import Program
@@ -21,6 +21,44 @@ SQUARES = np.concatenate(
         [0.0, 1e-40, 1.0, 4.0, 2e38],
     ]
 )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("batch", "inputs", "outputs"),
+    # one block of 8 x 32 and less, rims of it, several rows packed at once, one and more groups of panels
+    [(1, 1, 1), (5, 8, 32), (64, 7, 31), (65, 9, 33), (100, 300, 17), (130, 20, 300), (256, 530, 161),
+     (1024, 300, 40), (3, 20, 1003)],
+)  # fmt: skip
+def test_adam_inside_a_product_agrees_with_float64(
+    batch: int, inputs: int, outputs: int, dtype: str, simd_level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LEAST_JOINED_ROWS", "LEAST_JOINED_COLUMNS", "LEAST_JOINED_WEIGHTS"):
+        monkeypatch.setattr(paths, name, 1)
+    monkeypatch.setattr(paths, "MOST_JOINED_ROWS", 1024)
+    dense = layers.Dense(outputs, "tanh", kernel_regularizer=regularizers.L2(0.1))
+    graph = Sequential([Input((inputs,)), dense], seed=0).graph
+    loss, optimizer = losses.MeanSquaredError(), optimizers.Adam(epsilon=1e-3)
+    plan = compile_plan(
+        graph, "train", capacity=batch, losses=(loss,), optimizer=optimizer, simd="v4", fused=True
+    )
+    assert [op.layer for op in plan.ops if op.code is OpCode.ADAM_DENSE] == ["dense/kernel"]
+    rng = np.random.default_rng(3)
+    rows = 2 * batch + (batch + 1) // 2  # the last batch is half as large
+    x, y = rng.standard_normal((rows, inputs)), rng.standard_normal((rows, outputs))
+    start = rng.standard_normal(plan.sizes[Slot.PARAMETERS]) / np.sqrt(inputs)
+
+    def trained(kind: type[Program] | type[ReferenceProgram], real: str) -> tuple[np.ndarray, np.ndarray]:
+        parameters, state = start.astype(real), np.zeros(plan.sizes[Slot.STATE], real)
+        made = kind(plan, parameters.dtype, parameters, np.zeros(plan.sizes[Slot.GRADIENTS], real), state)
+        arrays = {"x": x.astype(real), "y": y.astype(real)}
+        made.run(arrays, rows, batch, learning_rate=0.01, betas=(0.9, 0.999))
+        return parameters, state
+
+    tolerance = 2e-5 if dtype == "float32" else 1e-12
+    for found, exact in zip(trained(Program, dtype), trained(ReferenceProgram, "float64"), strict=True):
+        np.testing.assert_allclose(found, exact, rtol=tolerance, atol=tolerance * np.abs(exact).max())
+    assert np.abs(trained(Program, dtype)[0] - start).max() > 0.01
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
