@@ -6,13 +6,14 @@ This file must not know arrays, dtypes or kernels.
 from __future__ import annotations
 
 from fastnn.errors import ConfigurationError
+from fastnn.fusion import join_updates
 from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.lowering import lower
 from fastnn.memory import Layout, parameter_layout, place
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
-from fastnn.paths import batch_is_fast_axis, choose_paths, join_updates
+from fastnn.paths import batch_is_fast_axis, choose_paths, update_joins
 from fastnn.plan import LANES, MOST_EXTERNALS, Plan, whole_vectors
 from fastnn.schedule import schedule
 
@@ -93,7 +94,7 @@ def compile_plan(
         )
     ops = lowered.ops
     if purpose == "train" and fused:
-        ops = join_updates(ops, capacity, simd)
+        ops = tuple(join_updates(ops, lambda kernel: update_joins(kernel, capacity, simd)))
     ops, phases = schedule(ops, capacity, LANES if columns else 1)
     ops = choose_paths(ops, capacity or phases[0].tile_rows, simd, columns)
     states = optimizer.states if optimizer is not None and purpose == "train" else ()

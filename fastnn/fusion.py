@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fastnn.plan import Activation, Op, OpCode, Slot
+from fastnn.plan import Activation, Op, OpCode, Operand, Slot
 
-__all__ = ["fuse"]
+__all__ = ["fuse", "join_updates"]
 
 
-def fuse(ops: list[Op]) -> list[Op]:
+def fuse(ops: Sequence[Op]) -> list[Op]:
     """Merge ops that touch the same data: bias, activations, derivatives, penalties, plain SGD.
 
     Parameters
     ----------
-    ops : list of Op
+    ops : sequence of Op
         In the order of their computation.
 
     Returns
@@ -22,6 +23,37 @@ def fuse(ops: list[Op]) -> list[Op]:
     list of Op
         Computing the same; `Operand` names that nothing reads any more are gone.
     """
+    return _fuse(ops, _merge)
+
+
+def join_updates(ops: Sequence[Op], joins: Callable[[Operand], bool]) -> list[Op]:
+    """Merge Adam's updates with the products that are their gradients.
+
+    Parameters
+    ----------
+    ops : sequence of Op
+        In the order of their computation.
+    joins : callable
+        Whether that is to be done for a kernel.
+
+    Returns
+    -------
+    list of Op
+    """
+
+    def merge(first: Op, second: Op) -> Op | None:
+        if first.code is not OpCode.WEIGHT_GRADIENT or second.code is not OpCode.ADAM:
+            return None
+        if not joins(second.need("w")):
+            return None
+        operands = (*second.operands[:3], first.need("x"), first.need("dy"))
+        return replace(second, code=OpCode.ADAM_DENSE, operands=operands)
+
+    return _fuse(ops, merge)
+
+
+def _fuse(ops: Sequence[Op], merge: Callable[[Op, Op], Op | None]) -> list[Op]:
+    """Merge ops with the only reader of what they write, as long as `merge` makes one op of two."""
     current: list[Op | None] = list(ops)
     changed = True
     while changed:
@@ -39,7 +71,7 @@ def fuse(ops: list[Op]) -> list[Op]:
                 if len(others) != 1 or written.slot >= Slot.EXTERNAL or others[0] in touched:
                     continue
                 reader = current[others[0]]
-                merged = _merge(op, reader) if reader is not None else None
+                merged = merge(op, reader) if reader is not None else None
                 if merged is not None:
                     current[others[0]], current[index] = merged, None
                     touched.add(others[0])

@@ -16,15 +16,14 @@ what a thin layer does.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 from fastnn.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.plan import PRODUCTS, WEIGHT_PRODUCTS, Activation, Op, OpCode, Path
+from fastnn.plan import PRODUCTS, WEIGHT_PRODUCTS, Activation, Op, OpCode, Operand, Path
 
-__all__ = ["batch_is_fast_axis", "choose_paths", "join_updates"]
+__all__ = ["batch_is_fast_axis", "choose_paths", "update_joins"]
 
 # Multiplications up to which BLAS does not copy.
 SMALL_PRODUCT = 1_000_000
@@ -146,12 +145,12 @@ def choose_paths(ops: tuple[Op, ...], rows: int, simd: str, columns: bool = Fals
     return tuple(_with_path(op, rows, largest, simd) if op.code in PRODUCTS else op for op in ops)
 
 
-def join_updates(ops: tuple[Op, ...], rows: int, simd: str) -> tuple[Op, ...]:
-    """Return the ops with Adam's updates joined to products with which they wait less for memory.
+def update_joins(kernel: Operand, rows: int, simd: str) -> bool:
+    """Return whether Adam's update of a kernel is to be made inside of the product that is its gradient.
 
     Parameters
     ----------
-    ops : tuple of Op
+    kernel : Operand
     rows : int
         Rows of a batch.
     simd : str
@@ -159,28 +158,11 @@ def join_updates(ops: tuple[Op, ...], rows: int, simd: str) -> tuple[Op, ...]:
 
     Returns
     -------
-    tuple of Op
+    bool
     """
-    if simd != "v4" or not LEAST_JOINED_ROWS <= rows <= MOST_JOINED_ROWS:
-        return ops
-    readers = Counter(operand.name for op in ops for operand in op.inputs())
-    updated = {op.need("dw").name for op in ops if op.code is OpCode.ADAM}
-    products = {}
-    for op in ops:
-        if op.code is OpCode.WEIGHT_GRADIENT:
-            dw = op.need("dw")
-            large = dw.columns >= LEAST_JOINED_COLUMNS and dw.rows * dw.columns >= LEAST_JOINED_WEIGHTS
-            if large and dw.name in updated and readers[dw.name] == 1:
-                products[dw.name] = op
-    joined = []
-    for op in ops:
-        product = products.get(op.need("dw").name) if op.code is OpCode.ADAM else None
-        if product is not None:
-            operands = (*op.operands[:3], product.need("x"), product.need("dy"))
-            joined.append(replace(op, code=OpCode.ADAM_DENSE, operands=operands))
-        elif op not in products.values():
-            joined.append(op)
-    return tuple(joined)
+    enough = LEAST_JOINED_ROWS <= rows <= MOST_JOINED_ROWS
+    large = kernel.columns >= LEAST_JOINED_COLUMNS and kernel.rows * kernel.columns >= LEAST_JOINED_WEIGHTS
+    return simd == "v4" and enough and large
 
 
 def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:

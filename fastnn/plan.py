@@ -20,8 +20,8 @@ from fastnn.errors import PlanError
 __all__ = [
     "ADDING",
     "LOSSES",
-    "MOST_EXTERNALS",
     "MOST_ADAM_ROWS",
+    "MOST_EXTERNALS",
     "PRODUCTS",
     "PURPOSES",
     "LANES",
@@ -419,9 +419,9 @@ ADDING = LOSSES | frozenset(
         OpCode.L2_PENALTY,
     }
 )
-# The ops that multiply matrices, and so have a path.
 # The rows of a batch that ADAM_DENSE sums up at once; what `adam_dense` in `_core/matmul.pxi` has memory for.
 MOST_ADAM_ROWS = 1024
+# The ops that multiply matrices, and so have a path.
 WEIGHT_PRODUCTS = frozenset({OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE, OpCode.ADAM_DENSE})
 PRODUCTS = WEIGHT_PRODUCTS | {OpCode.DENSE, OpCode.DENSE_BACKWARD}
 

@@ -324,9 +324,9 @@ def _l2_gradient(m: Machine, op: Op) -> None:
     m.put(op, "dw", m(op, "dw") + 2.0 * op.constants[0] * m(op, "w"))
 
 
-def _gradient(m: Machine, op: Op) -> np.ndarray:
-    """Return dw + 2 l2 w of an update op."""
-    gradient: np.ndarray = m(op, "dw") + 2.0 * op.constants[0] * m(op, "w")
+def _gradient(m: Machine, op: Op, dw: np.ndarray | None = None) -> np.ndarray:
+    """Return dw, by default the operand, + 2 l2 w of an update op."""
+    gradient: np.ndarray = (m(op, "dw") if dw is None else dw) + 2.0 * op.constants[0] * m(op, "w")
     return gradient
 
 
@@ -342,20 +342,16 @@ def _momentum(m: Machine, op: Op) -> None:
     m(op, "w")[...] += momentum * v - step if nesterov else v
 
 
-def _adam(m: Machine, op: Op) -> None:
-    _update_adam(m, op, m(op, "dw"))
-
-
-def _adam_dense(m: Machine, op: Op) -> None:
-    _update_adam(m, op, m(op, "x").T @ m(op, "dy"))
-
-
-def _update_adam(m: Machine, op: Op, dw: np.ndarray) -> None:
-    l2, beta_1, beta_2, epsilon = op.constants
-    gradient, mean, square = dw + 2.0 * l2 * m(op, "w"), m(op, "m"), m(op, "v")
+def _adam(m: Machine, op: Op, dw: np.ndarray | None = None) -> None:
+    _, beta_1, beta_2, epsilon = op.constants
+    gradient, mean, square = _gradient(m, op, dw), m(op, "m"), m(op, "v")
     mean += (1 - beta_1) * (gradient - mean)
     square += (1 - beta_2) * (gradient**2 - square)
     m(op, "w")[...] -= m.learning_rate * m.correction * mean / (np.sqrt(square) + epsilon)
+
+
+def _adam_dense(m: Machine, op: Op) -> None:
+    _adam(m, op, m(op, "x").T @ m(op, "dy"))
 
 
 def _rmsprop(m: Machine, op: Op) -> None:

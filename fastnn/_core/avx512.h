@@ -411,7 +411,6 @@ FASTNN_INLINE void fastnn_adam_vector(
         w, _mm512_fnmadd_ps(_mm512_set1_ps(step), _mm512_div_ps(mean, root), _mm512_loadu_ps(w)));
 }
 
-
 /* INOUT Adam for the first `whole` numbers of `height` rows, ld and lddw apart. */
 FASTNN_INLINE void fastnn_adam_rows(
     float* w, float* m, float* v, Py_ssize_t ld, const float* dw, Py_ssize_t lddw, float step, float decay,

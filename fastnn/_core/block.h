@@ -11,7 +11,7 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define FASTNN_EXPECT_WRITE(address) __builtin_prefetch(address, 1)
 #define FASTNN_EXPECT_READ(address) __builtin_prefetch(address, 0)
-#define FASTNN_EXPECT_LATER(address) __builtin_prefetch(address, 0, 2)   /* not before the second-level cache */
+#define FASTNN_EXPECT_LATER(address) __builtin_prefetch(address, 0, 2) /* no nearer than the second-level cache */
 #else
 #define FASTNN_EXPECT_WRITE(address) ((void)0)
 #define FASTNN_EXPECT_READ(address) ((void)0)
@@ -29,8 +29,9 @@
 /* INOUT c (rows, bytes / sizeof(REAL)) = relu(alpha * a @ b + (bias, or beta * c if that is NULL)).
  *
  * Row i of `a` begins at a + i * row, its elements are `step` apart; rows of `b` and `c` are ldb and ldc apart.
- * Meanwhile `rows` rows of such blocks at the three addresses of `next`, ldn apart, are asked for; none if that
- * is NULL.  `rows`, at most 8, and `bytes`, at most 4 vectors, must be constants: callers inline this. */
+ * Meanwhile as large blocks at the first n_next, at most 3, addresses of `next`, rows ldn apart, are asked for:
+ * the first n_written to be written soon, the others to be read later.  These two numbers and `rows`, at most
+ * 8, and `bytes`, at most 4 vectors, must be constants: callers inline this. */
 #if defined(__GNUC__) || defined(__clang__)
 #define FASTNN_ALL _Pragma("GCC unroll 8")
 #define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
