@@ -42,7 +42,7 @@ class Differentiable(Engine):
         }
 
     def _run_rows(
-        self, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int = 1
+        self, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int | None = None
     ) -> None:
         """Run a program that takes any number of rows, in one batch."""
         if rows == 0:

@@ -277,6 +277,7 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
             rows,
             batch,
             epochs=n_epochs,
+            n_threads=1,
             permutation=permutation,
             learning_rate=compiled.learning_rate,
             betas=compiled.betas,

@@ -1,10 +1,12 @@
 """Single kernels as NumPy functions: arrays in, arrays out, `out=`.
 
 Names and argument order are fixed.  The functions are those of `fastnn._core.api`.  Activations of
-large arrays use as many threads as `fastnn.threads` says, products those of BLAS.
+large arrays use as many threads as `fastnn.threads` says; so do large products with AVX-512, elsewhere
+they use those of BLAS.
 """
 
 from fastnn._core.api import (
+    count_threads_by,
     dense_backward,
     dense_forward,
     elu_backward,
@@ -13,7 +15,6 @@ from fastnn._core.api import (
     leaky_relu_forward,
     relu_backward,
     relu_forward,
-    share_large_work,
     sigmoid_backward,
     sigmoid_forward,
     softmax_backward,
@@ -21,7 +22,7 @@ from fastnn._core.api import (
     tanh_backward,
     tanh_forward,
 )
-from fastnn.runtime import share
+from fastnn.runtime import default_threads
 
 __all__ = [
     "dense_backward",
@@ -40,5 +41,4 @@ __all__ = [
     "tanh_forward",
 ]
 
-# Starting a team takes 0.1 ms.  Sigmoid, one thread and two, us: a million numbers 332, 380, two 722, 570.
-share_large_work(share, 2_000_000)
+count_threads_by(default_threads)

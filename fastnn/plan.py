@@ -129,6 +129,7 @@ class Path(enum.IntEnum):
     BLAS = 0
     DIRECT = 1  # our own kernel for rows
     COLUMNS = 2  # our own for feature after feature, the batch as the fast axis
+    BLOCKS = 3  # our own for rows, to the last column; no plan needs that, as it keeps BLAS at one thread
 
 
 class Slot(enum.IntEnum):

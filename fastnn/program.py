@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from fastnn import runtime
-from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor, shuffled
+from fastnn._core import helpers
+from fastnn._core.executor import ADDRESSINGS, APPLY_THREADS, STATUSES, Executor, shuffled
 from fastnn.errors import PlanError
 from fastnn.plan import LOSSES, PRODUCTS, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
 
@@ -22,17 +22,24 @@ __all__ = ["Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"
 
 # OpenBLAS starts threads of its own from about 64^3 multiplications on.
 BLAS_THREADS_FROM = 2 * 64**3
-# Below this a team costs more than it gains: starting one takes 100 us, a barrier 0.3 us.
+# Below this a team costs more than it gains: starting one takes 100 us, calling helpers who wait 5, a
+# barrier 0.3.
 TEAM_STEP_FLOPS = 2_000_000
 TEAM_TOTAL_FLOPS = 50_000_000
+TEAM_WAITING_FLOPS = 8_000_000
 # With one tile of rows only updates of weights can be shared, which pays if they wait for memory: if they are
 # many a product, or more than caches hold.  One thread and two, us a step: Adam, 4 rows, width 512: 688, 511;
 # SGD, 16 rows, width 256: 283, 316; width 512: 1004, 1072.
 TEAM_FLOPS_PER_BYTE = 2
 TEAM_PARAMETERS = 2_000_000
 
-# Predictions of up to so many flops keep the GIL: 0.3 ms at 100 GFLOP/s.  The long way costs 60 us.
-APPLY_FLOPS = 30_000_000
+# Predictions of up to so many flops keep the GIL: 0.6 ms at 100 GFLOP/s.  The long way costs 30 us.
+APPLY_FLOPS = 60_000_000
+
+# From so many flops of a prediction on, helpers pay if they may be waiting.  Where SINGLE_ROWS, which are one
+# tile of a small net, have more, half of them are: 32 rows through 784-500-10 on two threads 113 us, now 65.
+SHARED_FLOPS = 4_000_000
+SINGLE_ROWS = 32
 
 # A look at the clock costs 25 ns, for each task of a step: 1.3 % of one of 17 us.  Steps of fewer flops,
 # below about a millisecond, have it every 16 steps.
@@ -151,8 +158,11 @@ class Program:
         ]
         n_losses = sum(op.code in LOSSES for op in plan.ops) if plan.purpose == "train" else 0
         times_rows = [int(accumulator.times_rows) for accumulator in plan.accumulators]
-        any_rows = plan.capacity == 0
-        self.executor = Executor(ops, phases, times_rows, self.dtype.itemsize == 8, n_losses, any_rows)
+        per_row = max(plan.flops(1), 1) if plan.capacity == 0 else 0
+        single_rows = SINGLE_ROWS if per_row * SINGLE_ROWS < SHARED_FLOPS else SINGLE_ROWS // 2
+        self.executor = Executor(
+            ops, phases, times_rows, self.dtype.itemsize == 8, n_losses, single_rows if per_row else 0
+        )
         for slot, array in (
             (Slot.PARAMETERS, parameters),
             (Slot.GRADIENTS, gradients),
@@ -186,29 +196,50 @@ class Program:
         # What is soon over is done by one call of `apply`, unless BLAS might start threads.
         self.most_rows = 0
         if plan.purpose == "predict" and set(self._slots) == {"x", "output"}:
-            self.most_rows = APPLY_FLOPS // max(plan.flops(1), 1)
-            if self._guarded(min(self.most_rows, *self._row_tiles)):
-                rows = range(min(self.most_rows, *self._row_tiles) + 1)
-                self.most_rows = bisect.bisect_left(rows, True, key=self._guarded) - 1
+            self.most_rows = APPLY_FLOPS // per_row
+            if self._guarded(self._row_tiles[0]):
+
+                def starts_threads(rows: int) -> bool:
+                    return self._guarded(max(self.executor.tile_rows(rows), min(rows, single_rows)))
+
+                # From two tiles on they have their full height.
+                enough = range(min(self.most_rows, 2 * self._row_tiles[0]) + 1)
+                self.most_rows = bisect.bisect_left(enough, True, key=starts_threads) - 1
             places = (self._slots["x"][:2], self._slots["output"][:2])
-            scratch = aligned_array(self._local_bytes, np.dtype(np.uint8))
-            self.executor.prepare(*places[0], *places[1], self.most_rows, scratch)
+            scratch = aligned_array(APPLY_THREADS * self._local_bytes, np.dtype(np.uint8))
+            self.executor.prepare(
+                *places[0],
+                *places[1],
+                self.most_rows,
+                SHARED_FLOPS // per_row,
+                scratch.reshape(APPLY_THREADS, -1),
+                runtime.default_threads,
+            )
         self.apply = self.executor.apply
+        self._step_flops = 0, 0
         self._gathers = any(op.code is OpCode.GATHER for op in plan.ops)
 
-    def team_size(self, rows: int, batch: int, epochs: int, n_threads: int) -> int:
-        """Return how many threads a run should use of the `n_threads` it may."""
+    def team_size(self, rows: int, batch: int, epochs: int, n_threads: int | None) -> int:
+        """Return how many threads a run should use of the `n_threads` it may; None is the default number."""
         if n_threads == 1:
             return 1
-        step = self.plan.flops(min(batch, rows))
+        step = self._flops(min(batch, rows))
         total = step * -(-rows // batch) * epochs
-        tiles = self._batch_tiles(min(batch, rows))
-        if step < TEAM_STEP_FLOPS or total < TEAM_TOTAL_FLOPS:
+        enough = TEAM_WAITING_FLOPS if helpers.calls_follow() else TEAM_TOTAL_FLOPS
+        if step < TEAM_STEP_FLOPS or total < min(enough, TEAM_TOTAL_FLOPS):
             return 1
+        tiles = self._batch_tiles(min(batch, rows))
         few = self.plan.sizes[Slot.PARAMETERS] < TEAM_PARAMETERS
         if tiles == 1 and few and step > TEAM_FLOPS_PER_BYTE * self._parameter_bytes:
             return 1
-        return min(n_threads, max(self._parameter_tiles, tiles))
+        most = runtime.default_threads() if n_threads is None else n_threads
+        return min(most, max(self._parameter_tiles, tiles))
+
+    def _flops(self, rows: int) -> int:
+        """Return the floating-point operations of a step on `rows` rows; the latest answer is kept."""
+        if self._step_flops[0] != rows:
+            self._step_flops = rows, self.plan.flops(rows)
+        return self._step_flops[1]
 
     def _batch_tiles(self, rows: int) -> int:
         """Return the most tiles of a phase along the batch, for `rows` rows of it."""
@@ -222,7 +253,7 @@ class Program:
         batch: int,
         *,
         epochs: int = 1,
-        n_threads: int = 1,
+        n_threads: int | None = None,
         permutation: np.ndarray | None = None,
         shuffle: bool = False,
         seed: int = 0,
@@ -241,8 +272,8 @@ class Program:
         externals : mapping of str to numpy.ndarray
             C-order arrays of the plan's dtype with `rows` rows, by the externals' names.
         rows, batch, epochs : int
-        n_threads : int
-            The most to use; small work uses fewer.
+        n_threads : int, optional
+            The most to use; small work uses fewer.  By default `fastnn.runtime.default_threads`.
         permutation : numpy.ndarray of int32, (rows,), optional
             Order of the rows for plans that gather; overwritten if `shuffle`.
         shuffle, seed, first_epoch
@@ -279,6 +310,7 @@ class Program:
         if restore and self._snapshot.size != self._parameters.nbytes:
             self._snapshot = np.empty(self._parameters.nbytes, np.uint8)
         guarded = self._guarded(min(batch, rows))
+        step_flops = self._flops(min(batch, rows))
         executor = self.executor
         try:
             for name, (slot, columns, written) in self._slots.items():
@@ -296,7 +328,6 @@ class Program:
                     self._partial,
                     self._local,
                     team,
-                    functools.partial(runtime.Team, team) if team > 1 else None,
                     permutation,
                     shuffle,
                     seed,
@@ -308,12 +339,14 @@ class Program:
                     self._parameters.view(np.uint8) if restore else None,
                     self._snapshot if restore else None,
                     restorable,
-                    self.plan.flops(min(batch, rows)) > POLL_STEP_FLOPS,
+                    step_flops > POLL_STEP_FLOPS,
                     nanoseconds,
                 )
         finally:
             for slot, _, _ in self._slots.values():
                 executor.bind(slot, None, False)
+        if team == 1 and step_flops >= TEAM_STEP_FLOPS:
+            helpers.note_call()
         name = STATUSES[status]
         if name not in ("OK", "NOT_FINITE", "INTERRUPTED"):
             raise PlanError(f"the executor stopped with status {name}")

@@ -527,7 +527,7 @@ class ReferenceProgram:
         batch: int,
         *,
         epochs: int = 1,
-        n_threads: int = 1,
+        n_threads: int | None = None,
         permutation: np.ndarray | None = None,
         shuffle: bool = False,
         seed: int = 0,

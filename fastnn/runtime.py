@@ -5,17 +5,18 @@ This file must not know models or plans.
 
 from __future__ import annotations
 
-import _thread
+import atexit
 import contextlib
 import functools
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from fastnn._core import executor as _executor
+from fastnn._core import helpers as _helpers
 from fastnn._core import table as _table
 from fastnn.checks import check_count
 from fastnn.plan import Activation, Axis, OpCode, Path
@@ -25,9 +26,7 @@ __all__ = [
     "build_info",
     "default_threads",
     "resolve_threads",
-    "share",
     "simd_level",
-    "Team",
     "threads",
 ]
 
@@ -41,6 +40,10 @@ if any(
     )
 ):
     raise ImportError("fastnn's compiled core does not match its Python part; build it again")
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_helpers.retire, after_in_child=_helpers.forget)
+atexit.register(_helpers.retire)
 
 MAXIMUM_THREADS = 256
 _chosen = threading.local()
@@ -92,10 +95,12 @@ def default_threads() -> int:
         return chosen
     count = available_cpus()
     for name in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS"):
-        with contextlib.suppress(ValueError):
-            value = int(os.environ.get(name, "").split(",")[0])
-            if value > 0:
-                count = min(count, value)
+        given = os.environ.get(name)
+        if given:
+            with contextlib.suppress(ValueError):
+                value = int(given.split(",")[0])
+                if value > 0:
+                    count = min(count, value)
     return min(count, MAXIMUM_THREADS)
 
 
@@ -193,104 +198,6 @@ class _BlasGuard:
 
 
 blas_single_threaded = _BlasGuard()
-
-
-class Team:
-    """Threads that help the caller with one run.
-
-    They wait at a gate until `open` is called, so that it is known how many there are before any
-    of them begins; if starting them fails, the gate stays shut and they end.
-
-    Parameters
-    ----------
-    n_threads : int
-        Threads in the team, the caller's included.
-    work : callable
-        What each thread calls, once, with its number.
-
-    Attributes
-    ----------
-    size : int
-        Threads that were started; fewer than wanted if the system refuses more.
-    """
-
-    def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
-        self._work = work
-        self._gate = _thread.allocate_lock()
-        self._shut = False
-        self._members: list[_thread.LockType] = []  # one each, free when the thread has ended
-        self._gate.acquire()
-        try:
-            for number in range(1, n_threads):
-                running = _thread.allocate_lock()
-                running.acquire()
-                try:
-                    # threading.Thread waits until the new thread runs: 100 us, this 14.
-                    _thread.start_new_thread(self._enter, (number, running))
-                except RuntimeError:  # no more threads to be had: a smaller team does the same work
-                    break
-                self._members.append(running)
-        except BaseException:
-            self._shut = True
-            self._gate.release()
-            raise
-        self.size = len(self._members)
-
-    def _enter(self, number: int, running: _thread.LockType) -> None:
-        try:
-            with self._gate:  # and leave it open for the next one
-                pass
-            if not self._shut:
-                self._work(number)
-        finally:
-            running.release()
-
-    def open(self) -> None:
-        """Let the threads begin."""
-        self._gate.release()
-
-    def join(self) -> None:
-        """Wait until all of them have ended, whatever interrupts."""
-        interrupt: BaseException | None = None
-        for running in self._members:
-            ended = False
-            while not ended:
-                try:
-                    ended = running.acquire()
-                except BaseException as error:
-                    interrupt = error
-        if interrupt is not None:
-            raise interrupt
-
-
-def share(work: Callable[[int, int], None], size: int) -> None:
-    """Call a function with parts of a range, by the default number of threads.
-
-    Parameters
-    ----------
-    work : callable
-        Called with the bounds of each part.
-    size : int
-        Length of the range, from 0 on.
-    """
-    n_threads = min(default_threads(), size)
-    # More parts than threads, so that no one waits for who has lost a core.
-    step = -(-size // (4 * n_threads)) if n_threads > 1 else size
-    begins = iter(range(0, size, step))
-
-    def take(number: int) -> None:
-        for begin in begins:
-            work(begin, min(begin + step, size))
-
-    if n_threads == 1:
-        take(0)
-        return
-    team = Team(n_threads, take)
-    team.open()
-    try:
-        take(0)
-    finally:
-        team.join()
 
 
 def _blas_name() -> str:

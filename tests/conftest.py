@@ -74,6 +74,24 @@ def peer() -> Callable[[str], ModuleType]:
     return find
 
 
+@pytest.fixture
+def team_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by the number of threads of each run that has more than one."""
+    from fastnn.program import Program
+
+    sizes: list[int] = []
+    decide = Program.team_size
+
+    def noted(program: Program, *work: int) -> int:
+        size = decide(program, *work)
+        if size > 1:
+            sizes.append(size)
+        return size
+
+    monkeypatch.setattr(Program, "team_size", noted)
+    return sizes
+
+
 def _state(model: Any) -> dict[str, object]:
     """Return all that training changes in a model, as bytes and numbers."""
     compiled = model._compiled

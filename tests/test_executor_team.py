@@ -25,6 +25,7 @@ import threadpoolctl
 
 import fastnn
 from fastnn import callbacks, layers, optimizers, program, runtime, schedule
+from fastnn._core import helpers
 from fastnn.errors import NonFiniteWarning
 
 Array = np.ndarray
@@ -33,23 +34,15 @@ Y = np.tanh(X[:, :4] - X[:, 4:8])
 
 
 @pytest.fixture
-def teams(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let small nets have teams of up to 4 on any machine; return the sizes of those that started."""
+def teams(team_sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let small nets have teams of up to 4 on any machine; return the sizes of those that were wanted."""
     for name in vars(schedule):
         if name.startswith(("MINIMUM_", "PREFERRED_")):
             monkeypatch.setattr(schedule, name, 2)
     monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
     monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
     monkeypatch.setattr(runtime, "available_cpus", lambda: 4)
-    started: list[int] = []
-
-    class Team(runtime.Team):
-        def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
-            started.append(n_threads)
-            super().__init__(n_threads, work)
-
-    monkeypatch.setattr(runtime, "Team", Team)
-    return started
+    return team_sizes
 
 
 def net(
@@ -108,47 +101,67 @@ def test_a_real_team_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> Non
         model = net(hidden=700)
         made = model._program("train", 150)
         assert made.team_size(150, 150, 40, n_threads) == n_threads
+        jobs = helpers.count_jobs()
         results.append(fitted(model, n_threads, batch_size=150, epochs=40))
+        assert helpers.count_jobs() - jobs == n_threads - 1
     assert results[0] == results[1]
 
 
 def test_a_smaller_team_does_the_same_work(teams: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = fitted(net(), 1)
-    real, refused, allowed = _thread.start_new_thread, [], [1]
+    real, asked, allowed = _thread.start_new_thread, [0], [1]
 
-    def start(function: Callable[..., object], args: tuple[int, object]) -> int:
-        if args[0] > allowed[0]:
-            refused.append(args[0])
+    def start(function: Callable[..., object], args: tuple[int, int]) -> int:
+        asked[0] += 1
+        if asked[0] > allowed[0]:
             raise RuntimeError("can't start new thread")
         return real(function, args)
 
     monkeypatch.setattr(_thread, "start_new_thread", start)
-    assert fitted(net(), 4) == wanted
-    assert refused == [2]
-    allowed[0] = 0
-    assert fitted(net(), 4) == wanted
-    assert refused == [2, 1]
+    for allowed[0] in (1, 0):
+        helpers.retire()  # else nobody need be started
+        asked[0] = 0
+        assert fitted(net(), 4) == wanted
+        assert asked[0] == allowed[0] + 1
 
 
-def shares_of_helpers(monkeypatch: pytest.MonkeyPatch, model: fastnn.Sequential, rows: int) -> list[float]:
-    """Return which part of its time the second thread of each of three runs has worked or spun."""
-    shares: list[float] = []
+def test_calls_for_one_batch_use_the_helpers_that_wait() -> None:
+    """As many threads as `fastnn.threads` says, with the limits as users have them; the same bits."""
+    x = np.random.default_rng(5).normal(0, 1, (200, 300)).astype(np.float32)
+    y = np.zeros((200, 4), np.float32)
+    found = []
+    for n_threads in (1, 2):
+        model = fastnn.Sequential([fastnn.Input((300,)), layers.Dense(400, "relu"), layers.Dense(4)], seed=1)
+        model.compile("adam", "mse")
+        jobs = helpers.count_jobs()
+        with fastnn.threads(n_threads):
+            for _ in range(5):
+                model.train_on_batch(x, y)
+            steps = helpers.count_jobs()
+            loss, gradients = model.loss_and_gradients(x, y)
+            outputs = model.forward(x)
+            slopes = model.backward(np.ones_like(outputs))
+            dx = model.input_gradients(x)
+        if n_threads == 1:
+            assert helpers.count_jobs() == jobs
+        elif runtime.available_cpus() > 1:
+            assert steps - jobs >= 1
+            assert helpers.count_jobs() - steps >= 1
+        arrays = [*gradients.values(), outputs, *slopes.values(), dx]
+        found.append((bits(model), loss, [array.tobytes() for array in arrays]))
+    assert found[0] == found[1]
 
-    class Team(runtime.Team):
-        def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
-            def timed(number: int) -> None:
-                busy, begin = time.thread_time(), time.perf_counter()
-                work(number)
-                shares.append((time.thread_time() - busy) / (time.perf_counter() - begin))
 
-            super().__init__(n_threads, timed)
-
-    monkeypatch.setattr(runtime, "Team", Team)
+def cores_in_use(model: fastnn.Sequential, rows: int) -> float:
+    """Return how many cores two threads have worked or spun on, in the best of three runs."""
     x = np.random.default_rng(2).normal(0, 1, (8 * rows, model.graph.inputs[0].columns)).astype(np.float32)
     y = np.zeros((8 * rows, model.graph.outputs[0].columns), np.float32)
+    most = 0.0
     for _ in range(3):
+        busy, begin = time.process_time(), time.perf_counter()
         model.fit(x, y, batch_size=rows, epochs=12, verbose=0, n_threads=2)
-    return shares
+        most = max(most, (time.process_time() - busy) / (time.perf_counter() - begin))
+    return most
 
 
 def wide(units: int) -> fastnn.Sequential:
@@ -158,11 +171,11 @@ def wide(units: int) -> fastnn.Sequential:
 
 
 @pytest.mark.skipif(runtime.available_cpus() < 2, reason="a team needs two CPUs")
-def test_who_has_the_only_tile_of_a_phase_is_not_sent_to_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    if max(shares_of_helpers(monkeypatch, wide(512), 256)) < 0.8:  # all phases have tiles for both
+def test_who_has_the_only_tile_of_a_phase_is_not_sent_to_rest() -> None:
+    if cores_in_use(wide(512), 256) < 1.8:  # all phases have tiles for both
         pytest.skip("another process needs the second CPU")
     # 16 rows are one tile, and its products take about half of the step.
-    assert max(shares_of_helpers(monkeypatch, wide(4096), 16)) > 0.8
+    assert cores_in_use(wide(4096), 16) > 1.8
 
 
 def in_threads(works: list[Callable[[], Any]]) -> list[Any]:
@@ -358,13 +371,6 @@ def test_an_interrupt_stops_a_team_whose_helpers_are_faster(
         if name.startswith(("MINIMUM_", "PREFERRED_")):
             monkeypatch.setattr(schedule, name, 10**9)
     monkeypatch.setattr(program.Program, "team_size", lambda *_: 2)
-    real = runtime.Team.open
-
-    def open_and_wait(team: runtime.Team) -> None:
-        real(team)
-        time.sleep(0.01)  # the helper has the first task by now, and is not done yet
-
-    monkeypatch.setattr(runtime.Team, "open", open_and_wait)
     model = fastnn.Sequential([fastnn.Input((2000,)), layers.Dense(2000, use_bias=False)], seed=0)
     model.compile("sgd", "mse")
     x = np.zeros((300, 2000), np.float32)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, program
+from fastnn import layers, program, runtime
+from fastnn._core import helpers
 from fastnn._core.executor import Executor
 from fastnn.errors import DataError, ShapeError
 from fastnn.plan import OpCode
@@ -49,12 +51,15 @@ def test_the_short_way_takes_tile_after_tile(rows: int) -> None:
 
 def test_tiles_of_a_plan_for_any_rows_follow_the_rows() -> None:
     op = (int(OpCode.ACTIVATION), 0, 0.0, 0, -1, [None, None], ())
-    executor = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0, True)
+    executor = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0, 32)
     heights = {rows: executor.tile_rows(rows) for rows in (1, 32, 33, 64, 65, 130, 511, 512, 513, 10_000)}
     assert heights == {
         **{1: 1, 32: 32, 33: 24, 64: 32, 65: 40, 130: 72},
         **{511: 256, 512: 256, 513: 256, 10_000: 256},
     }
+    halved = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0, 16)
+    heights = {rows: halved.tile_rows(rows) for rows in (16, 17, 24, 25, 32, 33, 64)}
+    assert heights == {16: 16, 17: 12, 24: 12, 25: 16, 32: 16, 33: 24, 64: 32}
     fixed = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0)
     assert fixed.tile_rows(33) == 256
 
@@ -65,7 +70,8 @@ def test_rows_for_which_blas_would_start_threads_go_the_long_way() -> None:
     expected = net.predict(x)
     made = net._programs["predict", 0, False, False, ()]
     most = made.most_rows  # type: ignore[union-attr]
-    assert 2 * most * 512 * 3 < program.BLAS_THREADS_FROM <= 2 * (most + 1) * 512 * 3
+    flops = [2 * made.executor.tile_rows(rows) * 512 * 3 for rows in (most, most + 1)]  # type: ignore[union-attr]
+    assert flops[0] < program.BLAS_THREADS_FROM <= flops[1]
     assert taken(net, x[:most])
     assert not taken(net, x[: most + 1])
     for rows in (most, most + 1):
@@ -134,3 +140,24 @@ def test_many_rows_and_several_threads_of_python() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("rows", [17, 20, 31, 32, 33, 60])
+def test_helpers_that_wait_take_tiles_of_the_short_way(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "available_cpus", lambda: 3)
+    net = model(widths=(300, 400, 300))
+    x = np.random.default_rng(rows).normal(0, 1, (rows, 300)).astype(np.float32)
+    expected = net.predict(x, n_threads=1)
+    if net._programs["predict", 0, False, False, ()].most_rows < rows:  # type: ignore[union-attr]
+        pytest.skip("BLAS multiplies here, and would start threads")
+    jobs = helpers.count_jobs()
+    deadline = time.monotonic() + 10
+    while helpers.count_jobs() < jobs + 20 and time.monotonic() < deadline:
+        np.testing.assert_array_equal(net(x), expected)
+    assert helpers.count_jobs() >= jobs + 20
+    time.sleep(0.001)
+    jobs = helpers.count_jobs()
+    with fastnn.threads(1):
+        for _ in range(20):
+            np.testing.assert_array_equal(net(x), expected)
+    assert helpers.count_jobs() == jobs

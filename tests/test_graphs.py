@@ -558,7 +558,7 @@ def wired(kind: str) -> tuple[Model, Any, Any]:
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("kind", ["shared", "several outputs"])
 def test_every_number_of_threads_trains_wired_graphs_to_the_same_bits(
-    kind: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
+    kind: str, optimizer: str, team_sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime, "available_cpus", lambda: 4)
     for name in vars(schedule):
@@ -566,14 +566,6 @@ def test_every_number_of_threads_trains_wired_graphs_to_the_same_bits(
             monkeypatch.setattr(schedule, name, 2)
     monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
     monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
-    teams: list[int] = []
-
-    class Team(runtime.Team):
-        def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
-            teams.append(n_threads)
-            super().__init__(n_threads, work)
-
-    monkeypatch.setattr(runtime, "Team", Team)
     x = np.random.default_rng(8).standard_normal((150, 23))
     found = []
     for n_threads in (1, 2, 4):
@@ -584,5 +576,5 @@ def test_every_number_of_threads_trains_wired_graphs_to_the_same_bits(
         parts = predictions if isinstance(predictions, list) else [predictions]
         score = model.evaluate(x, y, n_threads=n_threads)
         found.append((weights_of(model), history.history, [p.tobytes() for p in parts], score))
-        assert max(teams, default=1) == n_threads
+        assert max(team_sizes, default=1) == n_threads
     assert found[0] == found[1] == found[2]

@@ -133,7 +133,9 @@ def is_along_columns(case: Case) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_every_number_of_threads_trains_the_same_bits(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_number_of_threads_trains_the_same_bits(
+    seed: int, team_sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     case = drawn(seed)
     monkeypatch.setattr(runtime, "available_cpus", lambda: 4)
     if case.kind != "wide":
@@ -145,16 +147,8 @@ def test_every_number_of_threads_trains_the_same_bits(seed: int, monkeypatch: py
             monkeypatch.setattr(schedule, "BLOCK_COLUMNS", 8)
         monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
         monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
-    teams: list[int] = []
-
-    class Team(runtime.Team):
-        def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
-            teams.append(n_threads)
-            super().__init__(n_threads, work)
-
-    monkeypatch.setattr(runtime, "Team", Team)
     alone = trained(case, 1)
-    assert teams == []
+    assert team_sizes == []
     assert np.isfinite(alone[1]["loss"]).all()
     for n_threads in (2, 4):
         weights, history, score, outputs = trained(case, n_threads)
@@ -162,7 +156,7 @@ def test_every_number_of_threads_trains_the_same_bits(seed: int, monkeypatch: py
         assert weights == alone[0], case
         assert outputs == alone[3], case
         if case.options["batch_size"] >= 32:
-            assert max(teams) == n_threads, case
+            assert max(team_sizes) == n_threads, case
 
 
 def test_the_nets_are_of_every_kind() -> None:

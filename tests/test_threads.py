@@ -18,9 +18,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import fastnn
-from fastnn import callbacks, kernels, layers, optimizers, runtime
+from fastnn import callbacks, layers, optimizers, runtime
 from fastnn.errors import BusyError, ConfigurationError, DTypeError
-from fastnn.program import Program
 
 SECONDS = 60.0
 RNG = np.random.default_rng(13)
@@ -225,15 +224,7 @@ def test_all_that_reads_and_one_that_trains_together() -> None:
 
 @pytest.mark.usefixtures("four_cpus")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_number_of_threads_does_not_change_a_bit(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    teams: list[int] = []
-    decide = Program.team_size
-
-    def noted(program: Program, *sizes: int) -> int:
-        teams.append(decide(program, *sizes))
-        return teams[-1]
-
-    monkeypatch.setattr(Program, "team_size", noted)
+def test_the_number_of_threads_does_not_change_a_bit(dtype: str, team_sizes: list[int]) -> None:
     x, y = np.repeat(X, 4, axis=0).astype(dtype), np.repeat(LABELS, 4)
     results = []
     for n_threads in (1, 2, 3, 4):
@@ -248,9 +239,9 @@ def test_the_number_of_threads_does_not_change_a_bit(dtype: str, monkeypatch: py
             seed=3,
         )
         model.compile(optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
-        teams.clear()
+        team_sizes.clear()
         history = model.fit(x, y, batch_size=300, epochs=2, verbose=0, n_threads=n_threads).history
-        assert max(teams, default=1) == n_threads
+        assert max(team_sizes, default=1) == n_threads
         output = model.predict(x, n_threads=n_threads)
         loss = model.evaluate(x, y, verbose=0, n_threads=n_threads)
         results.append((history, bits(model), output.tobytes(), loss))
@@ -399,43 +390,3 @@ def test_children_forked_after_a_fit_predict_and_train(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.stdout.strip(), done.returncode) == ("equal", 0), done.stderr
-
-
-# --- kernels of large arrays -----------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("four_cpus")
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softmax"])
-def test_large_arrays_are_shared_out_without_changing_a_bit(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    teams: list[int] = []
-
-    class Team(runtime.Team):
-        def __init__(self, n_threads: int, work: Callable[[int], None]) -> None:
-            super().__init__(n_threads, work)
-            teams.append(self.size)
-
-    monkeypatch.setattr(runtime, "Team", Team)
-    forward, backward = (getattr(kernels, f"{name}_{way}") for way in ("forward", "backward"))
-    # Deeper than two dimensions, sizes that do not divide.
-    z = np.random.default_rng(0).normal(0, 2, (3, 1001, 701)).astype(np.float32)
-    results = []
-    for n_threads in (1, 3):
-        with fastnn.threads(n_threads):
-            out = np.full_like(z, np.nan)
-            y = forward(z, out=out)
-            assert y is out
-            upstream = z.copy()
-            dz = backward(upstream, y, out=upstream)
-            assert dz is upstream
-            results.append((y.tobytes(), dz.tobytes()))
-    assert results[0] == results[1]
-    assert teams == [2, 2]
-    with fastnn.threads(3):
-        assert forward(z.reshape(-1, 701)).tobytes() == results[0][0]
-        forward(z[:, :, :7])  # not worth it
-        assert teams == [2, 2, 2]
-        if name != "softmax":
-            assert forward(z.reshape(-1)).tobytes() == results[0][0]
-            assert teams == [2, 2, 2, 2]

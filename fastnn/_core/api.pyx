@@ -15,9 +15,15 @@ from cpython.buffer cimport (
 )
 from libc.string cimport memset
 
+from fastnn._core.helpers cimport Crew, calls_follow, dismiss, hire, launch, make_way, note_call
 from fastnn._core.table cimport kernel_table, need_table
-from fastnn._core.types cimport MAX_OPERANDS, ActivationCode, Frame, Op, OpCode, Status
+from fastnn._core.tiles cimport Tiles, run_tiles
+from fastnn._core.types cimport MAX_OPERANDS, ActivationCode, Addressing, Frame, Op, OpCode, PathCode
 
+cdef enum:
+    BACKWARD_ROWS = 1024    # of `dense_backward` at once
+
+include "sharing.pxi"
 include "border.pxi"
 
 
@@ -69,7 +75,7 @@ def dense_forward(x, w, b=None, activation=None, out=None):
     out = _result(out, (m, n), x.dtype, (x, w, b), False)
     if m and n:
         run_one(
-            OpCode.DENSE, code, x.itemsize == 8, 0, m, m, 1, (out, x, w, b), (n, k, n, n),
+            OpCode.DENSE, code, x.itemsize == 8, m, m, (out, x, w, b), (n, k, n, n), 2,
             _ALPHAS.get(activation, 0.0),
         )
     return out
@@ -130,7 +136,6 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
     if w.shape != (k, n):
         raise ValueError(f"w must have shape ({k}, {n}) to match x and dy, got {w.shape}")
     double = dy.itemsize == 8
-    dz = dy
     if code:
         if y is None:
             raise ValueError(f"activation {activation!r} needs y, the forward's output")
@@ -139,21 +144,34 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
         y = _matrix(y, "y", dy.dtype)
         if y.shape != dy.shape:
             raise ValueError(f"y must have dy's shape {dy.shape}, got {y.shape}")
-        dz = np.empty_like(dy)
-        if dy.size:
-            run_one(
-                OpCode.ACTIVATION_BACKWARD, code, double, 0, m, m, 1, (dz, dy, y), (n, n, n),
-                _ALPHAS.get(activation, 0.0),
-            )
     dw, db = np.zeros((k, n), dy.dtype), np.zeros(n, dy.dtype)
     dx = np.zeros((m, k), dy.dtype) if need_dx else None
-    if m and n and k:
-        run_one(OpCode.WEIGHT_GRADIENT, 0, double, 0, k, m, 1, (dw, x, dz), (n, k, n))
-        if need_dx:
-            run_one(OpCode.DENSE_BACKWARD, 0, double, 0, m, m, 1, (dx, dz, w), (k, n, n))
-    if m and n:
-        run_one(OpCode.BIAS_GRADIENT, 0, double, 0, 1, m, 1, (db, dz), (n, n))
+    if not (m and n):
+        return dx, dw, db
+    # Not all rows at once, so that the gradient before the activation stays in a cache.
+    dz = np.empty((min(m, BACKWARD_ROWS), n), dy.dtype) if code else None
+    for begin in range(0, m, BACKWARD_ROWS):
+        rows = min(m - begin, BACKWARD_ROWS)
+        upstream = rows_of(dy, begin)
+        if code:
+            given, upstream = upstream, dz[:rows] if rows < len(dz) else dz
+            run_one(
+                OpCode.ACTIVATION_BACKWARD, code, double, rows, rows, (upstream, given, rows_of(y, begin)),
+                (n, n, n), 3, _ALPHAS.get(activation, 0.0),
+            )
+        # What begins as zeros becomes less by -1 times the gradient.
+        run_one(OpCode.SGD_BIAS, 0, double, 1, rows, (db, upstream), (n, n), 0)
+        if k:
+            run_one(OpCode.SGD_DENSE, 0, double, k, rows, (dw, rows_of(x, begin), upstream), (n, k, n), 1)
+            if need_dx:
+                results = rows_of(dx, begin)
+                run_one(OpCode.DENSE_BACKWARD, 0, double, rows, rows, (results, upstream, w), (k, n, n), 2)
     return dx, dw, db
+
+
+cdef rows_of(array, Py_ssize_t begin):
+    """Return the rows that `dense_backward` takes at once."""
+    return array if len(array) <= BACKWARD_ROWS else array[begin : begin + BACKWARD_ROWS]
 
 
 def sigmoid_forward(z, out=None):

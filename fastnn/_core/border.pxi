@@ -65,22 +65,22 @@ def _activation(name):
     return _ACTIVATIONS[name]
 
 
-cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t begin, Py_ssize_t end,
-                 Py_ssize_t rows, int n_outputs, tuple arrays, tuple columns,
-                 double alpha=0.0) except -1:
-    """Run one op on arrays that were checked; the first `n_outputs` are written."""
+cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t end, Py_ssize_t rows, tuple arrays,
+                 tuple columns, int n_tiled, double alpha=0.0) except -1:
+    """Run one op on arrays that were checked; the first is written, `n_tiled` of them are cut into tiles.
+
+    The op runs along `end` rows, of a batch or a parameter; `rows` are those of the batch.
+    """
     cdef Py_buffer views[MAX_OPERANDS]
     cdef char* base[MAX_OPERANDS]
     cdef Op op
     cdef Frame frame
     cdef int i, opened = 0
-    cdef double sums[1]
-    cdef Status status
     need_table()
     memset(&op, 0, sizeof(Op))
     memset(&frame, 0, sizeof(Frame))
     op.code, op.activation, op.alpha = code, activation, alpha
-    frame.base, frame.begin, frame.end, frame.rows, frame.sums = base, begin, end, rows, sums
+    frame.base, frame.rows, frame.learning_rate = base, rows, -1.0     # updates add the gradient
     for i in range(MAX_OPERANDS):
         op.operands[i].slot = -1
     try:
@@ -88,18 +88,18 @@ cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t begin, Py_
             if arrays[i] is None:
                 PyObject_GetBuffer(b"", &views[i], PyBUF_SIMPLE)
             else:
-                PyObject_GetBuffer(arrays[i], &views[i], PyBUF_WRITABLE if i < n_outputs else PyBUF_SIMPLE)
+                PyObject_GetBuffer(arrays[i], &views[i], PyBUF_SIMPLE if i else PyBUF_WRITABLE)
                 op.operands[i].slot = i
                 op.operands[i].columns = columns[i]
+                op.operands[i].addressing = Addressing.TILE if i < n_tiled else Addressing.FIXED
             base[i] = <char*>views[i].buf
             opened += 1
-        with nogil:
-            if double:
-                status = kernel_table().run_double(&op, 1, &frame)
-            else:
-                status = kernel_table().run_float(&op, 1, &frame)
-        if status != Status.OK:
-            raise RuntimeError(f"kernel {code} is missing from the function table")
+        if code == OpCode.SGD_BIAS:
+            share(&op, &frame, double, False, end, end, 0)
+        elif code in (OpCode.ACTIVATION, OpCode.ACTIVATION_BACKWARD):
+            share_activation(&op, &frame, double, end * columns[0], columns[0])
+        else:
+            share_product(&op, &frame, double, end)
     finally:
         for i in range(opened):
             PyBuffer_Release(&views[i])
@@ -115,9 +115,8 @@ cdef bint run_as_given(OpCode code, int activation, double alpha, out, first, se
     cdef char* base[3]
     cdef Op op
     cdef Frame frame
-    cdef double sums[1]
     cdef Py_ssize_t i, n, count = 2 if second is None else 3, opened = 0
-    cdef bint fit = True, softmax = activation == ActivationCode.SOFTMAX
+    cdef bint fit = True
     cdef tuple arrays = (out, first, second)
     for i in range(count):
         if type(arrays[i]) is not _ndarray:
@@ -144,21 +143,13 @@ cdef bint run_as_given(OpCode code, int activation, double alpha, out, first, se
         if not fit or (views[0].format[0] != c"f" and views[0].format[0] != c"d"):
             return False
         n = views[0].len // views[0].itemsize
-        if _sharing is not None and n >= _large:
-            return False
         memset(&op, 0, sizeof(Op))
         memset(&frame, 0, sizeof(Frame))
         op.code, op.activation, op.alpha = code, activation, alpha
-        frame.end = frame.rows = n // views[0].shape[views[0].ndim - 1] if softmax else 1
-        frame.base, frame.sums = base, sums
+        frame.base = base
         for i in range(MAX_OPERANDS):
             op.operands[i].slot = <int>i if i < count else -1
-            op.operands[i].columns = n // frame.rows
-        with nogil:
-            if views[0].format[0] == c"d":
-                kernel_table().run_double(&op, 1, &frame)
-            else:
-                kernel_table().run_float(&op, 1, &frame)
+        share_activation(&op, &frame, views[0].format[0] == c"d", n, views[0].shape[views[0].ndim - 1])
         return True
     except (BufferError, ValueError):
         return False
@@ -167,48 +158,13 @@ cdef bint run_as_given(OpCode code, int activation, double alpha, out, first, se
             PyBuffer_Release(&views[i])
 
 
-# Calls its first argument with parts of a range, by several threads; see `share_large_work`.
-cdef object _sharing = None
-cdef Py_ssize_t _large = 0
-
-
-def share_large_work(sharing, Py_ssize_t elements):
-    """Say how to share out what goes element by element or row by row.
-
-    Parameters
-    ----------
-    sharing : callable
-        Called with a function of two integers and the length of a range; calls the function with the
-        bounds of parts of that range, which together are all of it.
-    elements : int
-        Arrays with fewer are not worth it.
-    """
-    global _sharing, _large
-    _sharing, _large = sharing, elements
-
-
-cdef enum:
-    PIECE = 4096    # elements that are not shared out further
-
-
 cdef run_rows(OpCode code, int activation, double alpha, tuple arrays):
-    """Run an op of an activation on arrays of one shape, of which the first is written."""
+    """Run an op of an activation on checked arrays of one shape, of which the first is written."""
     first = arrays[0]
-    cdef bint double = first.itemsize == 8
     cdef Py_ssize_t n = first.shape[first.ndim - 1] if first.ndim else 1
-    cdef Py_ssize_t m = first.size // n, piece = n if activation == ActivationCode.SOFTMAX else PIECE
-    if _sharing is None or first.size < _large:
-        run_one(code, activation, double, 0, m, m, 1, arrays, (n,) * len(arrays), alpha)
-        return
-    flat = tuple(array.reshape(-1) for array in arrays)
-
-    def part(begin, end):
-        pieces = tuple(array[begin * piece : end * piece] for array in flat)
-        width = n if activation == ActivationCode.SOFTMAX else pieces[0].size
-        rows = pieces[0].size // width
-        run_one(code, activation, double, 0, rows, rows, 1, pieces, (width,) * len(pieces), alpha)
-
-    _sharing(part, (first.size + piece - 1) // piece)
+    cdef Py_ssize_t m = first.size // n
+    if not run_as_given(code, activation, alpha, first, arrays[1], arrays[2] if len(arrays) > 2 else None):
+        run_one(code, activation, first.itemsize == 8, m, m, arrays, (n,) * len(arrays), len(arrays), alpha)
 
 
 cdef forward(int activation, z, out, double alpha=0.0):

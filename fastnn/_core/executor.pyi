@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -9,6 +9,7 @@ STATUSES: dict[int, str]
 PATHS: dict[str, int]
 AXES: dict[str, int]
 ADDRESSINGS: dict[str, int]
+APPLY_THREADS: int
 
 _Operand: TypeAlias = tuple[int, int, int, int]
 _Op: TypeAlias = tuple[int, int, float, int, int, Sequence[_Operand | None], Sequence[float]]
@@ -24,7 +25,7 @@ class Executor:
         times_rows: Sequence[int],
         double: bool,
         n_losses: int,
-        any_rows: bool = ...,
+        single_rows: int = ...,
     ) -> None: ...
     def tile_rows(self, rows: int) -> int: ...
     def bind(self, slot: int, array: np.ndarray | None, writable: bool) -> None: ...
@@ -35,7 +36,9 @@ class Executor:
         out_slot: int,
         out_columns: int,
         most_rows: int,
+        shared_rows: int,
         scratch: np.ndarray,
+        count_threads: Callable[[], int],
     ) -> None: ...
     def apply(self, x: np.ndarray, out: np.ndarray) -> bool: ...
     def run(
@@ -47,7 +50,6 @@ class Executor:
         partial: np.ndarray,
         local: np.ndarray,
         n_threads: int = ...,
-        start_team: Callable[[Callable[[int], None]], Any] | None = ...,
         permutation: np.ndarray | None = ...,
         shuffle: bool = ...,
         seed: int = ...,
@@ -62,7 +64,6 @@ class Executor:
         poll_always: bool = ...,
         nanoseconds: np.ndarray | None = ...,
     ) -> tuple[int, int, int, BaseException | None]: ...
-    def help(self, thread: int) -> None: ...
 
 def shuffled(size: int, seed: int, epoch: int, out: np.ndarray) -> None: ...
 def count_nonfinite(array: np.ndarray) -> int: ...

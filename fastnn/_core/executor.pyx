@@ -13,6 +13,7 @@ from cpython.buffer cimport (
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from fastnn._core.helpers cimport Crew, calls_follow, dismiss, hire, launch, note_call
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
     finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, run_tiny_steps,
@@ -20,12 +21,13 @@ from fastnn._core.run cimport (
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
-    ACTIVE, READY, Team, add_time, arrive, atomic_load, atomic_store, cpu_pause, gather_team, keep_away,
-    nap, note_cpu, now, release, review, ring, sleep_while, take_down, take_task, wait_briefly,
-    wait_for_helpers, wait_for_release,
+    ACTIVE, READY, Team, add_time, arrive, atomic_load, atomic_store, cpu_pause,
+    gather_team, keep_away, nap, note_cpu, now, release, review, ring, sleep_while, take_down, take_task,
+    wait_briefly, wait_for_helpers, wait_for_release,
 )
+from fastnn._core.tiles cimport Tiles, run_tiles
 from fastnn._core.types cimport (
-    MAX_CONSTANTS, MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, RunOps, Status,
+    MAX_CONSTANTS, MAX_OPERANDS, Axis, Bound, Frame, KernelTable, Op, Status,
 )
 
 # For fastnn/runtime.py, which compares them with the enums of fastnn/plan.py.
@@ -35,6 +37,11 @@ STATUSES = {int(member): name for name, member in _types.Status.__members__.item
 PATHS = {name: int(member) for name, member in _types.PathCode.__members__.items()}
 AXES = {name: int(member) for name, member in _types.Axis.__members__.items()}
 ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members__.items()}
+
+cdef enum:
+    MOST_APPLYING = 4   # threads; few rows have no work for more
+
+APPLY_THREADS = MOST_APPLYING
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
@@ -143,6 +150,11 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                 return
 
 
+cdef void help_run(void* run, int thread) noexcept nogil:
+    """Take part in a run as thread number `thread`; the job of a helper."""
+    work(<Run*>run, thread, NULL)
+
+
 cdef void work_alone(Run* run, void* poller) noexcept nogil:
     """Do a run of small steps with one thread: ops are bound to their operands, and nobody is waited for."""
     cdef Frame frame
@@ -202,9 +214,9 @@ cdef class Executor:
         float64 instead of float32.
     n_losses : int
         The first sums, so many, are losses that must stay finite.
-    any_rows : bool
-        Whether the plan takes any number of rows; the tiles of its first phase, if that is along rows, are
-        then no higher than these ask for.
+    single_rows : int
+        If the plan takes any number of rows, how many its first phase, if that is along rows, does as one
+        tile; more are cut, see `tile_rows`.  Else 0.
 
     Attributes
     ----------
@@ -222,22 +234,21 @@ cdef class Executor:
     cdef Py_ssize_t* n_tiles
     cdef int n_ops, n_phases, n_tasks, n_sums
     cdef int first_update
-    cdef bint any_rows
-    cdef Py_ssize_t most_tile_rows
+    cdef Py_ssize_t single_rows, most_tile_rows
     cdef int n_losses
     cdef bint double
     cdef readonly long long tiny_steps
     cdef Py_buffer views[MAX_SLOTS]
     cdef bint viewed[MAX_SLOTS]
-    cdef Run* current
     cdef object exception
     # of `apply`
     cdef int x_slot, out_slot
-    cdef Py_ssize_t x_columns, out_columns, most_rows
+    cdef Py_ssize_t x_columns, out_columns, most_rows, shared_rows
+    cdef object count_threads
     cdef object scratch
-    cdef char* local
+    cdef char* local[MOST_APPLYING]
 
-    def __cinit__(self, ops, phases, times_rows, bint double, int n_losses, bint any_rows=False):
+    def __cinit__(self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0):
         cdef int i, j, t = 0, n_bound = 0
         need_table()
         self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
@@ -277,7 +288,8 @@ cdef class Executor:
                 self.tasks[t] = [first, last, begin, end]
                 n_bound += last - first
                 t += 1
-        self.any_rows = any_rows and self.n_phases > 0 and self.phases[0].axis == Axis.ROWS
+        if self.n_phases and self.phases[0].axis == Axis.ROWS:
+            self.single_rows = single_rows
         self.most_tile_rows = self.phases[0].tile_rows if self.n_phases else 0
         self.bound = <Bound*>calloc(max(n_bound, 1), sizeof(Bound))
         self.streams = <Stream*>calloc(max(n_bound, 1) * MAX_OPERANDS, sizeof(Stream))
@@ -329,11 +341,13 @@ cdef class Executor:
         int
             Of the first phase; only plans for any number of rows look at `rows`.
         """
-        return tile_for(self.most_tile_rows, rows) if self.any_rows else self.most_tile_rows
+        if self.single_rows == 0:
+            return self.most_tile_rows
+        return tile_for(self.most_tile_rows, self.single_rows, rows)
 
     def prepare(
         self, int x_slot, Py_ssize_t x_columns, int out_slot, Py_ssize_t out_columns,
-        Py_ssize_t most_rows, unsigned char[::1] scratch
+        Py_ssize_t most_rows, Py_ssize_t shared_rows, scratch, count_threads
     ):
         """Say what `apply` reads and writes.
 
@@ -343,18 +357,29 @@ cdef class Executor:
             Slots of the plan's only input and its only output, and their elements per row.
         most_rows : int
             Rows up to which `apply` does the work; it keeps the GIL meanwhile.
-        scratch : array of uint8
-            Memory of the local slot, 64-byte aligned, for nobody else.
+        shared_rows : int
+            Rows from which on helpers pay, if they may be waiting.
+        scratch : array of uint8, (APPLY_THREADS, bytes)
+            Memory of the local slot for each thread, 64-byte aligned, for nobody else.
+        count_threads : callable
+            Returns how many threads may be used.
         """
+        cdef unsigned char[:, ::1] rows = scratch
+        cdef int i
+        if rows.shape[0] != MOST_APPLYING:
+            raise ValueError(f"scratch is for {rows.shape[0]} threads, needs to be for {MOST_APPLYING}")
+        for i in range(MOST_APPLYING):
+            self.local[i] = <char*>&rows[i, 0]
         self.x_slot, self.x_columns = x_slot, x_columns
         self.out_slot, self.out_columns = out_slot, out_columns
-        self.most_rows, self.scratch, self.local = most_rows, scratch, <char*>&scratch[0]
+        self.most_rows, self.shared_rows = most_rows, shared_rows
+        self.scratch, self.count_threads = scratch, count_threads
 
     def apply(self, x, out):
         """Run a plan of one phase on few rows at the least cost.
 
         The GIL is kept, which takes the place of a lock: neither another thread nor a signal handler
-        comes in between.
+        comes in between.  Helpers take part if there are several tiles and calls follow each other.
 
         Parameters
         ----------
@@ -370,13 +395,14 @@ cdef class Executor:
         """
         cdef Py_buffer view, target
         cdef Frame frame
+        cdef Tiles tiles
+        cdef Crew crew
         cdef char* base[MAX_SLOTS]
-        cdef double sums[1]
-        cdef Py_ssize_t rows, begin, bad, tile
+        cdef Py_ssize_t rows, bad
+        cdef bint shared
         cdef int i, itemsize = 8 if self.double else 4
         cdef char kind = c"d" if self.double else c"f"
         cdef const KernelTable* table = kernel_table()
-        cdef RunOps run_ops = table.run_double if self.double else table.run_float
         try:
             PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
         except (BufferError, ValueError):
@@ -395,20 +421,28 @@ cdef class Executor:
                 bad = table.nonfinite_float(<const float*>view.buf, rows * self.x_columns)
             if bad:
                 return False
+            tiles.run_ops = table.run_double if self.double else table.run_float
+            tiles.ops, tiles.n_ops, tiles.local, tiles.next = self.ops, self.n_ops, self.local, 0
+            # A run may be under way, with tiles of its own.
+            tiles.size, tiles.step = rows, tile_for(self.most_tile_rows, self.single_rows, rows)
+            tiles.along_columns = False
+            shared, crew.size = tiles.step < rows and rows >= self.shared_rows, 0
+            if shared and calls_follow():
+                hire(&crew, min(<int>self.count_threads(), <int>MOST_APPLYING) - 1)
             PyObject_GetBuffer(out, &target, PyBUF_WRITABLE)
             memset(&frame, 0, sizeof(Frame))
+            frame.base, frame.rows = base, rows
+            tiles.frame, tiles.n_slots = &frame, 1 + max(self.x_slot, self.out_slot)
             for i in range(LOCAL_SLOT):
                 base[i] = <char*>self.views[i].buf if self.viewed[i] else NULL
-            base[LOCAL_SLOT] = self.local
             base[self.x_slot], base[self.out_slot] = <char*>view.buf, <char*>target.buf
-            frame.base, frame.sums, frame.rows = base, sums, rows
-            tile = tile_for(self.most_tile_rows, rows)  # a run may be under way, with tiles of its own
-            begin = 0
-            while begin < rows:
-                frame.begin, frame.end = begin, min(begin + tile, rows)
-                frame.row[<int>Addressing.TILE] = frame.row[<int>Addressing.STREAM_TILE] = begin
-                run_ops(self.ops, self.n_ops, &frame)
-                begin += tile
+            if crew.size:
+                launch(&crew, run_tiles, &tiles)
+            run_tiles(&tiles, 0)
+            if crew.size:
+                dismiss(&crew)
+            elif shared:
+                note_call()
             PyBuffer_Release(&target)
         finally:
             PyBuffer_Release(&view)
@@ -416,7 +450,7 @@ cdef class Executor:
 
     def run(
         self, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t n_epochs, double[:, ::1] sums,
-        double[::1] partial, unsigned char[::1] local, int n_threads=1, start_team=None,
+        double[::1] partial, unsigned char[::1] local, int n_threads=1,
         int[::1] permutation=None, bint shuffle=False, unsigned long long seed=0, Py_ssize_t first_epoch=0,
         double learning_rate=0.0, double beta_1=0.0, double beta_2=0.0, long long step=0,
         unsigned char[::1] parameters=None, unsigned char[::1] snapshot=None,
@@ -436,9 +470,7 @@ cdef class Executor:
         local : array of uint8
             Scratch, the same share for each thread.
         n_threads : int
-        start_team : callable, optional
-            Starts up to `n_threads` - 1 threads that call its argument with 1, 2, ... once the team
-            it returns is opened; see `fastnn.runtime.Team`.
+            Fewer if the system refuses so many.
         permutation : array of int32, (rows,), optional
             Order of the rows; OUT when `shuffle`.
         shuffle : bool
@@ -470,14 +502,15 @@ cdef class Executor:
         """
         global latest_rest, latest_rest_until
         cdef Run run
+        cdef Crew crew
         cdef bint alone
         cdef int i
         memset(&run, 0, sizeof(Run))
         for i in range(MAX_SLOTS):
             if self.viewed[i]:
                 run.base[i] = <char*>self.views[i].buf
-        if self.any_rows:
-            self.phases[0].tile_rows = tile_for(self.most_tile_rows, min(batch, rows))
+        if self.single_rows:
+            self.phases[0].tile_rows = self.tile_rows(min(batch, rows))
         run.ops, run.phases, run.tasks, run.n_phases = self.ops, self.phases, self.tasks, self.n_phases
         run.first_update, run.n_tiles, run.bound_ends = self.first_update, self.n_tiles, self.bound_ends
         run.run_ops = kernel_table().run_double if self.double else kernel_table().run_float
@@ -516,26 +549,20 @@ cdef class Executor:
         run.team.n_threads = run.team.n_active = 1
         self.exception = None
         begin_epoch(&run)
-        self.current = &run
-        team = None
         if n_threads > 1:
-            team = start_team(self.help)
-            gather_team(&run.team, 1 + <int>team.size, latest_rest, latest_rest_until)
-            try:
-                team.open()
-            except BaseException as exception:  # from here on the team must be led to its end
-                self.exception = exception
-                run.interrupted = True
+            hire(&crew, n_threads - 1)
+            gather_team(&run.team, 1 + crew.size, latest_rest, latest_rest_until)
+            launch(&crew, help_run, &run)
         with nogil:
             if alone:
                 work_alone(&run, <void*>self)
             else:
                 work(&run, 0, <void*>self)
-        if team is not None:
-            team.join()
+            if n_threads > 1:
+                dismiss(&crew)
+        if n_threads > 1:
             take_down(&run.team.bell)
             latest_rest, latest_rest_until = run.team.rest, run.team.rest_until
-        self.current = NULL
         if run.snapshot != NULL:
             # The last step may have been the one to infinity.
             if run.status == Status.NOT_FINITE or not parameters_finite(&run):
@@ -545,11 +572,6 @@ cdef class Executor:
         self.tiny_steps = run.tiny_steps
         exception, self.exception = self.exception, None
         return run.status, run.step - step, run.epoch, exception
-
-    def help(self, int thread):
-        """Take part in the current run as thread number `thread`."""
-        with nogil:
-            work(self.current, thread, NULL)
 
     cdef void poll(self, Run* run):
         """Let Python handle signals; what a handler raises is kept and stops the run."""

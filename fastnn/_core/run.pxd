@@ -21,7 +21,6 @@ cdef enum:
     SNAPSHOT_STEPS = 16
     POWER_STEPS = 64
     MOST_TINY_STEPS = 1024  # between two looks for signals: 0.1 ms
-    SINGLE_TILE = 32    # so many rows are not cut
 
 
 cdef struct Task:
@@ -246,12 +245,13 @@ cdef inline void finish_phase(Run* run, int p) noexcept nogil:
         finish_step(run)
 
 
-cdef inline Py_ssize_t tile_for(Py_ssize_t most, Py_ssize_t rows) noexcept nogil:
+cdef inline Py_ssize_t tile_for(Py_ssize_t most, Py_ssize_t single, Py_ssize_t rows) noexcept nogil:
     """Return the height of tiles, `most` at the most, for `rows` rows of a plan that takes any number.
 
-    Fewer than two whole tiles become two halves, so that two threads have work, and neither is a row or two.
+    Up to `single` rows are one tile.  More, if fewer than two whole tiles, become two halves, so that two
+    threads have work, and neither is a row or two.
     """
-    return min(most, rows if rows <= SINGLE_TILE else (rows + 15) // 16 * 8)
+    return min(most, rows if rows <= single else (rows + 15) // 16 * 8 if rows > 32 else (rows + 7) // 8 * 4)
 
 
 cdef inline void set_tile(

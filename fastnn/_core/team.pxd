@@ -1,8 +1,7 @@
 # A team of threads that meet at a barrier and take tasks from a shared counter.
 #
-# The threads are Python threads inside one nogil call each (fastnn/runtime.py starts them); there
-# is no pool, so nothing survives a call and a fork afterwards is safe.  The atomics are those of
-# gcc and clang.  A thread that waits spins, then yields its core.
+# The caller and its helpers (helpers.pyx), each inside one nogil call.  The atomics are those of gcc and
+# clang.  A thread that waits spins, then yields its core.
 #
 # On a busy machine a thread that has lost its core holds up all others at every barrier.  So the
 # team watches for whom it waits: who costs the others more of a window of time than it saves them is
@@ -56,6 +55,10 @@ cdef extern from *:
     static inline int fastnn_fetch_add(int* x, int y) { return __atomic_fetch_add(x, y, __ATOMIC_ACQ_REL); }
     static inline int fastnn_load(const int* x) { return __atomic_load_n(x, __ATOMIC_ACQUIRE); }
     static inline void fastnn_store(int* x, int y) { __atomic_store_n(x, y, __ATOMIC_RELEASE); }
+    /* Replace one value by another; return whether it was there. */
+    static inline int fastnn_swap(int* x, int was, int becomes) {
+        return __atomic_compare_exchange_n(x, &was, becomes, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    }
     static inline void fastnn_pause(void) { FASTNN_PAUSE(); }
     static inline void fastnn_yield(void) { sched_yield(); }
     static inline void fastnn_add_time(long long* x, long long y) {
@@ -110,6 +113,7 @@ cdef extern from *:
     int atomic_fetch_add "fastnn_fetch_add"(int* x, int y) noexcept nogil
     int atomic_load "fastnn_load"(const int* x) noexcept nogil
     void atomic_store "fastnn_store"(int* x, int y) noexcept nogil
+    bint atomic_swap "fastnn_swap"(int* x, int was, int becomes) noexcept nogil
     void cpu_pause "fastnn_pause"() noexcept nogil
     void yield_core "fastnn_yield"() noexcept nogil
     void add_time "fastnn_add_time"(long long* x, long long y) noexcept nogil

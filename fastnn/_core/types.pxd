@@ -72,6 +72,7 @@ cpdef enum PathCode:
     BLAS = 0
     DIRECT = 1          # matmul.pxi
     COLUMNS = 2         # columns.pxi: the batch is the fast axis
+    BLOCKS = 3          # as DIRECT, but nothing is left to BLAS, whose threads are not ours to stop
 
 # Along what a phase of a plan is cut into tiles.
 cpdef enum Axis:

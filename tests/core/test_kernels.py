@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fastnn import kernels
+import fastnn
+from fastnn import kernels, runtime
 
 Array = np.ndarray
 DTYPES = [np.float32, np.float64]
@@ -403,3 +404,53 @@ def test_writing_over_an_upstream_gradient_that_overlaps_y_is_refused(name: str)
     dy, y = buffer[8:70], buffer[0:62]
     with pytest.raises(ValueError, match="overlaps"):
         door(name, "backward")(dy, y, out=dy)
+
+
+# --- products that are cut into tiles --------------------------------------------------------------------
+
+# (rows, inputs, outputs): tiles of rows; few rows, so tiles of columns; columns left over by vectors; several
+# parts of `dense_backward`.
+CUT = [
+    (200, 90, 130),
+    (1500, 40, 65),
+    (30, 300, 200),
+    (17, 200, 641),
+    (2049, 33, 17),
+    (1025, 64, 16),
+    (64, 65, 64),
+]
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "softmax", "elu"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", CUT)
+def test_products_in_tiles_are_those_of_float64_for_any_number_of_threads(
+    shape: tuple[int, int, int],
+    dtype: type,
+    activation: str | None,
+    simd_level: str,
+    tolerances: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "available_cpus", lambda: 4)
+    m, k, n = shape
+    rng = np.random.default_rng(m)
+    x, b = (rng.normal(size=size).astype(dtype) for size in ((m, k), n))
+    w, dy = (rng.normal(size=(length, n)).astype(dtype) / dtype(length**0.5) for length in (k, m))
+    found = []
+    for n_threads in (1, 2, 3, 4):
+        with fastnn.threads(n_threads):
+            for _ in range(2):  # the second call finds helpers that wait
+                y = kernels.dense_forward(x, w, b, activation)
+                dx, dw, db = kernels.dense_backward(dy, x, w, y, activation)
+            found.append((y, dx, dw, db))
+    for arrays in found[1:]:
+        for array, alone in zip(arrays, found[0], strict=True):
+            assert array.tobytes() == alone.tobytes()
+    y, dx, dw, db = found[0]
+    x, w, b, dy, exact_y = (array.astype(np.float64) for array in (x, w, b, dy, y))
+    close(y, activated(activation, x @ w + b), tolerances, k)
+    dz = dy if activation is None else DEFINITIONS[activation][1](dy, exact_y)
+    close(dx, dz @ w.T, tolerances, n)
+    close(dw, x.T @ dz, tolerances, m)
+    close(db, dz.sum(axis=0), tolerances, m)

@@ -1,0 +1,21 @@
+# Threads that help a caller, lent for one job at a time; see helpers.pyx.
+
+from fastnn._core.team cimport MAX_THREADS
+
+# What a helper does: called once, without the GIL, with the helper's number, from 1 on.
+ctypedef void (*Job)(void* context, int number) noexcept nogil
+
+# The helpers of one call, in the memory of whoever calls.
+cdef struct Crew:
+    int size                    # those that were found
+    int waiting                 # of them, the first ones, which were there already
+    int unfinished              # those that have begun, or still may
+    int seats[MAX_THREADS]
+    int tickets[MAX_THREADS]
+
+cdef int hire(Crew* crew, int wanted) except -1
+cdef void launch(Crew* crew, Job job, void* context) noexcept nogil
+cdef void make_way(Crew* crew) noexcept nogil
+cdef void dismiss(Crew* crew) noexcept nogil
+cpdef bint calls_follow() noexcept nogil
+cpdef void note_call() noexcept nogil

@@ -1,0 +1,217 @@
+"""Threads that help a caller: who they are, and what they do between two jobs.
+
+Helpers are Python threads, each inside one call without the GIL.  Starting one takes 100 us, more than
+many jobs, so a helper waits for the next job a little while before it ends: calls in quick succession
+find it awake.  None waits longer than that, and none is there before the first job, so an idle process
+has no threads of ours.
+
+A helper sits on a seat.  Whoever wants help takes seats whose helper waits, starts helpers on free ones,
+and gives all of them a job at once.  A helper that has not begun when the caller is through with the work
+is not waited for.
+"""
+
+import _thread
+
+from fastnn._core.team cimport (
+    MAX_THREADS, atomic_fetch_add, atomic_load, atomic_store, atomic_swap, cpu_pause, current_cpu,
+    keep_away, nap, now, yield_core,
+)
+
+cdef enum:
+    LINGER = 200000     # nanoseconds that a helper waits for the next job
+    GLANCES = 32        # looks at its seat between two at the clock
+    SPINS = 4000        # of the caller, for helpers to end, then as many yields, then naps
+    MAKING_WAY = 50000      # nanoseconds for new helpers to begin
+    RETIRING = 10000000     # nanoseconds for all that wait to end
+
+# What a seat's state is; a larger one is the ticket of a job that its helper has not begun.
+cdef enum:
+    FREE = 0
+    WAITING = 1
+    HIRED = 2
+    BUSY = 3
+    FIRST_TICKET = 4
+    LAST_TICKET = 1 << 30
+
+cdef struct Seat:
+    int state
+    int life            # of the helper that sits there; one of an earlier life finds out and goes
+    int number
+    int cpu             # where the caller runs
+    Job job
+    void* context
+    int* unfinished
+    char padding[64]    # others write what is next to it
+
+cdef Seat seats[MAX_THREADS]
+cdef int n_seats = 0            # those ever taken, the first ones
+cdef int latest_ticket = FIRST_TICKET
+cdef int retiring = 0
+cdef int jobs_done = 0
+cdef long long latest_call = -LINGER
+
+
+cdef void sit(Seat* seat) noexcept nogil:
+    """Do jobs until none has come for a while."""
+    cdef int state, _
+    cdef int* unfinished
+    cdef long long since = now()
+    while True:
+        for _ in range(GLANCES):
+            state = atomic_load(&seat.state)
+            if state != WAITING:
+                break
+            cpu_pause()
+        if state >= FIRST_TICKET:
+            if atomic_swap(&seat.state, state, BUSY):
+                keep_away(&seat.cpu, 1)
+                seat.job(seat.context, seat.number)
+                unfinished = seat.unfinished
+                atomic_fetch_add(&jobs_done, 1)
+                atomic_store(&seat.state, WAITING)
+                atomic_fetch_add(unfinished, -1)    # from here on the caller's memory may be gone
+                since = now()
+        elif state == WAITING and (now() - since > LINGER or atomic_load(&retiring)):
+            if atomic_swap(&seat.state, WAITING, FREE):
+                return
+        else:
+            yield_core()
+
+
+def help_from(int seat, int life):
+    """Be a helper; what a thread is started with.
+
+    Parameters
+    ----------
+    seat, life : int
+    """
+    if seats[seat].life == life:
+        with nogil:
+            sit(&seats[seat])
+
+
+cdef int hire(Crew* crew, int wanted) except -1:
+    """OUT crew: up to `wanted` helpers, who do nothing yet; return how many.
+
+    Needs the GIL.  There are fewer if the system refuses more.
+    """
+    global n_seats
+    cdef int i, state, round_
+    crew.size = crew.waiting = crew.unfinished = 0
+    for round_ in range(2):     # first those that wait, then new ones
+        state = FREE if round_ else WAITING
+        for i in range(MAX_THREADS if round_ else n_seats):
+            if crew.size >= wanted:
+                break
+            if atomic_load(&seats[i].state) == state and atomic_swap(&seats[i].state, state, HIRED):
+                if round_ and not start(i, crew):
+                    break
+                crew.seats[crew.size] = i
+                crew.size += 1
+                crew.waiting += not round_
+    return crew.size
+
+
+cdef bint start(int seat, Crew* crew) except *:
+    """Start a helper on a free seat; return whether the system let us."""
+    global n_seats
+    cdef int i
+    seats[seat].life += 1
+    try:
+        # threading.Thread waits until the new thread runs: 100 us, this 14.
+        _thread.start_new_thread(help_from, (seat, seats[seat].life))
+    except BaseException as exception:
+        seats[seat].life += 1
+        atomic_store(&seats[seat].state, FREE)
+        if isinstance(exception, RuntimeError):     # no more threads to be had
+            return False
+        for i in range(crew.size):
+            atomic_store(&seats[crew.seats[i]].state, WAITING)
+        raise
+    n_seats = max(n_seats, seat + 1)
+    return True
+
+
+cdef void launch(Crew* crew, Job job, void* context) noexcept nogil:
+    """Give all helpers of a crew a job, the same with numbers 1, 2, ..."""
+    global latest_ticket
+    cdef int i, seat, ticket, cpu = current_cpu()
+    crew.unfinished = crew.size
+    for i in range(crew.size):
+        seat = crew.seats[i]
+        ticket = atomic_fetch_add(&latest_ticket, 1)
+        if ticket >= LAST_TICKET:
+            atomic_store(&latest_ticket, FIRST_TICKET)
+        seats[seat].number, seats[seat].cpu = i + 1, cpu
+        seats[seat].job, seats[seat].context, seats[seat].unfinished = job, context, &crew.unfinished
+        crew.tickets[i] = ticket
+        atomic_store(&seats[seat].state, ticket)
+
+
+cdef void make_way(Crew* crew) noexcept nogil:
+    """Yield the core for a moment to new helpers: a system may start them there, and leave them for long.
+
+    Each moves to another core as it begins.
+    """
+    cdef int i
+    cdef long long since = now()
+    for i in range(crew.waiting, crew.size):
+        while atomic_load(&seats[crew.seats[i]].state) == crew.tickets[i] and now() - since < MAKING_WAY:
+            yield_core()
+
+
+cdef void dismiss(Crew* crew) noexcept nogil:
+    """Wait until all helpers of a crew have done their job; who has not begun need not."""
+    cdef int i, waits = 0
+    for i in range(crew.size):
+        if atomic_swap(&seats[crew.seats[i]].state, crew.tickets[i], WAITING):
+            atomic_fetch_add(&crew.unfinished, -1)
+    while atomic_load(&crew.unfinished):
+        waits += 1
+        if waits < SPINS:
+            cpu_pause()
+        elif waits < 2 * SPINS:
+            yield_core()
+        else:
+            nap()
+    note_call()
+
+
+cpdef void note_call() noexcept nogil:
+    """Remember that a call has just ended that could have used helpers."""
+    global latest_call
+    latest_call = now()
+
+
+cpdef bint calls_follow() noexcept nogil:
+    """Return whether such a call has ended so shortly before that helpers may wait, or begin to pay."""
+    return now() - latest_call < LINGER
+
+
+def retire():
+    """Let helpers that wait end, and wait until they have: before a fork, and at exit."""
+    cdef int i, n_waiting = 1
+    cdef long long since = now()
+    atomic_store(&retiring, 1)
+    with nogil:
+        while n_waiting and now() - since < RETIRING:
+            n_waiting = 0
+            for i in range(n_seats):
+                n_waiting += atomic_load(&seats[i].state) == WAITING
+            if n_waiting:
+                nap()
+    atomic_store(&retiring, 0)
+
+
+def forget():
+    """Free all seats: in the child of a fork, where the threads of its parent are not."""
+    cdef int i
+    for i in range(n_seats):
+        seats[i].life += 1
+        atomic_store(&seats[i].state, FREE)
+    atomic_store(&retiring, 0)
+
+
+def count_jobs():
+    """Return how many jobs helpers have done."""
+    return jobs_done

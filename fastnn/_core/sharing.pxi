@@ -1,0 +1,107 @@
+# How the op behind a door is cut into tiles, and how many threads take them.
+
+# Returns how many threads a door may use; see `count_threads_by`.
+cdef object _count_threads = None
+
+
+def count_threads_by(count_threads):
+    """Say how many threads doors may use; one until this is called.
+
+    Parameters
+    ----------
+    count_threads : callable
+        Returns the number.
+    """
+    global _count_threads
+    _count_threads = count_threads
+
+
+cdef enum:
+    # Nanoseconds of work on one thread from which on helpers pay: if they may be waiting, and if they must
+    # be started, which takes 0.1 ms.
+    SHARED_WORK = 20000
+    SHARED_WORK_COLD = 200000
+    ELEMENTS_PER_NANOSECOND = 10    # of an activation
+    FLOPS_PER_NANOSECOND = 200      # of a product
+    PARTS = 4           # of an activation, for each thread, so that no one waits for who has lost a core
+    PIECE = 4096        # elements that are not cut
+    PRODUCT_STEP = 512  # rows, or columns, at the most, of a tile of a product: each copies an operand
+    UNCUT = 64          # so many are one tile
+    # Products for which BLAS would start threads are our own at AVX-512: its threads spin on for 25 ms, and
+    # meanwhile helpers would get half of a core.  BLAS over ours, two threads: 4096 rows through 1024 -> 1024
+    # 1.04, 200 through 784 -> 500 1.13, 300 through 301 -> 303 1.3, 16 through 512 -> 512 2.7.
+    OWN_PRODUCT = 524288
+
+
+cdef Py_ssize_t product_step(Py_ssize_t size, Py_ssize_t block) noexcept nogil:
+    """Return how to cut a product, into an even number of tiles of whole blocks, if at all.
+
+    The number of threads does not count, so that it does not change a bit.
+    """
+    cdef Py_ssize_t n_tiles = 2 * ((size + 2 * PRODUCT_STEP - 1) // (2 * PRODUCT_STEP))
+    return size if size < UNCUT else ((size + n_tiles - 1) // n_tiles + block - 1) // block * block
+
+
+cdef int share_product(Op* op, Frame* frame, bint double, Py_ssize_t end) except -1:
+    """Run a product of matrices along `end` rows of a batch or a parameter; `frame.rows` are the batch's."""
+    cdef bint of_batch = op.code == OpCode.DENSE or op.code == OpCode.DENSE_BACKWARD
+    cdef Py_ssize_t columns = op.operands[0].columns
+    cdef Py_ssize_t flops = 2 * frame.rows * columns * (op.operands[1].columns if of_batch else end)
+    if flops < OWN_PRODUCT or kernel_table().name[1] != c"4":
+        return share(op, frame, double, False, end, end, 0)
+    op.path = PathCode.BLOCKS
+    flops = flops // FLOPS_PER_NANOSECOND
+    if of_batch and end < UNCUT and op.activation != ActivationCode.SOFTMAX:
+        frame.end = end
+        return share(op, frame, double, True, columns, product_step(columns, 32), flops)
+    return share(op, frame, double, False, end, product_step(end, 8), flops)
+
+
+cdef int share_activation(
+    Op* op, Frame* frame, bint double, Py_ssize_t elements, Py_ssize_t columns
+) except -1:
+    """Run an op on arrays of one shape, element by element, or if it is a softmax, row by row."""
+    cdef Py_ssize_t rows = elements // columns
+    cdef int i
+    frame.rows = rows
+    if op.activation != ActivationCode.SOFTMAX:
+        rows, columns = elements, 1
+    for i in range(3):
+        op.operands[i].columns = columns
+        op.operands[i].addressing = Addressing.TILE
+    return share(op, frame, double, False, rows, 0, elements // ELEMENTS_PER_NANOSECOND)
+
+
+cdef int share(
+    const Op* op, const Frame* frame, bint double, bint along_columns, Py_ssize_t size, Py_ssize_t step,
+    Py_ssize_t work
+) except -1:
+    """Run an op along `size` rows or columns, in tiles if that pays: of `step`, or if that is 0, of any."""
+    cdef Tiles tiles
+    cdef Crew crew
+    cdef bint shared = work >= SHARED_WORK and step < size and _count_threads is not None
+    cdef Py_ssize_t n_threads = 1
+    crew.size = 0
+    if shared and (work >= SHARED_WORK_COLD or calls_follow()):
+        n_threads = _count_threads()
+        hire(&crew, <int>min(n_threads, (size + step - 1) // step if step else n_threads) - 1)
+    if step == 0:
+        step = size
+        if crew.size:
+            step = (size + PARTS * (1 + crew.size) - 1) // (PARTS * (1 + crew.size))
+            if op.activation != ActivationCode.SOFTMAX:
+                step = (step + PIECE - 1) // PIECE * PIECE
+    tiles.run_ops = kernel_table().run_double if double else kernel_table().run_float
+    tiles.ops, tiles.n_ops, tiles.local, tiles.next = op, 1, NULL, 0
+    tiles.frame, tiles.n_slots, tiles.along_columns = frame, MAX_OPERANDS, along_columns
+    tiles.size, tiles.step = size, step
+    with nogil:
+        if crew.size:
+            launch(&crew, run_tiles, &tiles)
+            make_way(&crew)
+        run_tiles(&tiles, 0)
+        if crew.size:
+            dismiss(&crew)
+        elif shared:
+            note_call()
+    return 0

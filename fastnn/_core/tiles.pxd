@@ -1,0 +1,45 @@
+# Ops on tiles of rows, or of columns that are written, which threads take from a counter: the caller and its
+# helpers, without a barrier.
+
+from libc.string cimport memcpy
+
+from fastnn._core.run cimport LOCAL_SLOT, MAX_SLOTS
+from fastnn._core.team cimport atomic_fetch_add
+from fastnn._core.types cimport Addressing, Frame, Op, RunOps
+
+cdef struct Tiles:
+    RunOps run_ops
+    const Op* ops           # each tile goes through all of them
+    int n_ops
+    const Frame* frame      # of the whole
+    int n_slots             # the first ones are all that the ops know
+    char* const* local      # memory of the local slot for each thread, or NULL
+    bint along_columns
+    Py_ssize_t size         # of all tiles together: rows, or columns
+    Py_ssize_t step         # size of a tile
+    int next
+
+
+cdef inline void run_tiles(void* context, int thread) noexcept nogil:
+    """Take tiles until none is left; the job of every thread."""
+    cdef Tiles* tiles = <Tiles*>context
+    cdef Frame frame
+    cdef char* base[MAX_SLOTS]
+    cdef double sums[1]
+    cdef Py_ssize_t begin, end
+    memcpy(&frame, tiles.frame, sizeof(Frame))
+    memcpy(base, tiles.frame.base, tiles.n_slots * sizeof(void*))
+    if tiles.local != NULL:
+        base[LOCAL_SLOT] = tiles.local[thread]
+    frame.base, frame.sums = base, sums
+    while True:
+        begin = atomic_fetch_add(&tiles.next, 1) * tiles.step
+        if begin >= tiles.size:
+            return
+        end = min(begin + tiles.step, tiles.size)
+        if tiles.along_columns:
+            frame.first_column, frame.n_columns = begin, end - begin
+        else:
+            frame.begin, frame.end = begin, end
+            frame.row[<int>Addressing.TILE] = frame.row[<int>Addressing.STREAM_TILE] = begin
+        tiles.run_ops(tiles.ops, tiles.n_ops, &frame)
