@@ -94,11 +94,11 @@ def default_threads() -> int:
     if chosen is not None:
         return chosen
     count = available_cpus()
-    for name in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS"):
-        given = os.environ.get(name)
+    for name in (b"FASTNN_NUM_THREADS", b"OMP_NUM_THREADS"):
+        given = _helpers.environment(name)
         if given:
             with contextlib.suppress(ValueError):
-                value = int(given.split(",")[0])
+                value = int(given.split(b",")[0])
                 if value > 0:
                     count = min(count, value)
     return min(count, MAXIMUM_THREADS)

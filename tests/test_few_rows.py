@@ -161,3 +161,24 @@ def test_helpers_that_wait_take_tiles_of_the_short_way(rows: int, monkeypatch: p
         for _ in range(20):
             np.testing.assert_array_equal(net(x), expected)
     assert helpers.count_jobs() == jobs
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 13, 16])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_helpers_share_a_large_kernel_by_its_columns(
+    rows: int, dtype: str, simd_level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "available_cpus", lambda: 3)
+    # Kernels that are shared, one for a vector's rim and one that feeds the next, and two that are not.
+    widths = [(701, "relu"), (500, "sigmoid"), (12, "tanh"), (3, "softmax")]
+    chained = [layers.Dense(units, activation) for units, activation in widths]
+    net = fastnn.Sequential([fastnn.Input((300,)), *chained], dtype=dtype, seed=0)
+    x = np.random.default_rng(rows).normal(0, 1, (rows, 300)).astype(dtype)
+    expected = net.predict(x, n_threads=1)
+    shared = taken(net, x) and (rows == 1 or simd_level == "v4")
+    jobs = helpers.count_jobs()
+    deadline = time.monotonic() + 10
+    while helpers.count_jobs() < jobs + 5 and time.monotonic() < deadline and shared:
+        np.testing.assert_array_equal(net(x), expected)
+    assert helpers.count_jobs() >= jobs + 5 or not shared
+    np.testing.assert_array_equal(net(x), expected)

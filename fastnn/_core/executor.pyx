@@ -27,7 +27,8 @@ from fastnn._core.team cimport (
 )
 from fastnn._core.tiles cimport Tiles, run_tiles
 from fastnn._core.types cimport (
-    MAX_CONSTANTS, MAX_OPERANDS, Axis, Bound, Frame, KernelTable, Op, Status,
+    MAX_CONSTANTS, MAX_OPERANDS, ActivationCode, Axis, Bound, Frame, KernelTable, Op, OpCode, PathCode,
+    Status,
 )
 
 # For fastnn/runtime.py, which compares them with the enums of fastnn/plan.py.
@@ -39,7 +40,9 @@ AXES = {name: int(member) for name, member in _types.Axis.__members__.items()}
 ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members__.items()}
 
 cdef enum:
-    MOST_APPLYING = 4   # threads; few rows have no work for more
+    MOST_APPLYING = 4       # threads; few rows have no work for more
+    WIDE_KERNEL = 200000    # elements of one that few rows wait for
+    WIDE_COLUMNS = 128
 
 APPLY_THREADS = MOST_APPLYING
 
@@ -198,6 +201,33 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
         finish_step(run)
 
 
+cdef bint has_wide_kernel(const Op* op, Py_ssize_t rows) noexcept nogil:
+    """Return whether few rows are best shared along the columns of what the op writes.
+
+    Only if it has the same bits then: BLAS multiplies in another order for another number of columns.
+    """
+    cdef Py_ssize_t columns = op.operands[0].columns
+    if op.code != OpCode.DENSE or op.activation == ActivationCode.SOFTMAX:
+        return False
+    if op.path != PathCode.DIRECT and (rows > 1 or op.path != PathCode.BLAS):
+        return False
+    return columns >= WIDE_COLUMNS and columns * op.operands[1].columns >= WIDE_KERNEL
+
+
+cdef int share_tiles(Tiles* tiles, int n_helpers) except -1:
+    """Run tiles with helpers, or alone; keep the GIL."""
+    cdef Crew crew
+    tiles.taken = tiles.first = tiles.last = 0
+    crew.size = 0
+    if n_helpers:
+        hire(&crew, n_helpers)
+        launch(&crew, run_tiles, tiles)
+    run_tiles(tiles, 0)
+    if crew.size:
+        dismiss(&crew)
+    return 0
+
+
 cdef class Executor:
     """The C form of one plan, and the memory it runs in.
 
@@ -244,6 +274,7 @@ cdef class Executor:
     # of `apply`
     cdef int x_slot, out_slot
     cdef Py_ssize_t x_columns, out_columns, most_rows, shared_rows
+    cdef bint is_wide       # whether an op has a wide kernel
     cdef object count_threads
     cdef object scratch
     cdef char* local[MOST_APPLYING]
@@ -374,6 +405,9 @@ cdef class Executor:
         self.out_slot, self.out_columns = out_slot, out_columns
         self.most_rows, self.shared_rows = most_rows, shared_rows
         self.scratch, self.count_threads = scratch, count_threads
+        self.is_wide = False
+        for i in range(self.n_ops):
+            self.is_wide = self.is_wide or has_wide_kernel(self.ops + i, 1)
 
     def apply(self, x, out):
         """Run a plan of one phase on few rows at the least cost.
@@ -396,11 +430,10 @@ cdef class Executor:
         cdef Py_buffer view, target
         cdef Frame frame
         cdef Tiles tiles
-        cdef Crew crew
         cdef char* base[MAX_SLOTS]
         cdef Py_ssize_t rows, bad
-        cdef bint shared
-        cdef int i, itemsize = 8 if self.double else 4
+        cdef bint opened = False, wide, shared
+        cdef int i, n_helpers = 0, itemsize = 8 if self.double else 4
         cdef char kind = c"d" if self.double else c"f"
         cdef const KernelTable* table = kernel_table()
         try:
@@ -421,32 +454,54 @@ cdef class Executor:
                 bad = table.nonfinite_float(<const float*>view.buf, rows * self.x_columns)
             if bad:
                 return False
-            tiles.run_ops = table.run_double if self.double else table.run_float
-            tiles.ops, tiles.n_ops, tiles.local, tiles.next = self.ops, self.n_ops, self.local, 0
-            # A run may be under way, with tiles of its own.
-            tiles.size, tiles.step = rows, tile_for(self.most_tile_rows, self.single_rows, rows)
-            tiles.along_columns = False
-            shared, crew.size = tiles.step < rows and rows >= self.shared_rows, 0
-            if shared and calls_follow():
-                hire(&crew, min(<int>self.count_threads(), <int>MOST_APPLYING) - 1)
             PyObject_GetBuffer(out, &target, PyBUF_WRITABLE)
+            opened = True
             memset(&frame, 0, sizeof(Frame))
             frame.base, frame.rows = base, rows
-            tiles.frame, tiles.n_slots = &frame, 1 + max(self.x_slot, self.out_slot)
             for i in range(LOCAL_SLOT):
                 base[i] = <char*>self.views[i].buf if self.viewed[i] else NULL
+            base[LOCAL_SLOT] = self.local[0]
             base[self.x_slot], base[self.out_slot] = <char*>view.buf, <char*>target.buf
-            if crew.size:
-                launch(&crew, run_tiles, &tiles)
-            run_tiles(&tiles, 0)
-            if crew.size:
-                dismiss(&crew)
-            elif shared:
+            tiles.run_ops = table.run_double if self.double else table.run_float
+            tiles.frame, tiles.n_slots = &frame, 1 + max(self.x_slot, self.out_slot)
+            # A run may be under way, with tiles of its own.
+            tiles.size, tiles.step = rows, tile_for(self.most_tile_rows, self.single_rows, rows)
+            wide = tiles.step == rows and self.is_wide
+            shared = wide or tiles.step < rows and rows >= self.shared_rows
+            if shared and calls_follow():
+                n_helpers = min(<int>self.count_threads(), <int>MOST_APPLYING) - 1
+            if wide and n_helpers:
+                self.apply_wide(&tiles, n_helpers)
+            else:
+                tiles.ops, tiles.n_ops, tiles.local = self.ops, self.n_ops, self.local
+                tiles.along_columns = False
+                share_tiles(&tiles, n_helpers)
+            if shared:
                 note_call()
-            PyBuffer_Release(&target)
         finally:
+            if opened:
+                PyBuffer_Release(&target)
             PyBuffer_Release(&view)
         return True
+
+    cdef int apply_wide(self, Tiles* tiles, int n_helpers) except -1:
+        """Run the plan op by op on few rows, along columns where a kernel is large.
+
+        Such an op waits for its kernel, of which each core has a part in its caches from the call before.
+        """
+        cdef Frame frame
+        cdef Py_ssize_t columns, rows = tiles.size
+        cdef int i
+        memcpy(&frame, tiles.frame, sizeof(Frame))
+        frame.end = rows
+        tiles.frame, tiles.n_ops, tiles.local = &frame, 1, NULL
+        for i in range(self.n_ops):
+            tiles.ops, columns = self.ops + i, self.ops[i].operands[0].columns
+            tiles.along_columns = has_wide_kernel(tiles.ops, rows)
+            tiles.size = columns if tiles.along_columns else rows
+            tiles.step = (columns // (1 + n_helpers) // 32 + 1) * 32 if tiles.along_columns else rows
+            share_tiles(tiles, n_helpers if tiles.along_columns else 0)
+        return 0
 
     def run(
         self, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t n_epochs, double[:, ::1] sums,

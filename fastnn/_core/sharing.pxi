@@ -19,7 +19,7 @@ def count_threads_by(count_threads):
 cdef enum:
     # Nanoseconds of work on one thread from which on helpers pay: if they may be waiting, and if they must
     # be started, which takes 0.1 ms.
-    SHARED_WORK = 20000
+    SHARED_WORK = 10000
     SHARED_WORK_COLD = 200000
     ELEMENTS_PER_NANOSECOND = 10    # of an activation
     FLOPS_PER_NANOSECOND = 200      # of a product
@@ -92,7 +92,8 @@ cdef int share(
             if op.activation != ActivationCode.SOFTMAX:
                 step = (step + PIECE - 1) // PIECE * PIECE
     tiles.run_ops = kernel_table().run_double if double else kernel_table().run_float
-    tiles.ops, tiles.n_ops, tiles.local, tiles.next = op, 1, NULL, 0
+    tiles.ops, tiles.n_ops, tiles.local = op, 1, NULL
+    tiles.taken = tiles.first = tiles.last = 0
     tiles.frame, tiles.n_slots, tiles.along_columns = frame, MAX_OPERANDS, along_columns
     tiles.size, tiles.step = size, step
     with nogil:

@@ -17,7 +17,9 @@ cdef struct Tiles:
     bint along_columns
     Py_ssize_t size         # of all tiles together: rows, or columns
     Py_ssize_t step         # size of a tile
-    int next
+    int taken
+    int first               # that the caller takes next; helpers begin at the other end, so that from call to
+    int last                # call a core finds in its caches what it had there
 
 
 cdef inline void run_tiles(void* context, int thread) noexcept nogil:
@@ -26,16 +28,18 @@ cdef inline void run_tiles(void* context, int thread) noexcept nogil:
     cdef Frame frame
     cdef char* base[MAX_SLOTS]
     cdef double sums[1]
-    cdef Py_ssize_t begin, end
+    cdef Py_ssize_t begin, end, n_tiles = (tiles.size + tiles.step - 1) // tiles.step
     memcpy(&frame, tiles.frame, sizeof(Frame))
     memcpy(base, tiles.frame.base, tiles.n_slots * sizeof(void*))
     if tiles.local != NULL:
         base[LOCAL_SLOT] = tiles.local[thread]
     frame.base, frame.sums = base, sums
-    while True:
-        begin = atomic_fetch_add(&tiles.next, 1) * tiles.step
-        if begin >= tiles.size:
-            return
+    while atomic_fetch_add(&tiles.taken, 1) < n_tiles:
+        if thread == 0:
+            begin = tiles.first * tiles.step
+            tiles.first += 1
+        else:
+            begin = (n_tiles - 1 - atomic_fetch_add(&tiles.last, 1)) * tiles.step
         end = min(begin + tiles.step, tiles.size)
         if tiles.along_columns:
             frame.first_column, frame.n_columns = begin, end - begin
