@@ -353,6 +353,24 @@ cdef void sgd_bias(
     row_sums(b, dy, <real>(-rate), <real>(1.0 - 2.0 * rate * l2), m, n)
 
 
+cdef void long_row_sums(
+    real* c, const real* x, real alpha, real beta, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """`row_sums` of rows that are pages apart: much is taken from each, while it is at hand."""
+    cdef real kept[256]
+    cdef Py_ssize_t i, j = 0, q, width
+    while j < n:
+        width = min(256, n - j)
+        for q in range(256):
+            kept[q] = 0.0
+        for i in range(m):
+            for q in range(256 if width == 256 else width):     # the first is a constant
+                kept[q] = kept[q] + x[i * n + j + q]
+        for q in range(width):
+            c[j + q] = alpha * kept[q] + beta * c[j + q] if beta != 0 else alpha * kept[q]
+        j += 256
+
+
 cdef inline void row_sums(
     real* c, const real* x, real alpha, real beta, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
@@ -361,22 +379,16 @@ cdef inline void row_sums(
     Short rows are taken several at once: then lane q of `kept` belongs to column q % n.  A full set of
     lanes is read wherever the array has it; what lies past the columns at hand is added up in vain.
     """
-    cdef real kept[256]
+    cdef real kept[64]
     cdef real total
     cdef Py_ssize_t i, j = 0, q, width, size = m * n, at, rows, stride
     if n == 1:
         total = sum_of(x, m)
         c[0] = alpha * total + beta * c[0] if beta != 0 else alpha * total
         return
-    while j + 256 <= n:     # long rows are far apart, so that as much as possible is taken from each
-        for q in range(256):
-            kept[q] = 0.0
-        for i in range(m):
-            for q in range(256):
-                kept[q] = kept[q] + x[i * n + j + q]
-        for q in range(256):
-            c[j + q] = alpha * kept[q] + beta * c[j + q] if beta != 0 else alpha * kept[q]
-        j += 256
+    if n >= LONG_ROW:
+        long_row_sums(c, x, alpha, beta, m, n)
+        return
     rows = max(64 // max(n, 1), 1)
     stride = rows * n
     while j < n:
