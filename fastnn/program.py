@@ -22,11 +22,11 @@ __all__ = ["Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"
 
 # OpenBLAS starts threads of its own from about 64^3 multiplications on.
 BLAS_THREADS_FROM = 2 * 64**3
-# Below this a team costs more than it gains: starting one takes 100 us, calling helpers who wait 5, a
-# barrier 0.3.
+# A team costs more than it gains if a step has fewer flops, or all together take less: calling helpers takes
+# 5 us, a barrier 0.3; `fastnn._core.helpers` knows whether some wait, or are worth starting.
 TEAM_STEP_FLOPS = 2_000_000
-TEAM_TOTAL_FLOPS = 50_000_000
-TEAM_WAITING_FLOPS = 8_000_000
+TEAM_TOTAL_FLOPS = 8_000_000
+FLOPS_PER_NANOSECOND = 200  # of one thread
 # With one tile of rows only updates of weights can be shared, which pays if they wait for memory: if they are
 # many a product, or more than caches hold.  One thread and two, us a step: Adam, 4 rows, width 512: 688, 511;
 # SGD, 16 rows, width 256: 283, 316; width 512: 1004, 1072.
@@ -36,10 +36,10 @@ TEAM_PARAMETERS = 2_000_000
 # Predictions of up to so many flops keep the GIL: 0.6 ms at 100 GFLOP/s.  The long way costs 30 us.
 APPLY_FLOPS = 60_000_000
 
-# From so many flops of a prediction on, helpers pay if they may be waiting.  Where SINGLE_ROWS, which are one
-# tile of a small net, have more, half of them are: 32 rows through 784-500-10 on two threads 113 us, now 65.
-SHARED_FLOPS = 4_000_000
+# Where so many rows, one tile of a small net, have more flops, half of them are a tile, so that a helper has
+# work: 32 rows through 784-500-10 on two threads 113 us, now 65.
 SINGLE_ROWS = 32
+SINGLE_FLOPS = 4_000_000
 
 # A look at the clock costs 25 ns, for each task of a step: 1.3 % of one of 17 us.  Steps of fewer flops,
 # below about a millisecond, have it every 16 steps.
@@ -159,7 +159,7 @@ class Program:
         n_losses = sum(op.code in LOSSES for op in plan.ops) if plan.purpose == "train" else 0
         times_rows = [int(accumulator.times_rows) for accumulator in plan.accumulators]
         per_row = max(plan.flops(1), 1) if plan.capacity == 0 else 0
-        single_rows = SINGLE_ROWS if per_row * SINGLE_ROWS < SHARED_FLOPS else SINGLE_ROWS // 2
+        single_rows = SINGLE_ROWS if per_row * SINGLE_ROWS < SINGLE_FLOPS else SINGLE_ROWS // 2
         self.executor = Executor(
             ops, phases, times_rows, self.dtype.itemsize == 8, n_losses, single_rows if per_row else 0
         )
@@ -211,7 +211,7 @@ class Program:
                 *places[0],
                 *places[1],
                 self.most_rows,
-                SHARED_FLOPS // per_row,
+                per_row / FLOPS_PER_NANOSECOND,
                 scratch.reshape(APPLY_THREADS, -1),
                 runtime.default_threads,
             )
@@ -225,8 +225,9 @@ class Program:
             return 1
         step = self._flops(min(batch, rows))
         total = step * -(-rows // batch) * epochs
-        enough = TEAM_WAITING_FLOPS if helpers.calls_follow() else TEAM_TOTAL_FLOPS
-        if step < TEAM_STEP_FLOPS or total < min(enough, TEAM_TOTAL_FLOPS):
+        if step < TEAM_STEP_FLOPS or total < TEAM_TOTAL_FLOPS:
+            return 1
+        if not helpers.help_pays(total // FLOPS_PER_NANOSECOND):
             return 1
         tiles = self._batch_tiles(min(batch, rows))
         few = self.plan.sizes[Slot.PARAMETERS] < TEAM_PARAMETERS
@@ -345,8 +346,8 @@ class Program:
         finally:
             for slot, _, _ in self._slots.values():
                 executor.bind(slot, None, False)
-        if team == 1 and step_flops >= TEAM_STEP_FLOPS:
-            helpers.note_call()
+        if step_flops >= TEAM_STEP_FLOPS:
+            helpers.note_work(step_flops * steps // FLOPS_PER_NANOSECOND)
         name = STATUSES[status]
         if name not in ("OK", "NOT_FINITE", "INTERRUPTED"):
             raise PlanError(f"the executor stopped with status {name}")

@@ -41,6 +41,7 @@ def teams(team_sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> list[int]:
             monkeypatch.setattr(schedule, name, 2)
     monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
     monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
+    monkeypatch.setattr(program.helpers, "help_pays", lambda work: True)
     monkeypatch.setattr(runtime, "available_cpus", lambda: 4)
     return team_sizes
 
@@ -382,6 +383,7 @@ STOPPED_AT_THE_START = """
 import os, _thread, time, numpy as np, fastnn
 from fastnn import program, schedule
 program.TEAM_STEP_FLOPS = program.TEAM_TOTAL_FLOPS = 0
+program.helpers.help_pays = lambda work: True
 for name in vars(schedule):
     if name.startswith(("MINIMUM_", "PREFERRED_")):
         setattr(schedule, name, 2)
@@ -421,6 +423,7 @@ import os, numpy as np, fastnn
 from fastnn import program, schedule
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 program.TEAM_STEP_FLOPS = program.TEAM_TOTAL_FLOPS = 0
+program.helpers.help_pays = lambda work: True
 for name in vars(schedule):
     if name.startswith(("MINIMUM_", "PREFERRED_")):
         setattr(schedule, name, 2)

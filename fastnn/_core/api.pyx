@@ -15,7 +15,7 @@ from cpython.buffer cimport (
 )
 from libc.string cimport memset
 
-from fastnn._core.helpers cimport Crew, calls_follow, dismiss, hire, launch, make_way, note_call
+from fastnn._core.helpers cimport Crew, dismiss, help_pays, hire, launch, make_way, note_work
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.tiles cimport Tiles, run_tiles
 from fastnn._core.types cimport MAX_OPERANDS, ActivationCode, Addressing, Frame, Op, OpCode, PathCode
@@ -144,8 +144,9 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
         y = _matrix(y, "y", dy.dtype)
         if y.shape != dy.shape:
             raise ValueError(f"y must have dy's shape {dy.shape}, got {y.shape}")
-    dw, db = np.zeros((k, n), dy.dtype), np.zeros(n, dy.dtype)
-    dx = np.zeros((m, k), dy.dtype) if need_dx else None
+    make = np.empty if m and n and k else np.zeros      # what kernels write need not be anything before
+    dw, db = make((k, n), dy.dtype), make(n, dy.dtype)
+    dx = make((m, k), dy.dtype) if need_dx else None
     if not (m and n):
         return dx, dw, db
     # Not all rows at once, so that the gradient before the activation stays in a cache.
@@ -159,10 +160,12 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
                 OpCode.ACTIVATION_BACKWARD, code, double, rows, rows, (upstream, given, rows_of(y, begin)),
                 (n, n, n), 3, _ALPHAS.get(activation, 0.0),
             )
-        # What begins as zeros becomes less by -1 times the gradient.
-        run_one(OpCode.SGD_BIAS, 0, double, 1, rows, (db, upstream), (n, n), 0)
+        # What the first rows gave becomes less by -1 times the gradient of the others.
+        op = OpCode.SGD_BIAS if begin else OpCode.BIAS_GRADIENT
+        run_one(op, 0, double, 1, rows, (db, upstream), (n, n), 0)
         if k:
-            run_one(OpCode.SGD_DENSE, 0, double, k, rows, (dw, rows_of(x, begin), upstream), (n, k, n), 1)
+            op = OpCode.SGD_DENSE if begin else OpCode.WEIGHT_GRADIENT
+            run_one(op, 0, double, k, rows, (dw, rows_of(x, begin), upstream), (n, k, n), 1)
             if need_dx:
                 results = rows_of(dx, begin)
                 run_one(OpCode.DENSE_BACKWARD, 0, double, rows, rows, (results, upstream, w), (k, n, n), 2)

@@ -36,7 +36,7 @@ class Executor:
         out_slot: int,
         out_columns: int,
         most_rows: int,
-        shared_rows: int,
+        row_work: float,
         scratch: np.ndarray,
         count_threads: Callable[[], int],
     ) -> None: ...

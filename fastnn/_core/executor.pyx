@@ -13,7 +13,7 @@ from cpython.buffer cimport (
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastnn._core.helpers cimport Crew, calls_follow, dismiss, hire, launch, note_call
+from fastnn._core.helpers cimport Crew, dismiss, help_pays, hire, launch, note_work
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
     finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, run_tiny_steps,
@@ -43,6 +43,7 @@ cdef enum:
     MOST_APPLYING = 4       # threads; few rows have no work for more
     WIDE_KERNEL = 200000    # elements of one that few rows wait for
     WIDE_COLUMNS = 128
+    SHARED_WORK = 20000     # nanoseconds of rows' work from which on helpers pay
 
 APPLY_THREADS = MOST_APPLYING
 
@@ -273,7 +274,8 @@ cdef class Executor:
     cdef object exception
     # of `apply`
     cdef int x_slot, out_slot
-    cdef Py_ssize_t x_columns, out_columns, most_rows, shared_rows
+    cdef Py_ssize_t x_columns, out_columns, most_rows
+    cdef double row_work
     cdef bint is_wide       # whether an op has a wide kernel
     cdef object count_threads
     cdef object scratch
@@ -378,7 +380,7 @@ cdef class Executor:
 
     def prepare(
         self, int x_slot, Py_ssize_t x_columns, int out_slot, Py_ssize_t out_columns,
-        Py_ssize_t most_rows, Py_ssize_t shared_rows, scratch, count_threads
+        Py_ssize_t most_rows, double row_work, scratch, count_threads
     ):
         """Say what `apply` reads and writes.
 
@@ -388,8 +390,8 @@ cdef class Executor:
             Slots of the plan's only input and its only output, and their elements per row.
         most_rows : int
             Rows up to which `apply` does the work; it keeps the GIL meanwhile.
-        shared_rows : int
-            Rows from which on helpers pay, if they may be waiting.
+        row_work : float
+            Nanoseconds that a row takes on one thread.
         scratch : array of uint8, (APPLY_THREADS, bytes)
             Memory of the local slot for each thread, 64-byte aligned, for nobody else.
         count_threads : callable
@@ -403,7 +405,7 @@ cdef class Executor:
             self.local[i] = <char*>&rows[i, 0]
         self.x_slot, self.x_columns = x_slot, x_columns
         self.out_slot, self.out_columns = out_slot, out_columns
-        self.most_rows, self.shared_rows = most_rows, shared_rows
+        self.most_rows, self.row_work = most_rows, row_work
         self.scratch, self.count_threads = scratch, count_threads
         self.is_wide = False
         for i in range(self.n_ops):
@@ -431,7 +433,7 @@ cdef class Executor:
         cdef Frame frame
         cdef Tiles tiles
         cdef char* base[MAX_SLOTS]
-        cdef Py_ssize_t rows, bad
+        cdef Py_ssize_t rows, bad, work
         cdef bint opened = False, wide, shared
         cdef int i, n_helpers = 0, itemsize = 8 if self.double else 4
         cdef char kind = c"d" if self.double else c"f"
@@ -467,8 +469,9 @@ cdef class Executor:
             # A run may be under way, with tiles of its own.
             tiles.size, tiles.step = rows, tile_for(self.most_tile_rows, self.single_rows, rows)
             wide = tiles.step == rows and self.is_wide
-            shared = wide or tiles.step < rows and rows >= self.shared_rows
-            if shared and calls_follow():
+            work = <Py_ssize_t>(rows * self.row_work)
+            shared = wide or tiles.step < rows and work >= SHARED_WORK
+            if shared and help_pays(work):
                 n_helpers = min(<int>self.count_threads(), <int>MOST_APPLYING) - 1
             if wide and n_helpers:
                 self.apply_wide(&tiles, n_helpers)
@@ -477,7 +480,7 @@ cdef class Executor:
                 tiles.along_columns = False
                 share_tiles(&tiles, n_helpers)
             if shared:
-                note_call()
+                note_work(work)
         finally:
             if opened:
                 PyBuffer_Release(&target)

@@ -17,5 +17,5 @@ cdef int hire(Crew* crew, int wanted) except -1
 cdef void launch(Crew* crew, Job job, void* context) noexcept nogil
 cdef void make_way(Crew* crew) noexcept nogil
 cdef void dismiss(Crew* crew) noexcept nogil
-cpdef bint calls_follow() noexcept nogil
-cpdef void note_call() noexcept nogil
+cpdef bint help_pays(long long work) noexcept nogil
+cpdef void note_work(long long work) noexcept nogil

@@ -20,9 +20,10 @@ from fastnn._core.team cimport (
 )
 
 cdef enum:
-    LINGER = 200000     # nanoseconds that a helper waits for the next job
-    GLANCES = 32        # looks at its seat between two at the clock
-    SPINS = 4000        # of the caller, for helpers to end, then as many yields, then naps
+    LINGER = 200000         # nanoseconds that a helper waits for the next job
+    STARTING_WORK = 200000  # nanoseconds of work that pay for starting one
+    GLANCES = 32            # looks at its seat between two at the clock
+    SPINS = 4000            # of the caller, for helpers to end, then as many yields, then naps
     MAKING_WAY = 50000      # nanoseconds for new helpers to begin
     RETIRING = 10000000     # nanoseconds for all that wait to end
 
@@ -50,7 +51,8 @@ cdef int n_seats = 0            # those ever taken, the first ones
 cdef int latest_ticket = FIRST_TICKET
 cdef int retiring = 0
 cdef int jobs_done = 0
-cdef long long latest_call = -LINGER
+# When the latest call ended that could use helpers, and the work of those that it followed closely.
+cdef long long latest_call = 0, latest_work = 0
 
 
 cdef void sit(Seat* seat) noexcept nogil:
@@ -176,18 +178,36 @@ cdef void dismiss(Crew* crew) noexcept nogil:
             yield_core()
         else:
             nap()
-    note_call()
 
 
-cpdef void note_call() noexcept nogil:
-    """Remember that a call has just ended that could have used helpers."""
-    global latest_call
+cpdef bint help_pays(long long work) noexcept nogil:
+    """Return whether a call should ask for help.
+
+    It should if its work pays for starting a helper, or if calls that came shortly after each other had so
+    much work already: then helpers are waiting, or would be for those that follow.
+
+    Parameters
+    ----------
+    work : int
+        Nanoseconds that the call would take alone.
+    """
+    global latest_work
+    if now() - latest_call > LINGER:
+        latest_work = 0
+    return work >= STARTING_WORK or latest_work >= STARTING_WORK
+
+
+cpdef void note_work(long long work) noexcept nogil:
+    """Remember a call that has just ended, and asked `help_pays` before.
+
+    Parameters
+    ----------
+    work : int
+        What it asked with.
+    """
+    global latest_call, latest_work
     latest_call = now()
-
-
-cpdef bint calls_follow() noexcept nogil:
-    """Return whether such a call has ended so shortly before that helpers may wait, or begin to pay."""
-    return now() - latest_call < LINGER
+    latest_work = min(latest_work + work, <long long>STARTING_WORK)
 
 
 def retire():

@@ -17,20 +17,23 @@ def count_threads_by(count_threads):
 
 
 cdef enum:
-    # Nanoseconds of work on one thread from which on helpers pay: if they may be waiting, and if they must
-    # be started, which takes 0.1 ms.
-    SHARED_WORK = 10000
-    SHARED_WORK_COLD = 200000
+    SHARED_WORK = 10000     # nanoseconds of work on one thread from which on helpers pay
     ELEMENTS_PER_NANOSECOND = 10    # of an activation
     FLOPS_PER_NANOSECOND = 200      # of a product
     PARTS = 4           # of an activation, for each thread, so that no one waits for who has lost a core
     PIECE = 4096        # elements that are not cut
     PRODUCT_STEP = 512  # rows, or columns, at the most, of a tile of a product: each copies an operand
     UNCUT = 64          # so many are one tile
+    FEW_DOUBLE_ROWS = 8
     # Products for which BLAS would start threads are our own at AVX-512: its threads spin on for 25 ms, and
     # meanwhile helpers would get half of a core.  BLAS over ours, two threads: 4096 rows through 1024 -> 1024
     # 1.04, 200 through 784 -> 500 1.13, 300 through 301 -> 303 1.3, 16 through 512 -> 512 2.7.
     OWN_PRODUCT = 524288
+
+
+cdef bint has_avx512() noexcept nogil:
+    """Return whether the kernels in use are those of level v4."""
+    return kernel_table().name[1] == c"4"
 
 
 cdef Py_ssize_t product_step(Py_ssize_t size, Py_ssize_t block) noexcept nogil:
@@ -47,7 +50,9 @@ cdef int share_product(Op* op, Frame* frame, bint double, Py_ssize_t end) except
     cdef bint of_batch = op.code == OpCode.DENSE or op.code == OpCode.DENSE_BACKWARD
     cdef Py_ssize_t columns = op.operands[0].columns
     cdef Py_ssize_t flops = 2 * frame.rows * columns * (op.operands[1].columns if of_batch else end)
-    if flops < OWN_PRODUCT or kernel_table().name[1] != c"4":
+    # BLAS is twice as fast for a few rows of float64 through a transpose.
+    cdef bint thin = double and op.code == OpCode.DENSE_BACKWARD and end < FEW_DOUBLE_ROWS
+    if flops < OWN_PRODUCT or thin or not has_avx512():
         return share(op, frame, double, False, end, end, 0)
     op.path = PathCode.BLOCKS
     flops = flops // FLOPS_PER_NANOSECOND
@@ -82,7 +87,7 @@ cdef int share(
     cdef bint shared = work >= SHARED_WORK and step < size and _count_threads is not None
     cdef Py_ssize_t n_threads = 1
     crew.size = 0
-    if shared and (work >= SHARED_WORK_COLD or calls_follow()):
+    if shared and help_pays(work):
         n_threads = _count_threads()
         hire(&crew, <int>min(n_threads, (size + step - 1) // step if step else n_threads) - 1)
     if step == 0:
@@ -103,6 +108,6 @@ cdef int share(
         run_tiles(&tiles, 0)
         if crew.size:
             dismiss(&crew)
-        elif shared:
-            note_call()
+        if shared:
+            note_work(work)
     return 0
