@@ -11,8 +11,9 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from fastnn import optimizers, training
+from fastnn import optimizers
 from fastnn.checks import check_count
+from fastnn.compiled import Compiled
 from fastnn.compiler import compile_plan
 from fastnn.errors import ConfigurationError, unknown_name
 from fastnn.network import Network
@@ -32,7 +33,7 @@ _CACHED_PROGRAMS = 8
 class Engine(Network):
     """A network with its programs; the base of `Model`."""
 
-    _compiled: training.Compiled | None
+    _compiled: Compiled | None
     _programs: OrderedDict[tuple[Any, ...], Program | ReferenceProgram]
     _ends: tuple[list[SymbolicTensor], list[SymbolicTensor]]  # inputs and outputs, as they were drawn
 
@@ -99,7 +100,7 @@ class Engine(Network):
         if loss is None:
             raise ConfigurationError("compile needs a loss, for example loss='mse'")
         with self._exclusive():
-            compiled = training.Compiled(optimizers.get(optimizer), loss, loss_weights, metrics, reference)
+            compiled = Compiled(optimizers.get(optimizer), loss, loss_weights, metrics, reference)
             if self._drawing is not None:
                 drawing = self._drawing.with_flags()
                 compiled.attach(drawing.graph, self._store.array.size, self.dtype)
@@ -108,11 +109,11 @@ class Engine(Network):
             self._programs.clear()
 
     @property
-    def optimizer(self) -> training.Compiled:
+    def optimizer(self) -> Compiled:
         """What `compile` made: `learning_rate`, which may be set, and `iterations`."""
         return self._need_compiled()
 
-    def _need_compiled(self) -> training.Compiled:
+    def _need_compiled(self) -> Compiled:
         if self._compiled is None:
             raise ConfigurationError("the model is not compiled; call model.compile(optimizer, loss) first")
         if not self._compiled.attached and self._drawing is not None:

@@ -16,6 +16,7 @@ import numpy as np
 from fastnn import training
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_name
+from fastnn.compiled import Compiled
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.gradients import Differentiable
 from fastnn.network import check_dtype
@@ -87,7 +88,7 @@ class Model(Differentiable):
         self._drawing: Drawing | None = None
         self._store = ParameterStore(self.dtype)
         self._places: dict[str, Place] = {}
-        self._compiled: training.Compiled | None = None
+        self._compiled: Compiled | None = None
         self._programs: OrderedDict[tuple[Any, ...], Program | ReferenceProgram] = OrderedDict()
         self._forwarded: training.Batch | None = None
         self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])

@@ -21,7 +21,7 @@ from fastnn.store import Exclusive, ParameterStore, Place, house
 from fastnn.symbolic import Drawing
 
 if TYPE_CHECKING:
-    from fastnn.training import Compiled
+    from fastnn.compiled import Compiled
 
 __all__ = ["Network", "check_dtype"]
 

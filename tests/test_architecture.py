@@ -34,6 +34,7 @@ RUNNING = {
     "data",
     "store",
     "network",
+    "compiled",
     "engine",
     "gradients",
     "model",

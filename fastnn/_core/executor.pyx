@@ -221,7 +221,7 @@ cdef int share_tiles(Tiles* tiles, int n_helpers) except -1:
     tiles.taken = tiles.first = tiles.last = 0
     crew.size = 0
     if n_helpers:
-        hire(&crew, n_helpers)
+        hire(&crew, n_helpers, True)
         launch(&crew, run_tiles, tiles)
     run_tiles(tiles, 0)
     if crew.size:
@@ -608,7 +608,7 @@ cdef class Executor:
         self.exception = None
         begin_epoch(&run)
         if n_threads > 1:
-            hire(&crew, n_threads - 1)
+            hire(&crew, n_threads - 1, False)
             gather_team(&run.team, 1 + crew.size, latest_rest, latest_rest_until)
             launch(&crew, help_run, &run)
         with nogil:

@@ -13,7 +13,7 @@ cdef struct Crew:
     int seats[MAX_THREADS]
     int tickets[MAX_THREADS]
 
-cdef int hire(Crew* crew, int wanted) except -1
+cdef int hire(Crew* crew, int wanted, bint spare) except -1
 cdef void launch(Crew* crew, Job job, void* context) noexcept nogil
 cdef void make_way(Crew* crew) noexcept nogil
 cdef void dismiss(Crew* crew) noexcept nogil

@@ -94,14 +94,17 @@ def help_from(int seat, int life):
             sit(&seats[seat])
 
 
-cdef int hire(Crew* crew, int wanted) except -1:
+cdef int hire(Crew* crew, int wanted, bint spare) except -1:
     """OUT crew: up to `wanted` helpers, who do nothing yet; return how many.
 
-    Needs the GIL.  There are fewer if the system refuses more.
+    Needs the GIL.  There are fewer if the system refuses more, or if only `spare` ones are wanted: then no
+    more than `wanted` shall work for all callers together, so that many short calls at once do without.
     """
-    global n_seats
     cdef int i, state, round_
     crew.size = crew.waiting = crew.unfinished = 0
+    for i in range(n_seats if spare else 0):
+        state = atomic_load(&seats[i].state)
+        wanted -= state != FREE and state != WAITING
     for round_ in range(2):     # first those that wait, then new ones
         state = FREE if round_ else WAITING
         for i in range(MAX_THREADS if round_ else n_seats):

@@ -89,7 +89,7 @@ cdef int share(
     crew.size = 0
     if shared and help_pays(work):
         n_threads = _count_threads()
-        hire(&crew, <int>min(n_threads, (size + step - 1) // step if step else n_threads) - 1)
+        hire(&crew, <int>min(n_threads, (size + step - 1) // step if step else n_threads) - 1, True)
     if step == 0:
         step = size
         if crew.size:
