@@ -199,8 +199,8 @@ def test_a_system_that_refuses_threads(
         assert kernels.sigmoid_forward(LARGE).tobytes() == alone
 
 
-def test_many_callers_at_once() -> None:
-    """More helpers are wanted than a caller may get back; each result is its own."""
+def test_many_callers_at_once(started: list[int]) -> None:
+    """Each result is its own, and all callers together have no more helpers than one of them may."""
     arrays = [LARGE * np.float32(factor) for factor in range(1, 7)]
     alone = [sigmoid(z, 1) for z in arrays]
     wrong: list[int] = []
@@ -219,6 +219,7 @@ def test_many_callers_at_once() -> None:
         thread.join(SECONDS)
         assert not thread.is_alive()
     assert wrong == []
+    assert max(started) < 3
 
 
 # --- processes -------------------------------------------------------------------------------------------
