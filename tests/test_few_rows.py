@@ -181,4 +181,5 @@ def test_helpers_share_a_large_kernel_by_its_columns(
     while helpers.count_jobs() < jobs + 5 and time.monotonic() < deadline and shared:
         np.testing.assert_array_equal(net(x), expected)
     assert helpers.count_jobs() >= jobs + 5 or not shared
-    np.testing.assert_array_equal(net(x), expected)
+    for _ in range(100):
+        np.testing.assert_array_equal(net(x), expected)

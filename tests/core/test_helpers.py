@@ -139,7 +139,7 @@ def test_helpers_wait_for_the_next_call_and_end_if_none_comes(started: list[int]
     with fastnn.threads(2):
         for _ in range(300):
             kernels.sigmoid_forward(LARGE, out=out)
-    assert 1 <= len(started) < 300
+    assert 1 <= len(started) < 150
     assert helpers.count_jobs() > jobs + 1
     assert soon(lambda: alive() <= others)
 
@@ -229,6 +229,7 @@ import os, threading, time, warnings
 import numpy as np
 import fastnn
 from fastnn import kernels, runtime
+from fastnn._core import helpers
 
 warnings.simplefilter("error")  # Python 3.12 warns of a fork beside other threads
 runtime.available_cpus = lambda: 3
@@ -240,8 +241,12 @@ stop = threading.Event()
 def fork_and_compare():
     child = os.fork()
     if child == 0:
-        equal = all(kernels.tanh_forward(z).tobytes() == wanted for _ in range(5))
-        os._exit(0 if equal else 1)
+        jobs, calls = helpers.count_jobs(), 0
+        while calls < 5 or helpers.count_jobs() == jobs and calls < 1000:  # the child has helpers of its own
+            if kernels.tanh_forward(z).tobytes() != wanted:
+                os._exit(1)
+            calls += 1
+        os._exit(0 if helpers.count_jobs() > jobs else 2)
     assert os.waitpid(child, 0)[1] == 0
 
 
