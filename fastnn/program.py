@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import runtime
 from fastnn._core import helpers
-from fastnn._core.executor import ADDRESSINGS, APPLY_THREADS, STATUSES, Executor, shuffled
+from fastnn._core.executor import ADDRESSINGS, APPLY_THREADS, STATUSES, Executor, rests_for, shuffled
 from fastnn.errors import PlanError
 from fastnn.plan import LOSSES, PRODUCTS, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
 
@@ -227,7 +227,9 @@ class Program:
         total = step * -(-rows // batch) * epochs
         if step < TEAM_STEP_FLOPS or total < TEAM_TOTAL_FLOPS:
             return 1
-        if not helpers.help_pays(total // FLOPS_PER_NANOSECOND):
+        work = total // FLOPS_PER_NANOSECOND
+        one_step = rows <= batch and epochs == 1  # others let in helpers whose rest is over
+        if not helpers.help_pays(work) or (one_step and rests_for(work)):
             return 1
         tiles = self._batch_tiles(min(batch, rows))
         few = self.plan.sizes[Slot.PARAMETERS] < TEAM_PARAMETERS

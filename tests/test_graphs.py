@@ -567,6 +567,7 @@ def test_every_number_of_threads_trains_wired_graphs_to_the_same_bits(
     monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
     monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
     monkeypatch.setattr(program.helpers, "help_pays", lambda work: True)
+    monkeypatch.setattr(program, "rests_for", lambda work: False)
     x = np.random.default_rng(8).standard_normal((150, 23))
     found = []
     for n_threads in (1, 2, 4):

@@ -13,7 +13,7 @@ from cpython.buffer cimport (
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastnn._core.helpers cimport Crew, dismiss, help_pays, hire, launch, note_work
+from fastnn._core.helpers cimport Crew, dismiss, hire, launch, note_work, spare_help_pays
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
     finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, run_tiny_steps,
@@ -21,9 +21,9 @@ from fastnn._core.run cimport (
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
-    ACTIVE, READY, Team, add_time, arrive, atomic_load, atomic_store, cpu_pause,
-    gather_team, keep_away, nap, note_cpu, now, release, review, ring, sleep_while, take_down, take_task,
-    wait_briefly, wait_for_helpers, wait_for_release,
+    ACTIVE, READY, RESTING, Experience, Team, add_time, arrive, atomic_load, atomic_store, atomic_swap,
+    cpu_pause, gather_team, keep_away, nap, note_cpu, now, part_team, release, review, ring, sleep_while,
+    take_task, wait_briefly, wait_for_helpers, wait_for_release,
 )
 from fastnn._core.tiles cimport Tiles, run_tiles
 from fastnn._core.types cimport (
@@ -54,8 +54,18 @@ cdef enum:
     POLL_NANOSECONDS = 100000000    # between two looks for signals
     POLL_STEPS = 16                 # between two looks at the clock, if steps are small
 
-# How long threads of a team rest at present, so that each run need not find out anew that a core is busy.
-cdef long long latest_rest = 0, latest_rest_until = 0
+cdef Experience experience
+
+
+def rests_for(long long work):
+    """Return whether helpers rest, as a core is busy, for longer than a run would take.
+
+    Parameters
+    ----------
+    work : int
+        Nanoseconds that the run takes on one thread.
+    """
+    return now() + work < experience.rest_until
 
 
 cdef inline void look_for_signals(Run* run, void* poller, long long* polled) noexcept nogil:
@@ -71,12 +81,16 @@ cdef bint rejoin(Run* run, int thread) noexcept nogil:
     """Rest until the team calls and lets the thread in; return whether there still is something to do."""
     cdef Team* team = &run.team
     cdef int state, spins = 0
+    cdef bint one_step = run.total_rows <= run.batch and run.n_epochs == 1
     while atomic_load(&run.status) == RUNNING:
         state = atomic_load(&team.state[thread])    # once: `review` may let the thread in at any time
         if state == ACTIVE:
             if atomic_load(&team.generation) != team.joined_at[thread]:
                 return True
             cpu_pause()
+        elif one_step and atomic_load(&team.generation) > 0:
+            if atomic_swap(&team.state[thread], state, RESTING):
+                return False    # the step began without it
         elif state == READY:
             spins += 1
             if spins % 4096:
@@ -471,7 +485,7 @@ cdef class Executor:
             wide = tiles.step == rows and self.is_wide
             work = <Py_ssize_t>(rows * self.row_work)
             shared = wide or tiles.step < rows and work >= SHARED_WORK
-            if shared and help_pays(work):
+            if shared and spare_help_pays(work):
                 n_helpers = min(<int>self.count_threads(), <int>MOST_APPLYING) - 1
             if wide and n_helpers:
                 self.apply_wide(&tiles, n_helpers)
@@ -558,7 +572,6 @@ cdef class Executor:
         exception : BaseException or None
             What a signal handler raised, for the caller to raise.
         """
-        global latest_rest, latest_rest_until
         cdef Run run
         cdef Crew crew
         cdef bint alone
@@ -609,7 +622,7 @@ cdef class Executor:
         begin_epoch(&run)
         if n_threads > 1:
             hire(&crew, n_threads - 1, False)
-            gather_team(&run.team, 1 + crew.size, latest_rest, latest_rest_until)
+            gather_team(&run.team, 1 + crew.size, crew.waiting == crew.size, &experience)
             launch(&crew, help_run, &run)
         with nogil:
             if alone:
@@ -619,8 +632,7 @@ cdef class Executor:
             if n_threads > 1:
                 dismiss(&crew)
         if n_threads > 1:
-            take_down(&run.team.bell)
-            latest_rest, latest_rest_until = run.team.rest, run.team.rest_until
+            part_team(&run.team, &experience)
         if run.snapshot != NULL:
             # The last step may have been the one to infinity.
             if run.status == Status.NOT_FINITE or not parameters_finite(&run):

@@ -15,8 +15,8 @@ import _thread
 from libc.stdlib cimport getenv
 
 from fastnn._core.team cimport (
-    MAX_THREADS, atomic_fetch_add, atomic_load, atomic_store, atomic_swap, cpu_pause, current_cpu,
-    keep_away, nap, now, yield_core,
+    LONGEST_REST, MAX_THREADS, SHORTEST_REST, WINDOW, atomic_fetch_add, atomic_load, atomic_store,
+    atomic_swap, cpu_pause, current_cpu, keep_away, nap, now, yield_core,
 )
 
 cdef enum:
@@ -53,6 +53,8 @@ cdef int retiring = 0
 cdef int jobs_done = 0
 # When the latest call ended that could use helpers, and the work of those that it followed closely.
 cdef long long latest_call = 0, latest_work = 0
+# Of short calls with helpers: their time, what of it callers waited for helpers, and how long these rest.
+cdef long long watched = 0, waited = 0, rest = SHORTEST_REST, rest_until = 0
 
 
 cdef void sit(Seat* seat) noexcept nogil:
@@ -97,11 +99,12 @@ def help_from(int seat, int life):
 cdef int hire(Crew* crew, int wanted, bint spare) except -1:
     """OUT crew: up to `wanted` helpers, who do nothing yet; return how many.
 
-    Needs the GIL.  There are fewer if the system refuses more, or if only `spare` ones are wanted: then no
-    more than `wanted` shall work for all callers together, so that many short calls at once do without.
+    Needs the GIL.  There are fewer if the system refuses more, or if only `spare` ones are wanted, for a
+    short call: then no more than `wanted` shall work for all callers together.
     """
     cdef int i, state, round_
     crew.size = crew.waiting = crew.unfinished = 0
+    crew.spare = spare
     for i in range(n_seats if spare else 0):
         state = atomic_load(&seats[i].state)
         wanted -= state != FREE and state != WAITING
@@ -143,7 +146,7 @@ cdef void launch(Crew* crew, Job job, void* context) noexcept nogil:
     """Give all helpers of a crew a job, the same with numbers 1, 2, ..."""
     global latest_ticket
     cdef int i, seat, ticket, cpu = current_cpu()
-    crew.unfinished = crew.size
+    crew.unfinished, crew.launched = crew.size, now()
     for i in range(crew.size):
         seat = crew.seats[i]
         ticket = atomic_fetch_add(&latest_ticket, 1)
@@ -170,6 +173,7 @@ cdef void make_way(Crew* crew) noexcept nogil:
 cdef void dismiss(Crew* crew) noexcept nogil:
     """Wait until all helpers of a crew have done their job; who has not begun need not."""
     cdef int i, waits = 0
+    cdef long long since = now()
     for i in range(crew.size):
         if atomic_swap(&seats[crew.seats[i]].state, crew.tickets[i], WAITING):
             atomic_fetch_add(&crew.unfinished, -1)
@@ -181,6 +185,28 @@ cdef void dismiss(Crew* crew) noexcept nogil:
             yield_core()
         else:
             nap()
+    if crew.spare:
+        judge(crew, since)
+
+
+cdef void judge(Crew* crew, long long since) noexcept nogil:
+    """Let helpers rest if callers waited for them, here since `since`, for more time than they saved.
+
+    Like the review of a team (team.pxd), over as long a window.
+    """
+    global watched, waited, rest, rest_until
+    cdef long long time = now()
+    watched += time - crew.launched
+    waited += time - since
+    if watched < WINDOW:
+        return
+    # Without n helpers, work takes n + 1 times as long.
+    if 5 * (crew.size + 1) * waited > 4 * watched * crew.size:
+        rest_until = time + rest
+        rest = min(4 * rest, <long long>LONGEST_REST)
+    else:
+        rest = max(rest // 2, <long long>SHORTEST_REST)
+    watched = waited = 0
 
 
 cpdef bint help_pays(long long work) noexcept nogil:
@@ -198,6 +224,11 @@ cpdef bint help_pays(long long work) noexcept nogil:
     if now() - latest_call > LINGER:
         latest_work = 0
     return work >= STARTING_WORK or latest_work >= STARTING_WORK
+
+
+cdef bint spare_help_pays(long long work) noexcept nogil:
+    """Return the same for a short call: whether helpers rest counts, too."""
+    return help_pays(work) and now() >= rest_until
 
 
 cpdef void note_work(long long work) noexcept nogil:
@@ -229,12 +260,14 @@ def retire():
 
 
 def forget():
-    """Free all seats: in the child of a fork, where the threads of its parent are not."""
+    """Free all seats and begin anew: in the child of a fork, where the threads of its parent are not."""
+    global watched, waited, rest, rest_until
     cdef int i
     for i in range(n_seats):
         seats[i].life += 1
         atomic_store(&seats[i].state, FREE)
     atomic_store(&retiring, 0)
+    watched, waited, rest, rest_until = 0, 0, SHORTEST_REST, 0
 
 
 def environment(bytes name):

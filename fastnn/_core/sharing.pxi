@@ -87,7 +87,7 @@ cdef int share(
     cdef bint shared = work >= SHARED_WORK and step < size and _count_threads is not None
     cdef Py_ssize_t n_threads = 1
     crew.size = 0
-    if shared and help_pays(work):
+    if shared and spare_help_pays(work):
         n_threads = _count_threads()
         hire(&crew, <int>min(n_threads, (size + step - 1) // step if step else n_threads) - 1, True)
     if step == 0:

@@ -129,7 +129,8 @@ cdef enum:
     MAX_THREADS = 256
     WINDOW = 5000000   # nanoseconds over which waiting is judged
     SHORTEST_REST = 4000000
-    GATHERING = 500000
+    GATHERING = 500000  # nanoseconds for those who were started to come, and for those who were waiting
+    GATHERING_AWAKE = 20000
     LONGEST_REST = 1000000000
 
 cdef enum State:
@@ -153,25 +154,47 @@ cdef struct Team:
     int cpu[MAX_THREADS]                # where a thread was last seen
     int joined_at[MAX_THREADS]          # the generation after which a thread that was ready begins
     long long lateness[MAX_THREADS]     # nanoseconds that others waited for a thread, this window
-    long long window                    # when it began
+    long long watched                   # nanoseconds of this window: those in which several took part
+    long long reviewed                  # when that was looked at
     long long rest_until
     long long rest                      # how long the next one will be
+    long long gathering                 # how long to wait for helpers to come
     Bell bell                           # wakes those who rest: they are called, or the run has ended
 
 
-cdef inline void gather_team(Team* team, int n_threads, long long rest, long long rest_until) noexcept nogil:
-    """Begin alone; the others come when they are awake and the rest of an earlier run is over."""
+# What is known of the threads of earlier teams, so that a run need not find out anew that a core is busy, and
+# short runs find out together.
+cdef struct Experience:
+    long long rest              # as in `Team`
+    long long rest_until
+    long long watched
+    long long lateness[MAX_THREADS]
+
+
+cdef inline void gather_team(Team* team, int n_threads, bint awake, const Experience* known) noexcept nogil:
+    """Begin alone; the others, who may be `awake`, come when the rest of an earlier run is over."""
     cdef int i
     for i in range(n_threads):
         team.cpu[i] = -1
+        team.lateness[i] = known.lateness[i]
     hang(&team.bell)
     team.n_threads = n_threads
     team.n_active = 1
     team.state[0] = ACTIVE
-    team.window = now()
-    team.rest = max(rest, <long long>SHORTEST_REST)
-    team.rest_until = rest_until
-    team.called = team.window >= rest_until
+    team.watched, team.reviewed = known.watched, now()
+    team.rest = max(known.rest, <long long>SHORTEST_REST)
+    team.rest_until = known.rest_until
+    team.gathering = GATHERING_AWAKE if awake else GATHERING
+    team.called = team.reviewed >= known.rest_until
+
+
+cdef inline void part_team(Team* team, Experience* known) noexcept nogil:
+    """OUT known: what the run has shown."""
+    cdef int i
+    known.rest, known.rest_until, known.watched = team.rest, team.rest_until, team.watched
+    for i in range(team.n_threads):
+        known.lateness[i] = team.lateness[i]
+    take_down(&team.bell)
 
 
 cdef inline void note_cpu(Team* team, int thread) noexcept nogil:
@@ -224,20 +247,23 @@ cdef inline void send_to_rest(Team* team, int thread, long long time) noexcept n
 cdef inline void review(Team* team) noexcept nogil:
     """Decide who takes part in the next step.  One thread at a time, between the last phase and `release`."""
     cdef int i, late = -1
-    cdef long long time = now(), elapsed = time - team.window
-    cdef bint judged = elapsed >= WINDOW
+    cdef long long time = now()
+    cdef bint judged
+    if team.n_active > 1:
+        team.watched += time - team.reviewed
+    team.reviewed = time
+    judged = team.watched >= WINDOW
     for i in range(team.n_threads):
         if atomic_load(&team.state[i]) == READY:
             team.joined_at[i] = team.generation
-            team.n_active += 1
-            atomic_store(&team.state[i], ACTIVE)
+            team.n_active += atomic_swap(&team.state[i], READY, ACTIVE)     # it may have given up
         # Without one of n threads, the others take n / (n - 1) times as long: so much waiting is worth it.
-        if judged and 5 * team.n_active * team.lateness[i] > 4 * elapsed * (team.n_active - 1):
+        if judged and 5 * team.n_active * team.lateness[i] > 4 * team.watched * (team.n_active - 1):
             late = i
         if judged:
             team.lateness[i] = 0
     if judged:
-        team.window = time
+        team.watched = 0
         if late >= 0 and team.n_active > 1:
             if late == 0:       # then the last of the others goes
                 for i in range(1, team.n_threads):
@@ -253,7 +279,7 @@ cdef inline void wait_for_helpers(Team* team) noexcept nogil:
     """Give those who were started a moment to wake, and let in who did; the others come later."""
     cdef int i, ready
     cdef long long begin = now()
-    while team.called and now() - begin < GATHERING:
+    while team.called and now() - begin < team.gathering:
         ready = 1
         for i in range(1, team.n_threads):
             ready += atomic_load(&team.state[i]) == READY

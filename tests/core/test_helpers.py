@@ -52,6 +52,7 @@ def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     helpers.retire()
+    helpers.forget()  # that they should rest, as four threads were too many
     time.sleep(0.001)  # longer than calls are taken to follow each other
 
 
