@@ -284,10 +284,12 @@ if sys.argv[1] == "raise":
 """
 
 
-def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(script: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a folder without a fastnn/, which would be taken for the installed one."""
     package = str(Path(fastnn.__file__).parents[1])
     return subprocess.run(
         [sys.executable, "-c", script, *arguments],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
@@ -297,13 +299,13 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_forks_while_helpers_wait_and_while_they_work() -> None:
-    done = run(FORKS)
+def test_forks_while_helpers_wait_and_while_they_work(tmp_path: Path) -> None:
+    done = run(FORKS, tmp_path)
     assert (done.stdout.strip(), done.returncode) == ("equal", 0), done.stderr
 
 
 @pytest.mark.parametrize(("way", "code"), [("return", 0), ("raise", 3)])
-def test_a_process_ends_while_helpers_wait(way: str, code: int) -> None:
+def test_a_process_ends_while_helpers_wait(way: str, code: int, tmp_path: Path) -> None:
     for _ in range(5):
-        done = run(EXIT, way)
+        done = run(EXIT, tmp_path, way)
         assert (done.returncode, done.stderr) == (code, "")
