@@ -55,8 +55,8 @@
                 kept[i][v] = zero;                                                                           \
         for (part = 1; part <= (n_next ? rows : 1); part++) {                                                \
             const Py_ssize_t end = n_next ? depth * part / rows : depth;                                     \
-            FASTNN_ALL for (i = 0; i < n_next; i++) /* rows that do not begin at a line end in one more */    \
-                FASTNN_ALL for (v = 0; v < bytes + 64; v += 64) {                                              \
+            FASTNN_ALL for (i = 0; i < n_next; i++) /* rows that do not begin at a line end in one more */   \
+                FASTNN_ALL for (v = 0; v < bytes + 64; v += 64) {                                            \
                     const char* line =                                                                       \
                         (const char*)(next[i] + (part - 1) * ldn[i]) + (v < bytes ? v : bytes - 1);          \
                     if (i < n_written)                                                                       \
