@@ -15,9 +15,9 @@ from cpython.buffer cimport (
 )
 from libc.string cimport memset
 
-from fastnn._core.helpers cimport Crew, dismiss, hire, launch, make_way, note_work, spare_help_pays
+from fastnn._core.helpers cimport Crew, hire, note_work, spare_help_pays
 from fastnn._core.table cimport kernel_table, need_table
-from fastnn._core.tiles cimport Tiles, run_tiles
+from fastnn._core.tiles cimport Tiles, share_tiles
 from fastnn._core.types cimport MAX_OPERANDS, ActivationCode, Addressing, Frame, Op, OpCode, PathCode
 
 cdef enum:

@@ -25,7 +25,7 @@ from fastnn._core.team cimport (
     cpu_pause, gather_team, keep_away, nap, note_cpu, now, part_team, release, review, ring, sleep_while,
     take_task, wait_briefly, wait_for_helpers, wait_for_release,
 )
-from fastnn._core.tiles cimport Tiles, run_tiles
+from fastnn._core.tiles cimport Tiles, share_tiles
 from fastnn._core.types cimport (
     MAX_CONSTANTS, MAX_OPERANDS, ActivationCode, Axis, Bound, Frame, KernelTable, Op, OpCode, PathCode,
     Status,
@@ -229,17 +229,13 @@ cdef bint has_wide_kernel(const Op* op, Py_ssize_t rows) noexcept nogil:
     return columns >= WIDE_COLUMNS and columns * op.operands[1].columns >= WIDE_KERNEL
 
 
-cdef int share_tiles(Tiles* tiles, int n_helpers) except -1:
-    """Run tiles with helpers, or alone; keep the GIL."""
+cdef int apply_tiles(Tiles* tiles, int n_helpers) except -1:
+    """Run tiles with helpers, or alone, and keep the GIL."""
     cdef Crew crew
-    tiles.taken = tiles.first = tiles.last = 0
     crew.size = 0
     if n_helpers:
         hire(&crew, n_helpers, True)
-        launch(&crew, run_tiles, tiles)
-    run_tiles(tiles, 0)
-    if crew.size:
-        dismiss(&crew)
+    share_tiles(tiles, &crew, True)
     return 0
 
 
@@ -492,7 +488,7 @@ cdef class Executor:
             else:
                 tiles.ops, tiles.n_ops, tiles.local = self.ops, self.n_ops, self.local
                 tiles.along_columns = False
-                share_tiles(&tiles, n_helpers)
+                apply_tiles(&tiles, n_helpers)
             if shared:
                 note_work(work)
         finally:
@@ -517,7 +513,7 @@ cdef class Executor:
             tiles.along_columns = has_wide_kernel(tiles.ops, rows)
             tiles.size = columns if tiles.along_columns else rows
             tiles.step = (columns // (1 + n_helpers) // 32 + 1) * 32 if tiles.along_columns else rows
-            share_tiles(tiles, n_helpers if tiles.along_columns else 0)
+            apply_tiles(tiles, n_helpers if tiles.along_columns else 0)
         return 0
 
     def run(

@@ -98,16 +98,10 @@ cdef int share(
                 step = (step + PIECE - 1) // PIECE * PIECE
     tiles.run_ops = kernel_table().run_double if double else kernel_table().run_float
     tiles.ops, tiles.n_ops, tiles.local = op, 1, NULL
-    tiles.taken = tiles.first = tiles.last = 0
     tiles.frame, tiles.n_slots, tiles.along_columns = frame, MAX_OPERANDS, along_columns
     tiles.size, tiles.step = size, step
     with nogil:
-        if crew.size:
-            launch(&crew, run_tiles, &tiles)
-            make_way(&crew)
-        run_tiles(&tiles, 0)
-        if crew.size:
-            dismiss(&crew)
+        share_tiles(&tiles, &crew, False)
         if shared:
             note_work(work)
     return 0

@@ -3,6 +3,7 @@
 
 from libc.string cimport memcpy
 
+from fastnn._core.helpers cimport Crew, dismiss, launch, make_way
 from fastnn._core.run cimport LOCAL_SLOT, MAX_SLOTS
 from fastnn._core.team cimport atomic_fetch_add
 from fastnn._core.types cimport Addressing, Frame, Op, RunOps
@@ -47,3 +48,18 @@ cdef inline void run_tiles(void* context, int thread) noexcept nogil:
             frame.begin, frame.end = begin, end
             frame.row[<int>Addressing.TILE] = frame.row[<int>Addressing.STREAM_TILE] = begin
         tiles.run_ops(tiles.ops, tiles.n_ops, &frame)
+
+
+cdef inline void share_tiles(Tiles* tiles, Crew* crew, bint holds_gil) noexcept nogil:
+    """Run all tiles together with the helpers of a crew, if it has any.
+
+    New helpers cannot begin while the caller holds the GIL, so they are not waited for then.
+    """
+    tiles.taken = tiles.first = tiles.last = 0
+    if crew.size:
+        launch(crew, run_tiles, tiles)
+        if not holds_gil:
+            make_way(crew)
+    run_tiles(tiles, 0)
+    if crew.size:
+        dismiss(crew)
