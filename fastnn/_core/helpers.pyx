@@ -15,9 +15,28 @@ import _thread
 from libc.stdlib cimport getenv
 
 from fastnn._core.team cimport (
-    LONGEST_REST, MAX_THREADS, SHORTEST_REST, WINDOW, atomic_fetch_add, atomic_load, atomic_store,
-    atomic_swap, cpu_pause, current_cpu, keep_away, nap, now, yield_core,
+    LONGEST_REST, MAX_THREADS, SHORTEST_REST, WINDOW, add_time, atomic_fetch_add, atomic_load, atomic_store,
+    atomic_swap, cpu_pause, current_cpu, get_time, keep_away, nap, now, set_time, window, yield_core,
 )
+
+cdef extern from *:
+    """
+    #if defined(__linux__)
+    #include <errno.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    static inline int fastnn_thread_id(void) { return (int)syscall(SYS_gettid); }
+    /* Whether a thread of this process has ended. */
+    static inline int fastnn_has_ended(int thread) {
+        return syscall(SYS_tgkill, getpid(), thread, 0) != 0 && errno == ESRCH;
+    }
+    #else
+    static inline int fastnn_thread_id(void) { return 0; }
+    static inline int fastnn_has_ended(int thread) { return 1; }
+    #endif
+    """
+    int thread_id "fastnn_thread_id"() noexcept nogil
+    bint has_ended "fastnn_has_ended"(int thread) noexcept nogil
 
 cdef enum:
     LINGER = 200000         # nanoseconds that a helper waits for the next job
@@ -25,7 +44,7 @@ cdef enum:
     GLANCES = 32            # looks at its seat between two at the clock
     SPINS = 4000            # of the caller, for helpers to end, then as many yields, then naps
     MAKING_WAY = 50000      # nanoseconds for new helpers to begin
-    RETIRING = 10000000     # nanoseconds for all that wait to end
+    RETIRING = 200000000    # nanoseconds for all that wait to end
 
 # What a seat's state is; a larger one is the ticket of a job that its helper has not begun.
 cdef enum:
@@ -39,6 +58,7 @@ cdef enum:
 cdef struct Seat:
     int state
     int life            # of the helper that sits there; one of an earlier life finds out and goes
+    int thread          # the system's number of its latest helper
     int number
     int cpu             # where the caller runs
     Job job
@@ -62,6 +82,7 @@ cdef void sit(Seat* seat) noexcept nogil:
     cdef int state, _
     cdef int* unfinished
     cdef long long since = now()
+    atomic_store(&seat.thread, thread_id())
     while True:
         for _ in range(GLANCES):
             state = atomic_load(&seat.state)
@@ -69,12 +90,15 @@ cdef void sit(Seat* seat) noexcept nogil:
                 break
             cpu_pause()
         if state >= FIRST_TICKET:
+            window()
             if atomic_swap(&seat.state, state, BUSY):
                 keep_away(&seat.cpu, 1)
                 seat.job(seat.context, seat.number)
                 unfinished = seat.unfinished
                 atomic_fetch_add(&jobs_done, 1)
+                window()
                 atomic_store(&seat.state, WAITING)
+                window()
                 atomic_fetch_add(unfinished, -1)    # from here on the caller's memory may be gone
                 since = now()
         elif state == WAITING and (now() - since > LINGER or atomic_load(&retiring)):
@@ -102,41 +126,54 @@ cdef int hire(Crew* crew, int wanted, bint spare) except -1:
     Needs the GIL.  There are fewer if the system refuses more, or if only `spare` ones are wanted, for a
     short call: then no more than `wanted` shall work for all callers together.
     """
-    cdef int i, state, round_
+    cdef int i, state
     crew.size = crew.waiting = crew.unfinished = 0
     crew.spare = spare
+    # All seats are taken before a helper is started, as that lets other callers in.
     for i in range(n_seats if spare else 0):
         state = atomic_load(&seats[i].state)
         wanted -= state != FREE and state != WAITING
-    for round_ in range(2):     # first those that wait, then new ones
-        state = FREE if round_ else WAITING
-        for i in range(MAX_THREADS if round_ else n_seats):
-            if crew.size >= wanted:
-                break
-            if atomic_load(&seats[i].state) == state and atomic_swap(&seats[i].state, state, HIRED):
-                if round_ and not start(i, crew):
-                    break
-                crew.seats[crew.size] = i
-                crew.size += 1
-                crew.waiting += not round_
+    take_seats(crew, WAITING, n_seats, wanted)
+    crew.waiting = crew.size
+    take_seats(crew, FREE, MAX_THREADS, wanted)
+    for i in range(crew.waiting, crew.size):
+        if not start(i, crew):
+            break
     return crew.size
 
 
-cdef bint start(int seat, Crew* crew) except *:
-    """Start a helper on a free seat; return whether the system let us."""
-    global n_seats
+cdef void take_seats(Crew* crew, int state, int count, int wanted) noexcept nogil:
+    """Let a crew have seats in a state, of the first `count`, until it has as many as are wanted."""
     cdef int i
+    for i in range(count):
+        if crew.size >= wanted:
+            break
+        if atomic_load(&seats[i].state) == state and atomic_swap(&seats[i].state, state, HIRED):
+            crew.seats[crew.size] = i
+            crew.size += 1
+
+
+cdef bint start(int member, Crew* crew) except *:
+    """Start the helper of a crew's free seat; if the system does not let us, this and later ones are left out.
+
+    Return whether it did.
+    """
+    global n_seats
+    cdef int i, seat = crew.seats[member]
     seats[seat].life += 1
     try:
         # threading.Thread waits until the new thread runs: 100 us, this 14.
         _thread.start_new_thread(help_from, (seat, seats[seat].life))
     except BaseException as exception:
         seats[seat].life += 1
-        atomic_store(&seats[seat].state, FREE)
+        for i in range(member, crew.size):
+            atomic_store(&seats[crew.seats[i]].state, FREE)
+        crew.size = member
         if isinstance(exception, RuntimeError):     # no more threads to be had
             return False
-        for i in range(crew.size):
+        for i in range(member):
             atomic_store(&seats[crew.seats[i]].state, WAITING)
+        crew.size = 0
         raise
     n_seats = max(n_seats, seat + 1)
     return True
@@ -155,6 +192,7 @@ cdef void launch(Crew* crew, Job job, void* context) noexcept nogil:
         seats[seat].number, seats[seat].cpu = i + 1, cpu
         seats[seat].job, seats[seat].context, seats[seat].unfinished = job, context, &crew.unfinished
         crew.tickets[i] = ticket
+        window()
         atomic_store(&seats[seat].state, ticket)
 
 
@@ -175,6 +213,7 @@ cdef void dismiss(Crew* crew) noexcept nogil:
     cdef int i, waits = 0
     cdef long long since = now()
     for i in range(crew.size):
+        window()
         if atomic_swap(&seats[crew.seats[i]].state, crew.tickets[i], WAITING):
             atomic_fetch_add(&crew.unfinished, -1)
     while atomic_load(&crew.unfinished):
@@ -194,19 +233,21 @@ cdef void judge(Crew* crew, long long since) noexcept nogil:
 
     Like the review of a team (team.pxd), over as long a window.
     """
-    global watched, waited, rest, rest_until
-    cdef long long time = now()
-    watched += time - crew.launched
-    waited += time - since
-    if watched < WINDOW:
+    # Calls that end at the same time may lose a number of another's; that changes little.
+    cdef long long time = now(), all_watched, all_waited, resting = get_time(&rest)
+    add_time(&watched, time - crew.launched)
+    add_time(&waited, time - since)
+    all_watched, all_waited = get_time(&watched), get_time(&waited)
+    if all_watched < WINDOW:
         return
     # Without n helpers, work takes n + 1 times as long.
-    if 5 * (crew.size + 1) * waited > 4 * watched * crew.size:
-        rest_until = time + rest
-        rest = min(4 * rest, <long long>LONGEST_REST)
+    if 5 * (crew.size + 1) * all_waited > 4 * all_watched * crew.size:
+        set_time(&rest_until, time + resting)
+        set_time(&rest, min(4 * resting, <long long>LONGEST_REST))
     else:
-        rest = max(rest // 2, <long long>SHORTEST_REST)
-    watched = waited = 0
+        set_time(&rest, max(resting // 2, <long long>SHORTEST_REST))
+    set_time(&watched, 0)
+    set_time(&waited, 0)
 
 
 cpdef bint help_pays(long long work) noexcept nogil:
@@ -220,15 +261,14 @@ cpdef bint help_pays(long long work) noexcept nogil:
     work : int
         Nanoseconds that the call would take alone.
     """
-    global latest_work
-    if now() - latest_call > LINGER:
-        latest_work = 0
-    return work >= STARTING_WORK or latest_work >= STARTING_WORK
+    if now() - get_time(&latest_call) > LINGER:
+        set_time(&latest_work, 0)
+    return work >= STARTING_WORK or get_time(&latest_work) >= STARTING_WORK
 
 
 cdef bint spare_help_pays(long long work) noexcept nogil:
     """Return the same for a short call: whether helpers rest counts, too."""
-    return help_pays(work) and now() >= rest_until
+    return help_pays(work) and now() >= get_time(&rest_until)
 
 
 cpdef void note_work(long long work) noexcept nogil:
@@ -239,22 +279,26 @@ cpdef void note_work(long long work) noexcept nogil:
     work : int
         What it asked with.
     """
-    global latest_call, latest_work
-    latest_call = now()
-    latest_work = min(latest_work + work, <long long>STARTING_WORK)
+    set_time(&latest_call, now())
+    set_time(&latest_work, min(get_time(&latest_work) + work, <long long>STARTING_WORK))
 
 
 def retire():
-    """Let helpers that wait end, and wait until they have: before a fork, and at exit."""
-    cdef int i, n_waiting = 1
+    """Let helpers that wait end, and wait until their threads have: before a fork, and at exit."""
+    cdef int i, thread, count = n_seats, n_left = 1
     cdef long long since = now()
     atomic_store(&retiring, 1)
     with nogil:
-        while n_waiting and now() - since < RETIRING:
-            n_waiting = 0
-            for i in range(n_seats):
-                n_waiting += atomic_load(&seats[i].state) == WAITING
-            if n_waiting:
+        while n_left and now() - since < RETIRING:
+            n_left = 0
+            for i in range(count):
+                # A thread that has left its seat needs the GIL once more to end.
+                thread = atomic_load(&seats[i].thread)
+                if atomic_load(&seats[i].state) == WAITING:
+                    n_left += 1
+                elif atomic_load(&seats[i].state) == FREE and thread and not has_ended(thread):
+                    n_left += 1
+            if n_left:
                 nap()
     atomic_store(&retiring, 0)
 
@@ -265,6 +309,7 @@ def forget():
     cdef int i
     for i in range(n_seats):
         seats[i].life += 1
+        seats[i].thread = 0
         atomic_store(&seats[i].state, FREE)
     atomic_store(&retiring, 0)
     watched, waited, rest, rest_until = 0, 0, SHORTEST_REST, 0
@@ -278,4 +323,4 @@ def environment(bytes name):
 
 def count_jobs():
     """Return how many jobs helpers have done."""
-    return jobs_done
+    return atomic_load(&jobs_done)

@@ -8,7 +8,7 @@ from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport fabs, pow, sqrt
 from libc.string cimport memcpy
 
-from fastnn._core.team cimport Team, now
+from fastnn._core.team cimport Team, atomic_load, atomic_store, now
 from fastnn._core.types cimport (
     MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, Tiny,
     bind,
@@ -16,6 +16,7 @@ from fastnn._core.types cimport (
 
 cdef enum:
     MAX_SLOTS = 128     # of which 5 are the plan's own
+    PARAMETER_SLOT = 0
     LOCAL_SLOT = 4
     RUNNING = -1
     SNAPSHOT_STEPS = 16
@@ -95,9 +96,10 @@ cdef struct Run:
     long long snapshot_step
     bint double_
     const KernelTable* table
-    int status
+    int status                  # RUNNING, then how the run ended
     int failure                 # status of an op that failed
-    int interrupted
+    int interrupted             # whether a signal handler raised
+    bint abandoned              # whether this is the child of a fork, which has no helpers
     bint poll_always
     long long* nanoseconds      # per op, when profiling
     Team team
@@ -204,7 +206,7 @@ cdef inline bint may_update(Run* run) noexcept nogil:
     # Sums are float64; a loss that is infinite in the model's dtype counts as infinite.
     for s in range(run.n_losses):
         if not (fabs(run.totals[s]) <= (DBL_MAX if run.double_ else FLT_MAX)):
-            run.status = Status.NOT_FINITE
+            atomic_store(&run.status, Status.NOT_FINITE)
             return False
     take_snapshot(run)
     return True
@@ -221,7 +223,7 @@ cdef inline void finish_step(Run* run) noexcept nogil:
         return
     run.epoch += 1
     if run.epoch == run.n_epochs:
-        run.status = Status.OK
+        atomic_store(&run.status, Status.OK)
     else:
         begin_epoch(run)
 
@@ -229,12 +231,13 @@ cdef inline void finish_step(Run* run) noexcept nogil:
 cdef inline void finish_phase(Run* run, int p) noexcept nogil:
     """Add up the phase's partial sums in tile order and decide what comes next.  One thread at a time."""
     cdef Py_ssize_t t, s
-    if run.failure != Status.OK:
-        run.status = run.failure
+    cdef int failure = atomic_load(&run.failure)
+    if failure != Status.OK:
+        atomic_store(&run.status, failure)
         return
-    if p < run.first_update and run.interrupted:
+    if p < run.first_update and atomic_load(&run.interrupted):
         run.step -= 1       # it was not made
-        run.status = Status.INTERRUPTED
+        atomic_store(&run.status, Status.INTERRUPTED)
         return
     for t in range(run.n_tiles[p]):
         for s in range(run.n_sums):

@@ -3,6 +3,12 @@
 # The caller and its helpers (helpers.pyx), each inside one nogil call.  The atomics are those of gcc and
 # clang.  A thread that waits spins, then yields its core.
 #
+# Who may touch what: a phase's last thread to arrive is alone until it opens the barrier (`release`), and
+# writes what all read in the next phase: rows, steps, who takes part.  `generation` passes that on.  A
+# thread that rests is not at the barrier, so whatever it looks at meanwhile is atomic: `status`, `state`,
+# `called`, `generation`.  So is what several threads write within a phase: `next_task`, `arrived`,
+# `lateness`, `cpu`, and in `Run` (run.pxd) `failure` and `interrupted`.
+#
 # On a busy machine a thread that has lost its core holds up all others at every barrier.  So the
 # team watches for whom it waits: who costs the others more of a window of time than it saves them is
 # sent to rest, and asked back after a while that grows each time.  Thread 0, the caller's, never
@@ -61,9 +67,12 @@ cdef extern from *:
     }
     static inline void fastnn_pause(void) { FASTNN_PAUSE(); }
     static inline void fastnn_yield(void) { sched_yield(); }
+    /* Numbers that only steer how long somebody waits: each is whole, their order does not matter. */
     static inline void fastnn_add_time(long long* x, long long y) {
         __atomic_fetch_add(x, y, __ATOMIC_RELAXED);
     }
+    static inline long long fastnn_get_time(const long long* x) { return __atomic_load_n(x, __ATOMIC_RELAXED); }
+    static inline void fastnn_set_time(long long* x, long long y) { __atomic_store_n(x, y, __ATOMIC_RELAXED); }
     static inline long long fastnn_now(void) {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
@@ -101,6 +110,19 @@ cdef extern from *:
         struct timespec t = {0, 500000};
         nanosleep(&t, 0);
     }
+    /* Stands where another thread may come in between.  A build with FASTNN_DELAYS lets it, often. */
+    #if defined(FASTNN_DELAYS)
+    static inline void fastnn_window(void) {
+        static __thread unsigned int random = 0;
+        random = (random ? random : (unsigned int)(size_t)&random | 1u) * 1664525u + 1013904223u;
+        if (random >> 24 == 0)
+            fastnn_nap();
+        else if (random >> 28 == 1)
+            sched_yield();
+    }
+    #else
+    #define fastnn_window() ((void)0)
+    #endif
     """
     ctypedef struct Bell "fastnn_bell":
         pass
@@ -117,10 +139,13 @@ cdef extern from *:
     void cpu_pause "fastnn_pause"() noexcept nogil
     void yield_core "fastnn_yield"() noexcept nogil
     void add_time "fastnn_add_time"(long long* x, long long y) noexcept nogil
+    long long get_time "fastnn_get_time"(const long long* x) noexcept nogil
+    void set_time "fastnn_set_time"(long long* x, long long y) noexcept nogil
     long long now "fastnn_now"() noexcept nogil     # nanoseconds
     int current_cpu "fastnn_cpu"() noexcept nogil
     void keep_away "fastnn_keep_away"(const int* cpus, int count) noexcept nogil
     void nap "fastnn_nap"() noexcept nogil          # 0.5 ms
+    void window "fastnn_window"() noexcept nogil
 
 cdef enum:
     SPINS = 4000        # about 40 us at 3 GHz; a longer wait gives the core away
@@ -216,15 +241,24 @@ cdef inline int take_task(Team* team) noexcept nogil:
 
 cdef inline bint arrive(Team* team) noexcept nogil:
     """Return whether the caller is the last to arrive; it then works alone until it calls `release`."""
-    return team.n_threads == 1 or atomic_fetch_add(&team.arrived, 1) == team.n_active - 1
+    cdef int n_active
+    if team.n_threads == 1:
+        return True
+    # Read before the caller counts itself in: until then nobody can be last, and send somebody to rest.
+    n_active = atomic_load(&team.n_active)
+    window()
+    return atomic_fetch_add(&team.arrived, 1) == n_active - 1
 
 
 cdef inline void release(Team* team) noexcept nogil:
     """Let the team go on with the next phase."""
-    team.next_task = 0
-    if team.n_threads > 1:
-        team.arrived = 0
-        atomic_store(&team.generation, team.generation + 1)
+    if team.n_threads == 1:
+        team.next_task = 0
+        return
+    window()
+    atomic_store(&team.next_task, 0)
+    atomic_store(&team.arrived, 0)
+    atomic_fetch_add(&team.generation, 1)
 
 
 cdef inline bint wait_briefly(Team* team, int generation) noexcept nogil:
@@ -238,39 +272,43 @@ cdef inline bint wait_briefly(Team* team, int generation) noexcept nogil:
 
 
 cdef inline void send_to_rest(Team* team, int thread, long long time) noexcept nogil:
-    team.state[thread] = RESTING
-    team.n_active -= 1
+    atomic_store(&team.state[thread], RESTING)
+    window()
+    atomic_store(&team.n_active, team.n_active - 1)
     team.rest_until = time + team.rest
     team.rest = min(4 * team.rest, <long long>LONGEST_REST)
 
 
 cdef inline void review(Team* team) noexcept nogil:
     """Decide who takes part in the next step.  One thread at a time, between the last phase and `release`."""
-    cdef int i, late = -1
-    cdef long long time = now()
+    cdef int i, late = -1, n_active = team.n_active
+    cdef long long time = now(), lateness
     cdef bint judged
-    if team.n_active > 1:
+    if n_active > 1:
         team.watched += time - team.reviewed
     team.reviewed = time
     judged = team.watched >= WINDOW
     for i in range(team.n_threads):
         if atomic_load(&team.state[i]) == READY:
             team.joined_at[i] = team.generation
-            team.n_active += atomic_swap(&team.state[i], READY, ACTIVE)     # it may have given up
+            window()
+            n_active += atomic_swap(&team.state[i], READY, ACTIVE)      # it may have given up
         # Without one of n threads, the others take n / (n - 1) times as long: so much waiting is worth it.
-        if judged and 5 * team.n_active * team.lateness[i] > 4 * team.watched * (team.n_active - 1):
+        lateness = get_time(&team.lateness[i])
+        if judged and 5 * n_active * lateness > 4 * team.watched * (n_active - 1):
             late = i
         if judged:
-            team.lateness[i] = 0
+            set_time(&team.lateness[i], 0)
+    atomic_store(&team.n_active, n_active)
     if judged:
         team.watched = 0
-        if late >= 0 and team.n_active > 1:
+        if late >= 0 and n_active > 1:
             if late == 0:       # then the last of the others goes
                 for i in range(1, team.n_threads):
-                    late = i if team.state[i] == ACTIVE else late
-            if late > 0 and team.state[late] == ACTIVE:
+                    late = i if atomic_load(&team.state[i]) == ACTIVE else late
+            if late > 0 and atomic_load(&team.state[late]) == ACTIVE:
                 send_to_rest(team, late, time)
-        elif team.n_active == team.n_threads:
+        elif n_active == team.n_threads:
             team.rest = max(team.rest // 2, <long long>SHORTEST_REST)
     atomic_store(&team.called, team.n_active < team.n_threads and time >= team.rest_until)
 
