@@ -41,7 +41,7 @@ LEVELS = {"_kernels_base": GCC}
 if sysconfig.get_platform().endswith("x86_64") and not MSVC:
     LEVELS |= {"_kernels_v3": GCC + AVX2, "_kernels_v4": GCC + AVX2 + AVX512}
 
-MODULES = {"types": [], "blas": [], "table": [], "helpers": [], "executor": [], "api": []} | LEVELS
+MODULES = LEVELS | {name: [] for name in ("types", "blas", "table", "guards", "helpers", "executor", "api")}
 
 
 def extension(module: str, flags: list[str]) -> Extension:

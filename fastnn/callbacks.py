@@ -148,7 +148,7 @@ class _Monitor(Callback):
         name = self.monitor.removeprefix("val_")
         if name == "loss":
             return False
-        measured = self._need_model().optimizer.measured
+        measured = self._need_model()._now.need_objective().measured
         if name in measured:
             return measured[name].larger_is_better
         known = ", ".join(["loss", *measured])

@@ -262,7 +262,8 @@ def as_targets(
     array([[2.]], dtype=float32)
     """
     if loss.sparse:
-        array = _labels(value, outputs, dtype, name)
+        # Kernels find a row's class by its label, so the caller must not be able to change it meanwhile.
+        array = _labels(value, outputs, dtype, name).copy()
     else:
         array = _numeric(value, name)
         if loss.fuses is not None and outputs > 1 and array.ndim == 1 and array.shape[0] == rows:

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import data, training
+from fastnn import data
+from fastnn.batch import Batch, batch_of, features_of
 from fastnn.engine import Engine
 from fastnn.errors import ConfigurationError, ShapeError, unknown_name
 from fastnn.graph import Tensor, array_name
 from fastnn.layers import Layer
+from fastnn.network import Binding
+from fastnn.program import aligned_array
+from fastnn.programs import Key
 from fastnn.symbolic import SymbolicTensor
 
 __all__ = ["Differentiable"]
@@ -26,11 +30,11 @@ _Tensors = str | SymbolicTensor | Layer
 class Differentiable(Engine):
     """An engine that runs forward and backward on given rows; the base of `Model`."""
 
-    _forwarded: training.Batch | None  # the rows of the latest `forward`
+    _forwarded: Batch | None  # the rows of the latest `forward`
 
-    def _outputs(self, given: training.Batch, n_threads: int) -> Any:
-        made = self._new_arrays("output", self.graph.outputs, given.rows)
-        self._run_rows("predict", given.arrays | made, given.rows, n_threads)
+    def _outputs(self, now: Binding, given: Batch, n_threads: int) -> Any:
+        made = self._new_arrays("output", now.graph.outputs, given.rows)
+        _run_rows(now, "predict", given.arrays | made, given.rows, n_threads)
         found = list(made.values())
         return found if len(found) > 1 else found[0]
 
@@ -40,17 +44,6 @@ class Differentiable(Engine):
             array_name(kind, tensor, tensors): np.empty((rows, tensor.columns), self.dtype)
             for tensor in tensors
         }
-
-    def _run_rows(
-        self, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int | None = None
-    ) -> None:
-        """Run a program that takes any number of rows, in one batch."""
-        if rows == 0:
-            return
-        with self._running:
-            result = self._program(purpose).run(externals, rows, rows, n_threads=n_threads)
-        if result.exception is not None:
-            raise result.exception
 
     def loss_and_gradients(
         self, x: object, y: object, sample_weight: object = None
@@ -84,19 +77,15 @@ class Differentiable(Engine):
         >>> sorted(gradients)
         ['dense/bias', 'dense/kernel']
         """
-        self._need_compiled()
-        with self._built_for(x):
-            compiled = self._need_compiled()
-            given = training.batch_of(self, x, y, sample_weight)
-        rows = given.rows
-        with self._running:
-            program = self._program("gradients", rows, weighted=given.weighted)
-            result = program.run(given.arrays, rows, rows)
-            flat = program.gradients.copy()  # type: ignore[union-attr]
+        self._now.need_compiled()
+        now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
+        rows, flat = given.rows, aligned_array(now.store.size, self.dtype)
+        key = Key("gradients", rows, weighted=given.weighted)
+        plan, result = now.need_programs().run(key, given.arrays, rows, gradients=flat)
         if result.exception is not None:
             raise result.exception
-        values = compiled.values(program.plan, result.sums[0], rows)
-        gradients = {p.name: self._view(p, flat) for p in self.graph.parameters if p.trainable}
+        values = now.need_objective().values(plan, result.sums[0], rows)
+        gradients = {p.name: now.view(p, flat) for p in now.graph.parameters if p.trainable}
         return values["loss"], gradients
 
     def input_gradients(self, x: object, upstream: object = None) -> Any:
@@ -127,34 +116,16 @@ class Differentiable(Engine):
         >>> model.input_gradients([[5.0]])
         array([[3.]], dtype=float32)
         """
-        with self._built_for(x):
-            given = training.features_of(self, x, empty=True)
-            arrays = given.arrays | self._upstream(upstream, given.rows)
-        made = self._new_arrays("gradient", self.graph.inputs, given.rows)
-        self._run_rows("input_gradients", arrays | made, given.rows)
+
+        def checked(now: Binding) -> tuple[dict[str, np.ndarray], int]:
+            given = features_of(now, x, empty=True)
+            return given.arrays | _upstream(now, upstream, given.rows), given.rows
+
+        now, (arrays, rows) = self._ready(x, checked)
+        made = self._new_arrays("gradient", now.graph.inputs, rows)
+        _run_rows(now, "input_gradients", arrays | made, rows)
         found = list(made.values())
         return found if len(found) > 1 else found[0]
-
-    def _upstream(self, upstream: object, rows: int) -> dict[str, np.ndarray]:
-        """Return gradients of the outputs, checked, by the names that plans know them by."""
-        outputs = self.graph.outputs
-        one = len(outputs) == 1
-        given = (
-            [None] * len(outputs)
-            if upstream is None
-            else data.by_name(upstream, self.output_names, "upstream")
-        )
-        arrays: dict[str, np.ndarray] = {}
-        for tensor, value in zip(outputs, given, strict=True):
-            name = array_name("upstream", tensor, outputs)
-            if value is None:
-                arrays[name] = np.ones((rows, tensor.columns), self.dtype)
-                continue
-            said = "upstream" if one else f"upstream[{tensor.label!r}]"
-            arrays[name] = data.as_features(value, tensor.columns, self.dtype, name=said, empty=True)
-            if arrays[name].shape[0] != rows:
-                raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but x has {rows}")
-        return arrays
 
     def forward(self, x: object) -> Any:
         """Return the outputs for given rows, and keep the rows for `backward` (lecture B.4).
@@ -172,12 +143,11 @@ class Differentiable(Engine):
         ShapeError, DataError, DTypeError, ConfigurationError
             For bad input.
         """
-        with self._built_for(x):
-            given = training.features_of(self, x)
+        now, given = self._ready(x, lambda now: features_of(now, x))
         # What the caller does to its arrays afterwards must not change the gradients.
-        kept = {name: array.copy() for name, array in given.arrays.items()}
-        self._forwarded = training.Batch(kept, given.rows)
-        return self._outputs(self._forwarded, 1)
+        kept = Batch({name: array.copy() for name, array in given.arrays.items()}, given.rows)
+        self._forwarded = kept
+        return self._outputs(now, kept, 1)
 
     def backward(
         self, upstream: object = None, wrt: _Tensors | Iterable[_Tensors] = ()
@@ -221,35 +191,68 @@ class Differentiable(Engine):
         given = self._forwarded
         if given is None:
             raise ConfigurationError("backward needs the rows of a forward pass; call model.forward(x) first")
-        graph, drawing = self.graph, self._drawing
-        assert drawing is not None
+        now = self._now
+        graph = now.graph
         items = [wrt] if isinstance(wrt, _Tensors) else list(wrt)
-        asked = {tensor.name: tensor for tensor in map(self._tensor_of, items)}
+        asked = {tensor.name: tensor for tensor in (_tensor_of(now, item) for item in items)}
         inputs = {tensor.name: tensor for tensor in graph.inputs}
         names = tuple(name for name in asked if name not in inputs)
         tensors = (*graph.inputs, *(asked[name] for name in names))
-        arrays = given.arrays | self._upstream(upstream, given.rows)
+        arrays = given.arrays | _upstream(now, upstream, given.rows)
         made = self._new_arrays("gradient", tensors, given.rows)
-        with self._running:
-            program = self._program("backward", given.rows, wrt=names)
-            result = program.run(arrays | made, given.rows, given.rows)
-            flat = program.gradients.copy()  # type: ignore[union-attr]
+        flat = aligned_array(now.store.size, self.dtype)
+        key = Key("backward", given.rows, wrt=names)
+        _, result = now.need_programs().run(key, arrays | made, given.rows, gradients=flat)
         if result.exception is not None:
             raise result.exception
         found = {tensor.label: array for tensor, array in zip(tensors, made.values(), strict=True)}
-        return found | {p.name: self._view(p, flat) for p in graph.parameters if p.trainable}
+        return found | {p.name: now.view(p, flat) for p in graph.parameters if p.trainable}
 
-    def _tensor_of(self, item: object) -> Tensor:
-        """Return the graph's tensor that a name, a layer or a symbolic tensor stands for."""
-        graph, drawing = self.graph, self._drawing
-        assert drawing is not None
-        by_name = {t.label: t for t in (*graph.inputs, *(node.output for node in graph.nodes))}
-        if isinstance(item, SymbolicTensor) and item in drawing.tensors:
-            wanted = drawing.tensors[item]
-            return next(t for t in by_name.values() if t.name == wanted)
-        name = item
-        if isinstance(item, Layer):  # what this graph calls it: a shared one may have another name elsewhere
-            name = next((known for known, la in drawing.layers.items() if la is item), item.name)
-        if name not in by_name:
-            raise unknown_name("tensor", str(name), by_name)
-        return by_name[str(name)]
+
+def _run_rows(
+    now: Binding, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int | None = None
+) -> None:
+    """Run a program that takes any number of rows, in one batch."""
+    if rows == 0:
+        return
+    _, result = now.need_programs().run(Key(purpose), externals, rows, n_threads=n_threads)
+    if result.exception is not None:
+        raise result.exception
+
+
+def _upstream(now: Binding, upstream: object, rows: int) -> dict[str, np.ndarray]:
+    """Return gradients of the outputs, checked, by the names that plans know them by."""
+    outputs, dtype = now.graph.outputs, now.store.dtype
+    one = len(outputs) == 1
+    given = (
+        [None] * len(outputs)
+        if upstream is None
+        else data.by_name(upstream, [tensor.label for tensor in outputs], "upstream")
+    )
+    arrays: dict[str, np.ndarray] = {}
+    for tensor, value in zip(outputs, given, strict=True):
+        name = array_name("upstream", tensor, outputs)
+        if value is None:
+            arrays[name] = np.ones((rows, tensor.columns), dtype)
+            continue
+        said = "upstream" if one else f"upstream[{tensor.label!r}]"
+        arrays[name] = data.as_features(value, tensor.columns, dtype, name=said, empty=True)
+        if arrays[name].shape[0] != rows:
+            raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but x has {rows}")
+    return arrays
+
+
+def _tensor_of(now: Binding, item: object) -> Tensor:
+    """Return the graph's tensor that a name, a layer or a symbolic tensor stands for."""
+    graph, drawing = now.graph, now.drawing
+    assert drawing is not None
+    by_name = {t.label: t for t in (*graph.inputs, *(node.output for node in graph.nodes))}
+    if isinstance(item, SymbolicTensor) and item in drawing.tensors:
+        wanted = drawing.tensors[item]
+        return next(t for t in by_name.values() if t.name == wanted)
+    name = item
+    if isinstance(item, Layer):  # what this graph calls it: a shared one may have another name elsewhere
+        name = next((known for known, la in drawing.layers.items() if la is item), item.name)
+    if name not in by_name:
+        raise unknown_name("tensor", str(name), by_name)
+    return by_name[str(name)]

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn import runtime, training
+from fastnn import runtime
+from fastnn.batch import Batch, batch_of
 from fastnn.checks import check_count
 from fastnn.compiler import compile_plan
 from fastnn.errors import DTypeError
+from fastnn.memory import Layout
 from fastnn.printing import describe_op
 from fastnn.program import Program, aligned_array, aligned_copy
+from fastnn.programs import Key
 
 if TYPE_CHECKING:
     from fastnn.model import Model
+    from fastnn.network import Binding
 
 __all__ = ["GradientReport", "Profile", "gradcheck", "profile", "summary"]
 
@@ -99,9 +103,8 @@ def gradcheck(
     if not hasattr(model, "loss_and_gradients"):
         raise DTypeError(f"gradcheck needs a model, got {model!r}")
     check_count(max_entries, "max_entries")
-    model._need_compiled()
-    with model._built_for(x):
-        double = _Double(model, x, y, sample_weight)
+    model._now.need_compiled()
+    double = _Double(*model._ready(x, lambda now: batch_of(now, x, y, sample_weight)))
     analytic = double.gradients()
     report = GradientReport()
     generator = np.random.default_rng(seed)
@@ -133,24 +136,24 @@ def gradcheck(
 class _Double:
     """A float64 copy of a model's parameters with programs for its loss and its gradients."""
 
-    def __init__(self, model: Model, x: object, y: object, sample_weight: object) -> None:
-        compiled = model._need_compiled()
+    def __init__(self, now: Binding, given: Batch) -> None:
+        objective = now.need_objective()
         dtype = np.dtype(np.float64)
-        self.model = model
-        given = training.batch_of(model, x, y, sample_weight)
+        offsets = {name: place.offset for name, place in now.places.items()}
+        self.now = now
         self.rows = given.rows
         self.arrays = {name: np.ascontiguousarray(a, dtype) for name, a in given.arrays.items()}
-        self.parameters = aligned_copy(model._parameters, dtype)
-        self.flat_gradients = aligned_array(model._parameters.size, dtype)
+        self.parameters = aligned_copy(now.store.array, dtype)
+        self.flat_gradients = aligned_array(now.store.size, dtype)
         self.programs = {
             purpose: Program(
                 compile_plan(
-                    model.graph,
+                    now.graph,
                     purpose,
                     capacity=self.rows if purpose == "gradients" else 0,
-                    losses=compiled.losses,
-                    shares=compiled.shares,
-                    layout=model._layout,
+                    losses=objective.losses,
+                    shares=objective.shares,
+                    layout=Layout(offsets, now.store.size),
                     weighted=given.weighted,
                 ),
                 dtype,
@@ -163,19 +166,19 @@ class _Double:
     def gradients(self) -> dict[str, np.ndarray]:
         self.programs["gradients"].run(self.arrays, self.rows, self.rows)
         return {
-            p.name: self.model._view(p, self.flat_gradients).copy()
-            for p in self.model.graph.parameters
+            p.name: self.now.view(p, self.flat_gradients).copy()
+            for p in self.now.graph.parameters
             if p.trainable
         }
 
     def parameter(self, name: str) -> np.ndarray:
-        found = next(p for p in self.model.graph.parameters if p.name == name)
-        return self.model._view(found, self.parameters).reshape(-1)
+        found = next(p for p in self.now.graph.parameters if p.name == name)
+        return self.now.view(found, self.parameters).reshape(-1)
 
     def loss(self) -> float:
         program = self.programs["evaluate"]
         result = program.run(self.arrays, self.rows, self.rows)
-        return self.model._need_compiled().values(program.plan, result.sums[0], self.rows)["loss"]
+        return self.now.need_objective().values(program.plan, result.sums[0], self.rows)["loss"]
 
     def difference(self, flat: np.ndarray, entry: int, h: float) -> float:
         """Return the derivative by central differences of order 4."""
@@ -258,16 +261,15 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
     ShapeError, DataError, DTypeError, ConfigurationError
         For bad input.
     """
-    model._need_compiled()
+    model._now.need_compiled()
     wanted = check_count(32 if batch_size is None else batch_size, "batch_size")
-    with model._built_for(x):
-        compiled = model._need_compiled()
-        given = training.batch_of(model, x, y, None)
+    now, given = model._ready(x, lambda now: batch_of(now, x, y, None))
+    compiled = now.need_compiled()
     rows = given.rows
     batch = min(wanted, rows)
-    plan = model._compile_plan("train", batch, gather=True, weighted=given.weighted)
+    plan = now.need_programs().plan(Key("train", batch, gather=True, weighted=given.weighted))
     state = None if compiled.state is None else aligned_copy(compiled.state)
-    program = Program(plan, model.dtype, aligned_copy(model._parameters), None, state)
+    program = Program(plan, model.dtype, aligned_copy(now.store.array), None, state)
     permutation = np.arange(rows, dtype=np.int32)
     arrays = given.arrays
 
@@ -289,7 +291,7 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
     n_epochs = max(1, min(1000, int(0.2 / max(time.perf_counter() - began, 1e-6))))
     nanoseconds = np.zeros(len(plan.ops), np.int64)
     steps = run(n_epochs, nanoseconds)
-    with runtime.blas_single_threaded:
+    with runtime.blas_single_threaded():
         peak = _peak(model.dtype)
     table = tuple(
         (describe_op(plan, op), float(time_) / 1e3 / steps, float(op.flops(batch)))
@@ -301,7 +303,7 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
 def summary(model: Model) -> str:
     """Return the table that `Model.summary` prints."""
     rows: list[tuple[str, ...]] = [("layer", "kind", "output shape", "parameters", "reads")]
-    drawing = model._drawing
+    drawing = model._now.drawing
     if drawing is None:
         rows += [(layer.name or "-", type(layer).__name__, "?", "?", "?") for layer in model.layers]
     else:

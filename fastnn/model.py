@@ -7,34 +7,29 @@ epoch loop is in `training.py`, looking inside in `inspection.py`.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import training
+from fastnn.batch import Batch, batch_of, features_of
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_name
-from fastnn.compiled import Compiled
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.gradients import Differentiable
-from fastnn.network import check_dtype
-from fastnn.program import Program
+from fastnn.network import Binding, check_dtype
 from fastnn.runtime import resolve_threads
-from fastnn.store import ParameterStore, Place
-from fastnn.symbolic import Drawing, SymbolicTensor, as_list, draw, replay
+from fastnn.store import ParameterStore
+from fastnn.symbolic import SymbolicTensor, as_list, draw, replay
 from fastnn.utils import next_seed
 
 if TYPE_CHECKING:
     from fastnn.inspection import Profile
-    from fastnn.reference import ReferenceProgram
 
 __all__ = ["Model"]
 
 _MOST_ENDS = 100  # arrays that a program takes, and gives
-# The key of the program for predictions.
-_PREDICT: tuple[str, int, bool, bool, tuple[str, ...]] = ("predict", 0, False, False, ())
 
 
 class Model(Differentiable):
@@ -85,19 +80,14 @@ class Model(Differentiable):
         self.name = check_name(name) or type(self).__name__.lower()
         self.stop_training = False
         self.history: History | None = None
-        self._drawing: Drawing | None = None
-        self._store = ParameterStore(self.dtype)
-        self._places: dict[str, Place] = {}
-        self._compiled: Compiled | None = None
-        self._programs: OrderedDict[tuple[Any, ...], Program | ReferenceProgram] = OrderedDict()
-        self._forwarded: training.Batch | None = None
+        self._now = Binding(None, ParameterStore(self.dtype), {})
+        self._forwarded: Batch | None = None
         self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])
-        self._make_locks()
         if inputs is not None or outputs is not None:
             self._ends = as_list(inputs, "inputs"), as_list(outputs, "outputs")
             if len(self._ends[0]) + len(self._ends[1]) > _MOST_ENDS:
                 raise ConfigurationError(f"a model has at most {_MOST_ENDS} inputs and outputs")
-            self._install(draw(*self._ends))
+            self._bind(draw(*self._ends))
         elif type(self) is Model:
             raise ConfigurationError(
                 "a Model needs inputs and outputs, fastnn.Model(inputs, outputs); for a chain use Sequential"
@@ -125,7 +115,8 @@ class Model(Differentiable):
 
     def _draw_again(self, inputs: object) -> SymbolicTensor | list[SymbolicTensor]:
         """Return the tensors that this model, used as a layer, makes of others."""
-        if self._drawing is None:
+        drawing = self._now.drawing
+        if drawing is None:
             raise ConfigurationError(
                 f"model {self.name!r} has no input width yet; begin it with fastnn.Input"
             )
@@ -136,7 +127,7 @@ class Model(Differentiable):
                 f"model {self.name!r} takes tensors of widths {widths}, got {[t.columns for t in given]}"
             )
         mapped = dict(zip(self._ends[0], given, strict=True))
-        replay(self._drawing.order, mapped, self)
+        replay(drawing.order, mapped, self)
         found = [mapped[tensor] for tensor in self._ends[1]]
         return found if len(found) > 1 else found[0]
 
@@ -214,7 +205,7 @@ class Model(Differentiable):
         >>> history.history["loss"][-1] < 1e-3
         True
         """
-        self._need_compiled()
+        self._now.need_compiled()
         return training.fit(
             self,
             x,
@@ -261,7 +252,7 @@ class Model(Differentiable):
         ShapeError, DataError, DTypeError, ConfigurationError, BusyError
             As `fit` does.
         """
-        self._need_compiled()
+        self._now.need_compiled()
         return training.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
     def evaluate(
@@ -300,14 +291,12 @@ class Model(Differentiable):
         ShapeError, DataError, DTypeError, ConfigurationError
             For bad input.
         """
-        self._need_compiled()
+        self._now.need_compiled()
         batch = check_count(32 if batch_size is None else batch_size, "batch_size")
         count = resolve_threads(n_threads)
-        with self._built_for(x):
-            compiled = self._need_compiled()
-            given = training.batch_of(self, x, y, sample_weight)
-        values = training.evaluate(self, given, batch, count)
-        return compiled.shaped(values, return_dict)
+        now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
+        values = training.evaluate(now, given, batch, count)
+        return now.need_objective().shaped(values, return_dict)
 
     def predict(
         self,
@@ -350,9 +339,8 @@ class Model(Differentiable):
         if batch_size is not None:
             check_count(batch_size, "batch_size")
         count = resolve_threads(n_threads)
-        with self._built_for(x):
-            given = training.features_of(self, x, empty=True)
-        return self._outputs(given, count)
+        now, given = self._ready(x, lambda now: features_of(now, x, empty=True))
+        return self._outputs(now, given, count)
 
     def __call__(self, x: object, training: bool = False) -> Any:
         """Return the outputs for given rows; see `predict`.  Few rows go a short way to the kernels.
@@ -360,10 +348,11 @@ class Model(Differentiable):
         Called on symbolic tensors, return those that the model, used as a layer, makes of them.
         """
         if type(x) is np.ndarray and x.ndim == 2:
-            program = self._programs.get(_PREDICT)
+            now = self._now
+            program = now.programs.short if now.programs is not None else None
             if program is not None and 0 < len(x) <= program.most_rows:
-                output = np.empty((len(x), self.graph.outputs[0].columns), self.dtype)
-                if program.apply(x, output):  # type: ignore[union-attr]
+                output = np.empty((len(x), now.graph.outputs[0].columns), self.dtype)
+                if program.apply(x, output):
                     return output
         if isinstance(x, SymbolicTensor) or (
             isinstance(x, list | tuple) and x and isinstance(x[0], SymbolicTensor)

@@ -6,25 +6,33 @@ how a model runs.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from fastnn import data
-from fastnn.errors import ConfigurationError, DTypeError
+from fastnn._core.guards import exchange, hold_all
+from fastnn.errors import BusyError, ConfigurationError, DTypeError
 from fastnn.graph import Graph, Parameter
 from fastnn.layers import Layer
 from fastnn.memory import Layout
-from fastnn.store import Exclusive, ParameterStore, Place, house
+from fastnn.programs import Programs
+from fastnn.store import ParameterStore, Place, merged_store, stores_of
 from fastnn.symbolic import Drawing
 
 if TYPE_CHECKING:
     from fastnn.compiled import Compiled
+    from fastnn.objective import Objective
 
-__all__ = ["Network", "check_dtype"]
+__all__ = ["Binding", "Network", "check_dtype"]
 
+_Entries: TypeAlias = Sequence[tuple[Layer, str, Parameter]]
+_Value: TypeAlias = tuple[object, str, object]  # an attribute of something
+_MOVED = object()
 _DTYPES: dict[str, np.dtype] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 
 
@@ -47,6 +55,85 @@ def check_dtype(dtype: object) -> np.dtype:
     return _DTYPES[name]
 
 
+@dataclass(frozen=True, eq=False)
+class Binding:
+    """What a model is at one moment; a change replaces all of it at once.
+
+    So whoever predicts, or looks at weights, meanwhile goes on with what belongs together.
+
+    Attributes
+    ----------
+    drawing : Drawing or None
+        None until the input width is known.
+    store : ParameterStore
+    places : dict of str to Place
+        By the names of the graph's parameters.
+    compiled : Compiled or None
+    objective : Objective or None
+        Of a model that is compiled and built.
+    programs : Programs or None
+        Of a model that is built.
+    """
+
+    drawing: Drawing | None
+    store: ParameterStore
+    places: Mapping[str, Place]
+    compiled: Compiled | None = None
+    objective: Objective | None = None
+    programs: Programs | None = None
+
+    @property
+    def graph(self) -> Graph:
+        """The frozen graph that plans are compiled from."""
+        if self.drawing is None:
+            raise ConfigurationError(
+                "the model's input width is not known yet; begin with fastnn.Input((features,)), "
+                "or call fit, or build((None, features))"
+            )
+        return self.drawing.graph
+
+    def need_compiled(self) -> Compiled:
+        """Return what `compile` made."""
+        if self.compiled is None:
+            raise ConfigurationError("the model is not compiled; call model.compile(optimizer, loss) first")
+        return self.compiled
+
+    def need_objective(self) -> Objective:
+        """Return the objective of a model that is compiled and built."""
+        self.need_compiled()
+        assert self.objective is not None
+        return self.objective
+
+    def need_programs(self) -> Programs:
+        """Return the programs of a model that is built."""
+        assert self.programs is not None or self.graph
+        return cast("Programs", self.programs)
+
+    def with_programs(self) -> Binding:
+        """Return the same with programs of its own, none of them compiled yet."""
+        offsets = {name: place.offset for name, place in self.places.items()}
+        layout = Layout(offsets, self.store.size)
+        programs = Programs(
+            self.graph, layout, self.store.parameters, self.store.dtype, self.objective, self.compiled
+        )
+        return replace(self, programs=programs)
+
+    def view(self, parameter: Parameter, flat: np.ndarray) -> np.ndarray:
+        """Return a parameter's part of an array that lies like the store's."""
+        return self.places[parameter.name].view(flat)
+
+
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """What `Network._bind` is about to do, and what it follows from."""
+
+    drawing: Drawing
+    entries: _Entries
+    conditions: Sequence[_Value]
+    check: Callable[[Binding], Any] | None
+    changes: Sequence[_Value]
+
+
 class Network:
     """Layers, graph and parameters; the base of `Model`.
 
@@ -60,41 +147,40 @@ class Network:
 
     dtype: np.dtype
     seed: int
-    _drawing: Drawing | None
-    _store: ParameterStore
-    _places: dict[str, Place]  # by the names of the graph's parameters
-    _compiled: Compiled | None
-    _programs: MutableMapping[Any, Any]  # compiled for this graph and this store
+    _now: Binding
 
-    def _exclusive(self) -> Exclusive:
-        """Return a context in which no other thread trains the model."""
-        return self._store.exclusive()
+    def _exclusively(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return ``function(*arguments)``, called while no other thread trains or rebuilds the model."""
+
+        def call() -> Any:
+            return function(*arguments) if self._now.store is store else _MOVED
+
+        found = _MOVED
+        while found is _MOVED:  # the model may move to another store just before it is taken
+            store = self._now.store
+            found = store.exclusion.hold(call)
+        return found
 
     # -- structure
 
     @property
     def layers(self) -> list[Any]:
         """The model's layers, and models used as layers."""
-        if self._drawing is None:
+        drawing = self._now.drawing
+        if drawing is None:
             return []
-        graph = self._drawing.graph
-        inputs = {tensor.name for tensor in graph.inputs}
-        return [member for name, member in self._drawing.members.items() if name not in inputs]
+        inputs = {tensor.name for tensor in drawing.graph.inputs}
+        return [member for name, member in drawing.members.items() if name not in inputs]
 
     @property
     def graph(self) -> Graph:
         """The frozen graph that plans are compiled from."""
-        if self._drawing is None:
-            raise ConfigurationError(
-                "the model's input width is not known yet; begin with fastnn.Input((features,)), "
-                "or call fit, or build((None, features))"
-            )
-        return self._drawing.graph
+        return self._now.graph
 
     @property
     def built(self) -> bool:
         """Whether the model has its parameters."""
-        return self._drawing is not None
+        return self._now.drawing is not None
 
     @property
     def trainable(self) -> bool:
@@ -140,7 +226,8 @@ class Network:
             if not -len(layers) <= index < len(layers):
                 raise ConfigurationError(f"no layer {index}; there are {len(layers)}")
             return layers[index]
-        members = self._drawing.members if self._drawing is not None else {}
+        drawing = self._now.drawing
+        members = drawing.members if drawing is not None else {}
         for layer in layers:  # what this graph calls them: a shared one may have another name elsewhere
             if members.get(name or "") is layer:
                 return layer
@@ -153,73 +240,115 @@ class Network:
         """Return the number of weights and biases."""
         return sum(p.rows * p.columns for p in self.graph.parameters)
 
-    def _install(self, drawing: Drawing) -> None:
-        """Take a graph, and give its parameters a place; those that are new draw initial values."""
+    def _bind(
+        self,
+        drawing: Drawing,
+        check: Callable[[Binding], Any] | None = None,
+        changes: Sequence[_Value] = (),
+    ) -> Any:
+        """Make a drawing what the model is: all at once, or, if something raises, not at all.
+
+        Parameters
+        ----------
+        drawing : Drawing
+            Its parameters get a place; those that are new draw initial values, and if layers belong to
+            other models, those move along.
+        check : callable, optional
+            Looks at the binding before that.
+        changes : sequence of (object, str, object)
+            Further attributes to assign.
+
+        Returns
+        -------
+        (Binding, object)
+            The model's new binding, and what `check` returned.
+
+        Raises
+        ------
+        BusyError
+            If a model that would have to move is being trained.
+        """
         owners = {p.name: drawing.layers[node.layer] for node in drawing.graph.nodes for p in node.parameters}
         entries = [(owners[p.name], _role(p), p) for p in drawing.graph.parameters]
-        store = house(self, entries, self.seed)
-        self._drawing = drawing
-        for name, member in drawing.members.items():
-            if isinstance(member, Layer) and member.name is None:
-                member.name = name
-        self._move(store)
+        done: tuple[Binding, Any] | None = None
+        while done is None:  # another thread may have changed what this follows from: then anew
+            seen = [(layer, "_store", layer._store) for layer in drawing.layers.values()]
+            before = stores_of(entries, self.dtype)
+            attempt = _Attempt(drawing, entries, [(self, "_now", self._now), *seen], check, changes)
+            if len(before) == 1 and all(before[0].holds(la, role, p.shape) for la, role, p in entries):
+                done = self._try_to_bind(attempt, before[0], ())
+            else:
+                done = hold_all(
+                    [store.exclusion for store in before], partial(self._bind_anew, attempt, before)
+                )
+        return done
 
-    def _move(self, store: ParameterStore) -> None:
-        """Use another store, which has all parameters of this model."""
-        drawing = self._drawing
+    def _bind_anew(self, attempt: _Attempt, before: Sequence[ParameterStore]) -> tuple[Binding, Any] | None:
+        """Bind to a new store, and take along the models over the layers' old ones, which are held."""
+        if any(store.exclusion.depth > 1 or store.parameters.is_written for store in before):
+            raise BusyError(
+                "a model over these layers is being trained; make the new model before or after that"
+            )
+        store = merged_store(attempt.entries, before, self.dtype, self.seed)
+        return self._try_to_bind(attempt, store, before)
+
+    def _try_to_bind(
+        self, attempt: _Attempt, store: ParameterStore, before: Sequence[ParameterStore]
+    ) -> tuple[Binding, Any] | None:
+        """Bind to a store and return what `_bind` does, or None if something has changed meanwhile."""
+        drawing, now = attempt.drawing, self._now
+        conditions = [*attempt.conditions, (store, "models", store.models)]
+        conditions += [(old, "models", old.models) for old in before]
+        layers = {id(layer): layer for layer in (*store.places, *drawing.layers.values())}
+        made: list[_Value] = [(layer, "_store", store) for layer in layers.values()]
+        made += [
+            (member, "name", name)
+            for name, member in drawing.members.items()
+            if isinstance(member, Layer) and member.name is None
+        ]
+        places = {p.name: store.places[layer][role] for layer, role, p in attempt.entries}
+        objective = now.compiled.objective(drawing.graph) if now.compiled is not None else None
+        binding = Binding(drawing, store, places, now.compiled, objective).with_programs()
+        made.append((self, "_now", binding))
+        if now.compiled is not None and store is not now.store:
+            made.append((now.compiled, "state", _moved_state(now, places, store)))
+        movers = [model for old in before for model in old.users() if model is not self]
+        for model in movers:
+            conditions.append((model, "_now", model._now))
+            made += model._moves_to(store)
+        made.append((store, "models", (*store.with_model(self), *map(weakref.ref, movers))))
+        checked = attempt.check(binding) if attempt.check is not None else None
+        if not exchange(conditions, [*made, *attempt.changes]):
+            return None
+        return binding, checked
+
+    def _moves_to(self, store: ParameterStore) -> list[_Value]:
+        """Return the assignments that let this model use another store, which has all its parameters."""
+        now = self._now
+        drawing = now.drawing
         assert drawing is not None
-        before, places = self._store, self._places
-        for layer in drawing.layers.values():
-            layer._store = store
         owners = {p.name: drawing.layers[node.layer] for node in drawing.graph.nodes for p in node.parameters}
-        self._store = store
-        self._places = {p.name: store.places[owners[p.name]][_role(p)] for p in drawing.graph.parameters}
-        if self._compiled is not None and self._compiled.attached and store is not before:
-            self._compiled.move(places, before.array.size, self._places, store.array.size)
-        self._programs.clear()
+        places = {p.name: store.places[owners[p.name]][_role(p)] for p in drawing.graph.parameters}
+        made: list[_Value] = [(layer, "_store", store) for layer in drawing.layers.values()]
+        if now.compiled is not None:
+            made.append((now.compiled, "state", _moved_state(now, places, store)))
+        return [*made, (self, "_now", replace(now, store=store, places=places).with_programs())]
 
-    @property
-    def _layout(self) -> Layout:
-        offsets = {name: place.offset for name, place in self._places.items()}
-        return Layout(offsets, self._store.array.size)
+    def _ready(self, x: object, check: Callable[[Binding], Any]) -> Any:
+        """Return the binding and what `check` makes of it, first building the model from the width of `x`.
 
-    @property
-    def _parameters(self) -> np.ndarray:
-        return self._store.array
+        If `check` raises, the model is not built.
+        """
+        now = self._now
+        if now.drawing is not None:
+            return now, check(now)
+        return self._build(data.width_of(x, self.dtype), check)
 
-    @contextlib.contextmanager
-    def _built_for(self, x: object) -> Iterator[None]:
-        """Build from the width of `x` if it was not known; undo that if the block raises."""
-        if self._drawing is not None:
-            yield
-            return
-        names = [(layer, layer.name, layer._store is None) for layer in self._unbuilt()]
-        try:
-            self._build(data.width_of(x, self.dtype))
-            yield
-        except BaseException:
-            self._store.models.discard(self)
-            self._drawing, self._store, self._places = None, ParameterStore(self.dtype), {}
-            self._programs.clear()
-            for layer, name, new in names:
-                layer.name = name
-                if new:  # others belong to another model too
-                    layer._store = None
-            if self._compiled is not None:
-                self._compiled.detach()
-            raise
-
-    def _build(self, columns: int) -> None:
+    def _build(self, columns: int, check: Callable[[Binding], Any] | None = None) -> Any:
+        """Build the model for inputs of a width, and return what `_bind` does."""
         raise ConfigurationError("this model cannot be built from a width")
 
-    def _unbuilt(self) -> list[Layer]:
-        """Return the layers of a model whose input width is not known yet."""
-        return []
-
     # -- weights
-
-    def _view(self, parameter: Parameter, flat: np.ndarray) -> np.ndarray:
-        return self._places[parameter.name].view(flat)
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all parameters: kernel, bias of the first layer, of the second, ...
@@ -233,7 +362,9 @@ class Network:
         ConfigurationError
             If the model is not built.
         """
-        return [self._view(p, self._parameters).copy() for p in self.graph.parameters]
+        now = self._now
+        array = now.store.array
+        return [now.view(p, array).copy() for p in now.graph.parameters]
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Replace all parameters.
@@ -252,8 +383,17 @@ class Network:
         BusyError
             If another thread trains the model.
         """
-        self._store.assign({p.name: self._places[p.name] for p in self.graph.parameters}, weights)
+        now = self._now
+        now.store.assign({p.name: now.places[p.name] for p in now.graph.parameters}, weights)
 
 
 def _role(parameter: Parameter) -> str:
     return parameter.name.rpartition("/")[2]
+
+
+def _moved_state(now: Binding, places: Mapping[str, Place], store: ParameterStore) -> np.ndarray:
+    """Return the optimizer's state of a model that goes to another store."""
+    compiled = now.need_compiled()
+    if compiled.state is None:
+        return compiled.new_state(store.size, store.dtype)
+    return compiled.moved_state(now.places, now.store.size, places, store.size)

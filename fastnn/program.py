@@ -6,7 +6,6 @@ The only Python file that talks to `_core.executor`.  It must not know layers or
 from __future__ import annotations
 
 import bisect
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,8 @@ import numpy as np
 from fastnn import runtime
 from fastnn._core import helpers
 from fastnn._core.executor import ADDRESSINGS, APPLY_THREADS, STATUSES, Executor, rests_for, shuffled
-from fastnn.errors import PlanError
+from fastnn._core.guards import Parameters, Progress
+from fastnn.errors import BusyError, PlanError
 from fastnn.plan import LOSSES, PRODUCTS, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
 
 __all__ = ["Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
@@ -133,15 +133,17 @@ class Program:
         Verified.
     dtype : numpy.dtype
         float32 or float64.
-    parameters, gradients, state : numpy.ndarray or None
-        Flat arrays of the plan's slots, shared with other programs of the same model.
+    parameters : Parameters or numpy.ndarray
+        Flat array of the plan's slot, or what holds the one in use; shared with other programs of a model.
+    gradients, state : numpy.ndarray or None
+        Flat arrays of the plan's slots; `run` may be given other gradients.
     """
 
     def __init__(
         self,
         plan: Plan,
         dtype: np.dtype,
-        parameters: np.ndarray,
+        parameters: Parameters | np.ndarray,
         gradients: np.ndarray | None = None,
         state: np.ndarray | None = None,
     ) -> None:
@@ -163,18 +165,18 @@ class Program:
         self.executor = Executor(
             ops, phases, times_rows, self.dtype.itemsize == 8, n_losses, single_rows if per_row else 0
         )
+        self._parameters = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
+        self._gradients = gradients
+        self._check_slot(Slot.PARAMETERS, self._parameters.array)
+        writes = any(operand.slot == Slot.PARAMETERS for op in plan.ops for operand in op.outputs())
+        self.executor.use_parameters(self._parameters, writes)
         for slot, array in (
-            (Slot.PARAMETERS, parameters),
-            (Slot.GRADIENTS, gradients),
             (Slot.STATE, state),
             (Slot.WORKSPACE, aligned_array(plan.sizes[Slot.WORKSPACE], self.dtype)),
         ):
-            size = plan.sizes[slot]
-            if size and (array is None or array.size < size or array.dtype != self.dtype):
-                raise PlanError(f"slot {slot.name} needs {size} elements of {self.dtype}")
+            self._check_slot(slot, array)
             if array is not None:
                 self.executor.bind(slot, array, True)
-        self._parameters = parameters
         self._snapshot = np.empty(0, np.uint8)
         self._slots = {
             external.name: (Slot.EXTERNAL + index, external.columns, external.written)
@@ -219,6 +221,11 @@ class Program:
         self._step_flops = 0, 0
         self._gathers = any(op.code is OpCode.GATHER for op in plan.ops)
 
+    def _check_slot(self, slot: Slot, array: np.ndarray | None) -> None:
+        size = self.plan.sizes[slot]
+        if size and (array is None or array.size < size or array.dtype != self.dtype):
+            raise PlanError(f"slot {slot.name} needs {size} elements of {self.dtype}")
+
     def team_size(self, rows: int, batch: int, epochs: int, n_threads: int | None) -> int:
         """Return how many threads a run should use of the `n_threads` it may; None is the default number."""
         if n_threads == 1:
@@ -240,9 +247,11 @@ class Program:
 
     def _flops(self, rows: int) -> int:
         """Return the floating-point operations of a step on `rows` rows; the latest answer is kept."""
-        if self._step_flops[0] != rows:
-            self._step_flops = rows, self.plan.flops(rows)
-        return self._step_flops[1]
+        known, flops = self._step_flops
+        if known != rows:
+            flops = self.plan.flops(rows)
+            self._step_flops = rows, flops
+        return flops
 
     def _batch_tiles(self, rows: int) -> int:
         """Return the most tiles of a phase along the batch, for `rows` rows of it."""
@@ -264,6 +273,9 @@ class Program:
         learning_rate: float = 0.0,
         betas: tuple[float, float] = (0.0, 0.0),
         step: int = 0,
+        progress: Progress | None = None,
+        count_epochs: bool = False,
+        gradients: np.ndarray | None = None,
         restore: bool = False,
         restorable: bool = False,
         nanoseconds: np.ndarray | None = None,
@@ -286,6 +298,12 @@ class Program:
             Adam's decays, for its bias correction.
         step : int
             Steps made before.
+        progress : Progress, optional
+            Takes the place of `step` and `first_epoch`, and is kept up to date.
+        count_epochs : bool
+            Whether the epochs, too.
+        gradients : numpy.ndarray, optional
+            Flat array for this run's gradients; by default the program's.
         restore : bool
             Whether to restore the last parameters with a finite loss if a loss, or a parameter, is not.
         restorable : bool
@@ -296,6 +314,11 @@ class Program:
         Returns
         -------
         Result
+
+        Raises
+        ------
+        BusyError
+            If the program runs already, or, if it changes parameters, another one that does.
         """
         plan = self.plan
         if plan.capacity and batch > plan.capacity:
@@ -303,57 +326,83 @@ class Program:
         if self._gathers and (permutation is None or permutation.size != rows):
             raise PlanError("this plan gathers rows and needs a permutation of all of them")
         team = self.team_size(rows, batch, epochs, n_threads)
-        if self._local.size < team * self._local_bytes:
-            self._local = aligned_array(team * self._local_bytes, np.dtype(np.uint8))
+        local, partial, snapshot = self._local, self._partial, None
+        if local.size < team * self._local_bytes:
+            local = self._local = aligned_array(team * self._local_bytes, np.dtype(np.uint8))
         tiles = max(self._parameter_tiles, self._batch_tiles(min(batch, rows)))
         n_sums = len(plan.accumulators)
-        if self._partial.size < (tiles + 1) * n_sums + 1:
-            self._partial = np.zeros((tiles + 1) * n_sums + 1)
-        sums = np.zeros((epochs, n_sums))
-        if restore and self._snapshot.size != self._parameters.nbytes:
-            self._snapshot = np.empty(self._parameters.nbytes, np.uint8)
+        if partial.size < (tiles + 1) * n_sums + 1:
+            partial = self._partial = np.zeros((tiles + 1) * n_sums + 1)
+        if restore:
+            snapshot = self._snapshot
+            if snapshot.size != self._parameters.array.nbytes:
+                snapshot = self._snapshot = np.empty(self._parameters.array.nbytes, np.uint8)
         guarded = self._guarded(min(batch, rows))
+        if guarded:
+            runtime.find_blas()
         step_flops = self._flops(min(batch, rows))
-        executor = self.executor
-        try:
-            for name, (slot, columns, written) in self._slots.items():
-                array = externals[name]
-                enough = array.size >= rows * columns if self._gathers else array.size == rows * columns
-                if array.dtype != self.dtype or not enough or not array.flags.c_contiguous:
-                    raise PlanError(f"external {name!r} must be {self.dtype} ({rows}, {columns}) in C order")
-                executor.bind(slot, array, written)
-            with runtime.blas_single_threaded if guarded else contextlib.nullcontext():
-                status, steps, finished, exception = executor.run(
-                    rows,
-                    batch,
-                    epochs,
-                    sums,
-                    self._partial,
-                    self._local,
-                    team,
-                    permutation,
-                    shuffle,
-                    seed,
-                    first_epoch,
-                    learning_rate,
-                    betas[0],
-                    betas[1],
-                    step,
-                    self._parameters.view(np.uint8) if restore else None,
-                    self._snapshot if restore else None,
-                    restorable,
-                    step_flops > POLL_STEP_FLOPS,
-                    nanoseconds,
-                )
-        finally:
-            for slot, _, _ in self._slots.values():
-                executor.bind(slot, None, False)
+        sums = np.zeros((epochs, n_sums))
+        if progress is None:
+            progress = Progress()
+            progress.steps, progress.epochs = step, first_epoch
+        ended = self.executor.run(
+            rows,
+            batch,
+            epochs,
+            self._bound(externals, rows, gradients),
+            sums,
+            partial,
+            local,
+            team,
+            guarded,
+            permutation,
+            shuffle,
+            seed,
+            learning_rate,
+            betas[0],
+            betas[1],
+            progress,
+            count_epochs,
+            snapshot,
+            restorable,
+            step_flops > POLL_STEP_FLOPS,
+            nanoseconds,
+        )
+        if ended is None:
+            raise BusyError(
+                "this model is in the midst of a step already; a signal handler, or another thread, has to "
+                "wait until it is over"
+            )
+        status, steps, finished, exception = ended
         if step_flops >= TEAM_STEP_FLOPS:
             helpers.note_work(step_flops * steps // FLOPS_PER_NANOSECOND)
         name = STATUSES[status]
+        if name == "ABANDONED":
+            raise BusyError(
+                "a signal handler forked this process in the midst of a run on several threads, and a child "
+                "has only one of them: it cannot go on, and weights that were being trained are those of no "
+                "step. End the child with os._exit, or fork between runs"
+            ) from exception
         if name not in ("OK", "NOT_FINITE", "INTERRUPTED"):
             raise PlanError(f"the executor stopped with status {name}")
         return Result(sums, steps, finished, name != "NOT_FINITE", exception)
+
+    def _bound(
+        self, externals: Mapping[str, np.ndarray], rows: int, gradients: np.ndarray | None
+    ) -> list[tuple[int, np.ndarray, bool]]:
+        """Return the memory of the slots that each run has of its own, checked."""
+        bound: list[tuple[int, np.ndarray, bool]] = []
+        for name, (slot, columns, written) in self._slots.items():
+            array = externals[name]
+            enough = array.size >= rows * columns if self._gathers else array.size == rows * columns
+            if array.dtype != self.dtype or not enough or not array.flags.c_contiguous:
+                raise PlanError(f"external {name!r} must be {self.dtype} ({rows}, {columns}) in C order")
+            bound.append((slot, array, written))
+        own = self._gradients if gradients is None else gradients
+        self._check_slot(Slot.GRADIENTS, own)
+        if own is not None:
+            bound.append((int(Slot.GRADIENTS), own, True))
+        return bound
 
     def _guarded(self, rows: int) -> bool:
         """Return whether some product is large enough for BLAS to start threads of its own."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from fastnn._core.guards import Parameters, Progress
 from fastnn.plan import LOSSES, Activation, Op, OpCode, Plan, Slot
 from fastnn.program import Result
 
@@ -512,13 +513,13 @@ class ReferenceProgram:
         self,
         plan: Plan,
         dtype: np.dtype,
-        parameters: np.ndarray,
+        parameters: Parameters | np.ndarray,
         gradients: np.ndarray | None = None,
         state: np.ndarray | None = None,
     ) -> None:
         self.plan = plan
         self.dtype = np.dtype(dtype)
-        self._flat = (parameters, gradients, state)
+        self._parameters, self._gradients, self._state = parameters, gradients, state
 
     def run(
         self,
@@ -535,14 +536,25 @@ class ReferenceProgram:
         learning_rate: float = 0.0,
         betas: tuple[float, float] = (0.0, 0.0),
         step: int = 0,
+        progress: Progress | None = None,
+        count_epochs: bool = False,
+        gradients: np.ndarray | None = None,
         restore: bool = False,
         restorable: bool = False,
         nanoseconds: np.ndarray | None = None,
     ) -> Result:
         """Run epochs; see `fastnn.program.Program.run`."""
-        flat = [None if a is None else a.astype(np.float64) for a in self._flat]
+        parameters = self._parameters
+        own = (
+            parameters.array if isinstance(parameters, Parameters) else parameters,
+            self._gradients if gradients is None else gradients,
+            self._state,
+        )
+        flat = [None if a is None else a.astype(np.float64) for a in own]
         assert flat[0] is not None
         machine = Machine(self.plan, flat[0], flat[1], flat[2], learning_rate, betas)
+        if progress is not None:
+            step, first_epoch = progress.steps, progress.epochs
         machine.step = step
         sums = np.zeros((epochs, len(self.plan.accumulators)))
         arrays = {name: array.reshape(rows, -1) for name, array in externals.items()}
@@ -573,7 +585,11 @@ class ReferenceProgram:
             if not finite:
                 break
             finished += 1
-        for array, computed in zip(self._flat, flat, strict=True):
-            if array is not None and computed is not None:
+        changed = {operand.slot for op in self.plan.ops for operand in op.outputs()}
+        for slot, array, computed in zip(Slot, own, flat, strict=False):
+            if slot in changed and array is not None and computed is not None:
                 array[...] = computed
+        if progress is not None:
+            progress.steps += machine.step - step - (not finite)
+            progress.epochs += min(finished + 1, epochs) if count_epochs else 0
         return Result(sums, machine.step - step, finished, finite, None)

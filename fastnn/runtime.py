@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import functools
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
 
 from fastnn._core import executor as _executor
+from fastnn._core import guards as _guards
 from fastnn._core import helpers as _helpers
 from fastnn._core import table as _table
 from fastnn.checks import check_count
@@ -42,7 +42,8 @@ if any(
     raise ImportError("fastnn's compiled core does not match its Python part; build it again")
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_helpers.retire, after_in_child=_helpers.forget)
+    os.register_at_fork(before=_helpers.retire, after_in_child=_guards.forget)
+    os.register_at_fork(after_in_child=_helpers.forget)
 atexit.register(_helpers.retire)
 
 MAXIMUM_THREADS = 256
@@ -128,8 +129,7 @@ def resolve_threads(n_threads: int | None) -> int:
     return min(check_count(n_threads, "n_threads"), available_cpus(), MAXIMUM_THREADS)
 
 
-@contextlib.contextmanager
-def threads(n: int) -> Iterator[None]:
+class threads(_guards.Setting, contextlib.ContextDecorator):
     """Set the number of threads for what this Python thread calls inside the block.
 
     Parameters
@@ -150,54 +150,51 @@ def threads(n: int) -> Iterator[None]:
     ...     default_threads()
     1
     """
-    before = getattr(_chosen, "count", None)
-    _chosen.count = resolve_threads(n)
-    try:
-        yield
-    finally:
-        _chosen.count = before
+
+    def __init__(self, n: int) -> None:
+        super().__init__(_chosen, "count", resolve_threads(n))
 
 
-class _BlasGuard:
-    """Keeps BLAS at one thread while anyone is inside; restores it when the last one leaves.
+# The functions of BLAS libraries by the names that threadpoolctl gives these: how many threads, and set them.
+_BLAS_FUNCTIONS = {
+    "openblas": [
+        (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
+        for prefix in ("", "scipy_")
+        for suffix in ("", "64_", "_64")
+    ],
+    "mkl": [("MKL_Get_Max_Threads", "MKL_Set_Num_Threads")],
+    "blis": [("bli_thread_get_num_threads", "bli_thread_set_num_threads")],
+}
 
-    BLAS thread counts belong to the whole process, so the guard counts who is inside.  The
-    controller is built at first use: building one at import has deadlocked other libraries.
+
+def find_blas() -> None:
+    """Find out how to set the numbers of threads of the BLAS libraries that are loaded, at the first call.
+
+    Not at import: that has deadlocked other libraries.
     """
+    if _guards.knows_blas():
+        return
+    import scipy.linalg.cython_blas  # noqa: F401 - its BLAS must be loaded to be seen
+    from threadpoolctl import ThreadpoolController
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._controller: Any = None
-        self._limits: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                if self._controller is None:
-                    from threadpoolctl import ThreadpoolController
-
-                    self._controller = ThreadpoolController()
-                self._take_control()
-                self._limits = self._controller.limit(limits=1, user_api="blas")
-            self._inside += 1
-
-    def __exit__(self, *details: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                limits, self._limits = self._limits, None
-                self._take_control()  # whoever leaves last may be another thread
-                limits.restore_original_limits()
-
-    def _take_control(self) -> None:
-        """Let this thread set limits: threadpoolctl, from 3.8 on, ignores all but the first to do so."""
-        for library in self._controller.lib_controllers:
-            if hasattr(library, "clear_controlling_thread"):
-                library.clear_controlling_thread(force=True)
+    found: list[tuple[int, int]] = []
+    for library in ThreadpoolController().lib_controllers:
+        for names in _BLAS_FUNCTIONS.get(library.internal_api, ()):
+            if all(hasattr(library.dynlib, name) for name in names):
+                functions = (getattr(library.dynlib, name) for name in names)
+                get, set_ = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions)
+                found.append((get, set_))
+                break
+    _guards.know_blas(found)
 
 
-blas_single_threaded = _BlasGuard()
+def blas_single_threaded() -> _guards.SingleThreadedBlas:
+    """Return a context manager that keeps BLAS at one thread while anyone is inside one.
+
+    BLAS's thread counts belong to the whole process, so who leaves last restores them.
+    """
+    find_blas()
+    return _guards.SingleThreadedBlas()
 
 
 def _blas_name() -> str:

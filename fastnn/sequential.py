@@ -6,13 +6,15 @@ know plans or kernels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from fastnn._core.guards import exchange
 from fastnn.checks import check_count
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.layers import Layer
 from fastnn.model import Model
+from fastnn.network import Binding
 from fastnn.symbolic import SymbolicTensor, as_list, draw
 
 __all__ = ["Sequential"]
@@ -59,8 +61,9 @@ class Sequential(Model):
         if layers is not None and not isinstance(layers, Iterable):
             raise DTypeError(f"layers must be a list of layers, got {layers!r}")
         for layer in layers or ():
-            self._append(layer)
-        self._rebuild()
+            self._chain, self._input = self._with(layer)
+        if self._input is not None and self._chain:
+            self._build(self._input.columns)
 
     @property
     def layers(self) -> list[Any]:
@@ -80,15 +83,14 @@ class Sequential(Model):
         ConfigurationError
             If it cannot stand there, or the model was built from data or trained already.
         """
-        if self._compiled is not None:
+        if self._now.compiled is not None:
             raise ConfigurationError("layers cannot be added after compile; build the whole chain first")
-        before = list(self._chain), self._input
-        self._append(layer)
-        try:
-            self._rebuild()
-        except BaseException:
-            self._chain, self._input = before
-            raise
+        chain, first = self._with(layer)
+        changes: list[tuple[object, str, object]] = [(self, "_chain", chain), (self, "_input", first)]
+        if first is not None and chain:
+            self._bind_chain(chain, first, None, changes)
+        else:
+            exchange([], changes)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Give the model its input width, and so its parameters.
@@ -104,10 +106,11 @@ class Sequential(Model):
         """
         if len(tuple(input_shape)) != 2 or tuple(input_shape)[1] is None:
             raise ShapeError(f"input_shape must be (None, features), got {tuple(input_shape)}")
-        if self._drawing is None:
+        if not self.built:
             self._build(check_count(tuple(input_shape)[1], "features"))
 
-    def _append(self, layer: object) -> None:
+    def _with(self, layer: object) -> tuple[list[Layer | Model], SymbolicTensor | None]:
+        """Return the chain with one more layer, and its input if that is known."""
         if isinstance(layer, SymbolicTensor):
             if self._chain or self._input is not None:
                 raise ConfigurationError("Input must be the first entry, once")
@@ -115,8 +118,7 @@ class Sequential(Model):
                 raise ConfigurationError(
                     f"a Sequential begins with an Input, got {layer!r}; for graphs use fastnn.Model"
                 )
-            self._input = layer
-            return
+            return [], layer
         if not isinstance(layer, Layer | Model):
             raise DTypeError(
                 f"expected a layer such as fastnn.layers.Dense(10), got {layer!r}"
@@ -136,29 +138,30 @@ class Sequential(Model):
                 raise ConfigurationError(f"two layers are named {layer.name!r}; give one another name=")
         elif not layer.built:
             raise ConfigurationError(f"model {layer.name!r} has no input width yet; begin it with an Input")
+        first = self._input
         columns = getattr(layer, "input_columns", None)
         if columns is not None and not self._chain:
-            if self._input is not None and self._input.columns != columns:
+            if first is not None and first.columns != columns:
                 raise ConfigurationError(
-                    f"Input has {self._input.columns} features, the first layer says {columns}"
+                    f"Input has {first.columns} features, the first layer says {columns}"
                 )
-            self._input = self._input or SymbolicTensor(columns)
-        self._chain.append(layer)
+            first = first or SymbolicTensor(columns)
+        return [*self._chain, layer], first
 
-    def _rebuild(self) -> None:
-        if self._input is not None and self._chain:
-            self._build(self._input.columns)
-
-    def _unbuilt(self) -> list[Layer]:
-        return [layer for layer in self._chain if isinstance(layer, Layer)]
-
-    def _build(self, columns: int) -> None:
+    def _build(self, columns: int, check: Callable[[Binding], Any] | None = None) -> Any:
         if not self._chain:
             raise ConfigurationError("the model has no layers; add some")
-        first: Any = self._input or SymbolicTensor(columns)
-        tensor = first
-        for layer in self._chain:
+        return self._bind_chain(self._chain, self._input or SymbolicTensor(columns), check, [])
+
+    def _bind_chain(
+        self,
+        chain: Sequence[Layer | Model],
+        first: SymbolicTensor,
+        check: Callable[[Binding], Any] | None,
+        changes: Sequence[tuple[object, str, object]],
+    ) -> Any:
+        tensor: Any = first
+        for layer in chain:
             tensor = layer(tensor)
         ends = [first], as_list(tensor, "the output of a chain")
-        self._install(draw(*ends))
-        self._ends = ends
+        return self._bind(draw(*ends), check, [*changes, (self, "_ends", ends)])

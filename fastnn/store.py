@@ -7,53 +7,41 @@ losses or how a model runs.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import data
+from fastnn._core.guards import Exclusion, Parameters
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph import Parameter
 from fastnn.memory import aligned
 from fastnn.program import aligned_array, aligned_copy
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from fastnn.layers import Layer
     from fastnn.network import Network
 
-__all__ = ["Exclusive", "ParameterStore", "Place"]
+__all__ = ["ParameterStore", "Place", "busy", "merged_store", "stores_of"]
 
 
-class Exclusive:
-    """Keeps other threads from training, or changing the weights of, a model meanwhile."""
-
-    def __init__(self, store: ParameterStore) -> None:
-        self._store = store
-
-    def __enter__(self) -> None:
-        if not self._store.lock.acquire(blocking=False):
-            raise BusyError("another thread is training this model; wait for it, or use a model of your own")
-        self._store.depth += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._store.depth -= 1
-        self._store.lock.release()
+def busy() -> BusyError:
+    """Return the exception for a thread that wants a model that another one trains or rebuilds."""
+    return BusyError(
+        "another thread is training this model, or building one over its layers; wait for it, or use a model "
+        "of your own"
+    )
 
 
+@dataclass(frozen=True)
 class Place:
     """Where a parameter begins in the flat array, and its shape."""
 
-    __slots__ = ("offset", "shape")
-
-    def __init__(self, offset: int, shape: tuple[int, ...]) -> None:
-        self.offset, self.shape = offset, shape
+    offset: int
+    shape: tuple[int, ...]
 
     @property
     def size(self) -> int:
@@ -74,47 +62,58 @@ class ParameterStore:
     Parameters
     ----------
     dtype : numpy.dtype
+    size : int
+        Elements of the flat array.
 
     Attributes
     ----------
-    array : numpy.ndarray, (size,)
+    parameters : Parameters
+        Holds the flat array, (size,).
     places : WeakKeyDictionary of Layer to dict of str to Place
         By layer and by role, ``"kernel"`` or ``"bias"``.  Layers that nobody has any more are gone from it,
         and from the next store.
-    lock : threading.RLock
-        Held while weights may change.
-    depth : int
-        How often its thread holds it: a callback may change weights in the midst of training.
-    models : WeakSet of Network
-        Who uses it.
+    exclusion : Exclusion
+        Held by the thread that trains, or rebuilds, a model over this store.
+    models : tuple of weak references to Network
+        Who uses it, or did.
     """
 
-    def __init__(self, dtype: np.dtype) -> None:
+    def __init__(self, dtype: np.dtype, size: int = 0) -> None:
         self.dtype = dtype
-        self.array = np.empty(0, dtype)
+        self.parameters = Parameters(aligned_array(size, dtype))
         self.places: MutableMapping[Layer, dict[str, Place]] = weakref.WeakKeyDictionary()
-        self._make_locks()
-
-    def _make_locks(self) -> None:
-        self.lock = threading.RLock()
-        self.depth = 0
-        self.models: weakref.WeakSet[Network] = weakref.WeakSet()
+        self.exclusion = Exclusion(busy)
+        self.models: tuple[weakref.ref[Network], ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = dict(self.__dict__)
-        del kept["lock"], kept["models"], kept["depth"]
-        kept["places"] = list(self.places.items())
-        return kept
+        return {"dtype": self.dtype, "array": self.array, "places": list(self.places.items())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.dtype = state["dtype"]
+        self.parameters = Parameters(aligned_copy(state["array"]))
         self.places = weakref.WeakKeyDictionary(state["places"])
-        self.array = aligned_copy(self.array)
-        self._make_locks()
+        self.exclusion = Exclusion(busy)
+        self.models = ()
 
-    def exclusive(self) -> Exclusive:
-        """Return a context in which no other thread changes the weights."""
-        return Exclusive(self)
+    @property
+    def array(self) -> np.ndarray:
+        """The flat array in use; only training changes it in place."""
+        return self.parameters.array
+
+    @property
+    def size(self) -> int:
+        """Elements of the flat array."""
+        return self.array.size
+
+    def users(self) -> list[Network]:
+        """Return the models that use the store now."""
+        found = (reference() for reference in self.models)
+        return [model for model in found if model is not None and model._now.store is self]
+
+    def with_model(self, model: Network) -> tuple[weakref.ref[Network], ...]:
+        """Return what `models` becomes when another one uses the store, without those that are gone."""
+        kept = [ref for ref in self.models if ref() is not None and ref() is not model]
+        return (*kept, weakref.ref(model))
 
     def holds(self, layer: Layer, role: str, shape: tuple[int, ...]) -> bool:
         """Return whether a parameter of this shape is there."""
@@ -123,7 +122,8 @@ class ParameterStore:
 
     def of_layer(self, layer: Layer) -> list[np.ndarray]:
         """Return copies of a layer's parameters."""
-        return [place.view(self.array).copy() for place in self.places.get(layer, {}).values()]
+        array = self.array
+        return [place.view(array).copy() for place in self.places.get(layer, {}).values()]
 
     def set_layer(self, layer: Layer, weights: Sequence[np.ndarray]) -> None:
         """Replace a layer's parameters."""
@@ -131,7 +131,7 @@ class ParameterStore:
         self.assign({f"{layer.name}/{role}": place for role, place in roles.items()}, weights)
 
     def assign(self, places: Mapping[str, Place], weights: Sequence[np.ndarray]) -> None:
-        """Replace parameters by checked arrays, all or none.
+        """Replace parameters by checked arrays, all or none; who reads meanwhile sees the old or the new.
 
         Raises
         ------
@@ -142,29 +142,29 @@ class ParameterStore:
         """
         if len(weights) != len(places):
             raise ShapeError(f"expected {len(places)} arrays ({', '.join(places)}), got {len(weights)}")
-        checked = [
-            data.as_weights(value, place.shape, self.dtype, name)
+        parts = [
+            (
+                place.offset * self.dtype.itemsize,
+                data.as_weights(value, place.shape, self.dtype, name).reshape(-1),
+            )
             for (name, place), value in zip(places.items(), weights, strict=True)
         ]
-        with self.exclusive():
-            for place, value in zip(places.values(), checked, strict=True):
-                place.view(self.array)[...] = value
+        if not self.parameters.replace(self.exclusion, aligned_array(self.size, self.dtype), parts):
+            raise BusyError(
+                "the weights cannot be replaced in the midst of a training step, as by a signal handler; set "
+                "them between steps, in a callback"
+            )
 
 
-def house(model: Network, entries: Sequence[tuple[Layer, str, Parameter]], seed: int) -> ParameterStore:
-    """Return a store that holds all parameters of a model; other models over its layers move there.
+def stores_of(entries: Sequence[tuple[Layer, str, Parameter]], dtype: np.dtype) -> list[ParameterStore]:
+    """Return the stores that the layers of a new model have their parameters in.
 
     Parameters
     ----------
-    model : Network
     entries : sequence of (Layer, str, Parameter)
         Layer, role and description of each parameter.
-    seed : int
-        That the values of new parameters are drawn from, each from a stream of its own.
-
-    Returns
-    -------
-    ParameterStore
+    dtype : numpy.dtype
+        The model's.
 
     Raises
     ------
@@ -172,18 +172,16 @@ def house(model: Network, entries: Sequence[tuple[Layer, str, Parameter]], seed:
         If a layer belongs to a model of another dtype.
     ShapeError
         If a layer has weights of another shape.
-    BusyError
-        If a model that would have to move is being trained.
     """
-    before: list[ParameterStore] = []
+    found: list[ParameterStore] = []
     for layer, role, parameter in entries:
         store = layer._store
         if store is None:
             continue
-        if store.dtype != model.dtype:
+        if store.dtype != dtype:
             raise ConfigurationError(
                 f"layer {layer.name!r} belongs to a model of dtype {store.dtype}, and this one has "
-                f"{model.dtype}; use one dtype for both"
+                f"{dtype}; use one dtype for both"
             )
         place = store.places.get(layer, {}).get(role)
         if place is not None and place.shape != parameter.shape:
@@ -191,51 +189,51 @@ def house(model: Network, entries: Sequence[tuple[Layer, str, Parameter]], seed:
                 f"layer {layer.name!r} has a {role} of shape {place.shape} from another model and needs "
                 f"{parameter.shape} here; use a new layer"
             )
-        if store not in before:
-            before.append(store)
-    if len(before) == 1 and all(before[0].holds(la, role, p.shape) for la, role, p in entries):
-        before[0].models.add(model)
-        return before[0]
-    new = ParameterStore(model.dtype)
+        if store not in found:
+            found.append(store)
+    return found
+
+
+def merged_store(
+    entries: Sequence[tuple[Layer, str, Parameter]],
+    before: Sequence[ParameterStore],
+    dtype: np.dtype,
+    seed: int,
+) -> ParameterStore:
+    """Return a new store with the parameters of a model, and whatever else is in the stores of its layers.
+
+    Parameters
+    ----------
+    entries : sequence of (Layer, str, Parameter)
+    before : sequence of ParameterStore
+        What `stores_of` found; nobody may be training models over them.
+    dtype : numpy.dtype
+    seed : int
+        That the values of new parameters are drawn from, each from a stream of its own.
+    """
+    places: dict[Layer, dict[str, Place]] = {}
     size = 0
     for layer, role, parameter in entries:
-        new.places.setdefault(layer, {})[role] = Place(size, parameter.shape)
+        places.setdefault(layer, {})[role] = Place(size, parameter.shape)
         size += aligned(parameter.rows * parameter.columns)
     for store in before:
-        for layer, roles in store.places.items():
+        for layer, roles in list(store.places.items()):
             for role, place in roles.items():
-                if role not in new.places.setdefault(layer, {}):
-                    new.places[layer][role] = Place(size, place.shape)
+                if role not in places.setdefault(layer, {}):
+                    places[layer][role] = Place(size, place.shape)
                     size += aligned(place.size)
-    new.array = aligned_array(size, model.dtype)
-    movers = {other for store in before for other in store.models if other is not model}
-    locks = [store.exclusive() for store in before]
-    entered: list[Exclusive] = []
-    try:
-        for store, lock in zip(before, locks, strict=True):
-            lock.__enter__()
-            entered.append(lock)
-            if store.depth > 1:
-                raise BusyError(
-                    "a model over these layers is being trained; make the new model before or after that"
-                )
-        streams = np.random.SeedSequence(seed).spawn(len(entries))
-        for (layer, role, parameter), stream in zip(entries, streams, strict=True):
-            if layer._store is None or not layer._store.holds(layer, role, parameter.shape):
-                drawn = parameter.initializer.draw(parameter.shape, np.random.default_rng(stream))
-                new.places[layer][role].view(new.array)[...] = drawn
-        for store in before:
-            for layer, roles in store.places.items():
-                for role, place in roles.items():
-                    if new.holds(layer, role, place.shape):
-                        new.places[layer][role].view(new.array)[...] = place.view(store.array)
-        for layer in new.places:
-            layer._store = new
-        new.models.add(model)
-        for other in movers:
-            other._move(new)
-            new.models.add(other)
-    finally:
-        for lock in entered:
-            lock.__exit__(None, None, None)
+    new = ParameterStore(dtype, size)
+    array = new.array
+    streams = np.random.SeedSequence(seed).spawn(len(entries))
+    for (layer, role, parameter), stream in zip(entries, streams, strict=True):
+        if layer._store is None or not layer._store.holds(layer, role, parameter.shape):
+            drawn = parameter.initializer.draw(parameter.shape, np.random.default_rng(stream))
+            places[layer][role].view(array)[...] = drawn
+    for store in before:
+        flat = store.array
+        for layer, roles in list(store.places.items()):
+            for role, place in roles.items():
+                if places[layer][role].shape == place.shape:
+                    places[layer][role].view(array)[...] = place.view(flat)
+    new.places.update(places)
     return new

@@ -11,117 +11,45 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import data
+from fastnn.batch import Batch, batch_of, with_class_weights
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_number
-from fastnn.compiled import Compiled
 from fastnn.errors import ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
-from fastnn.graph import array_name
+from fastnn.objective import Objective
 from fastnn.program import Result, order_of_rows
+from fastnn.programs import Key
 from fastnn.runtime import resolve_threads
 
 if TYPE_CHECKING:
-    from fastnn.engine import Engine
     from fastnn.model import Model
+    from fastnn.network import Binding
 
-__all__ = ["Batch", "batch_of", "evaluate", "features_of", "fit", "train_on_batch"]
+__all__ = ["evaluate", "fit", "train_on_batch"]
 
 _EPOCHS_PER_CALL = 65536
 _BAR_SECONDS = 0.1  # between two updates of the progress bar
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Checked arrays by the names that plans know them by.
-
-    Attributes
-    ----------
-    arrays : dict of str to numpy.ndarray
-    rows : int
-    """
-
-    arrays: dict[str, np.ndarray]
-    rows: int
-
-    @property
-    def weighted(self) -> bool:
-        """Whether there are sample weights."""
-        return "sample_weight" in self.arrays
-
-
-def features_of(model: Engine, x: object, empty: bool = False) -> Batch:
-    """Return features, checked at the border."""
-    graph = model.graph
-    arrays: dict[str, np.ndarray] = {}
-    rows = -1
-    for tensor, value in zip(graph.inputs, data.by_name(x, model.input_names, "x"), strict=True):
-        one = len(graph.inputs) == 1
-        name = array_name("x", tensor, graph.inputs)
-        said = "x" if one else f"x[{tensor.label!r}]"
-        arrays[name] = data.as_features(value, tensor.columns, model.dtype, name=said, empty=empty)
-        if rows >= 0 and arrays[name].shape[0] != rows:
-            raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but the inputs before it have {rows}")
-        rows = arrays[name].shape[0]
-    return Batch(arrays, rows)
-
-
-def batch_of(
-    model: Engine,
-    x: object,
-    y: object,
-    sample_weight: object,
-    class_weight: Mapping[int, float] | None = None,
-) -> Batch:
-    """Return features, targets and weights, checked at the border."""
-    compiled = model._need_compiled()
-    graph = model.graph
-    features = features_of(model, x)
-    rows, arrays = features.rows, features.arrays
-    given = data.by_name(y, model.output_names, "y")
-    for tensor, loss, value in zip(graph.outputs, compiled.losses, given, strict=True):
-        one = len(graph.outputs) == 1
-        arrays[array_name("y", tensor, graph.outputs)] = data.as_targets(
-            value, rows, tensor.columns, loss, model.dtype, name="y" if one else f"y[{tensor.label!r}]"
-        )
-    if sample_weight is not None:
-        arrays["sample_weight"] = data.as_sample_weight(sample_weight, rows, model.dtype)
-    batch = Batch(arrays, rows)
-    return batch if class_weight is None else _with_class_weights(batch, class_weight, compiled)
-
-
-def _with_class_weights(batch: Batch, class_weight: Mapping[int, float], compiled: Compiled) -> Batch:
-    if not isinstance(class_weight, Mapping):
-        raise DTypeError(f"class_weight must be a dict of label to weight, got {class_weight!r}")
-    if len(compiled.losses) != 1:
-        raise ConfigurationError("class_weight is for models with one output; use sample_weight")
-    targets = batch.arrays["y"]
-    labels = targets if compiled.losses[0].sparse or targets.shape[1] == 1 else targets.argmax(1)[:, None]
-    weights = np.ones((batch.rows, 1), targets.dtype)
-    for label, weight in class_weight.items():
-        weights[labels == check_count(label, "a class_weight label", 0)] = check_number(
-            weight, f"class_weight[{label}]", 0.0
-        )
-    if batch.weighted:
-        weights = weights * batch.arrays["sample_weight"]
-    return Batch(batch.arrays | {"sample_weight": weights}, batch.rows)
-
-
-def evaluate(model: Model, given: Batch, batch: int, n_threads: int) -> dict[str, float]:
+def evaluate(now: Binding, given: Batch, batch: int, n_threads: int) -> dict[str, float]:
     """Return the loss and the metrics on checked arrays."""
-    compiled = model._need_compiled()
+    objective = now.need_objective()
     # A mean over rows does not depend on batches; a loss that is a sum per batch does, as in Keras.
-    means = all(loss.mean for loss in compiled.losses)
-    with model._running:
-        program = model._program("evaluate", weighted=given.weighted)
-        result = program.run(given.arrays, given.rows, given.rows if means else batch, n_threads=n_threads)
+    means = all(loss.mean for loss in objective.losses)
+    plan, result = now.need_programs().run(
+        Key("evaluate", weighted=given.weighted),
+        given.arrays,
+        given.rows,
+        batch=given.rows if means else batch,
+        n_threads=n_threads,
+    )
     if result.exception is not None:
         raise result.exception
-    return compiled.values(program.plan, result.sums[0], given.rows)
+    return objective.values(plan, result.sums[0], given.rows)
 
 
 def train_on_batch(
@@ -133,32 +61,37 @@ def train_on_batch(
     return_dict: bool,
 ) -> float | list[float] | dict[str, float]:
     """Make one step; see `Model.train_on_batch`."""
-    model._need_compiled()
-    with model._built_for(x):
-        compiled = model._need_compiled()
-        given = batch_of(model, x, y, sample_weight, class_weight)
-    rows = given.rows
-    with model._exclusive():
-        program = model._program("train", rows, weighted=given.weighted)
+
+    def check(now: Binding) -> Batch:
+        return batch_of(now, x, y, sample_weight, class_weight)
+
+    def step() -> tuple[Objective, dict[str, float], bool]:
+        now = model._now
+        compiled, objective, given = now.need_compiled(), now.need_objective(), check(now)
+        program = now.need_programs().program(Key("train", given.rows, weighted=given.weighted))
         result = program.run(
             given.arrays,
-            rows,
-            rows,
+            given.rows,
+            given.rows,
             learning_rate=compiled.learning_rate,
             betas=compiled.betas,
-            step=compiled.iterations,
+            progress=compiled.progress,
             restore=True,
         )
         if result.exception is not None:
             raise result.exception
-        values = compiled.values(program.plan, result.sums[0], rows)
-        if not result.finite:
-            if compiled.state is not None and not data.all_finite(compiled.state):
-                compiled.forget()  # the step was made, to infinity, and is taken back
-            warnings.warn("the loss of this batch is not finite; the step was not made", NonFiniteWarning, 3)
-            return compiled.shaped(dict.fromkeys(values, math.nan), return_dict)
-        compiled.iterations += 1
-    return compiled.shaped(values, return_dict)
+        values = objective.values(program.plan, result.sums[0], given.rows)
+        if not result.finite and compiled.state is not None and not data.all_finite(compiled.state):
+            compiled.forget()  # the step was made, to infinity, and is taken back
+        return objective, values, result.finite
+
+    if not model.built:
+        model._ready(x, check)
+    objective, values, finite = model._exclusively(step)
+    if not finite:
+        warnings.warn("the loss of this batch is not finite; the step was not made", NonFiniteWarning, 3)
+        values = dict.fromkeys(values, math.nan)
+    return objective.shaped(values, return_dict)
 
 
 def fit(
@@ -188,27 +121,34 @@ def fit(
     listeners = _listeners(callbacks)
     if not isinstance(shuffle, bool | np.bool_):
         raise DTypeError(f"shuffle must be True or False, got {shuffle!r}")
-    with model._built_for(x):
-        compiled = model._need_compiled()
-        given = batch_of(model, x, y, sample_weight)
+
+    def check(now: Binding) -> tuple[Batch, Batch | None]:
+        given = batch_of(now, x, y, sample_weight)
         held_out: Batch | None = None
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
                 raise DTypeError("validation_data must be (x, y) or (x, y, sample_weight)")
             apart = (*validation_data, None)[:3]
             try:
-                held_out = batch_of(model, apart[0], apart[1], apart[2])
+                held_out = batch_of(now, apart[0], apart[1], apart[2])
             except (ShapeError, DataError, DTypeError) as error:
                 raise type(error)(f"in validation_data: {error}") from None
         elif fraction:
             train_part, test_part = data.split_validation(given.arrays, given.rows, fraction)
             given, held_out = _batch(train_part), _batch(test_part)
         if class_weight is not None:  # for training rows only
-            given = _with_class_weights(given, class_weight, compiled)
+            given = with_class_weights(given, class_weight, now.need_objective())
+        return given, held_out
 
-    with model._exclusive():
-        loop = _Loop(model, compiled, given, min(batch, given.rows), bool(shuffle), count)
+    def train() -> History:
+        given, held_out = check(model._now)
+        loop = _Loop(model, given, min(batch, given.rows), bool(shuffle), count)
         return loop.run(first, last, shown, listeners, held_out, batch)
+
+    if not model.built:
+        model._ready(x, check)
+    history: History = model._exclusively(train)
+    return history
 
 
 def _batch(arrays: dict[str, np.ndarray]) -> Batch:
@@ -237,18 +177,19 @@ class _Loop:
     def __init__(
         self,
         model: Model,
-        compiled: Compiled,
         given: Batch,
         batch: int,
         shuffle: bool,
         n_threads: int,
     ) -> None:
-        self.model, self.compiled = model, compiled
+        now = model._now
+        self.model, self.compiled, self.objective = model, now.need_compiled(), now.need_objective()
         self.arrays = given.arrays
         self.rows, self.batch, self.n_threads = given.rows, batch, n_threads
         # One batch of all rows is the same set in every order.
         self.shuffle = shuffle and batch < given.rows
-        self.program = model._program("train", batch, gather=self.shuffle, weighted=given.weighted)
+        key = Key("train", batch, gather=self.shuffle, weighted=given.weighted)
+        self.program = now.need_programs().program(key)
         self.permutation = np.empty(self.rows, np.int32) if self.shuffle else None
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
 
@@ -292,7 +233,7 @@ class _Loop:
                     final = values or final
                 elif n_done:  # a single epoch
                     if held_out is not None:
-                        found = evaluate(model, held_out, batch_size, self.n_threads)
+                        found = evaluate(model._now, held_out, batch_size, self.n_threads)
                         values.update({f"val_{name}": value for name, value in found.items()})
                     final = dict(values)
                     for callback in everyone:
@@ -321,32 +262,32 @@ class _Loop:
 
     def _epochs(self, n_epochs: int) -> tuple[bool, dict[str, list[float]]]:
         """Run epochs in one call; return whether all was finite, and lists of their losses and metrics."""
-        compiled = self.compiled
         result = self._run(slice(0, self.rows), n_epochs, self.shuffle)
-        compiled.epochs += n_epochs if result.finite and result.exception is None else result.epochs + 1
         if result.exception is not None:
             raise result.exception
-        return result.finite, compiled.columns(self.program.plan, result.sums[: result.epochs], self.rows)
+        return result.finite, self.objective.columns(
+            self.program.plan, result.sums[: result.epochs], self.rows
+        )
 
     def _batches(self, watchers: list[Callback]) -> tuple[bool, dict[str, list[float]]]:
         """Run one epoch batch by batch, with callbacks in between; return what `_epochs` does."""
-        compiled = self.compiled
+        progress = self.compiled.progress
         if self.permutation is not None:
-            order_of_rows(self.model.seed, compiled.epochs, self.permutation)
-        compiled.epochs += 1
+            order_of_rows(self.model.seed, progress.epochs, self.permutation)
+        progress.epochs += 1
         sums = np.zeros(len(self.program.plan.accumulators))
         values: dict[str, float] = {}
         for number, begin in enumerate(range(0, self.rows, self.batch)):
             end = min(begin + self.batch, self.rows)
             for callback in watchers:
                 callback.on_train_batch_begin(number, logs={})
-            result = self._run(slice(begin, end), 1, False)
+            result = self._run(slice(begin, end))
             if result.exception is not None:
                 raise result.exception
             if not result.finite:
                 return False, {"loss": []}
             sums += result.sums[0]
-            values = compiled.values(self.program.plan, sums, end)
+            values = self.objective.values(self.program.plan, sums, end)
             told = dict(values)  # what callbacks add to it is not the epoch's
             for callback in watchers:
                 callback.on_train_batch_end(number, logs=told)
@@ -354,8 +295,8 @@ class _Loop:
                 break
         return True, {name: [value] for name, value in values.items()}
 
-    def _run(self, part: slice, n_epochs: int, shuffle: bool) -> Result:
-        """Run the program on a part of the rows, and keep count of its steps."""
+    def _run(self, part: slice, n_epochs: int = 0, shuffle: bool = False) -> Result:
+        """Run the program on a part of the rows, for whole epochs, or as a batch of one."""
         compiled = self.compiled
         whole = self.permutation is not None  # then the order picks the rows
         rows = part.stop - part.start
@@ -363,20 +304,19 @@ class _Loop:
             {name: a if whole else a[part] for name, a in self.arrays.items()},
             rows,
             self.batch,
-            epochs=n_epochs,
+            epochs=max(n_epochs, 1),
             n_threads=self.n_threads,
             permutation=None if self.permutation is None else self.permutation[part],
             shuffle=shuffle,
             seed=self.model.seed,
-            first_epoch=compiled.epochs,
             learning_rate=compiled.learning_rate,
             betas=compiled.betas,
-            step=compiled.iterations,
+            progress=compiled.progress,
+            count_epochs=n_epochs > 0,
             restore=True,
             restorable=self.restorable,
         )
         self.restorable = True
-        compiled.iterations += result.steps
         if not result.finite:
             compiled.forget()
         return result
@@ -387,7 +327,7 @@ class _Loop:
             "restored and the optimizer's state begins anew. Lower the learning rate "
             f"({self.compiled.learning_rate:g}), or scale the inputs",
             NonFiniteWarning,
-            stacklevel=5,
+            stacklevel=8,  # who called `Model.fit`
         )
 
 

@@ -94,7 +94,7 @@ def team_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def _state(model: Any) -> dict[str, object]:
     """Return all that training changes in a model, as bytes and numbers."""
-    compiled = model._compiled
+    compiled = model._now.compiled
     return {
         "built": model.built,
         "weights": [w.tobytes() for w in model.get_weights()] if model.built else None,
@@ -102,7 +102,7 @@ def _state(model: Any) -> dict[str, object]:
         "compiled": compiled,
         "learning rate": None if compiled is None else compiled.learning_rate,
         "iterations": None if compiled is None else compiled.iterations,
-        "epochs": None if compiled is None else compiled.epochs,
+        "epochs": None if compiled is None else compiled.progress.epochs,
         "state": None if compiled is None or compiled.state is None else compiled.state.tobytes(),
     }
 

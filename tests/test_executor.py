@@ -604,7 +604,7 @@ def test_an_op_without_a_kernel_stops_the_run() -> None:
     op = (999, *([0] * (len(program._encode(Case().plan.ops[0])) - 3)), [(0, 0, 0, 1), (0, 0, 0, 1)], ())
     executor = Executor([op], [(0, 64, [(0, 1, 0, 0)])], [0], False, 0)
     executor.bind(0, np.zeros(64, np.float32), True)
-    status, *_ = executor.run(4, 4, 1, np.zeros((1, 1)), np.zeros(8), np.zeros(128, np.uint8))
+    status, *_ = executor.run(4, 4, 1, [], np.zeros((1, 1)), np.zeros(8), np.zeros(128, np.uint8))
     assert program.STATUSES[status] == "UNKNOWN_OP"
 
 

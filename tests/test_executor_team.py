@@ -27,6 +27,7 @@ import fastnn
 from fastnn import callbacks, layers, optimizers, program, runtime, schedule
 from fastnn._core import helpers
 from fastnn.errors import NonFiniteWarning
+from fastnn.programs import Key
 
 Array = np.ndarray
 X = np.random.default_rng(1).normal(0, 1, (150, 30))
@@ -101,7 +102,7 @@ def test_a_real_team_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> Non
     results = []
     for n_threads in (1, 2):
         model = net(hidden=700)
-        made = model._program("train", 150)
+        made = model._now.need_programs().program(Key("train", 150))
         assert made.team_size(150, 150, 40, n_threads) == n_threads
         jobs = helpers.count_jobs()
         results.append(fitted(model, n_threads, batch_size=150, epochs=40))

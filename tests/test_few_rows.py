@@ -14,6 +14,7 @@ from fastnn._core import helpers
 from fastnn._core.executor import Executor
 from fastnn.errors import DataError, ShapeError
 from fastnn.plan import OpCode
+from fastnn.programs import Key
 
 
 def model(dtype: str = "float32", widths: tuple[int, ...] = (4, 33, 17, 3)) -> fastnn.Sequential:
@@ -24,7 +25,7 @@ def model(dtype: str = "float32", widths: tuple[int, ...] = (4, 33, 17, 3)) -> f
 
 def taken(net: fastnn.Sequential, x: np.ndarray) -> bool:
     """Return whether the short way takes `x`."""
-    made = net._programs["predict", 0, False, False, ()]
+    made = net._now.need_programs().program(Key("predict"))
     return bool(made.apply(x, np.empty((len(x), 3), net.dtype)))  # type: ignore[union-attr]
 
 
@@ -68,7 +69,7 @@ def test_rows_for_which_blas_would_start_threads_go_the_long_way() -> None:
     net = fastnn.Sequential([fastnn.Input((512,)), layers.Dense(3)], seed=0)  # too thin for our blocks
     x = np.random.default_rng(3).normal(0, 1, (400, 512)).astype(np.float32)
     expected = net.predict(x)
-    made = net._programs["predict", 0, False, False, ()]
+    made = net._now.need_programs().program(Key("predict"))
     most = made.most_rows  # type: ignore[union-attr]
     flops = [2 * made.executor.tile_rows(rows) * 512 * 3 for rows in (most, most + 1)]  # type: ignore[union-attr]
     assert flops[0] < program.BLAS_THREADS_FROM <= flops[1]
@@ -148,7 +149,7 @@ def test_helpers_that_wait_take_tiles_of_the_short_way(rows: int, monkeypatch: p
     net = model(widths=(300, 400, 300))
     x = np.random.default_rng(rows).normal(0, 1, (rows, 300)).astype(np.float32)
     expected = net.predict(x, n_threads=1)
-    if net._programs["predict", 0, False, False, ()].most_rows < rows:  # type: ignore[union-attr]
+    if net._now.need_programs().program(Key("predict")).most_rows < rows:  # type: ignore[union-attr]
         pytest.skip("BLAS multiplies here, and would start threads")
     jobs = helpers.count_jobs()
     deadline = time.monotonic() + 10

@@ -295,6 +295,6 @@ def test_the_reference_interpreter_does_not_mind_what_its_output_memory_held() -
     model = network("tanh", "sigmoid", "mse", dtype="float32")
     rows = X.astype(np.float32)
     output = np.full((5, 3), 0x7FA00000, np.uint32).view(np.float32)
-    program = ReferenceProgram(model.plan(purpose="predict"), model.dtype, model._parameters)
+    program = ReferenceProgram(model.plan(purpose="predict"), model.dtype, model._now.store.array)
     program.run({"x": rows, "output": output}, 5, 5)
     np.testing.assert_allclose(output, model.predict(rows), rtol=1e-5)

@@ -180,7 +180,7 @@ def test_a_graph_that_cannot_be_leaves_the_models_of_its_layers_as_they_were() -
     model.train_on_batch(X, Y)
     twin = one()
     twin.set_weights(model.get_weights())
-    layer, store = model.get_layer("d"), model._store
+    layer, store = model.get_layer("d"), model._now.store
     for make in (
         lambda: Model(b, layer(b)),
         lambda: Model(a, layer(a), dtype="float64"),
@@ -190,7 +190,7 @@ def test_a_graph_that_cannot_be_leaves_the_models_of_its_layers_as_they_were() -
     ):
         with pytest.raises(FastnnError):
             make()
-        assert model._store is layer._store is store
+        assert model._now.store is layer._store is store
         assert layer.name == "d"
         assert model.predict(X).tobytes() == twin.predict(X).tobytes()
         assert layer.get_weights()[0].tobytes() == twin.get_weights()[0].tobytes()

@@ -64,7 +64,7 @@ def test_moving_to_another_store_changes_no_bit_of_the_training(optimizer: Any) 
     joined = Model(
         x, [moved[1].layers[1](layers.Dense(5)(x)), moved[0].layers[1](layers.Dense(5, name="wide")(x))]
     )
-    assert moved[0]._store is moved[1]._store is joined._store
+    assert moved[0]._now.store is moved[1]._now.store is joined._now.store
     assert [weights_of(m) for m in moved] == [weights_of(m) for m in alone]
     for ours, theirs, x in zip(moved, alone, (X, U), strict=True):
         found = [m.fit(x, Z, epochs=3, batch_size=6, verbose=0).history for m in (ours, theirs)]
@@ -72,7 +72,7 @@ def test_moving_to_another_store_changes_no_bit_of_the_training(optimizer: Any) 
     assert [weights_of(m) for m in moved] == [weights_of(m) for m in alone]
     assert joined.get_weights()[2].tobytes() == moved[1].get_weights()[2].tobytes()
     for dense in (moved[0].layers[0], moved[1].layers[1], joined.get_layer("wide")):
-        assert dense._store is joined._store
+        assert dense._store is joined._now.store
 
 
 def test_two_models_that_share_layers_train_in_turn() -> None:
@@ -102,7 +102,7 @@ def test_layers_that_nobody_has_any_more_leave_no_weights_behind() -> None:
     sizes = []
     for _ in range(5):
         head = Model(base.inputs, layers.Dense(1000)(base.get_layer("base").output))
-        sizes.append(head._store.array.size)
+        sizes.append(head._now.store.array.size)
         gone = weakref.ref(head.layers[-1])
         del head
         gc.collect()
@@ -171,7 +171,7 @@ def test_copies_of_models_that_share_share_with_each_other_only(duplicate: Calla
     alone = duplicate(first)
     pair = duplicate([first, second])
     assert pair[0].get_layer("base") is pair[1].get_layer("base") is not first.get_layer("base")
-    assert pair[0]._store is pair[1]._store is not alone._store
+    assert pair[0]._now.store is pair[1]._now.store is not alone._now.store
     assert [weights_of(m) for m in (alone, *pair)] == [weights, weights, other]
     expected = first.fit(X, Z, epochs=2, verbose=0).history
     assert alone.fit(X, Z, epochs=2, verbose=0).history == expected

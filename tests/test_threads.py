@@ -119,19 +119,19 @@ def blas_threads() -> list[int]:
 
 
 def test_blas_is_kept_at_one_thread_whichever_thread_asks() -> None:
-    with runtime.blas_single_threaded:
+    with runtime.blas_single_threaded():
         assert set(blas_threads()) == {1}
     before = blas_threads()
     entered, left = threading.Event(), threading.Event()
 
     def other() -> list[int]:
-        with runtime.blas_single_threaded:
+        with runtime.blas_single_threaded():
             entered.set()
             left.wait(10)
             return blas_threads()
 
     def first() -> None:
-        with runtime.blas_single_threaded:
+        with runtime.blas_single_threaded():
             entered.wait(10)
         left.set()
 
@@ -151,7 +151,7 @@ def test_what_would_change_a_model_in_training_is_refused(training: fastnn.Seque
         lambda: training.layers[0].set_weights(training.layers[0].get_weights()),
         lambda: training.compile("sgd", "sparse_categorical_crossentropy"),
     ):
-        with pytest.raises(BusyError, match="another thread is training this model; wait for it"):
+        with pytest.raises(BusyError, match="another thread is training this model, or building one"):
             call()
     assert bits(training) == before
 

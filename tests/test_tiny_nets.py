@@ -54,7 +54,8 @@ def data(rows: int, widths: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray,
 
 def tiny_steps(model: fastnn.Sequential) -> int:
     """Return how many steps of the last run were made in registers."""
-    return max(made.executor.tiny_steps for key, made in model._programs.items() if key[0] == "train")
+    kept = model._now.need_programs()._kept.items()
+    return max(made.programs[0].executor.tiny_steps for key, made in kept if key.purpose == "train")  # type: ignore[union-attr]
 
 
 def trained(model: fastnn.Sequential, x: np.ndarray, y: np.ndarray, **options: Any) -> tuple[Weights, Any]:
@@ -254,5 +255,5 @@ def test_memory_beside_the_weights_is_left_alone() -> None:
     model = net((1, 1, 1), ("relu", "linear"), optimizers.Adam(0.1))
     model.fit(x, y, batch_size=4, epochs=3, verbose=0)
     assert tiny_steps(model) > 0
-    flat = model._store.array
+    flat = model._now.store.array
     assert np.count_nonzero(flat) <= 4

@@ -3,6 +3,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from fastnn._core.guards import Parameters, Progress
+
 OPCODES: dict[str, int]
 ACTIVATIONS: dict[str, int]
 STATUSES: dict[int, str]
@@ -29,6 +31,7 @@ class Executor:
     ) -> None: ...
     def tile_rows(self, rows: int) -> int: ...
     def bind(self, slot: int, array: np.ndarray | None, writable: bool) -> None: ...
+    def use_parameters(self, parameters: Parameters, writes: bool) -> None: ...
     def prepare(
         self,
         x_slot: int,
@@ -46,24 +49,25 @@ class Executor:
         rows: int,
         batch: int,
         n_epochs: int,
+        externals: Sequence[tuple[int, np.ndarray, bool]],
         sums: np.ndarray,
         partial: np.ndarray,
         local: np.ndarray,
         n_threads: int = ...,
+        guarded: bool = ...,
         permutation: np.ndarray | None = ...,
         shuffle: bool = ...,
         seed: int = ...,
-        first_epoch: int = ...,
         learning_rate: float = ...,
         beta_1: float = ...,
         beta_2: float = ...,
-        step: int = ...,
-        parameters: np.ndarray | None = ...,
+        progress: Progress | None = ...,
+        count_epochs: bool = ...,
         snapshot: np.ndarray | None = ...,
         restorable: bool = ...,
         poll_always: bool = ...,
         nanoseconds: np.ndarray | None = ...,
-    ) -> tuple[int, int, int, BaseException | None]: ...
+    ) -> tuple[int, int, int, BaseException | None] | None: ...
 
 def rests_for(work: int) -> bool: ...
 def shuffled(size: int, seed: int, epoch: int, out: np.ndarray) -> None: ...

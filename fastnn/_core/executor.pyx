@@ -13,9 +13,12 @@ from cpython.buffer cimport (
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from fastnn._core.guards cimport (
+    Claim, Parameters, Progress, enter_blas, family, in_main_thread, leave_blas,
+)
 from fastnn._core.helpers cimport Crew, dismiss, hire, launch, note_work, spare_help_pays
 from fastnn._core.run cimport (
-    LOCAL_SLOT, MAX_SLOTS, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
+    LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
     finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, run_tiny_steps,
     shuffle_rows, snapshot_due, tile_for,
 )
@@ -23,7 +26,7 @@ from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
     ACTIVE, READY, RESTING, Experience, Team, add_time, arrive, atomic_load, atomic_store, atomic_swap,
     cpu_pause, gather_team, keep_away, nap, note_cpu, now, part_team, release, review, ring, sleep_while,
-    take_task, wait_briefly, wait_for_helpers, wait_for_release,
+    take_task, wait_briefly, wait_for_helpers, wait_for_release, window,
 )
 from fastnn._core.tiles cimport Tiles, share_tiles
 from fastnn._core.types cimport (
@@ -69,8 +72,11 @@ def rests_for(long long work):
 
 
 cdef inline void look_for_signals(Run* run, void* poller, long long* polled) noexcept nogil:
-    """Take the GIL for a moment, every POLL_NANOSECONDS."""
-    cdef long long time = now()
+    """Take the GIL for a moment, every POLL_NANOSECONDS, if there is a `poller`."""
+    cdef long long time
+    if poller == NULL:
+        return
+    time = now()
     if time - polled[0] > POLL_NANOSECONDS:
         polled[0] = time
         with gil:
@@ -125,6 +131,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
     if thread == 0 and run.team.n_threads > 1:
         wait_for_helpers(&run.team)
     while True:
+        window()
         if thread > 0 and atomic_load(&run.team.state[thread]) != ACTIVE and not rejoin(run, thread):
             return
         for p in range(run.n_phases):
@@ -137,20 +144,22 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
             frame.origin = run.origin
             frame.correction = run.correction
             # An interrupt ends a step before it changes weights, or not at all.
-            while p >= run.first_update or not run.interrupted:
+            while p >= run.first_update or not atomic_load(&run.interrupted):
                 # A look at the clock costs 20 ns; steps of tiny nets take little longer.
                 if poller != NULL and (run.poll_always or run.step % POLL_STEPS == 0):
                     look_for_signals(run, poller, &polled)
+                    if run.abandoned:
+                        return
                 number = take_task(&run.team)
                 if number >= run.n_tiles[p]:
                     break
                 status = run_task(run, run.phases + p, number, &frame)
                 if status != Status.OK:
-                    run.failure = status
+                    atomic_store(&run.failure, status)
             if arrive(&run.team):
                 finish_phase(run, p)
                 if run.team.n_threads > 1:
-                    run.team.last = thread
+                    atomic_store(&run.team.last, thread)
                     if p == run.n_phases - 1:
                         review(&run.team)
                     if run.team.n_active < run.team.n_threads and (run.team.called or run.status != RUNNING):
@@ -160,11 +169,12 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                 began = now()
                 keep_away(run.team.cpu, thread)
                 while not wait_for_release(&run.team, generation):
-                    if poller != NULL:
-                        look_for_signals(run, poller, &polled)
+                    look_for_signals(run, poller, &polled)
+                    if run.abandoned:
+                        return
                 if shared:      # else whoever took the only tile is nobody to blame
-                    add_time(&run.team.lateness[run.team.last], now() - began)
-            if run.status != RUNNING:
+                    add_time(&run.team.lateness[atomic_load(&run.team.last)], now() - began)
+            if atomic_load(&run.status) != RUNNING:
                 return
 
 
@@ -281,6 +291,9 @@ cdef class Executor:
     cdef readonly long long tiny_steps
     cdef Py_buffer views[MAX_SLOTS]
     cdef bint viewed[MAX_SLOTS]
+    cdef Parameters parameters
+    cdef bint writes        # whether a run changes the parameters
+    cdef Claim running      # of the run under way; there is one at a time
     cdef object exception
     # of `apply`
     cdef int x_slot, out_slot
@@ -294,6 +307,7 @@ cdef class Executor:
     def __cinit__(self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0):
         cdef int i, j, t = 0, n_bound = 0
         need_table()
+        self.running = Claim()
         self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
         self.n_tasks = sum(len(tasks) for _, _, tasks in phases)
         self.double, self.n_losses = double, n_losses
@@ -371,6 +385,17 @@ cdef class Executor:
         if array is not None:
             PyObject_GetBuffer(array, &self.views[slot], PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
             self.viewed[slot] = True
+
+    def use_parameters(self, Parameters parameters, bint writes):
+        """Say where the parameters are; each run takes the array that is in use when it begins.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        writes : bool
+            Whether the plan changes them.
+        """
+        self.parameters, self.writes = parameters, writes
 
     def tile_rows(self, Py_ssize_t rows):
         """Return the height of the tiles of a phase along rows, for a batch of `rows` rows.
@@ -472,6 +497,8 @@ cdef class Executor:
             frame.base, frame.rows = base, rows
             for i in range(LOCAL_SLOT):
                 base[i] = <char*>self.views[i].buf if self.viewed[i] else NULL
+            if self.parameters is not None:
+                base[PARAMETER_SLOT] = <char*>self.parameters.view.buf
             base[LOCAL_SLOT] = self.local[0]
             base[self.x_slot], base[self.out_slot] = <char*>view.buf, <char*>target.buf
             tiles.run_ops = table.run_double if self.double else table.run_float
@@ -517,12 +544,12 @@ cdef class Executor:
         return 0
 
     def run(
-        self, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t n_epochs, double[:, ::1] sums,
-        double[::1] partial, unsigned char[::1] local, int n_threads=1,
-        int[::1] permutation=None, bint shuffle=False, unsigned long long seed=0, Py_ssize_t first_epoch=0,
-        double learning_rate=0.0, double beta_1=0.0, double beta_2=0.0, long long step=0,
-        unsigned char[::1] parameters=None, unsigned char[::1] snapshot=None,
-        bint restorable=False, bint poll_always=True,
+        self, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t n_epochs, externals, double[:, ::1] sums,
+        double[::1] partial, unsigned char[::1] local, int n_threads=1, bint guarded=False,
+        int[::1] permutation=None, bint shuffle=False, unsigned long long seed=0,
+        double learning_rate=0.0, double beta_1=0.0, double beta_2=0.0,
+        Progress progress=None, bint count_epochs=False,
+        unsigned char[::1] snapshot=None, bint restorable=False, bint poll_always=True,
         long long[::1] nanoseconds=None,
     ):
         """Run `n_epochs` epochs over `rows` rows in batches.
@@ -531,6 +558,8 @@ cdef class Executor:
         ----------
         rows, batch, n_epochs : int
             All at least 1.
+        externals : sequence of (int, object with a buffer, bool)
+            Slots, their memory for this run, C-contiguous, and whether the plan writes it.
         sums : array of float64, (n_epochs, number of sums)
             OUT, the epochs' sums.
         partial : array of float64
@@ -539,18 +568,22 @@ cdef class Executor:
             Scratch, the same share for each thread.
         n_threads : int
             Fewer if the system refuses so many.
+        guarded : bool
+            Whether BLAS must be kept at one thread meanwhile.
         permutation : array of int32, (rows,), optional
             Order of the rows; OUT when `shuffle`.
         shuffle : bool
             Whether to fill `permutation` anew for each epoch, from `seed` and the epoch's number.
-        seed, first_epoch : int
+        seed : int
         learning_rate, beta_1, beta_2 : float
-        step : int
-            Steps made before.
-        parameters, snapshot : array of uint8, of one size, optional
-            Memory of the parameters, and scratch for a copy of them: when the loss of a step, or the
-            parameters in the end, are not finite, they become again what they were at the latest
-            epoch's start, or a few steps before, at which the loss was finite.
+        progress : Progress, optional
+            INOUT, steps and epochs made before; by default none.
+        count_epochs : bool
+            Whether to add to `progress` the epochs that were begun.
+        snapshot : array of uint8, of the parameters' size, optional
+            Scratch for a copy of the parameters: when the loss of a step, or the parameters in the end, are
+            not finite, they become again what they were at the latest epoch's start, or a few steps
+            before, at which the loss was finite.
         restorable : bool
             Whether `snapshot` holds such a copy already.
         poll_always : bool
@@ -560,92 +593,134 @@ cdef class Executor:
 
         Returns
         -------
-        status : int
-        steps : int
-            Steps made, and the one at which the loss was not finite.
-        epochs : int
-            Epochs finished.
-        exception : BaseException or None
-            What a signal handler raised, for the caller to raise.
+        (int, int, int, BaseException or None), or None
+            Status; steps made, and the one at which the loss was not finite; epochs finished; what a signal
+            handler raised, for the caller to raise.  None if nothing was done, as a run is under way: of
+            this executor, or, if both change them, of one on the same parameters.
         """
         cdef Run run
         cdef Crew crew
-        cdef bint alone
-        cdef int i
-        memset(&run, 0, sizeof(Run))
-        for i in range(MAX_SLOTS):
-            if self.viewed[i]:
-                run.base[i] = <char*>self.views[i].buf
-        if self.single_rows:
-            self.phases[0].tile_rows = self.tile_rows(min(batch, rows))
-        run.ops, run.phases, run.tasks, run.n_phases = self.ops, self.phases, self.tasks, self.n_phases
-        run.first_update, run.n_tiles, run.bound_ends = self.first_update, self.n_tiles, self.bound_ends
-        run.run_ops = kernel_table().run_double if self.double else kernel_table().run_float
-        run.run_bound = kernel_table().run_bound_double if self.double else kernel_table().run_bound_float
-        run.bound, run.streams = self.bound, self.streams
-        run.local_bytes = local.shape[0] // n_threads // 64 * 64
-        if local.shape[0]:
-            run.local = <char*>&local[0]
-        run.total_rows, run.batch, run.n_epochs = rows, batch, n_epochs
-        if permutation is not None:
-            run.permutation = &permutation[0]
-        run.shuffle, run.seed, run.first_epoch = shuffle, seed, first_epoch
-        run.learning_rate, run.beta_1, run.beta_2, run.step = learning_rate, beta_1, beta_2, step
-        run.n_sums, run.times_rows, run.n_losses = self.n_sums, self.times_rows, self.n_losses
-        # The totals lie behind the tiles' partial sums.
-        run.partial = &partial[0]
-        run.totals = &partial[partial.shape[0] - self.n_sums - 1]
-        if self.n_sums:
-            run.epoch_sums = &sums[0, 0]
-        if nanoseconds is not None:
-            run.nanoseconds = &nanoseconds[0]
-        run.snapshot_step = -1
-        run.power_1, run.correction = -1.0, 1.0
-        alone = n_threads == 1 and nanoseconds is None and not poll_always
-        for i in range(self.n_phases):
-            if self.phases[i].axis == Axis.ROWS:
-                alone = alone and self.phases[i].tile_rows >= min(batch, rows)
-        run.poll_always = poll_always
-        run.double_, run.table = self.double, kernel_table()
-        if snapshot is not None and snapshot.shape[0]:
-            if snapshot.shape[0] != parameters.shape[0]:
-                raise ValueError("snapshot and parameters differ in size")
-            run.parameters, run.snapshot = <char*>&parameters[0], <char*>&snapshot[0]
-            run.parameter_bytes = parameters.shape[0]
-        run.status = RUNNING
-        run.team.n_threads = run.team.n_active = 1
-        self.exception = None
-        begin_epoch(&run)
-        if n_threads > 1:
-            hire(&crew, n_threads - 1, False)
-            gather_team(&run.team, 1 + crew.size, crew.waiting == crew.size, &experience)
-            launch(&crew, help_run, &run)
-        with nogil:
-            if alone:
-                work_alone(&run, <void*>self)
-            else:
-                work(&run, 0, <void*>self)
+        cdef Py_buffer views[MAX_SLOTS]
+        cdef bint alone, written
+        cdef int i, slot, blas = -1, opened = 0
+        cdef long long first_step = 0, first_epoch = 0
+        cdef void* poller = NULL
+        cdef Claim writing = self.parameters.writing if self.writes else None
+        if self.running.depth or (writing is not None and writing.depth):
+            return None
+        self.running.take()
+        if writing is not None:
+            writing.take()
+        try:
+            memset(&run, 0, sizeof(Run))
+            for i in range(LOCAL_SLOT):
+                if self.viewed[i]:
+                    run.base[i] = <char*>self.views[i].buf
+            if self.parameters is not None:
+                externals = [(PARAMETER_SLOT, self.parameters.array, True), *externals]
+            for slot, array, written in externals:
+                PyObject_GetBuffer(array, &views[opened], PyBUF_WRITABLE if written else PyBUF_SIMPLE)
+                run.base[slot] = <char*>views[opened].buf
+                opened += 1
+                if snapshot is not None and slot == PARAMETER_SLOT and snapshot.shape[0]:
+                    if snapshot.shape[0] != views[opened - 1].len:
+                        raise ValueError("snapshot and parameters differ in size")
+                    run.parameters, run.snapshot = run.base[slot], <char*>&snapshot[0]
+                    run.parameter_bytes = snapshot.shape[0]
+            if self.single_rows:
+                self.phases[0].tile_rows = self.tile_rows(min(batch, rows))
+            run.ops, run.phases, run.tasks, run.n_phases = self.ops, self.phases, self.tasks, self.n_phases
+            run.first_update, run.n_tiles, run.bound_ends = self.first_update, self.n_tiles, self.bound_ends
+            run.run_ops = kernel_table().run_double if self.double else kernel_table().run_float
+            run.run_bound = (
+                kernel_table().run_bound_double if self.double else kernel_table().run_bound_float
+            )
+            run.bound, run.streams = self.bound, self.streams
+            run.local_bytes = local.shape[0] // n_threads // 64 * 64
+            if local.shape[0]:
+                run.local = <char*>&local[0]
+            run.total_rows, run.batch, run.n_epochs = rows, batch, n_epochs
+            if permutation is not None:
+                run.permutation = &permutation[0]
+            if progress is not None:
+                first_step, first_epoch = progress.steps, progress.epochs
+            run.shuffle, run.seed, run.first_epoch = shuffle, seed, first_epoch
+            run.learning_rate, run.beta_1, run.beta_2 = learning_rate, beta_1, beta_2
+            run.step = first_step
+            run.n_sums, run.times_rows, run.n_losses = self.n_sums, self.times_rows, self.n_losses
+            # The totals lie behind the tiles' partial sums.
+            run.partial = &partial[0]
+            run.totals = &partial[partial.shape[0] - self.n_sums - 1]
+            if self.n_sums:
+                run.epoch_sums = &sums[0, 0]
+            if nanoseconds is not None:
+                run.nanoseconds = &nanoseconds[0]
+            run.snapshot_step = -1
+            run.power_1, run.correction = -1.0, 1.0
+            alone = n_threads == 1 and nanoseconds is None and not poll_always
+            for i in range(self.n_phases):
+                if self.phases[i].axis == Axis.ROWS:
+                    alone = alone and self.phases[i].tile_rows >= min(batch, rows)
+            run.poll_always = poll_always
+            run.double_, run.table = self.double, kernel_table()
+            run.status = RUNNING
+            run.team.n_threads = run.team.n_active = 1
+            self.exception = None
+            # Others have no signals to handle, and while Python ends, they may not take the GIL.
+            if in_main_thread():
+                poller = <void*>self
+            if guarded:
+                blas = enter_blas()
+            begin_epoch(&run)
             if n_threads > 1:
-                dismiss(&crew)
-        if n_threads > 1:
-            part_team(&run.team, &experience)
-        if run.snapshot != NULL:
-            # The last step may have been the one to infinity.
-            if run.status == Status.NOT_FINITE or not parameters_finite(&run):
-                run.status = Status.NOT_FINITE
-                if run.snapshot_step >= 0 or restorable:
-                    memcpy(run.parameters, run.snapshot, run.parameter_bytes)
-        self.tiny_steps = run.tiny_steps
-        exception, self.exception = self.exception, None
-        return run.status, run.step - step, run.epoch, exception
+                hire(&crew, n_threads - 1, False)
+                gather_team(&run.team, 1 + crew.size, crew.waiting == crew.size, &experience)
+                launch(&crew, help_run, &run)
+            with nogil:
+                if alone:
+                    work_alone(&run, poller)
+                else:
+                    work(&run, 0, poller)
+                if n_threads > 1 and not run.abandoned:
+                    dismiss(&crew)
+            if run.abandoned:
+                run.status = Status.ABANDONED
+            elif n_threads > 1:
+                part_team(&run.team, &experience)
+            if run.snapshot != NULL and not run.abandoned:
+                # The last step may have been the one to infinity.
+                if run.status == Status.NOT_FINITE or not parameters_finite(&run):
+                    run.status = Status.NOT_FINITE
+                    if run.snapshot_step >= 0 or restorable:
+                        memcpy(run.parameters, run.snapshot, run.parameter_bytes)
+            if progress is not None:
+                # The step to infinity was not made, or has just been taken back.
+                progress.steps += run.step - first_step - (run.status == Status.NOT_FINITE)
+                if count_epochs:
+                    progress.epochs += min(run.epoch + 1, n_epochs)
+            self.tiny_steps = run.tiny_steps
+            exception, self.exception = self.exception, None
+            return run.status, run.step - first_step, run.epoch, exception
+        finally:
+            if blas >= 0:
+                leave_blas(blas)
+            for i in range(opened):
+                PyBuffer_Release(&views[i])
+            if writing is not None:
+                writing.give()
+            self.running.give()
 
     cdef void poll(self, Run* run):
         """Let Python handle signals; what a handler raises is kept and stops the run."""
+        cdef int parent = family()
         try:
             PyErr_CheckSignals()
         except BaseException as exception:
             self.exception = exception
-            run.interrupted = True
+            atomic_store(&run.interrupted, True)
+        # A handler that forks comes back twice, and in the child the others of the team are not there.
+        if family() != parent and run.team.n_threads > 1:
+            run.abandoned = True
 
 
 def shuffled(Py_ssize_t size, unsigned long long seed, Py_ssize_t epoch, int[::1] out):

@@ -419,24 +419,24 @@ def flat_gradients(
     model: Model, x: Any, y: Any, weight: np.ndarray | None, fused: bool, kind: Any
 ) -> dict[str, np.ndarray]:
     """Return the loss's gradients by a plan that is, or is not, fused, and a kind of program."""
-    from fastnn.training import batch_of
+    from fastnn.batch import batch_of
 
-    compiled = model.optimizer
-    batch = batch_of(model, x, y, weight)
+    objective = model._now.need_objective()
+    batch = batch_of(model._now, x, y, weight)
     plan = compile_plan(
         model.graph,
         "gradients",
         capacity=ROWS,
-        losses=compiled.losses,
-        shares=compiled.shares,
+        losses=objective.losses,
+        shares=objective.shares,
         weighted=weight is not None,
         fused=fused,
-        layout=model._layout,
+        layout=model._now.need_programs()._layout,
     )
-    flat = np.zeros(max(plan.sizes[Slot.GRADIENTS], model._parameters.size))
-    result = kind(plan, np.dtype(np.float64), model._parameters, flat).run(batch.arrays, ROWS, ROWS)
+    flat = np.zeros(max(plan.sizes[Slot.GRADIENTS], model._now.store.array.size))
+    result = kind(plan, np.dtype(np.float64), model._now.store.array, flat).run(batch.arrays, ROWS, ROWS)
     assert result.finite
-    return {p.name: model._places[p.name].view(flat).copy() for p in model.graph.parameters}
+    return {p.name: model._now.places[p.name].view(flat).copy() for p in model.graph.parameters}
 
 
 def test_the_graphs_were_of_every_kind(oracle: Oracle) -> None:

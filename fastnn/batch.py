@@ -1,0 +1,101 @@
+"""Checked arrays of a model's inputs and outputs, by the names that plans know them by.
+
+The border itself is `data.py`; this file knows which array a model wants where.  It must not know programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn import data
+from fastnn.checks import check_count, check_number
+from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.graph import array_name
+from fastnn.objective import Objective
+
+if TYPE_CHECKING:
+    from fastnn.network import Binding
+
+__all__ = ["Batch", "batch_of", "features_of", "with_class_weights"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Checked arrays by the names that plans know them by.
+
+    Attributes
+    ----------
+    arrays : dict of str to numpy.ndarray
+    rows : int
+    """
+
+    arrays: dict[str, np.ndarray]
+    rows: int
+
+    @property
+    def weighted(self) -> bool:
+        """Whether there are sample weights."""
+        return "sample_weight" in self.arrays
+
+
+def features_of(binding: Binding, x: object, empty: bool = False) -> Batch:
+    """Return features, checked at the border."""
+    graph, dtype = binding.graph, binding.store.dtype
+    arrays: dict[str, np.ndarray] = {}
+    rows = -1
+    for tensor, value in zip(
+        graph.inputs, data.by_name(x, [tensor.label for tensor in graph.inputs], "x"), strict=True
+    ):
+        one = len(graph.inputs) == 1
+        name = array_name("x", tensor, graph.inputs)
+        said = "x" if one else f"x[{tensor.label!r}]"
+        arrays[name] = data.as_features(value, tensor.columns, dtype, name=said, empty=empty)
+        if rows >= 0 and arrays[name].shape[0] != rows:
+            raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but the inputs before it have {rows}")
+        rows = arrays[name].shape[0]
+    return Batch(arrays, rows)
+
+
+def batch_of(
+    binding: Binding,
+    x: object,
+    y: object,
+    sample_weight: object,
+    class_weight: Mapping[int, float] | None = None,
+) -> Batch:
+    """Return features, targets and weights, checked at the border."""
+    graph, objective, dtype = binding.graph, binding.need_objective(), binding.store.dtype
+    features = features_of(binding, x)
+    rows, arrays = features.rows, features.arrays
+    given = data.by_name(y, [tensor.label for tensor in graph.outputs], "y")
+    for tensor, loss, value in zip(graph.outputs, objective.losses, given, strict=True):
+        one = len(graph.outputs) == 1
+        arrays[array_name("y", tensor, graph.outputs)] = data.as_targets(
+            value, rows, tensor.columns, loss, dtype, name="y" if one else f"y[{tensor.label!r}]"
+        )
+    if sample_weight is not None:
+        arrays["sample_weight"] = data.as_sample_weight(sample_weight, rows, dtype)
+    batch = Batch(arrays, rows)
+    return batch if class_weight is None else with_class_weights(batch, class_weight, objective)
+
+
+def with_class_weights(batch: Batch, class_weight: Mapping[int, float], objective: Objective) -> Batch:
+    """Return a batch whose sample weights are multiplied by those of the rows' classes."""
+    if not isinstance(class_weight, Mapping):
+        raise DTypeError(f"class_weight must be a dict of label to weight, got {class_weight!r}")
+    if len(objective.losses) != 1:
+        raise ConfigurationError("class_weight is for models with one output; use sample_weight")
+    targets = batch.arrays["y"]
+    labels = targets if objective.losses[0].sparse or targets.shape[1] == 1 else targets.argmax(1)[:, None]
+    weights = np.ones((batch.rows, 1), targets.dtype)
+    for label, weight in class_weight.items():
+        weights[labels == check_count(label, "a class_weight label", 0)] = check_number(
+            weight, f"class_weight[{label}]", 0.0
+        )
+    if batch.weighted:
+        weights = weights * batch.arrays["sample_weight"]
+    return Batch(batch.arrays | {"sample_weight": weights}, batch.rows)
