@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import zlib
@@ -33,7 +34,7 @@ __all__ = ["Finished", "Part", "Round", "StressError", "Tally", "row"]
 AGAIN = 75  # exit status of a worker whose process is no longer as it was: another one goes on
 LIMIT = 60.0  # seconds after which a round hangs
 LOOK = 0.02  # seconds between two looks at a worker
-MESSAGES = 4  # kept of each scenario
+MESSAGES = 12  # kept of each scenario
 CHARACTERS = 3000  # of each message
 MOST_DEAD = {False: 40, True: 2}  # crashed and hung workers of a scenario; in the short form
 
@@ -62,7 +63,9 @@ class Tally:
     messages: list[str] = field(default_factory=list)
 
     def say(self, message: str) -> None:
-        if len(self.messages) < MESSAGES:
+        # What is found again elsewhere is counted, but told once.
+        known = {told.partition(": ")[2] for told in self.messages}
+        if len(self.messages) < MESSAGES and message[:CHARACTERS].partition(": ")[2] not in known:
             short = message if len(message) <= CHARACTERS else f"{message[:1000]}\n[...]\n{message[-2000:]}"
             self.messages.append(short)
 
@@ -107,25 +110,30 @@ class Round:
         self.rng = np.random.default_rng([seed, zlib.crc32(name.encode()), index])
         self.tainted = False
         self._tally = tally
+        self._lock = threading.Lock()  # rounds have threads
 
     def did(self, what: str, times: int = 1) -> None:
         """Count what was done."""
-        self._tally.did[what] += times
+        with self._lock:
+            self._tally.did[what] += times
 
     def wrong(self, message: str) -> None:
         """Count a wrong number, or a broken promise."""
-        self._tally.wrong += 1
-        self._tally.say(f"{self}: {message}")
+        with self._lock:
+            self._tally.wrong += 1
+            self._tally.say(f"{self}: {message}")
 
     def hung(self, message: str) -> None:
         """Count a hang."""
-        self._tally.hangs += 1
-        self._tally.say(f"{self}: hangs: {message}")
+        with self._lock:
+            self._tally.hangs += 1
+            self._tally.say(f"{self}: hangs: {message}")
 
     def crashed(self, message: str) -> None:
         """Count the crash of a process that the round started."""
-        self._tally.crashes += 1
-        self._tally.say(f"{self}: {message}")
+        with self._lock:
+            self._tally.crashes += 1
+            self._tally.say(f"{self}: {message}")
 
     def expect(self, condition: object, message: str) -> bool:
         """Count a broken promise unless the condition holds."""
