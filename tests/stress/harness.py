@@ -310,7 +310,8 @@ class _Worker:
         self.process.wait()
 
     def last_words(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace")[-CHARACTERS:]
+        told = self.log.read_text(encoding="utf-8", errors="replace")
+        return told.partition("\nExtension modules:")[0][-CHARACTERS:]  # of faulthandler
 
 
 @contextlib.contextmanager
