@@ -220,6 +220,18 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
     assert {path.name: int(path) for path in plan.Path} == executor.PATHS
 
 
+@pytest.mark.skipif(not (CORE / "avx512.h").exists(), reason="the core's source is not part of a wheel")
+def test_names_of_functions_in_c_are_of_one_file() -> None:
+    """A module may see all files: which ones, depends on the flags that it is compiled with."""
+    defined: dict[str, set[str]] = {}
+    definition = re.compile(r"^[ \t]*(?:static|FASTNN_INLINE)\b[^;=(]*?(\bfastnn_\w+)\(", re.MULTILINE)
+    for path in sorted(CORE.glob("*.p[yx]*")) + sorted(CORE.glob("*.h")):
+        for name in definition.findall(path.read_text(encoding="utf-8")):
+            defined.setdefault(name, set()).add(path.name)
+    assert {"fastnn_tanh", "fastnn_now", "fastnn_add_to"} <= defined.keys()
+    assert {name: files for name, files in defined.items() if len(files) > 1} == {}
+
+
 def test_enums_number_their_members_without_gaps() -> None:
     for enum in (OpCode, Activation, Slot, Axis, plan.Path):
         assert [int(member) for member in enum] == list(range(len(enum)))
