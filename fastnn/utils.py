@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
+import random
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,12 +12,16 @@ from fastnn.checks import check_count
 
 __all__ = ["next_seed", "set_random_seed"]
 
-_lock = threading.Lock()
-_seeds: Iterator[int] | None = None
+# The seed that was set, and the numbers of the models to come.  No lock guards it: a signal handler may ask
+# for a seed while the main thread makes one, and a forked child while a thread that it has not got does.
+_seeds: tuple[int, Iterator[int]] | None = None
 
 
 def set_random_seed(seed: int) -> None:
-    """Make every model built afterwards without a `seed` of its own reproducible.
+    """Make random numbers of the process reproducible: fastnn's, Python's and NumPy's.
+
+    Models built afterwards without a `seed` of their own have the same ones each time.  As Keras's
+    function of this name does, it also calls ``random.seed(seed)`` and ``numpy.random.seed(seed)``.
 
     Parameters
     ----------
@@ -31,12 +35,16 @@ def set_random_seed(seed: int) -> None:
 
     Examples
     --------
+    >>> import random
     >>> set_random_seed(1)
+    >>> random.random()
+    0.13436424411240122
     """
     global _seeds
     first = check_count(seed, "seed", 0, 2**32 - 1)
-    with _lock:
-        _seeds = (int(np.random.SeedSequence([first, i]).generate_state(1)[0]) for i in itertools.count())
+    _seeds = first, itertools.count()
+    random.seed(first)
+    np.random.seed(first)
 
 
 def next_seed() -> int:
@@ -51,7 +59,6 @@ def next_seed() -> int:
     >>> 0 <= next_seed() < 2**32
     True
     """
-    with _lock:
-        if _seeds is not None:
-            return next(_seeds)
-    return int(np.random.SeedSequence().generate_state(1)[0])
+    seeds = _seeds
+    entropy = None if seeds is None else [seeds[0], next(seeds[1])]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import random
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -311,8 +314,18 @@ def test_seeds_decide_initial_weights() -> None:
             build(seed=bad)
 
 
-def test_set_random_seed_makes_every_later_model_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastnn.utils, "_seeds", None)  # the process is seedless again afterwards
+@pytest.fixture
+def seedless(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the process be afterwards what it was before: without a seed, random numbers where they were."""
+    monkeypatch.setattr(fastnn.utils, "_seeds", None)
+    kept, kept_numpy = random.getstate(), np.random.get_state()
+    yield
+    random.setstate(kept)
+    np.random.set_state(kept_numpy)
+
+
+@pytest.mark.usefixtures("seedless")
+def test_set_random_seed_makes_every_later_model_reproducible() -> None:
     fastnn.utils.set_random_seed(11)
     first, second = build(seed=None), build(seed=None)
     assert bits(first) != bits(second)
@@ -325,6 +338,42 @@ def test_set_random_seed_makes_every_later_model_reproducible(monkeypatch: pytes
     for bad, error in ((-1, ConfigurationError), (2**32, ConfigurationError), ("1", DTypeError)):
         with pytest.raises(error, match="seed must be"):
             fastnn.utils.set_random_seed(bad)
+
+
+@pytest.mark.usefixtures("seedless")
+def test_set_random_seed_seeds_python_and_numpy_too() -> None:
+    """As Keras's does: what a script shuffles or draws by itself is reproducible as well."""
+    drawn = []
+    for seed in (3, np.uint32(3), 2**32 - 1):
+        fastnn.utils.set_random_seed(seed)
+        drawn.append((random.random(), np.random.random()))
+    with pytest.raises(ConfigurationError):
+        fastnn.utils.set_random_seed(-1)  # and nothing is seeded
+    assert (random.random(), np.random.random()) not in drawn
+    assert drawn[0] == drawn[1] == (random.Random(3).random(), np.random.RandomState(3).random())
+    assert drawn[0] != drawn[2]
+
+
+@pytest.mark.usefixtures("seedless")
+def test_a_seed_can_be_had_while_one_is_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a signal handler, another thread or a forked child: there is no lock, and no generator, to be in."""
+    made, found = np.random.SeedSequence, []
+
+    def interrupted(entropy: Any) -> np.random.SeedSequence:
+        if not found:
+            found.append(-1)
+            found.append(fastnn.utils.next_seed())
+        return made(entropy)
+
+    fastnn.utils.set_random_seed(5)
+    expected = [fastnn.utils.next_seed() for _ in range(2)]
+    fastnn.utils.set_random_seed(5)
+    monkeypatch.setattr(np.random, "SeedSequence", interrupted)
+    # Whoever waits for itself does so for ever, but only a failing test waits.
+    outer = threading.Thread(target=lambda: found.append(fastnn.utils.next_seed()), daemon=True)
+    outer.start()
+    outer.join(20)
+    assert found == [-1, *expected[::-1]]
 
 
 # --- evaluate, predict, train_on_batch: what they return -----------------------------------------------
