@@ -557,7 +557,8 @@ class ReferenceProgram:
             step, first_epoch = progress.steps, progress.epochs
         machine.step = step
         sums = np.zeros((epochs, len(self.plan.accumulators)))
-        arrays = {name: array.reshape(rows, -1) for name, array in externals.items()}
+        # Plans that gather take arrays of more rows than those of this run.
+        arrays = {e.name: externals[e.name].reshape(-1, e.columns) for e in self.plan.externals}
         gathers = any(op.code is OpCode.GATHER for op in self.plan.ops)
         written = {external.name for external in self.plan.externals if external.written}
         n_losses = sum(op.code in LOSSES for op in self.plan.ops)

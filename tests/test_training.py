@@ -259,6 +259,17 @@ def test_stop_training_ends_after_the_epoch_and_the_next_fit_begins_anew() -> No
     assert model.fit(X, Y, epochs=3, verbose=0).epoch == [0, 1, 2]
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_the_reference_trains_batch_by_batch_too(shuffle: bool) -> None:
+    model, twin = linear(dtype="float64"), linear(dtype="float64")
+    twin.compile("sgd", "mse", reference=True)
+    listener = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
+    for one in (model, twin):
+        trained(one, shuffle=shuffle, callbacks=[listener])
+    for a, b in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
 def test_the_learning_rate_may_be_set_between_epochs() -> None:
     def halve(model: fastnn.Model, epoch: int) -> None:
         model.optimizer.learning_rate = model.optimizer.learning_rate / 2
