@@ -162,7 +162,8 @@ class Model(Differentiable):
         epochs : int
             Number of the last epoch.
         verbose : {"auto", 0, 1, 2}
-            1 shows a progress bar on standard error, 2 prints a line an epoch; "auto" is 1.
+            1 shows a progress bar on standard error, 2 prints a line an epoch; "auto" is 1 if standard
+            error is a terminal or a notebook, else 0: for a log, ask for 2.
         callbacks : sequence of Callback, optional
         validation_split : float
             Share of the last rows, in [0, 1), set aside before shuffling.

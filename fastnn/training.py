@@ -7,7 +7,6 @@ between run in one call of the executor.  This file must not know kernels or pla
 from __future__ import annotations
 
 import math
-import sys
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import data
+from fastnn import data, progress
 from fastnn.batch import Batch, batch_of, with_class_weights
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_number
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "fit", "train_on_batch"]
 
 _EPOCHS_PER_CALL = 65536
-_BAR_SECONDS = 0.1  # between two updates of the progress bar
 
 
 def evaluate(now: Binding, given: Batch, batch: int, n_threads: int) -> dict[str, float]:
@@ -116,7 +114,7 @@ def fit(
     last = check_count(epochs, "epochs", 0)
     first = check_count(initial_epoch, "initial_epoch", 0)
     fraction = check_number(validation_split, "validation_split", 0.0, 1.0, open_maximum=True)
-    shown = _verbosity(verbose)
+    shown = progress.verbosity(verbose)
     count = resolve_threads(n_threads)
     listeners = _listeners(callbacks)
     if not isinstance(shuffle, bool | np.bool_):
@@ -153,14 +151,6 @@ def fit(
 
 def _batch(arrays: dict[str, np.ndarray]) -> Batch:
     return Batch(arrays, len(next(iter(arrays.values()))))
-
-
-def _verbosity(verbose: str | int) -> int:
-    if verbose == "auto":
-        return 1
-    if verbose not in (0, 1, 2):
-        raise ConfigurationError(f"verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
-    return int(verbose)
 
 
 def _listeners(callbacks: Sequence[Callback] | None) -> list[Callback]:
@@ -213,7 +203,7 @@ class _Loop:
             callback.on_train_begin({})
         watchers = [callback for callback in listeners if callback.wants_batches]
         attended = bool(listeners) or held_out is not None or verbose == 2
-        bar = _bar(first, last) if verbose == 1 else None
+        bar = progress.bar(first, last) if verbose == 1 else None
         per_call = 1 if attended or bar is not None else _EPOCHS_PER_CALL
         epoch = first
         final: dict[str, float] = {}
@@ -239,7 +229,7 @@ class _Loop:
                     for callback in everyone:
                         callback.on_epoch_end(epoch, values)
                     if verbose == 2:
-                        _print_epoch(epoch, last, time.perf_counter() - began, values)
+                        progress.print_epoch(epoch, last, time.perf_counter() - began, values)
                 epoch += n_done
                 if bar is not None:
                     bar.update(n_done)
@@ -252,7 +242,7 @@ class _Loop:
                     break
                 if bar is not None and not attended:
                     seconds = max(time.perf_counter() - began, 1e-6) / max(n_done, 1)
-                    per_call = max(1, min(_EPOCHS_PER_CALL, int(_BAR_SECONDS / seconds)))
+                    per_call = max(1, min(_EPOCHS_PER_CALL, int(progress.BAR_SECONDS / seconds)))
         finally:
             if bar is not None:
                 bar.close()
@@ -271,10 +261,10 @@ class _Loop:
 
     def _batches(self, watchers: list[Callback]) -> tuple[bool, dict[str, list[float]]]:
         """Run one epoch batch by batch, with callbacks in between; return what `_epochs` does."""
-        progress = self.compiled.progress
+        done = self.compiled.progress
         if self.permutation is not None:
-            order_of_rows(self.model.seed, progress.epochs, self.permutation)
-        progress.epochs += 1
+            order_of_rows(self.model.seed, done.epochs, self.permutation)
+        done.epochs += 1
         sums = np.zeros(len(self.program.plan.accumulators))
         values: dict[str, float] = {}
         for number, begin in enumerate(range(0, self.rows, self.batch)):
@@ -329,18 +319,3 @@ class _Loop:
             NonFiniteWarning,
             stacklevel=8,  # who called `Model.fit`
         )
-
-
-def _bar(first: int, last: int) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=last, initial=first, unit="epoch", file=sys.stderr, mininterval=_BAR_SECONDS)
-
-
-def _print_epoch(epoch: int, last: int, seconds: float, values: Mapping[str, float]) -> None:
-    # A learning rate of 1e-5 is not 0.0000.
-    numbers = " - ".join(
-        f"{name}: {value:.4f}" if abs(value) > 1e-3 or not value else f"{name}: {value:.4e}"
-        for name, value in values.items()
-    )
-    print(f"Epoch {epoch + 1}/{last} - {seconds:.2f}s - {numbers}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -218,13 +221,68 @@ def test_verbose(capsys: pytest.CaptureFixture[str]) -> None:
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     numbers = " - ".join(rf"{name}: \d+\.\d{{4}}" for name in names)
     assert re.fullmatch(rf"Epoch 1/2 - \d+\.\d\ds - {numbers}\nEpoch 2/2 - .*s - {numbers}\n", out), out
-    for verbose in (1, "auto"):
-        model.fit(X, LABELS, verbose=verbose, **options)
-        out, err = capsys.readouterr()
-        assert (out, "2/2" in err, "epoch" in err) == ("", True, True)
+    model.fit(X, LABELS, verbose=1, **options)  # a bar is wanted, wherever it goes
+    out, err = capsys.readouterr()
+    assert (out, "2/2" in err, "epoch" in err) == ("", True, True)
+    model.fit(X, LABELS, verbose="auto", **options)  # pytest's is no terminal
+    assert capsys.readouterr() == ("", "")
     for bad in (3, "loud", -1, None):
         with pytest.raises(ConfigurationError, match="verbose must be 'auto', 0, 1 or 2"):
             model.fit(X, LABELS, verbose=bad)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Notebook(io.StringIO):
+    """Text goes below the cell, though this is no terminal."""
+
+    __module__ = "ipykernel.iostream"
+
+
+class Colab(Notebook):
+    __module__ = "elsewhere"
+
+
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("make", "shown"),
+    [
+        (io.StringIO, False),
+        (Terminal, True),
+        (Notebook, True),
+        (Colab, True),
+        (closed, False),
+        (lambda: None, False),  # pythonw, services
+        (lambda: SimpleNamespace(write=print), False),  # all that print needs
+    ],
+    ids=["file", "terminal", "notebook", "colab", "closed", "none", "write only"],
+)
+def test_auto_shows_a_bar_to_who_looks_on(
+    make: Callable[[], Any], shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = make()
+    told = Recorder()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        linear().fit(X, Y, epochs=2)
+        linear().fit(X, Y, epochs=2, callbacks=[told])
+    assert capsys.readouterr() == ("", "")
+    if isinstance(stream, io.StringIO) and not stream.closed:
+        assert ("2/2" in stream.getvalue()) == shown == bool(stream.getvalue())
+    assert told.params["verbose"] == int(shown)
+
+
+def test_a_bar_that_is_wanted_needs_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert linear().fit(X, Y, epochs=2, verbose=1).epoch == [0, 1]
 
 
 @pytest.mark.parametrize(
