@@ -5,7 +5,7 @@ The border itself is `data.py`; this file knows which array a model wants where.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,12 @@ class Batch:
     def weighted(self) -> bool:
         """Whether there are sample weights."""
         return "sample_weight" in self.arrays
+
+    def parts(self, rows: int) -> Iterator[Batch]:
+        """Yield so many rows after the other, the last time those that are left."""
+        for begin in range(0, self.rows, rows):
+            end = min(begin + rows, self.rows)
+            yield Batch({name: array[begin:end] for name, array in self.arrays.items()}, end - begin)
 
 
 def features_of(binding: Binding, x: object, empty: bool = False) -> Batch:

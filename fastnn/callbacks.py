@@ -164,7 +164,7 @@ class _Monitor(Callback):
         warnings.warn(
             f"{type(self).__name__} does nothing: {self.monitor!r} is not available; "
             f"available are: {', '.join(logs)}",
-            stacklevel=6,  # the line that calls `Model.fit`
+            stacklevel=7,  # the line that calls `Model.fit`
         )
         return None
 

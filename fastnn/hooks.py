@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Callback", "History", "LambdaCallback", "TerminateOnNaN"]
 
+Logs = dict[str, Any] | None
+
 
 class Callback:
     """Base of the callbacks; override what is needed.
@@ -25,7 +27,9 @@ class Callback:
     Attributes
     ----------
     model : Model
-        Set by `fit`.  Setting ``model.stop_training = True`` ends training after the epoch.
+        Set by `fit`, `evaluate` and `predict`.  Setting ``model.stop_training = True`` ends training
+        after the epoch; ``model.stop_evaluating`` and ``model.stop_predicting`` end evaluation and
+        prediction after the batch.
     params : dict
         ``epochs``, ``steps``, ``verbose``.
 
@@ -43,11 +47,11 @@ class Callback:
         self.params: dict[str, Any] = {}
 
     def set_model(self, model: Model) -> None:
-        """Receive the model before training."""
+        """Receive the model before training, evaluation or prediction."""
         self.model = model
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Receive `params` before training."""
+        """Receive `params` before training, evaluation or prediction."""
         self.params = params
 
     def _need_model(self) -> Model:
@@ -57,30 +61,74 @@ class Callback:
             )
         return self.model
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Run before the first epoch."""
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         """Run after the last epoch, with that epoch's loss and metrics."""
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Run before each epoch, counted from 0."""
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Run after each epoch with its loss and metrics."""
 
-    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Run before each batch, counted from 0 in every epoch; training is slower for it."""
+        self.on_batch_begin(batch, logs=logs)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Run after each batch with the epoch's loss and metrics so far; training is slower for it."""
+        self.on_batch_end(batch, logs=logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Run as `on_train_batch_begin`, unless that one is overridden: an older name."""
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Run as `on_train_batch_end`, unless that one is overridden: an older name."""
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Run before `evaluate`, and before each validation in `fit`."""
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """Run after it, with the loss and metrics."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Run before each batch of an evaluation, which is slower for it."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Run after it, with the loss and metrics so far."""
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """Run before `predict`."""
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """Run after it."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Run before each batch of a prediction, which is slower for it."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Run after it, with what the batch gave: ``logs["outputs"]``."""
 
     @property
     def wants_batches(self) -> bool:
-        """Whether one of the methods around batches is overridden, in a class or on the instance."""
+        """Whether a method around training batches is overridden, in a class or on the instance."""
+        return self._overrides("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+
+    @property
+    def wants_test_batches(self) -> bool:
+        """Whether a method around batches of evaluations is."""
+        return self._overrides("on_test_batch_begin", "on_test_batch_end")
+
+    @property
+    def wants_predict_batches(self) -> bool:
+        """Whether a method around batches of predictions is."""
+        return self._overrides("on_predict_batch_begin", "on_predict_batch_end")
+
+    def _overrides(self, *names: str) -> bool:
         return any(
-            getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name)
-            for name in ("on_train_batch_begin", "on_train_batch_end")
+            getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name) for name in names
         )
 
 
@@ -108,7 +156,7 @@ class History(Callback):
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record an epoch."""
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
@@ -132,7 +180,7 @@ class History(Callback):
 class LambdaCallback(Callback):
     """Runs given functions as hooks.
 
-    Training keeps its speed unless a function for batches is given.
+    Training, evaluation and prediction keep their speed unless a function for their batches is given.
 
     Parameters
     ----------
@@ -142,11 +190,13 @@ class LambdaCallback(Callback):
         Called as ``f(logs)``.
     on_train_batch_begin, on_train_batch_end : callable, optional
         Called as ``f(batch, logs=logs)``.
+    **others : callable, optional
+        Functions for other methods of `Callback`, called with what those take.
 
     Raises
     ------
     DTypeError
-        If one of them cannot be called.
+        If one of them cannot be called, or `Callback` has no such method.
 
     Examples
     --------
@@ -155,6 +205,8 @@ class LambdaCallback(Callback):
     >>> watch.on_epoch_end(0, {"loss": 0.5})
     >>> losses, watch.wants_batches
     ([0.5], False)
+    >>> LambdaCallback(on_test_begin=print).on_test_begin({})
+    {}
     """
 
     def __init__(
@@ -165,6 +217,7 @@ class LambdaCallback(Callback):
         on_train_end: Callable[..., object] | None = None,
         on_train_batch_begin: Callable[..., object] | None = None,
         on_train_batch_end: Callable[..., object] | None = None,
+        **others: Callable[..., object] | None,
     ) -> None:
         super().__init__()
         given = {
@@ -174,13 +227,21 @@ class LambdaCallback(Callback):
             "on_train_end": on_train_end,
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
+            **others,
         }
         for name, function in given.items():
+            if name not in _METHODS:
+                raise DTypeError(f"there is no hook {name!r}; there are {', '.join(_METHODS)}")
             if function is None:
                 continue
             if not callable(function):
                 raise DTypeError(f"{name} must be a function, got {function!r}")
             setattr(self, name, function)
+
+
+_METHODS = tuple(
+    name for name, method in vars(Callback).items() if callable(method) and not name.startswith("_")
+)
 
 
 class TerminateOnNaN(Callback):
@@ -196,7 +257,7 @@ class TerminateOnNaN(Callback):
     False
     """
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Stop if the loss in `logs` is not finite, which a loop of your own may hand over."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             self._need_model().stop_training = True

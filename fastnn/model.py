@@ -18,6 +18,7 @@ from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_name
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.gradients import Differentiable
+from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding, check_dtype
 from fastnn.runtime import resolve_threads
 from fastnn.store import ParameterStore
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 _MOST_ENDS = 100  # arrays that a program takes, and gives
+
+
+def _told(callbacks: Sequence[Callback] | None, steps: object) -> list[Callback]:
+    """Return who listens to an evaluation or a prediction, which has no `steps`."""
+    if steps is not None:
+        raise ConfigurationError(
+            f"steps must be None, got {steps!r}: all rows are used; pass x[: steps * batch_size] for fewer"
+        )
+    return checked(callbacks)
 
 
 class Model(Differentiable):
@@ -78,7 +88,7 @@ class Model(Differentiable):
         self.dtype = check_dtype(dtype)
         self.seed = next_seed() if seed is None else check_count(seed, "seed", 0, 2**63 - 1)
         self.name = check_name(name) or type(self).__name__.lower()
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.history: History | None = None
         self._now = Binding(None, ParameterStore(self.dtype), {})
         self._forwarded: Batch | None = None
@@ -165,6 +175,8 @@ class Model(Differentiable):
             1 shows a progress bar on standard error, 2 prints a line an epoch; "auto" is 1 if standard
             error is a terminal or a notebook, else 0: for a log, ask for 2.
         callbacks : sequence of Callback, optional
+            With validation data they hear of each validation too.  Epochs take longer if one of them has
+            a hook for batches.
         validation_split : float
             Share of the last rows, in [0, 1), set aside before shuffling.
         validation_data : tuple, optional
@@ -263,8 +275,10 @@ class Model(Differentiable):
         batch_size: int | None = None,
         verbose: str | int = "auto",
         sample_weight: object = None,
-        *,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
         return_dict: bool = False,
+        *,
         n_threads: int | None = None,
     ) -> float | list[float] | dict[str, float]:
         """Return the loss, and the metrics, on given rows.
@@ -274,10 +288,15 @@ class Model(Differentiable):
         x : array_like, (rows, features)
         y : array_like
         batch_size : int, optional
-            Matters only for losses with reduction ``"sum"``; default 32.
+            Matters only for losses with reduction ``"sum"`` and for callbacks; default 32.
         verbose : {"auto", 0, 1, 2}
             Accepted for Keras's sake; nothing is shown.
         sample_weight : array_like, (rows,), optional
+        steps : None
+            In Keras's place, for calls by position: arrays have an end, there is nothing to limit.
+        callbacks : sequence of Callback, optional
+            Their hooks ``on_test_...`` are called.  All rows are one batch unless one of them has a hook
+            for batches.
         return_dict : bool
         n_threads : int, optional
 
@@ -295,8 +314,10 @@ class Model(Differentiable):
         self._now.need_compiled()
         batch = check_count(32 if batch_size is None else batch_size, "batch_size")
         count = resolve_threads(n_threads)
+        told = _told(callbacks, steps)
         now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
-        values = training.evaluate(now, given, batch, count)
+        listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
+        values = training.evaluate(self, now, given, batch, count, listeners)
         return now.need_objective().shaped(values, return_dict)
 
     def predict(
@@ -304,6 +325,8 @@ class Model(Differentiable):
         x: object,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
         *,
         n_threads: int | None = None,
     ) -> Any:
@@ -314,9 +337,14 @@ class Model(Differentiable):
         x : array_like, (rows, features)
             Zero rows are allowed.
         batch_size : int, optional
-            Accepted for Keras's sake; memory is steady for any number of rows.
+            Matters only for callbacks, default 32: memory is steady for any number of rows.
         verbose : {"auto", 0, 1, 2}
             Accepted for Keras's sake; nothing is shown.
+        steps : None
+            As in `evaluate`.
+        callbacks : sequence of Callback, optional
+            Their hooks ``on_predict_...`` are called.  All rows are one batch unless one of them has a
+            hook for batches.
         n_threads : int, optional
 
         Returns
@@ -337,11 +365,14 @@ class Model(Differentiable):
         >>> model.predict(np.zeros((4, 3)))[0]
         array([0., 0.], dtype=float32)
         """
-        if batch_size is not None:
-            check_count(batch_size, "batch_size")
+        batch = check_count(32 if batch_size is None else batch_size, "batch_size")
         count = resolve_threads(n_threads)
+        told = _told(callbacks, steps)
         now, given = self._ready(x, lambda now: features_of(now, x, empty=True))
-        return self._outputs(now, given, count)
+        if not told:
+            return self._outputs(now, given, count)
+        listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
+        return training.predict(self, now, given, batch, count, listeners)
 
     def __call__(self, x: object, training: bool = False) -> Any:
         """Return the outputs for given rows; see `predict`.  Few rows go a short way to the kernels.

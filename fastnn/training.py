@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from fastnn import data, progress
 from fastnn.batch import Batch, batch_of, with_class_weights
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_number
-from fastnn.errors import ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
+from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError
+from fastnn.listeners import Listeners, checked
 from fastnn.objective import Objective
 from fastnn.program import Result, order_of_rows
 from fastnn.programs import Key
@@ -28,26 +29,61 @@ if TYPE_CHECKING:
     from fastnn.model import Model
     from fastnn.network import Binding
 
-__all__ = ["evaluate", "fit", "train_on_batch"]
+__all__ = ["evaluate", "fit", "predict", "train_on_batch"]
 
 _EPOCHS_PER_CALL = 65536
 
 
-def evaluate(now: Binding, given: Batch, batch: int, n_threads: int) -> dict[str, float]:
-    """Return the loss and the metrics on checked arrays."""
-    objective = now.need_objective()
+def evaluate(
+    model: Model, now: Binding, given: Batch, batch: int, n_threads: int, listeners: Listeners
+) -> dict[str, float]:
+    """Return the loss and the metrics on checked arrays; in one batch, unless somebody listens between."""
+    objective, programs = now.need_objective(), now.need_programs()
+    key = Key("evaluate", weighted=given.weighted)
     # A mean over rows does not depend on batches; a loss that is a sum per batch does, as in Keras.
     means = all(loss.mean for loss in objective.losses)
-    plan, result = now.need_programs().run(
-        Key("evaluate", weighted=given.weighted),
-        given.arrays,
-        given.rows,
-        batch=given.rows if means else batch,
-        n_threads=n_threads,
-    )
-    if result.exception is not None:
-        raise result.exception
-    return objective.values(plan, result.sums[0], given.rows)
+    sums: Any = 0.0
+    values: dict[str, float] = {}
+    model.stop_evaluating = False
+    listeners.tell("on_test_begin", {})
+    stride = batch if model.stop_evaluating or listeners.want_test_batches else given.rows
+    for number, part in enumerate(given.parts(stride)):
+        listeners.tell_of_batch("on_test_batch_begin", number, {})
+        plan, result = programs.run(
+            key, part.arrays, part.rows, batch=part.rows if means else batch, n_threads=n_threads
+        )
+        if result.exception is not None:
+            raise result.exception
+        sums = sums + result.sums[0]
+        values = objective.values(plan, sums, min((number + 1) * stride, given.rows))
+        listeners.tell_of_batch("on_test_batch_end", number, dict(values))
+        if model.stop_evaluating:
+            break
+    listeners.tell("on_test_end", dict(values))
+    return values
+
+
+def predict(
+    model: Model, now: Binding, given: Batch, batch: int, n_threads: int, listeners: Listeners
+) -> Any:
+    """Return the outputs for checked arrays; in one batch, unless somebody listens between."""
+    found = []
+    model.stop_predicting = False
+    listeners.tell("on_predict_begin", {})
+    stride = batch if model.stop_predicting or listeners.want_predict_batches else max(given.rows, 1)
+    for number, part in enumerate(given.parts(stride)):
+        listeners.tell_of_batch("on_predict_batch_begin", number, {})
+        found.append(model._outputs(now, part, n_threads))
+        listeners.tell_of_batch("on_predict_batch_end", number, {"outputs": found[-1]})
+        if model.stop_predicting:
+            break
+    listeners.tell("on_predict_end", {})
+    if len(found) == 1:
+        return found[0]
+    if not found:  # no rows
+        return model._outputs(now, given, n_threads)
+    several = isinstance(found[0], list)
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)] if several else np.concatenate(found)
 
 
 def train_on_batch(
@@ -116,7 +152,7 @@ def fit(
     fraction = check_number(validation_split, "validation_split", 0.0, 1.0, open_maximum=True)
     shown = progress.verbosity(verbose)
     count = resolve_threads(n_threads)
-    listeners = _listeners(callbacks)
+    told = checked(callbacks)
     if not isinstance(shuffle, bool | np.bool_):
         raise DTypeError(f"shuffle must be True or False, got {shuffle!r}")
 
@@ -141,7 +177,7 @@ def fit(
     def train() -> History:
         given, held_out = check(model._now)
         loop = _Loop(model, given, min(batch, given.rows), bool(shuffle), count)
-        return loop.run(first, last, shown, listeners, held_out, batch)
+        return loop.run(first, last, shown, told, held_out, batch)
 
     if not model.built:
         model._ready(x, check)
@@ -151,14 +187,6 @@ def fit(
 
 def _batch(arrays: dict[str, np.ndarray]) -> Batch:
     return Batch(arrays, len(next(iter(arrays.values()))))
-
-
-def _listeners(callbacks: Sequence[Callback] | None) -> list[Callback]:
-    found = [] if callbacks is None else list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-    for callback in found:
-        if not isinstance(callback, Callback):
-            raise DTypeError(f"callbacks must be instances of fastnn.callbacks.Callback, got {callback!r}")
-    return found
 
 
 class _Loop:
@@ -188,21 +216,20 @@ class _Loop:
         first: int,
         last: int,
         verbose: int,
-        listeners: list[Callback],
+        callbacks: list[Callback],
         held_out: Batch | None,
         batch_size: int,
     ) -> History:
         model = self.model
         history = History()
         model.history, model.stop_training = history, False
-        everyone = [*listeners, history]  # the history last: it records what callbacks add to logs
-        steps = -(-self.rows // self.batch)
-        for callback in everyone:
-            callback.set_model(model)
-            callback.set_params({"epochs": last, "steps": steps, "verbose": verbose})
-            callback.on_train_begin({})
-        watchers = [callback for callback in listeners if callback.wants_batches]
-        attended = bool(listeners) or held_out is not None or verbose == 2
+        # The history last: it records what callbacks add to logs.
+        listeners = Listeners(
+            [*callbacks, history], model, epochs=last, steps=-(-self.rows // self.batch), verbose=verbose
+        )
+        listeners.tell("on_train_begin", {})
+        watched = listeners.want_batches
+        attended = bool(callbacks) or held_out is not None or verbose == 2
         bar = progress.bar(first, last) if verbose == 1 else None
         per_call = 1 if attended or bar is not None else _EPOCHS_PER_CALL
         epoch = first
@@ -210,10 +237,9 @@ class _Loop:
         try:
             while epoch < last and not model.stop_training:
                 began = time.perf_counter()
-                for callback in listeners:
-                    callback.on_epoch_begin(epoch, {})
-                if watchers:
-                    finite, columns = self._batches(watchers)
+                listeners.tell("on_epoch_begin", epoch, {})
+                if watched:
+                    finite, columns = self._batches(listeners)
                 else:
                     finite, columns = self._epochs(min(per_call, last - epoch))
                 n_done = len(columns["loss"])
@@ -223,11 +249,10 @@ class _Loop:
                     final = values or final
                 elif n_done:  # a single epoch
                     if held_out is not None:
-                        found = evaluate(model._now, held_out, batch_size, self.n_threads)
+                        found = evaluate(model, model._now, held_out, batch_size, self.n_threads, listeners)
                         values.update({f"val_{name}": value for name, value in found.items()})
                     final = dict(values)
-                    for callback in everyone:
-                        callback.on_epoch_end(epoch, values)
+                    listeners.tell("on_epoch_end", epoch, values)
                     if verbose == 2:
                         progress.print_epoch(epoch, last, time.perf_counter() - began, values)
                 epoch += n_done
@@ -246,8 +271,7 @@ class _Loop:
         finally:
             if bar is not None:
                 bar.close()
-        for callback in everyone:
-            callback.on_train_end(final)
+        listeners.tell("on_train_end", final)
         return history
 
     def _epochs(self, n_epochs: int) -> tuple[bool, dict[str, list[float]]]:
@@ -259,7 +283,7 @@ class _Loop:
             self.program.plan, result.sums[: result.epochs], self.rows
         )
 
-    def _batches(self, watchers: list[Callback]) -> tuple[bool, dict[str, list[float]]]:
+    def _batches(self, listeners: Listeners) -> tuple[bool, dict[str, list[float]]]:
         """Run one epoch batch by batch, with callbacks in between; return what `_epochs` does."""
         done = self.compiled.progress
         if self.permutation is not None:
@@ -269,8 +293,7 @@ class _Loop:
         values: dict[str, float] = {}
         for number, begin in enumerate(range(0, self.rows, self.batch)):
             end = min(begin + self.batch, self.rows)
-            for callback in watchers:
-                callback.on_train_batch_begin(number, logs={})
+            listeners.tell_of_batch("on_train_batch_begin", number, {})
             result = self._run(slice(begin, end))
             if result.exception is not None:
                 raise result.exception
@@ -278,9 +301,8 @@ class _Loop:
                 return False, {"loss": []}
             sums += result.sums[0]
             values = self.objective.values(self.program.plan, sums, end)
-            told = dict(values)  # what callbacks add to it is not the epoch's
-            for callback in watchers:
-                callback.on_train_batch_end(number, logs=told)
+            # What callbacks add to it is not the epoch's.
+            listeners.tell_of_batch("on_train_batch_end", number, dict(values))
             if self.model.stop_training:
                 break
         return True, {name: [value] for name, value in values.items()}

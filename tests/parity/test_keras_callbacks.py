@@ -324,6 +324,161 @@ def test_lambdas_are_told_the_same(keras: Any) -> None:
     assert len(told["fastnn"]) == 2 + 2 * (3 + 2 * 3)
 
 
+# -- which hooks are called, when, and with what
+
+KINDS = ("train", "test", "predict")
+PLAIN = ["on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end"]
+HOOKS = PLAIN + [
+    f"on_{kind}_{part}{end}" for kind in KINDS for part in ("", "batch_") for end in ("begin", "end")
+]
+Call = tuple[str, list[Any], dict[str, Any]]
+
+
+def recorder(k: Any, calls: list[Call], names: list[str] = HOOKS, acts: Any = None) -> Any:
+    """Return a callback that writes down its calls: the hook, what is by position, what by name."""
+
+    def make(name: str) -> Any:
+        def hook(self: Any, *by_position: Any, **by_name: Any) -> None:
+            calls.append((name, list(by_position), by_name))
+            if acts is not None:
+                acts(self.model, name, len(calls))
+
+        return hook
+
+    return type("Recorder", (k.callbacks.Callback,), {name: make(name) for name in names})()
+
+
+def assert_same_calls(found: list[Call], expected: list[Call]) -> None:
+    """Assert the same hooks with the same indices, the same keys in logs, and close values."""
+
+    def named(calls: list[Call]) -> list[Any]:
+        return [
+            (name, [sorted(a) if isinstance(a, dict) else a for a in positions], sorted(names))
+            for name, positions, names in calls
+        ]
+
+    assert named(found) == named(expected)
+    for (name, positions, names), (_, others, others_named) in zip(found, expected, strict=True):
+        for a, b in zip([*positions, *names.values()], [*others, *others_named.values()], strict=True):
+            if isinstance(a, dict):
+                assert sorted(a) == sorted(b), name
+                for key, value in b.items():
+                    np.testing.assert_allclose(a[key], np.asarray(value), err_msg=f"{name}: {key}", **CLOSE)
+
+
+CALLS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "fit": ("fit", {}, 2 + 2 * (2 + 2 * 4)),
+    "fit with a validation split": ("fit", {"validation_split": 0.3}, 2 + 2 * (2 + 2 * 3 + 2 + 2 * 2)),
+    "fit with validation data": (
+        "fit",
+        {"validation_data": (X[:33], ONE_HOT[:33])},
+        2 + 2 * (2 + 2 * 4 + 2 + 2 * 3),
+    ),
+    "fit from a later epoch": ("fit", {"initial_epoch": 5, "epochs": 6}, 2 + 2 + 2 * 4),
+    "fit with nothing to do": ("fit", {"initial_epoch": 5, "epochs": 5}, 2),
+    "fit in one batch": ("fit", {"batch_size": 99, "validation_split": 0.5}, 2 + 2 * (2 + 2 + 2 + 2)),
+    "evaluate": ("evaluate", {}, 2 + 2 * 4),
+    "evaluate in batches of 32": ("evaluate", {"batch_size": None}, 2 + 2 * 2),
+    "evaluate with weights": ("evaluate", {"sample_weight": np.arange(60, dtype=np.float32)}, 2 + 2 * 4),
+    "predict": ("predict", {}, 2 + 2 * 4),
+    "predict in batches of 32": ("predict", {"batch_size": None}, 2 + 2 * 2),
+}
+
+
+def call_both(keras: Any, method: str, options: dict[str, Any], make: Callable[..., Any]) -> list[Any]:
+    """Run a method of both models, with the callbacks that `make` makes; return what each returned."""
+    options = {"batch_size": 16, "verbose": 0, **options}
+    if method == "fit":
+        options = {"epochs": 2, "shuffle": False, **options}
+    data = (X,) if method == "predict" else (X, ONE_HOT)
+    found = []
+    for k, model in zip((keras, fastnn), models(keras), strict=True):
+        found.append(getattr(model, method)(*data, callbacks=make(k), **options))
+    return found
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_hooks_are_called_in_the_same_order_with_the_same_logs(keras: Any, name: str) -> None:
+    method, options, length = CALLS[name]
+    calls: dict[str, list[Call]] = {"keras": [], "fastnn": []}
+    kept: list[Any] = []
+
+    def make(k: Any) -> list[Any]:
+        kept.append([recorder(k, calls[k.__name__]), recorder(k, calls[k.__name__], ["on_test_begin"])])
+        return kept[-1]
+
+    theirs, ours = call_both(keras, method, options, make)
+    assert_same_calls(calls["fastnn"], calls["keras"])
+    once = [call for call in calls["fastnn"] if call[0] != "on_test_begin"]
+    assert len(once) + sum(call[0] == "on_test_begin" for call in calls["fastnn"]) / 2 == length
+    for a, b in zip(*kept, strict=True):
+        assert b.params == a.params
+    if method != "fit":
+        np.testing.assert_allclose(ours, theirs, **CLOSE)
+
+
+@pytest.mark.parametrize("name", ["fit", "fit with a validation split"])
+def test_the_short_names_of_the_hooks_around_training_batches(keras: Any, name: str) -> None:
+    method, options, _ = CALLS[name]
+    for names in (["on_batch_begin"], ["on_batch_end"], PLAIN):
+        calls: dict[str, list[Call]] = {"keras": [], "fastnn": []}
+        call_both(keras, method, options, lambda k, n=names, c=calls: [recorder(k, c[k.__name__], n)])
+        assert_same_calls(calls["fastnn"], calls["keras"])
+        assert {call[0] for call in calls["fastnn"]} == set(names)
+
+
+@pytest.mark.parametrize("method", ["evaluate", "predict"])
+@pytest.mark.parametrize("at", [1, 2, 3, 6])
+def test_evaluation_and_prediction_stop_at_the_same_batch(keras: Any, method: str, at: int) -> None:
+    calls: dict[str, list[Call]] = {"keras": [], "fastnn": []}
+    flag = "stop_evaluating" if method == "evaluate" else "stop_predicting"
+
+    def stop(model: Any, name: str, count: int) -> None:
+        if count == at:
+            setattr(model, flag, True)
+
+    # A model that was stopped before is not any longer.
+    for names in (HOOKS, [f"on_{kind}_begin" for kind in KINDS]):
+        for mine in calls.values():
+            mine.clear()
+        theirs, ours = call_both(
+            keras, method, {}, lambda k, n=names: [recorder(k, calls[k.__name__], n, stop)]
+        )
+        assert_same_calls(calls["fastnn"], calls["keras"])
+        np.testing.assert_allclose(ours, theirs, **CLOSE)
+
+
+def test_lambdas_for_any_hook(keras: Any) -> None:
+    for method in ("fit", "evaluate", "predict"):
+        told: dict[str, list[tuple[Any, ...]]] = {"keras": [], "fastnn": []}
+
+        def make(k: Any, calls: dict[str, list[tuple[Any, ...]]] = told) -> Any:
+            mine = calls[k.__name__]
+            return [
+                k.callbacks.LambdaCallback(
+                    **{
+                        name: (lambda *given, _name=name, **named: mine.append((_name, len(given), *named)))
+                        for name in [*HOOKS, "set_params"]
+                    }
+                )
+            ]
+
+        call_both(keras, method, {"validation_split": 0.2} if method == "fit" else {}, make)
+        assert told["fastnn"] == told["keras"]
+        assert len(told["fastnn"]) > 8
+
+
+def test_methods_take_callbacks_where_keras_does(keras: Any) -> None:
+    theirs, ours = models(keras)
+    for method, data in (("evaluate", (X, ONE_HOT)), ("predict", (X,))):
+        named = [list(inspect.signature(getattr(model, method)).parameters) for model in (theirs, ours)]
+        assert named[1] == [*(name for name in named[0] if name != "kwargs"), "n_threads"]
+        calls: list[Call] = []
+        weights = () if method == "predict" else (None,)
+        getattr(ours, method)(*data, 16, 0, *weights, None, [recorder(fastnn, calls)])
+        assert len(calls) == 2 + 2 * 4
+
+
 def test_a_number_that_is_missing_is_named_in_both_warnings(keras: Any) -> None:
     for name, available in (("EarlyStopping", "loss"), ("ReduceLROnPlateau", "learning_rate")):
         for k, model in zip((keras, fastnn), models(keras), strict=True):
