@@ -1,4 +1,4 @@
-"""Checks of the plain numbers that descriptions and methods take: counts, rates, choices.
+"""Checks of the plain values that descriptions and methods take: counts, rates, flags, names.
 
 Arrays are checked in `data.py`.  This file must not know layers, plans or arrays.
 """
@@ -10,9 +10,57 @@ import numbers
 
 from fastnn.errors import ConfigurationError, DTypeError
 
-__all__ = ["MAXIMUM_SIZE", "check_count", "check_name", "check_number"]
+__all__ = ["MAXIMUM_SIZE", "check_count", "check_flag", "check_name", "check_number", "shown"]
 
 MAXIMUM_SIZE = 2**31 - 1  # the largest dimension that a BLAS integer holds
+_LONGEST_SHOWN = 100  # characters of a value in a message
+
+
+def shown(value: object) -> str:
+    """Return what a message shows of a value: its `repr` in one line, cut if it is long.
+
+    Examples
+    --------
+    >>> shown("a"), shown(10**200)[-6:], shown(10**5000)
+    ("'a'", '000...', 'int of thousands of digits')
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python refuses to print them
+        return f"{type(value).__name__} of thousands of digits"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def check_flag(value: object, name: str) -> bool:
+    """Return `value` as a bool after checking that it is one, of Python or of NumPy.
+
+    Parameters
+    ----------
+    value : object
+        What the caller gave.
+    name : str
+        The argument's name, for the message.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    DTypeError
+        If `value` is anything else: 1 and 0, an array, a string.
+
+    Examples
+    --------
+    >>> check_flag(True, "shuffle")
+    True
+    """
+    if isinstance(value, bool):
+        return value
+    # np.bool_ without NumPy, which this file has no other use for.
+    if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise DTypeError(f"{name} must be True or False, got {shown(value)}")
 
 
 def check_count(value: object, name: str, minimum: int = 1, maximum: int = MAXIMUM_SIZE) -> int:
@@ -44,12 +92,12 @@ def check_count(value: object, name: str, minimum: int = 1, maximum: int = MAXIM
     3
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise DTypeError(f"{name} must be an integer, got {value!r} ({type(value).__name__})")
+        raise DTypeError(f"{name} must be an integer, got {shown(value)} ({type(value).__name__})")
     number = int(value)
     if number < minimum:
-        raise ConfigurationError(f"{name} must be at least {minimum}, got {number}")
+        raise ConfigurationError(f"{name} must be at least {minimum}, got {shown(number)}")
     if number > maximum:
-        raise ConfigurationError(f"{name} must be at most {maximum}, got {number}")
+        raise ConfigurationError(f"{name} must be at most {maximum}, got {shown(number)}")
     return number
 
 
@@ -92,15 +140,19 @@ def check_number(
     0.5
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise DTypeError(f"{name} must be a number, got {value!r} ({type(value).__name__})")
-    number = float(value)
+        raise DTypeError(f"{name} must be a number, got {shown(value)} ({type(value).__name__})")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or a fraction beyond 1e308
+        number = math.inf
     low = number <= minimum if open_minimum else number < minimum
     high = number >= maximum if open_maximum else number > maximum
     if not math.isfinite(number) or low or high:
         left = "(" if open_minimum else "["
         right = ")" if open_maximum else "]"
         raise ConfigurationError(
-            f"{name} must be a finite number in {left}{minimum:g}, {maximum:g}{right}, got {number!r}"
+            f"{name} must be a finite number in {left}{minimum:g}, {maximum:g}{right}, "
+            f"got {number if math.isfinite(number) else shown(value)}"
         )
     return number
 

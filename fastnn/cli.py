@@ -300,11 +300,11 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _load(arguments: argparse.Namespace) -> tuple[Rows, Rows]:
-    from fastnn import datasets
+    from fastnn.datasets import _mnist, load_digits
 
     if arguments.dataset == "mnist":
-        return datasets.load_mnist(arguments.data)
-    return datasets.load_digits(seed=arguments.seed)
+        return _mnist.read_mnist(arguments.data, True, None, _mnist.ON_COMMAND_LINE)
+    return load_digits(seed=arguments.seed)
 
 
 def _build(arguments: argparse.Namespace, n_inputs: int) -> fastnn.Sequential:
@@ -374,7 +374,7 @@ def _compare_with_numpy(arguments: argparse.Namespace, train: Rows) -> str:
     threads = ", ".join(f"{rival.name} {n}" for rival, n in n_threads.items())
     return (
         f"takes {statistics.median(ratios):.2f} times as long for the same {n_epochs * n_batches} steps "
-        f"(median of {len(ratios)} rounds, {min(ratios):.2f} to {max(ratios):.2f}; "
+        f"(median of {len(ratios)} round{'s' * (len(ratios) > 1)}, {min(ratios):.2f} to {max(ratios):.2f}; "
         f"losses agree to {max(differences):.0e}; threads: {threads})"
     )
 

@@ -7,15 +7,15 @@ scan for values that are not finite.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 
 import numpy as np
 
 from fastnn._core.executor import count_nonfinite
 from fastnn.checks import MAXIMUM_SIZE
-from fastnn.errors import DataError, DTypeError, ShapeError
+from fastnn.errors import DataError, ShapeError
 from fastnn.losses import Loss
+from fastnn.numeric import as_numbers
 
 __all__ = [
     "all_finite",
@@ -27,40 +27,6 @@ __all__ = [
     "split_validation",
     "width_of",
 ]
-
-
-def _numeric(value: object, name: str) -> np.ndarray:
-    """Return array-like data as an array of real numbers, or say why that cannot be."""
-    if value is None:
-        raise DTypeError(f"{name} is None; give an array")
-    if hasattr(value, "toarray") and hasattr(value, "nnz"):
-        raise DTypeError(f"{name} is a sparse matrix; fastnn needs a dense array: {name}.toarray()")
-    if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(f"{name} is a masked array; fill it first: {name}.filled(...)")
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise ShapeError(f"{name} cannot become an array: {error}") from None
-    if array.dtype == object:
-        array = _of_objects(array, name)
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(f"{name} has dtype {array.dtype}; expected real numbers")
-    return array
-
-
-def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
-    """Return an array of dtype object as numbers, if each of its elements is one."""
-    for value in array.flat:
-        # None, as a missing value in a table, becomes NaN and is reported as such.
-        if value is not None and not isinstance(value, numbers.Real | np.bool_):
-            raise DTypeError(
-                f"{name} has dtype object, and holds {value!r}, which is not a number; "
-                "encode categories as numbers first"
-            )
-    try:
-        return array.astype(np.float64)
-    except OverflowError:
-        raise DataError(f"{name} has integers too large for float64; scale them first") from None
 
 
 def all_finite(array: np.ndarray) -> bool:
@@ -90,7 +56,7 @@ def _converted(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
 
 
 def _matrix(value: object, columns: int, name: str, what: str) -> np.ndarray:
-    array = _numeric(value, name)
+    array = as_numbers(value, name)
     if array.ndim == 1 and columns == 1:
         array = array.reshape(-1, 1)
     if array.ndim != 2 or array.shape[1] != columns:
@@ -134,7 +100,7 @@ def width_of(value: object, dtype: np.dtype, name: str = "x") -> int:
     >>> width_of([[1, 2]], np.dtype("float32"))
     2
     """
-    array = _numeric(value, name)
+    array = as_numbers(value, name)
     if array.ndim != 2 or not array.shape[1]:
         raise ShapeError(f"{name} must have shape (rows, features), got {array.shape}")
     as_features(array, array.shape[1], dtype, name=name, empty=True)
@@ -265,8 +231,8 @@ def as_targets(
         # Kernels find a row's class by its label, so the caller must not be able to change it meanwhile.
         array = _labels(value, outputs, dtype, name).copy()
     else:
-        array = _numeric(value, name)
-        if loss.fuses is not None and outputs > 1 and array.ndim == 1 and array.shape[0] == rows:
+        array = as_numbers(value, name, target=True)
+        if loss.fuses is not None and outputs > 1 and array.shape in ((rows,), (rows, 1)):
             raise ShapeError(
                 f"{name} has shape {array.shape}, but {loss.name} with {outputs} outputs takes one-hot rows "
                 f"(rows, {outputs}); for integer labels use sparse_categorical_crossentropy"
@@ -278,12 +244,38 @@ def as_targets(
     if loss.probabilities and array.size and not (array.min() >= 0 and array.max() <= 1):
         raise DataError(
             f"{name} must lie in [0, 1] for {loss.name}, got values from {array.min():g} to {array.max():g}"
+            + (_binary_hint(array, name) if outputs == 1 else "")
         )
     return array
 
 
+_SUBTRACT = "; labels begin at 0, so subtract 1: {0} - 1"
+
+
+def _binary_hint(array: np.ndarray, name: str) -> str:
+    """Return what would bring targets of one output into [0, 1], if they look like labels."""
+    found = set(np.unique(array).tolist())
+    if found <= {1.0, 2.0}:
+        return _SUBTRACT.format(name)
+    if found <= {-1.0, 1.0}:
+        return f"; for -1 and 1 use ({name} + 1) / 2"
+    if min(found) >= 0 and all(value.is_integer() for value in found):
+        return "; for more than two classes use sparse_categorical_crossentropy and one output for each"
+    return ""
+
+
+def _label_hint(array: np.ndarray, classes: int, name: str) -> str:
+    """Return what would bring labels into 0 to `classes` - 1."""
+    if array.min() >= 1 and array.max() == classes:
+        return _SUBTRACT.format(name)
+    n_found = len(np.unique(array))
+    if n_found > classes:
+        return f"; the last layer needs one output for each class, here {n_found}"
+    return f"; number the classes from 0, as by np.unique({name}, return_inverse=True)[1]"
+
+
 def _labels(value: object, classes: int, dtype: np.dtype, name: str) -> np.ndarray:
-    array = _numeric(value, name)
+    array = as_numbers(value, name, target=True)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -299,7 +291,7 @@ def _labels(value: object, classes: int, dtype: np.dtype, name: str) -> np.ndarr
     if array.size and (array.min() < 0 or array.max() >= classes):
         raise DataError(
             f"labels in {name} must lie in 0 to {classes - 1} for {classes} outputs, "
-            f"got {int(array.min())} to {int(array.max())}"
+            f"got {int(array.min())} to {int(array.max())}{_label_hint(array, classes, name)}"
         )
     if classes > 2 ** np.finfo(dtype).nmant:
         raise DataError(f"{dtype} cannot count {classes} classes exactly; use dtype='float64'")
@@ -370,7 +362,7 @@ def as_weights(value: object, shape: tuple[int, ...], dtype: np.dtype, name: str
     >>> as_weights([0.0], (1,), np.dtype("float32"), "dense/bias")
     array([0.], dtype=float32)
     """
-    array = _numeric(value, name)
+    array = as_numbers(value, name)
     if array.shape != shape:
         raise ShapeError(f"{name} must have shape {shape}, got {array.shape}")
     return _converted(array, dtype, name)

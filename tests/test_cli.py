@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import math
 import os
 import re
 import subprocess
@@ -36,7 +38,8 @@ def value_of(label: str, output: str) -> str:
 # --- train ----------------------------------------------------------------------------------------
 
 
-def test_train_without_arguments_learns_the_digits(capsys: Captured) -> None:
+def test_train_without_arguments_learns_the_digits(capsys: Captured, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(cli, "_COMPARISON_SECONDS", math.inf)  # all rounds, however busy the machine
     assert cli.main(["train"]) == 0
     output = capsys.readouterr().out
     assert float(value_of("test accuracy", output)) >= 0.95
@@ -117,8 +120,29 @@ def test_train_without_the_files_says_where_to_put_them(capsys: Captured, tmp_pa
     assert cli.main(["train", "--dataset", "mnist", "--data", str(tmp_path / "nowhere")]) == 1
     message = capsys.readouterr().err
     assert message.startswith("fastnn: error: MNIST was not found")
-    assert "FASTNN_DATA" in message
+    assert "into one folder, and give it with --data or set the environment variable FASTNN_DATA" in message
+    assert "folder=" not in message
     assert message.count("\n") == 1
+
+
+def test_train_that_cannot_keep_what_it_downloads_names_the_option(
+    capsys: Captured, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    from fastnn.datasets import _mnist
+
+    def download(path: Path, content: bytes) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.delenv("FASTNN_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(_mnist, "read_idx", lambda *_: None)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(b""))
+    monkeypatch.setattr(Path, "mkdir", lambda path, **_: download(path, b""))
+    assert cli.main(["train", "--dataset", "mnist"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("fastnn: error: cannot keep the downloaded file")
+    assert "Or give a folder that holds the files with --data" in message
+    assert "cache=" not in message
 
 
 # --- the comparison -------------------------------------------------------------------------------

@@ -270,7 +270,7 @@ BAD_Y: dict[str, tuple[Any, type[Exception], str]] = {
     "too large": (with_value(Y, 1e39), DataError, "y has 1 values too large"),
     "strings": (Y.astype(str), DTypeError, "y has dtype <U"),
     "complex": (Y.astype(complex), DTypeError, "y has dtype complex128"),
-    "objects": (np.array([["a", 1]] * ROWS, object), DTypeError, "y has dtype object"),
+    "objects": (np.array([["a", 1]] * ROWS, object), DTypeError, "y holds 'a', text"),
     "sparse": (scipy.sparse.csr_matrix(Y), DTypeError, "y is a sparse matrix"),
     "masked": (np.ma.masked_array(Y, Y > 0), DTypeError, "y is a masked array"),
     "ragged": ([[1, 2], [3]], ShapeError, "y cannot become an array"),

@@ -13,11 +13,13 @@ import secrets
 import sys
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checks import check_flag
 from fastnn.datasets._idx import IdxFile, read_idx
 from fastnn.errors import DataError, FastnnError
 
@@ -56,6 +58,18 @@ MIRRORS = (
 _TIMEOUT_SECONDS = 30.0
 _LARGEST_PACKING_OVERHEAD = 2**16  # bytes that gzip may add to data that it cannot compress
 _LARGEST_PIXEL = 255
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How whoever asks for MNIST names a folder; messages end with it."""
+
+    folder: str
+    cache: str
+
+
+IN_PYTHON = Spelling("pass it as folder=", "Pass cache= a folder that can be written to")
+ON_COMMAND_LINE = Spelling("give it with --data", "Or give a folder that holds the files with --data")
 
 
 class DatasetNotFoundError(FastnnError, FileNotFoundError):
@@ -98,6 +112,8 @@ def load_mnist(
     FileNotFoundError
         If the files are nowhere and cannot be downloaded, or are not in `folder`. The message says
         which files are wanted and where to put them.
+    DTypeError
+        If `download` is not a boolean.
     DataError
         If a file is damaged or is not the original. The message names it.
     OSError
@@ -116,7 +132,20 @@ def load_mnist(
     >>> x_train.shape, x_test.shape  # doctest: +SKIP
     ((60000, 784), (10000, 784))
     """
-    paths = _locate(folder, download=download, cache=cache)
+    return read_mnist(folder, check_flag(download, "download"), cache, IN_PYTHON)
+
+
+def read_mnist(
+    folder: str | os.PathLike[str] | None,
+    download: bool,
+    cache: str | os.PathLike[str] | None,
+    spelling: Spelling,
+) -> tuple[
+    tuple[NDArray[np.float32], NDArray[np.int64]],
+    tuple[NDArray[np.float32], NDArray[np.int64]],
+]:
+    """Do what `load_mnist` does, with messages for whoever asks."""
+    paths = _locate(folder, download, cache, spelling)
     x_train, y_train, x_test, y_test = (_read(path, file) for path, file in zip(paths, FILES, strict=True))
     return (_scaled(x_train), y_train.astype(np.int64)), (_scaled(x_test), y_test.astype(np.int64))
 
@@ -149,13 +178,16 @@ def _find_file(folder: Path, file: IdxFile) -> Path | None:
 
 
 def _locate(
-    folder: str | os.PathLike[str] | None, *, download: bool, cache: str | os.PathLike[str] | None
+    folder: str | os.PathLike[str] | None,
+    download: bool,
+    cache: str | os.PathLike[str] | None,
+    spelling: Spelling,
 ) -> Sequence[Path]:
     """Return the paths of the four files, after a download if need be and allowed."""
     if folder is not None:
         given = Path(folder).expanduser()
         if (paths := find_files(given)) is None:
-            raise DatasetNotFoundError(_how_to_provide([given], _describe_missing(given)))
+            raise DatasetNotFoundError(_how_to_provide([given], _describe_missing(given), spelling))
         return paths
 
     cache_folder = _default_cache() if cache is None else Path(cache).expanduser()
@@ -166,8 +198,11 @@ def _locate(
         if (paths := find_files(place)) is not None:
             return paths
     if not download:
-        raise DatasetNotFoundError(_how_to_provide(places, "downloading is switched off (download=False)"))
-    return [_find_file(cache_folder, file) or _download(file, cache_folder, places) for file in FILES]
+        reason = "downloading is switched off (download=False)"
+        raise DatasetNotFoundError(_how_to_provide(places, reason, spelling))
+    return [
+        _find_file(cache_folder, file) or _download(file, cache_folder, places, spelling) for file in FILES
+    ]
 
 
 def _default_cache() -> Path:
@@ -189,12 +224,12 @@ def _describe_missing(folder: Path) -> str:
     return f"missing there: {', '.join(missing)}" if missing else "the files are spread over two folders"
 
 
-def _how_to_provide(places: Sequence[Path], reason: str) -> str:
+def _how_to_provide(places: Sequence[Path], reason: str, spelling: Spelling) -> str:
     """Return the message: where the files were looked for, which are wanted, where to put them."""
     return (
         f"MNIST was not found in {' or '.join(str(place) for place in places)} (or mnist inside); "
         f"{reason}. Put the four files {', '.join(file.name for file in FILES)} (unpacked, or with "
-        f".gz appended) into one folder, and pass it as folder= or set the environment variable "
+        f".gz appended) into one folder, and {spelling.folder} or set the environment variable "
         f"{ENVIRONMENT_VARIABLE} to it. The originals are at {' and '.join(MIRRORS)}"
     )
 
@@ -216,7 +251,7 @@ def _scaled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.divide(images.reshape(len(images), -1), np.float32(_LARGEST_PIXEL), dtype=np.float32)
 
 
-def _download(file: IdxFile, cache: Path, places: Sequence[Path]) -> Path:
+def _download(file: IdxFile, cache: Path, places: Sequence[Path], spelling: Spelling) -> Path:
     """Return the path in the cache of one file, fetched from the first mirror that delivers the original."""
     problems = []
     for mirror in MIRRORS:
@@ -229,12 +264,12 @@ def _download(file: IdxFile, cache: Path, places: Sequence[Path]) -> Path:
         except (OSError, http.client.HTTPException, DataError) as error:
             problems.append(f"{url} ({error})")
         else:
-            return _write_atomically(cache / f"{file.name}.gz", packed)
+            return _write_atomically(cache / f"{file.name}.gz", packed, spelling)
     reason = f"downloading failed: {', '.join(problems)}"
-    raise DatasetNotFoundError(_how_to_provide(places, reason))
+    raise DatasetNotFoundError(_how_to_provide(places, reason, spelling))
 
 
-def _write_atomically(path: Path, content: bytes) -> Path:
+def _write_atomically(path: Path, content: bytes, spelling: Spelling) -> Path:
     """Write a file so that other processes see either nothing or all of it, and return its path."""
     # Not `tempfile`, whose files nobody else may read: a cache can be shared.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -246,9 +281,7 @@ def _write_atomically(path: Path, content: bytes) -> Path:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(
-            f"cannot keep the downloaded file {path}: {error}. Pass cache= a folder that can be written to"
-        ) from error
+        raise OSError(f"cannot keep the downloaded file {path}: {error}. {spelling.cache}") from error
     finally:
         if path.parent.is_dir():
             temporary.unlink(missing_ok=True)
