@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.graph import ActivationConfig
+from fastnn.numeric import as_numbers
 from fastnn.plan import Activation
 
 __all__ = [
@@ -27,18 +28,21 @@ __all__ = [
 ]
 
 _NAMES = {activation.name.lower(): activation for activation in Activation}
-# The slope or scale of those that have one, as in Keras.
+# The slope or scale of those that have one, as in Keras; kernels get them by `alphas`.
 _ALPHAS = {Activation.LEAKY_RELU: 0.2, Activation.ELU: 1.0}
 
 
 def _apply(name: str, x: np.ndarray, *options: float) -> np.ndarray:
     from fastnn import kernels
 
-    x = np.asarray(x)
-    if x.dtype not in (np.float32, np.float64):
-        x = x.astype(np.float32)
-    result: np.ndarray = getattr(kernels, f"{name}_forward")(x, None, *options)
+    result: np.ndarray = getattr(kernels, f"{name}_forward")(_floats(x), None, *options)
     return result
+
+
+def _floats(x: object) -> np.ndarray:
+    """Return numbers as float64 if that is what they are, else as float32."""
+    array = as_numbers(x, "x")
+    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
 def linear(x: np.ndarray) -> np.ndarray:
@@ -85,7 +89,7 @@ def relu(x: np.ndarray) -> np.ndarray:
     return _apply("relu", x)
 
 
-def leaky_relu(x: np.ndarray, negative_slope: float = 0.2) -> np.ndarray:
+def leaky_relu(x: np.ndarray, negative_slope: float = _ALPHAS[Activation.LEAKY_RELU]) -> np.ndarray:
     """Return ``x`` where it is positive, else ``negative_slope * x`` (lecture A.1); any shape.
 
     Examples
@@ -96,7 +100,7 @@ def leaky_relu(x: np.ndarray, negative_slope: float = 0.2) -> np.ndarray:
     return _apply("leaky_relu", x, negative_slope)
 
 
-def elu(x: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+def elu(x: np.ndarray, alpha: float = _ALPHAS[Activation.ELU]) -> np.ndarray:
     """Return ``x`` where it is positive, else ``alpha * (exp(x) - 1)`` (lecture A.1); any shape.
 
     Examples
@@ -108,36 +112,36 @@ def elu(x: np.ndarray, alpha: float = 1.0) -> np.ndarray:
 
 
 def exponential(x: np.ndarray) -> np.ndarray:
-    """Return ``exp(x)``; any shape.
+    """Return ``exp(x)``; any shape, float32 unless x is float64.
 
     Examples
     --------
     >>> exponential(np.zeros(1))
     array([1.])
     """
-    return np.exp(x)
+    return np.asarray(np.exp(_floats(x)))
 
 
 def log(x: np.ndarray) -> np.ndarray:
-    """Return the natural logarithm of `x`, of any shape.
+    """Return the natural logarithm of `x`; any shape, float32 unless x is float64.
 
     Examples
     --------
     >>> log(np.ones(1))
     array([0.])
     """
-    return np.log(x)
+    return np.asarray(np.log(_floats(x)))
 
 
 def reciprocal(x: np.ndarray) -> np.ndarray:
-    """Return ``1 / x``; any shape.
+    """Return ``1 / x``; any shape, float32 unless x is float64.
 
     Examples
     --------
     >>> reciprocal(np.array([4.0]))
     array([0.25])
     """
-    return 1.0 / np.asarray(x)
+    return np.asarray(np.reciprocal(_floats(x)))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -194,6 +198,17 @@ def get(identifier: object) -> ActivationConfig:
         raise unknown_name("activation", identifier, _NAMES)
     activation = _NAMES[identifier]
     return ActivationConfig(activation, _ALPHAS.get(activation, 0.0))
+
+
+def alphas() -> dict[str, float]:
+    """Return the slope or scale of the activations that have one, by name.
+
+    Examples
+    --------
+    >>> alphas()
+    {'leaky_relu': 0.2, 'elu': 1.0}
+    """
+    return {name_of(activation): alpha for activation, alpha in _ALPHAS.items()}
 
 
 def name_of(activation: Activation) -> str:

@@ -2,15 +2,17 @@
 
 Names and argument order are fixed.  The functions are those of `fastnn._core.api`.  Activations of
 large arrays use as many threads as `fastnn.threads` says; so do large products with AVX-512, elsewhere
-they use those of BLAS.
+they use those of BLAS.  Exceptions are those of `fastnn.errors`.
 """
 
+from fastnn import activations, checks, errors
 from fastnn._core.api import (
     count_threads_by,
     dense_backward,
     dense_forward,
     elu_backward,
     elu_forward,
+    equip,
     leaky_relu_backward,
     leaky_relu_forward,
     relu_backward,
@@ -22,6 +24,7 @@ from fastnn._core.api import (
     tanh_backward,
     tanh_forward,
 )
+from fastnn.numeric import as_numbers
 from fastnn.runtime import default_threads
 
 __all__ = [
@@ -41,4 +44,6 @@ __all__ = [
     "tanh_forward",
 ]
 
+# The core imports nothing from above, so what it needs from there is handed down.
+equip(errors, checks, as_numbers, activations.alphas())
 count_threads_by(default_threads)

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,4 +37,10 @@ def elu_backward(
 ) -> np.ndarray: ...
 def softmax_forward(z: ArrayLike, out: np.ndarray | None = ...) -> np.ndarray: ...
 def softmax_backward(dy: ArrayLike, y: ArrayLike, out: np.ndarray | None = ...) -> np.ndarray: ...
+def equip(
+    errors: ModuleType,
+    checks: ModuleType,
+    as_numbers: Callable[..., np.ndarray],
+    alphas: Mapping[str, float],
+) -> None: ...
 def count_threads_by(count_threads: Callable[[], int]) -> None: ...

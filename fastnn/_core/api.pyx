@@ -4,8 +4,6 @@ Each door checks its arrays, then runs one op through the same function table as
 without the GIL.
 """
 
-import difflib
-
 import numpy as np
 
 from fastnn._core import types as _types
@@ -50,10 +48,14 @@ def dense_forward(x, w, b=None, activation=None, out=None):
 
     Raises
     ------
-    TypeError
+    DTypeError
         For a dtype that is not float32 or float64, or that differs.
-    ValueError
-        For shapes that do not fit, an unknown activation, or an `out` that cannot be used.
+    ShapeError
+        For shapes that do not fit.
+    ConfigurationError
+        For an unknown activation.
+    DataError
+        If `out` cannot be written to, or overlaps an operand.
 
     Examples
     --------
@@ -67,16 +69,16 @@ def dense_forward(x, w, b=None, activation=None, out=None):
     m, k = x.shape
     n = w.shape[1]
     if w.shape[0] != k:
-        raise ValueError(f"x has {k} columns but w has {w.shape[0]} rows; they must agree")
+        raise _errors.ShapeError(f"x has {k} columns but w has {w.shape[0]} rows; they must agree")
     if b is not None:
         b = _operand(b, "b", x.dtype)
         if b.shape != (n,):
-            raise ValueError(f"b must have shape ({n},) to match w, got {b.shape}")
+            raise _errors.ShapeError(f"b must have shape ({n},) to match w, got {b.shape}")
     out = _result(out, (m, n), x.dtype, (x, w, b), False)
     if m and n:
         run_one(
             OpCode.DENSE, code, x.itemsize == 8, m, m, (out, x, w, b), (n, k, n, n), 2,
-            _ALPHAS.get(activation, 0.0),
+            _alphas.get(activation, 0.0),
         )
     return out
 
@@ -109,10 +111,12 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
 
     Raises
     ------
-    TypeError
+    DTypeError
         For a dtype that is not float32 or float64, or that differs.
-    ValueError
-        For shapes that do not fit, an unknown activation, or a missing `y`.
+    ShapeError
+        For shapes that do not fit.
+    ConfigurationError
+        For an unknown activation, or a missing `y`.
 
     Examples
     --------
@@ -126,24 +130,27 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
     array([[0.5 , 0.27, 0.3 ]])
     """
     code = _activation(activation)
+    need_dx = _checks.check_flag(need_dx, "need_dx")
     dy = _matrix(dy, "dy")
     x = _matrix(x, "x", dy.dtype)
     w = _matrix(w, "w", dy.dtype)
     m, n = dy.shape
     k = x.shape[1]
     if x.shape[0] != m:
-        raise ValueError(f"dy has {m} rows but x has {x.shape[0]}; they must agree")
+        raise _errors.ShapeError(f"dy has {m} rows but x has {x.shape[0]}; they must agree")
     if w.shape != (k, n):
-        raise ValueError(f"w must have shape ({k}, {n}) to match x and dy, got {w.shape}")
+        raise _errors.ShapeError(f"w must have shape ({k}, {n}) to match x and dy, got {w.shape}")
     double = dy.itemsize == 8
     if code:
         if y is None:
-            raise ValueError(f"activation {activation!r} needs y, the forward's output")
+            raise _errors.ConfigurationError(f"activation {activation!r} needs y, the forward's output")
         if code == ActivationCode.LOG:
-            raise ValueError("the derivative of log does not follow from its output; divide dy by z")
+            raise _errors.ConfigurationError(
+                "the derivative of log does not follow from its output; divide dy by z"
+            )
         y = _matrix(y, "y", dy.dtype)
         if y.shape != dy.shape:
-            raise ValueError(f"y must have dy's shape {dy.shape}, got {y.shape}")
+            raise _errors.ShapeError(f"y must have dy's shape {dy.shape}, got {y.shape}")
     make = np.empty if m and n and k else np.zeros      # what kernels write need not be anything before
     dw, db = make((k, n), dy.dtype), make(n, dy.dtype)
     dx = make((m, k), dy.dtype) if need_dx else None
@@ -158,7 +165,7 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
             given, upstream = upstream, dz[:rows] if rows < len(dz) else dz
             run_one(
                 OpCode.ACTIVATION_BACKWARD, code, double, rows, rows, (upstream, given, rows_of(y, begin)),
-                (n, n, n), 3, _ALPHAS.get(activation, 0.0),
+                (n, n, n), 3, _alphas.get(activation, 0.0),
             )
         # What the first rows gave becomes less by -1 times the gradient of the others.
         op = OpCode.SGD_BIAS if begin else OpCode.BIAS_GRADIENT
@@ -191,8 +198,8 @@ def sigmoid_forward(z, out=None):
 
     Raises
     ------
-    TypeError, ValueError
-        For a dtype, or an `out`, that cannot be used.
+    DTypeError, ShapeError, DataError
+        For a dtype, a shape, or an `out`, that cannot be used.
 
     Examples
     --------
@@ -217,7 +224,7 @@ def sigmoid_backward(dy, y, out=None):
 
     Raises
     ------
-    TypeError, ValueError
+    DTypeError, ShapeError, DataError
         For dtypes, shapes, or an `out`, that cannot be used.
 
     Examples
@@ -243,8 +250,8 @@ def tanh_forward(z, out=None):
 
     Raises
     ------
-    TypeError, ValueError
-        For a dtype, or an `out`, that cannot be used.
+    DTypeError, ShapeError, DataError
+        For a dtype, a shape, or an `out`, that cannot be used.
 
     Examples
     --------
@@ -269,7 +276,7 @@ def tanh_backward(dy, y, out=None):
 
     Raises
     ------
-    TypeError, ValueError
+    DTypeError, ShapeError, DataError
         For dtypes, shapes, or an `out`, that cannot be used.
 
     Examples
@@ -295,8 +302,8 @@ def relu_forward(z, out=None):
 
     Raises
     ------
-    TypeError, ValueError
-        For a dtype, or an `out`, that cannot be used.
+    DTypeError, ShapeError, DataError
+        For a dtype, a shape, or an `out`, that cannot be used.
 
     Examples
     --------
@@ -321,7 +328,7 @@ def relu_backward(dy, y, out=None):
 
     Raises
     ------
-    TypeError, ValueError
+    DTypeError, ShapeError, DataError
         For dtypes, shapes, or an `out`, that cannot be used.
 
     Examples
@@ -349,8 +356,8 @@ def leaky_relu_forward(z, out=None, negative_slope=0.2):
 
     Raises
     ------
-    TypeError, ValueError
-        For a dtype, a slope or an `out` that cannot be used.
+    DTypeError, ShapeError, DataError, ConfigurationError
+        For a dtype, a shape, an `out` or a slope that cannot be used.
 
     Examples
     --------
@@ -377,8 +384,8 @@ def leaky_relu_backward(dy, y, out=None, negative_slope=0.2):
 
     Raises
     ------
-    TypeError, ValueError
-        For dtypes, shapes, a slope or an `out` that cannot be used.
+    DTypeError, ShapeError, DataError, ConfigurationError
+        For dtypes, shapes, an `out` or a slope that cannot be used.
 
     Examples
     --------
@@ -405,8 +412,8 @@ def elu_forward(z, out=None, alpha=1.0):
 
     Raises
     ------
-    TypeError, ValueError
-        For a dtype, an `alpha` or an `out` that cannot be used.
+    DTypeError, ShapeError, DataError, ConfigurationError
+        For a dtype, a shape, an `out` or an `alpha` that cannot be used.
 
     Examples
     --------
@@ -433,8 +440,8 @@ def elu_backward(dy, y, out=None, alpha=1.0):
 
     Raises
     ------
-    TypeError, ValueError
-        For dtypes, shapes, an `alpha` or an `out` that cannot be used.
+    DTypeError, ShapeError, DataError, ConfigurationError
+        For dtypes, shapes, an `out` or an `alpha` that cannot be used.
 
     Examples
     --------
@@ -450,7 +457,8 @@ def softmax_forward(z, out=None):
 
     Parameters
     ----------
-    z : array_like of at least one dimension, float32 or float64
+    z : array_like of any shape, float32 or float64
+        A number alone is a row of one.
     out : numpy.ndarray of z's shape and dtype, optional
 
     Returns
@@ -459,8 +467,8 @@ def softmax_forward(z, out=None):
 
     Raises
     ------
-    TypeError, ValueError
-        For a dtype, or an `out`, that cannot be used.
+    DTypeError, ShapeError, DataError
+        For a dtype, a shape, or an `out`, that cannot be used.
 
     Examples
     --------
@@ -485,7 +493,7 @@ def softmax_backward(dy, y, out=None):
 
     Raises
     ------
-    TypeError, ValueError
+    DTypeError, ShapeError, DataError
         For dtypes, shapes, or an `out`, that cannot be used.
 
     Examples

@@ -4,16 +4,44 @@ _ACTIVATIONS = {name.lower(): int(member) for name, member in _types.ActivationC
 _ndarray = np.ndarray
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _LIMIT = 2**31 - 1
+_INFINITY = float("inf")
+
+# What comes from above, which the core does not import; see `equip`.
+_errors = _checks = _as_numbers = None
+_alphas = {}
+
+
+def equip(errors, checks, as_numbers, alphas):
+    """Hand doors what they need from above; none may be called before.
+
+    Parameters
+    ----------
+    errors : module
+        `fastnn.errors`, whose exceptions doors raise.
+    checks : module
+        `fastnn.checks`.
+    as_numbers : callable
+        `fastnn.numeric.as_numbers`.
+    alphas : dict of str to float
+        What an activation's slope or scale is unless told otherwise.
+    """
+    global _errors, _checks, _as_numbers, _alphas
+    _errors, _checks, _as_numbers, _alphas = errors, checks, as_numbers, alphas
 
 
 def _operand(value, name, dtype=None):
     """Return `value` as an aligned C-order array of float32 or float64, copied only if it is not one."""
-    array = value if type(value) is np.ndarray else np.asarray(value)
+    array = value if type(value) is np.ndarray else _as_numbers(value, name)
     native = array.dtype.newbyteorder("=")
     if native not in _FLOATS:
-        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}; convert it with astype")
+        _as_numbers(array, name)    # says so if these are no numbers at all
+        raise _errors.DTypeError(
+            f"{name} must be float32 or float64, got {array.dtype}; convert it with astype"
+        )
     if dtype is not None and native != dtype:
-        raise TypeError(f"{name} is {array.dtype}, but the first array is {dtype}; use one dtype for all")
+        raise _errors.DTypeError(
+            f"{name} is {array.dtype}, but the first array is {dtype}; use one dtype for all"
+        )
     flags = array.flags
     if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
         array = np.require(array, dtype=native, requirements="CA")
@@ -23,9 +51,11 @@ def _operand(value, name, dtype=None):
 def _matrix(value, name, dtype=None):
     array = _operand(value, name, dtype)
     if array.ndim != 2:
-        raise ValueError(f"{name} must have 2 dimensions (rows, columns), got shape {array.shape}")
+        raise _errors.ShapeError(f"{name} must have 2 dimensions (rows, columns), got shape {array.shape}")
     if array.shape[0] > _LIMIT or array.shape[1] > _LIMIT:
-        raise ValueError(f"{name} has shape {array.shape}; a dimension over {_LIMIT} does not fit BLAS")
+        raise _errors.ShapeError(
+            f"{name} has shape {array.shape}; a dimension over {_LIMIT} does not fit BLAS"
+        )
     return array
 
 
@@ -34,34 +64,62 @@ def _result(out, shape, dtype, inputs, in_place):
     if out is None:
         return np.empty(shape, dtype)
     if type(out) is not np.ndarray or out.dtype != dtype or out.shape != shape or not out.flags.carray:
-        given = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise ValueError(f"out must be a writeable C-order ndarray of {dtype} {shape}, got {given}")
+        raise _unfit(out, shape, dtype)
     for array in inputs:
         if array is not None and np.may_share_memory(out, array):
             if not (in_place and out.ctypes.data == array.ctypes.data and out.shape == array.shape):
                 how = " other than element for element" if in_place else ""
-                raise ValueError(f"out overlaps an operand{how}")
+                raise _errors.DataError(f"out overlaps an operand{how}; give an array of its own")
     return out
 
 
-# What an activation's slope or scale is unless told otherwise, as in Keras.
-_ALPHAS = {"leaky_relu": 0.2, "elu": 1.0}
+def _unfit(out, shape, dtype):
+    """Return the error for an `out` that cannot be written to as it is."""
+    if type(out) is not np.ndarray:
+        kind = type(out).__name__
+        hint = "; give np.asarray(out)" if isinstance(out, np.ndarray) else ""
+        article = "an" if kind[0] in "aeiou" else "a"
+        return _errors.DTypeError(f"out must be a numpy.ndarray, got {article} {kind}{hint}")
+    if out.dtype.newbyteorder("=") != dtype:
+        return _errors.DTypeError(f"out must be {dtype}, as the operands are, got {out.dtype}")
+    if not out.dtype.isnative:
+        return _errors.DTypeError(
+            f"out is {dtype} in the other byte order, {out.dtype.str!r}; give one in the machine's"
+        )
+    if out.shape != shape:
+        return _errors.ShapeError(f"out must have shape {shape}, got {out.shape}")
+    faults = []
+    if not out.flags.writeable:
+        faults.append("is read-only")
+    if not out.flags.c_contiguous:
+        transposed = out.flags.f_contiguous
+        faults.append(
+            "is in Fortran order, as a transpose is" if transposed
+            else "has gaps between its numbers, as a slice may"
+        )
+    if not out.flags.aligned:
+        faults.append(f"does not begin at a multiple of {dtype.itemsize} bytes")
+    return _errors.DataError(
+        f"out {' and '.join(faults)}; give an array that can be written in C order, such as "
+        f"np.empty({shape}, {dtype.name!r})"
+    )
 
 
 def _not_negative(value, name):
-    number = float(value)
-    if not 0 <= number < float("inf"):
-        raise ValueError(f"{name} must be at least 0 and finite, got {value!r}")
-    return number
+    if type(value) is float and 0 <= value < _INFINITY:     # `check_number` takes longer
+        return value
+    return _checks.check_number(value, name, 0.0)
 
 
 def _activation(name):
     if name is None:
         return 0
+    if not isinstance(name, str):
+        raise _errors.DTypeError(
+            f"activation must be a name, such as 'relu', or None, got {_checks.shown(name)}"
+        )
     if name not in _ACTIVATIONS:
-        nearest = difflib.get_close_matches(str(name), _ACTIVATIONS, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
-        raise ValueError(f"unknown activation {name!r}{hint} Known: {', '.join(_ACTIVATIONS)}")
+        raise _errors.unknown_name("activation", name, _ACTIVATIONS)
     return _ACTIVATIONS[name]
 
 
@@ -185,11 +243,11 @@ cdef backward(int activation, dy, y, out, double alpha=0.0):
     dy = _operand(dy, "dy")
     y = _operand(y, "y", dy.dtype)
     if y.shape != dy.shape:
-        raise ValueError(f"y must have dy's shape {dy.shape}, got {y.shape}")
+        raise _errors.ShapeError(f"y must have dy's shape {dy.shape}, got {y.shape}")
     out = _result(out, dy.shape, dy.dtype, (dy,), True)
     # Where dy is y, element for element, that was just checked.
     if np.may_share_memory(out, y) and y.ctypes.data != dy.ctypes.data:
-        raise ValueError("out overlaps y; only dy may be overwritten")
+        raise _errors.DataError("out overlaps y; only dy may be overwritten")
     if dy.size:
         run_rows(OpCode.ACTIVATION_BACKWARD, activation, alpha, (out, dy, y))
     return out
