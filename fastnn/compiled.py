@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._core.guards import Progress
-from fastnn.checks import check_number
+from fastnn.checks import check_flag, check_number
 from fastnn.graph import Graph
 from fastnn.objective import Objective, check_names, settle
 from fastnn.optimizers import Optimizer
@@ -41,7 +41,7 @@ class Compiled:
     ) -> None:
         check_names(loss, loss_weights, metrics)
         self.description = optimizer
-        self.reference = reference
+        self.reference = check_flag(reference, "reference")
         self.progress = Progress()
         self.state: np.ndarray | None = None
         self._learning_rate = optimizer.learning_rate

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from fastnn.checks import check_number
+from fastnn.checks import check_flag, check_number
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.plan import Activation, OpCode
 
@@ -56,8 +56,8 @@ class Loss:
     def __post_init__(self) -> None:
         if self.reduction not in _REDUCTIONS:
             raise unknown_name("reduction", self.reduction, _REDUCTIONS)
-        if not isinstance(self.logits, bool):
-            raise DTypeError(f"from_logits must be True or False, got {self.logits!r}")
+        if hasattr(self, "from_logits"):
+            object.__setattr__(self, "from_logits", check_flag(self.logits, "from_logits"))
         if type(self) is Loss:
             raise ConfigurationError("Loss is a base class; use one of its subclasses")
 

@@ -15,7 +15,7 @@ import numpy as np
 from fastnn import training
 from fastnn.batch import Batch, batch_of, features_of
 from fastnn.callbacks import Callback, History
-from fastnn.checks import check_count, check_name
+from fastnn.checks import check_count, check_flag, check_name
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.gradients import Differentiable
 from fastnn.listeners import Listeners, checked
@@ -266,7 +266,8 @@ class Model(Differentiable):
             As `fit` does.
         """
         self._now.need_compiled()
-        return training.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
+        as_dict = check_flag(return_dict, "return_dict")
+        return training.train_on_batch(self, x, y, sample_weight, class_weight, as_dict)
 
     def evaluate(
         self,
@@ -314,11 +315,12 @@ class Model(Differentiable):
         self._now.need_compiled()
         batch = check_count(32 if batch_size is None else batch_size, "batch_size")
         count = resolve_threads(n_threads)
+        as_dict = check_flag(return_dict, "return_dict")
         told = _told(callbacks, steps)
         now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
         listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
         values = training.evaluate(self, now, given, batch, count, listeners)
-        return now.need_objective().shaped(values, return_dict)
+        return now.need_objective().shaped(values, as_dict)
 
     def predict(
         self,

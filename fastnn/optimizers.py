@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from fastnn.checks import check_number
+from fastnn.checks import check_flag, check_number
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.plan import OpCode
 
@@ -90,8 +90,7 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("momentum", 0.0, 1.0)
-        if not isinstance(self.nesterov, bool):
-            raise DTypeError(f"nesterov must be True or False, got {self.nesterov!r}")
+        object.__setattr__(self, "nesterov", check_flag(self.nesterov, "nesterov"))
 
     @property
     def code(self) -> OpCode:

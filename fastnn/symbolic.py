@@ -104,7 +104,7 @@ def _gate(merge: str, affine: str, tensor: SymbolicTensor, other: object) -> Sym
     if isinstance(other, SymbolicTensor):
         made = getattr(layers, merge)()([tensor, other])
     elif isinstance(other, numbers.Real):
-        made = getattr(layers, affine)(float(other))(tensor)
+        made = getattr(layers, affine)(other)(tensor)
     else:
         return NotImplemented
     return made

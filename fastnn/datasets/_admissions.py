@@ -10,8 +10,8 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checks import check_count
-from fastnn.datasets._columns import as_table, check_raw, one_hot, standardised
+from fastnn.checks import check_count, check_flag
+from fastnn.datasets._columns import as_table, one_hot, standardised
 from fastnn.datasets._embedded import read_embedded
 
 _N_TEST_ROWS = 40
@@ -80,7 +80,7 @@ def load_admissions(*, raw: bool = False, seed: int = 42) -> tuple[Part, Part] |
     >>> load_admissions(raw=True)[0].tolist()
     (0, 380, 3.61, 3)
     """
-    check_raw(raw)
+    raw = check_flag(raw, "raw")
     seed = check_count(seed, "seed", minimum=0, maximum=_LARGEST_SEED)
     table = _read_table()
     if raw:

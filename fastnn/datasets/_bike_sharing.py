@@ -10,7 +10,8 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.datasets._columns import as_table, check_raw, one_hot, standardised
+from fastnn.checks import check_flag
+from fastnn.datasets._columns import as_table, one_hot, standardised
 from fastnn.datasets._embedded import read_embedded
 
 _N_TEST_ROWS = 21 * 24
@@ -92,7 +93,7 @@ def load_bike_sharing(*, raw: bool = False) -> tuple[Part, Part, Part] | NDArray
     >>> bikes.round().tolist(), table["cnt"][-3:].tolist(), str(table["dteday"][-1])
     ([90.0, 61.0, 49.0], [90, 61, 49], '2012-12-31')
     """
-    check_raw(raw)
+    raw = check_flag(raw, "raw")
     table = _read_table()
     if raw:
         return table

@@ -10,14 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn.errors import DTypeError
-
-
-def check_raw(raw: object) -> None:
-    """Raise `DTypeError` unless the argument `raw` of a loader is a boolean."""
-    if not isinstance(raw, bool):
-        raise DTypeError(f"raw must be True or False, got {raw!r}")
-
 
 def as_table(columns: dict[str, NDArray[Any]]) -> NDArray[np.void]:
     """Return named columns of equal length as one structured array.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.checks import check_count, check_name
-from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.checks import check_count, check_flag, check_name
+from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.graph import Config
 from fastnn.symbolic import SymbolicTensor, apply
 
@@ -79,13 +79,20 @@ class Layer:
     config: Config
 
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
-        if not isinstance(trainable, bool):
-            raise DTypeError(f"trainable must be True or False, got {trainable!r}")
         self.name = check_name(name)
         self.named = name is not None  # by its user
         self.trainable = trainable
         self._store: ParameterStore | None = None
         self.output: SymbolicTensor | None = None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the layer's parameters; a change counts from the next `compile`."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = check_flag(value, "trainable")
 
     def __call__(self, inputs: SymbolicTensor | Sequence[SymbolicTensor]) -> SymbolicTensor:
         """Return the symbolic tensor that the layer makes of its inputs.

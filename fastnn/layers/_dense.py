@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fastnn import activations, initializers, regularizers
-from fastnn.checks import check_count
-from fastnn.errors import DTypeError
+from fastnn.checks import check_count, check_flag
 from fastnn.graph import DenseConfig, MaxoutConfig
 from fastnn.layers._base import Layer, input_width
 from fastnn.plan import Activation
@@ -67,14 +66,12 @@ class Dense(Layer):
         input_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__(name, trainable)
-        if not isinstance(use_bias, bool):
-            raise DTypeError(f"use_bias must be True or False, got {use_bias!r}")
         function = activations.get(activation)
         self.config = DenseConfig(
             check_count(units, "units"),
             function.activation,
             function.alpha,
-            use_bias,
+            check_flag(use_bias, "use_bias"),
             initializers.get(kernel_initializer),
             initializers.get(bias_initializer),
             regularizers.get(kernel_regularizer),
@@ -140,13 +137,11 @@ class Maxout(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name, trainable)
-        if not isinstance(use_bias, bool):
-            raise DTypeError(f"use_bias must be True or False, got {use_bias!r}")
         self.config = MaxoutConfig(
             check_count(units, "units"),
             Activation.LINEAR,
             0.0,
-            use_bias,
+            check_flag(use_bias, "use_bias"),
             initializers.get(kernel_initializer),
             initializers.get(bias_initializer),
             regularizers.get(kernel_regularizer),

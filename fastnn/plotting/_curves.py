@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn import data
 from fastnn.callbacks import History
-from fastnn.checks import check_count, check_number
+from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, unknown_name
 from fastnn.losses import MeanSquaredError, SparseCategoricalCrossentropy
 from fastnn.plan import Activation
@@ -76,6 +76,7 @@ def plot_loss(
     >>> [line.get_label() for line in ax.lines]
     ['training loss', 'validation loss']
     """
+    logarithmic = check_flag(log_scale, "log_scale")
     need_matplotlib()
     from matplotlib.ticker import MaxNLocator
 
@@ -98,7 +99,7 @@ def plot_loss(
             if key in curves:
                 label = name if name in _NOT_MEASURED else f"{part} {name}"
                 ax.plot(epochs, curves[key], style, color=colour, marker=marker, label=label)
-    if log_scale:
+    if logarithmic:
         ax.set_yscale("log", nonpositive="mask")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     ax.set_xlabel("epoch")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastnn.checks import check_flag
 from fastnn.errors import DTypeError
 from fastnn.graph import DenseConfig, Graph
 from fastnn.plotting._style import COLOURS, axes, need_matplotlib
@@ -43,7 +44,7 @@ def plot_graph(model: Any, ax: Axes | None = None, *, labels: bool | None = None
     Raises
     ------
     DTypeError
-        If `model` is not a model.
+        If `model` is not a model, or `labels` not a boolean.
     ConfigurationError
         If it is not built.
     ImportError
@@ -62,6 +63,7 @@ def plot_graph(model: Any, ax: Axes | None = None, *, labels: bool | None = None
     graph = getattr(model, "graph", None)
     if not isinstance(graph, Graph):
         raise DTypeError(f"plot_graph needs a model, got {model!r}")
+    labels = None if labels is None else check_flag(labels, "labels")
     need_matplotlib()
     from matplotlib.patches import FancyArrowPatch
 
