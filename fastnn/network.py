@@ -16,7 +16,8 @@ import numpy as np
 
 from fastnn import data
 from fastnn._core.guards import exchange, hold_all
-from fastnn.errors import BusyError, ConfigurationError, DTypeError
+from fastnn.checks import check_flag
+from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph import Graph, Parameter
 from fastnn.layers import Layer
 from fastnn.memory import Layout
@@ -189,8 +190,7 @@ class Network:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        if not isinstance(value, bool):
-            raise DTypeError(f"trainable must be True or False, got {value!r}")
+        value = check_flag(value, "trainable")
         for layer in self.layers:
             layer.trainable = value
 

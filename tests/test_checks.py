@@ -24,11 +24,10 @@ def model(**options: Any) -> fastnn.Sequential:
     return made
 
 
-def trainable(value: Any) -> bool:
-    """Return what a layer says after its flag was set."""
-    layer = layers.Dense(3)
-    layer.trainable = value
-    return layer.trainable
+def trainable(thing: Any, value: Any) -> Any:
+    """Return what a layer or a model says after its flag was set."""
+    thing.trainable = value
+    return thing.trainable
 
 
 def plotted(**options: Any) -> Any:
@@ -46,7 +45,8 @@ FLAGS: dict[str, Callable[[Any], Any]] = {
     "use_bias of Maxout": lambda flag: layers.Maxout(3, use_bias=flag).config,
     "trainable": lambda flag: layers.Dense(3, trainable=flag).trainable,
     "trainable of WeightedSum": lambda flag: layers.WeightedSum(trainable=flag).trainable,
-    "trainable as an attribute": trainable,
+    "trainable as an attribute": lambda flag: trainable(layers.Dense(3), flag),
+    "trainable of a model": lambda flag: trainable(model(), flag),
     "nesterov": lambda flag: optimizers.SGD(0.1, 0.9, flag),
     "from_logits": losses.BinaryCrossentropy,
     "from_logits of classes": losses.CategoricalCrossentropy,
