@@ -63,8 +63,6 @@ def as_numbers(value: object, name: str, *, target: bool = False) -> np.ndarray:
         raise DTypeError(f"{name} is a masked array; fill it first: {name}.filled(...)")
     try:
         array = np.asarray(value)
-    except FastnnError:
-        raise
     except ValueError as error:
         hint = "; rows must be of one length" if "inhomogeneous" in str(error) else ""
         raise ShapeError(f"{name} cannot become an array: {str(error).rstrip('.')}{hint}") from None

@@ -250,12 +250,12 @@ CALLS: dict[str, tuple[Callable[[Model], object], type[FastnnError], str]] = {
     "None": (lambda m: m.predict([X, None]), DTypeError, r"x\['b'\] is None; give an array"),
     "tensors to predict": (
         lambda m: m.predict([a, b]),
-        ShapeError,
+        DTypeError,
         r"x\['a'\].* a symbolic tensor has no values",
     ),
     "tensors to fit": (
         lambda m: m.fit(GOOD[0], m.outputs),
-        ShapeError,
+        DTypeError,
         r"y\['u'\].* a symbolic tensor has no",
     ),
     "a tensor to fit": (lambda m: m.fit(a, GOOD[1]), ShapeError, "or a dict; got SymbolicTensor"),
@@ -279,7 +279,7 @@ CALLS: dict[str, tuple[Callable[[Model], object], type[FastnnError], str]] = {
     "weights by output": (
         lambda m: m.fit(*GOOD, sample_weight={"u": Y}),
         DTypeError,
-        "sample_weight has dtype",
+        "sample_weight is a dict; expected an array of numbers",
     ),
     "classes": (lambda m: m.fit(*GOOD, class_weight={0: 1.0}), ConfigurationError, "models with one output"),
     "losses too few": (
