@@ -7,13 +7,12 @@ float64, not in float32.  This file must not know plans or kernels.
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 from fastnn.checks import check_count, check_number
-from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.errors import ConfigurationError, DTypeError, warn
 from fastnn.hooks import Callback, History, LambdaCallback, TerminateOnNaN
 
 __all__ = [
@@ -161,10 +160,9 @@ class _Monitor(Callback):
         current = logs.get(self.monitor)
         if current is not None:
             return current
-        warnings.warn(
+        warn(
             f"{type(self).__name__} does nothing: {self.monitor!r} is not available; "
             f"available are: {', '.join(logs)}",
-            stacklevel=7,  # the line that calls `Model.fit`
         )
         return None
 

@@ -8,6 +8,9 @@ where, and what to do.  This file must not know models, plans or arrays.
 from __future__ import annotations
 
 import difflib
+import os
+import sys
+import warnings
 from collections.abc import Iterable
 
 __all__ = [
@@ -20,7 +23,10 @@ __all__ = [
     "PlanError",
     "ShapeError",
     "unknown_name",
+    "warn",
 ]
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class FastnnError(Exception):
@@ -81,3 +87,24 @@ def unknown_name(kind: str, given: object, known: Iterable[str]) -> Configuratio
     nearest = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
     return ConfigurationError(f"unknown {kind} {given!r}{hint} Known: {', '.join(names)}")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning that names the line outside of fastnn from which all this was called.
+
+    Parameters
+    ----------
+    message : str
+    category : subclass of Warning, optional
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warn("look out", NonFiniteWarning)
+    >>> str(caught[0].message)
+    'look out'
+    """
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from fastnn import data, progress
 from fastnn.batch import Batch, batch_of, with_class_weights
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_number
-from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError
+from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, warn
 from fastnn.listeners import Listeners, checked
 from fastnn.objective import Objective
 from fastnn.program import Result, order_of_rows
@@ -123,7 +122,7 @@ def train_on_batch(
         model._ready(x, check)
     objective, values, finite = model._exclusively(step)
     if not finite:
-        warnings.warn("the loss of this batch is not finite; the step was not made", NonFiniteWarning, 3)
+        warn("the loss of this batch is not finite; the step was not made", NonFiniteWarning)
         values = dict.fromkeys(values, math.nan)
     return objective.shaped(values, return_dict)
 
@@ -334,10 +333,9 @@ class _Loop:
         return result
 
     def _warn(self, epoch: int) -> None:
-        warnings.warn(
+        warn(
             f"the loss was not finite in epoch {epoch + 1}; training stopped, the last finite weights were "
             "restored and the optimizer's state begins anew. Lower the learning rate "
             f"({self.compiled.learning_rate:g}), or scale the inputs",
             NonFiniteWarning,
-            stacklevel=8,  # who called `Model.fit`
         )
