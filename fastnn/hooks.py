@@ -28,8 +28,9 @@ class Callback:
     ----------
     model : Model
         Set by `fit`, `evaluate` and `predict`.  Setting ``model.stop_training = True`` ends training
-        after the epoch; ``model.stop_evaluating`` and ``model.stop_predicting`` end evaluation and
-        prediction after the batch.
+        after the batch at hand or the one to come, with the validation and the hooks at an epoch's end;
+        there, at once.  ``model.stop_evaluating`` and ``model.stop_predicting`` end evaluation and
+        prediction after a batch.
     params : dict
         ``epochs``, ``steps``, ``verbose``.
 

@@ -234,10 +234,10 @@ class _Loop:
         epoch = first
         final: dict[str, float] = {}
         try:
-            while epoch < last and not model.stop_training:
+            while epoch < last:
                 began = time.perf_counter()
                 listeners.tell("on_epoch_begin", epoch, {})
-                if watched:
+                if watched or model.stop_training:  # one batch is trained even so, as in Keras
                     finite, columns = self._batches(listeners)
                 else:
                     finite, columns = self._epochs(min(per_call, last - epoch))
@@ -263,6 +263,8 @@ class _Loop:
                         )
                 if not finite:
                     self._warn(epoch)
+                    break
+                if model.stop_training:
                     break
                 if bar is not None and not attended:
                     seconds = max(time.perf_counter() - began, 1e-6) / max(n_done, 1)

@@ -448,6 +448,62 @@ def test_evaluation_and_prediction_stop_at_the_same_batch(keras: Any, method: st
         np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
+# In which hook, and at which of its calls, `stop_training` is set: the steps and epochs of a fit that
+# would make three epochs of four steps.
+STOPS = {
+    ("on_train_begin", 1): (1, 1),
+    ("on_epoch_begin", 1): (1, 1),
+    ("on_epoch_begin", 2): (5, 2),
+    ("on_train_batch_begin", 1): (1, 1),
+    ("on_train_batch_begin", 6): (6, 2),
+    ("on_train_batch_end", 3): (3, 1),
+    ("on_train_batch_end", 4): (4, 1),
+    ("on_batch_end", 5): (5, 2),
+    ("on_test_begin", 2): (8, 2),
+    ("on_test_batch_begin", 1): (4, 1),
+    ("on_test_batch_end", 2): (4, 1),
+    ("on_test_end", 1): (4, 1),
+    ("on_epoch_end", 1): (4, 1),
+    ("on_epoch_end", 3): (12, 3),
+}
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["alone", "everywhere"])
+@pytest.mark.parametrize(("hook", "at"), STOPS)
+def test_training_stops_at_the_same_step(keras: Any, hook: str, at: int, everywhere: bool) -> None:
+    """Whoever sets it, `stop_training` is looked at after each batch: one is always trained."""
+    calls: dict[str, list[Call]] = {"keras": [], "fastnn": []}
+
+    def stop_in(mine: list[Call]) -> Any:
+        def stop(model: Any, name: str, count: int) -> None:
+            if name == hook and sum(call[0] == hook for call in mine) == at:
+                model.stop_training = True
+
+        return stop
+
+    def make(k: Any) -> list[Any]:
+        mine = calls[k.__name__]
+        # Of the two names of a hook the older one is called if the other is not overridden.
+        names = [name for name in HOOKS if hook != "on_batch_end" or "train_batch" not in name]
+        return [recorder(k, mine, names if everywhere else [hook], stop_in(mine))]
+
+    steps, epochs = STOPS[hook, at]
+    theirs, ours = models(keras)
+    options = {"epochs": 3, "validation_data": (X[:20], ONE_HOT[:20])}
+    assert fit_both(theirs, ours, keras, make, **options) == list(range(epochs))
+    assert_same_calls(calls["fastnn"], calls["keras"])
+    assert int(theirs.optimizer.iterations) == ours.optimizer.iterations == steps
+    assert ours.stop_training
+
+
+def test_who_changes_its_mind_in_time_trains_on(keras: Any) -> None:
+    def change(model: Any, name: str, count: int) -> None:
+        model.stop_training = name == "on_train_begin"
+
+    names = ["on_train_begin", "on_epoch_begin"]
+    assert fit_both(*models(keras), keras, lambda k: [recorder(k, [], names, change)], epochs=3) == [0, 1, 2]
+
+
 def test_lambdas_for_any_hook(keras: Any) -> None:
     for method in ("fit", "evaluate", "predict"):
         told: dict[str, list[tuple[Any, ...]]] = {"keras": [], "fastnn": []}
