@@ -1,5 +1,8 @@
 """Activation functions: their names, and NumPy functions of the same names.
 
+By its name, leaky ReLU has a slope of 0.2 and ELU a scale of 1; the layer `LeakyReLU` has a slope of 0.3.
+Both are so in Keras.
+
 This file must not know layers or plans' ops beyond the `Activation` enum.
 """
 
@@ -91,6 +94,9 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 def leaky_relu(x: np.ndarray, negative_slope: float = _ALPHAS[Activation.LEAKY_RELU]) -> np.ndarray:
     """Return ``x`` where it is positive, else ``negative_slope * x`` (lecture A.1); any shape.
+
+    The slope is 0.2 unless told otherwise, as by the name ``"leaky_relu"``; that of the layer `LeakyReLU`
+    is 0.3.  Both are so in Keras.
 
     Examples
     --------

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import activations, initializers, layers, losses, metrics, optimizers, regularizers
+from fastnn import activations, initializers, kernels, layers, losses, metrics, optimizers, regularizers
 from fastnn.errors import ConfigurationError, DTypeError, FastnnError
 
 RNG = np.random.default_rng(9)
@@ -148,6 +148,28 @@ ROW_LOSSES: list[tuple[str | None, Any, dict[str, bool], np.ndarray, Callable[..
     ("relu", BCE, {}, MANY, lambda z, t: binary(np.maximum(z, 0), t)),
     (None, BCE, {"from_logits": True}, MANY, lambda z, t: binary(sigmoid(z), t)),
 ]
+
+
+def test_the_two_slopes_of_leaky_relu_are_told_where_readers_meet_them() -> None:
+    """Keras has two defaults as well; so there they stand, in every text about either."""
+    assert activations.get("leaky_relu").alpha == layers.Dense(1, "leaky_relu").config.alpha == 0.2
+    assert layers.Activation(activations.leaky_relu).config.alpha == 0.2
+    assert layers.LeakyReLU().config.alpha == layers.Dense(1, layers.LeakyReLU()).config.alpha == 0.3
+    for thing in (
+        activations,
+        activations.leaky_relu,
+        layers.LeakyReLU,
+        layers.Activation,
+        layers.Dense,
+        kernels.leaky_relu_forward,
+        kernels.leaky_relu_backward,
+        kernels.dense_forward,
+        kernels.dense_backward,
+    ):
+        text = " ".join((thing.__doc__ or "").split())
+        assert "0.2" in text, thing
+        assert "`LeakyReLU`" in text or thing is layers.LeakyReLU, thing
+        assert "0.3" in text, thing
 
 
 @pytest.mark.parametrize(("activation", "cls", "options", "targets", "formula"), ROW_LOSSES)

@@ -37,7 +37,8 @@ def dense_forward(x, w, b=None, activation=None, out=None):
     b : array_like, (n,), of x's dtype, optional
         Bias.
     activation : str, optional
-        A name of `fastnn.activations`, with its default slope or scale; None is linear.
+        A name of `fastnn.activations`, None is linear.  The slope of ``"leaky_relu"`` is 0.2, not 0.3 as
+        that of the layer `LeakyReLU`; the scale of ``"elu"`` is 1.
     out : numpy.ndarray, (m, n), of x's dtype, optional
         Where to write the result; may not overlap an operand.
 
@@ -99,7 +100,8 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
     y : array_like, (m, n), of dy's dtype, optional
         The forward's output; needed with an activation.
     activation : str, optional
-        A name of `fastnn.activations`, with its default slope or scale; None is linear.
+        A name of `fastnn.activations`, None is linear.  The slope of ``"leaky_relu"`` is 0.2, not 0.3 as
+        that of the layer `LeakyReLU`; the scale of ``"elu"`` is 1.
     need_dx : bool
         Whether to compute `dx`.
 
@@ -348,7 +350,7 @@ def leaky_relu_forward(z, out=None, negative_slope=0.2):
     z : array_like of any shape, float32 or float64
     out : numpy.ndarray of z's shape and dtype, optional
     negative_slope : float
-        At least 0.
+        At least 0; default 0.2, as by name.  The layer `LeakyReLU` has 0.3.
 
     Returns
     -------
@@ -376,7 +378,7 @@ def leaky_relu_backward(dy, y, out=None, negative_slope=0.2):
     dy, y : array_like of one shape, float32 or float64
     out : numpy.ndarray of dy's shape and dtype, optional
     negative_slope : float
-        At least 0.
+        At least 0; default 0.2, as by name.  The layer `LeakyReLU` has 0.3.
 
     Returns
     -------

@@ -21,6 +21,7 @@ class Activation(Layer):
     Parameters
     ----------
     activation : str or function of `fastnn.activations`
+        With its usual slope or scale: that of ``"leaky_relu"`` is 0.2, not 0.3 as of the layer `LeakyReLU`.
     name : str, optional
 
     Raises
@@ -73,7 +74,8 @@ class LeakyReLU(Layer):
     Parameters
     ----------
     negative_slope : float
-        At least 0; default 0.3, as in Keras.
+        At least 0; default 0.3.  By its name, ``"leaky_relu"``, the function has a slope of 0.2.  Both are
+        so in Keras.
     name : str, optional
 
     Examples

@@ -23,7 +23,8 @@ class Dense(Layer):
     units : int
         Width of the output.
     activation : str, function of `fastnn.activations`, activation layer or None
-        None is linear.
+        None is linear.  For a slope of one's own give a layer, such as ``LeakyReLU(0.1)``: the slope of
+        ``"leaky_relu"`` is 0.2, that of `LeakyReLU` is 0.3 by default.
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
         Default Glorot uniform and zeros.
