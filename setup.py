@@ -41,7 +41,9 @@ LEVELS = {"_kernels_base": GCC}
 if sysconfig.get_platform().endswith("x86_64") and not MSVC:
     LEVELS |= {"_kernels_v3": GCC + AVX2, "_kernels_v4": GCC + AVX2 + AVX512}
 
-MODULES = LEVELS | {name: [] for name in ("types", "blas", "table", "guards", "helpers", "executor", "api")}
+MODULES = LEVELS | {
+    name: [] for name in ("types", "blas", "table", "guards", "helpers", "executor", "few_rows", "api")
+}
 
 
 def extension(module: str, flags: list[str]) -> Extension:

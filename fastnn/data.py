@@ -213,7 +213,7 @@ def as_targets(
     Returns
     -------
     numpy.ndarray, (rows, 1) or (rows, outputs)
-        C order; labels too have the model's dtype, in which they are exact.
+        C order; labels are a copy, and have the model's dtype, too, in which they are exact.
 
     Raises
     ------
@@ -228,8 +228,7 @@ def as_targets(
     array([[2.]], dtype=float32)
     """
     if loss.sparse:
-        # Kernels find a row's class by its label, so the caller must not be able to change it meanwhile.
-        array = _labels(value, outputs, dtype, name).copy()
+        array = _labels(value, outputs, dtype, name)
     else:
         array = as_numbers(value, name, target=True)
         if loss.fuses is not None and outputs > 1 and array.shape in ((rows,), (rows, 1)):
@@ -283,6 +282,8 @@ def _labels(value: object, classes: int, dtype: np.dtype, name: str) -> np.ndarr
         if array.ndim == 2 and array.shape[1] == classes:
             hint = "; for one-hot targets use categorical_crossentropy"
         raise ShapeError(f"{name} must hold one label a row, shape (rows,), got {array.shape}{hint}")
+    # Kernels find a row's class by its label, so nobody may change it once it is checked.
+    array = array.copy()
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise DataError(f"{name} has labels that are NaN or infinite")

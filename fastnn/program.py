@@ -13,7 +13,8 @@ import numpy as np
 
 from fastnn import runtime
 from fastnn._core import helpers
-from fastnn._core.executor import ADDRESSINGS, APPLY_THREADS, STATUSES, Executor, rests_for, shuffled
+from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor, rests_for, shuffled
+from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
 from fastnn.errors import BusyError, PlanError
 from fastnn.plan import LOSSES, PRODUCTS, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
@@ -195,31 +196,42 @@ class Program:
             for op in plan.ops
             if op.signature.axis is Axis.PARAMETER
         )
-        # What is soon over is done by one call of `apply`, unless BLAS might start threads.
-        self.most_rows = 0
-        if plan.purpose == "predict" and set(self._slots) == {"x", "output"}:
-            self.most_rows = APPLY_FLOPS // per_row
-            if self._guarded(self._row_tiles[0]):
-
-                def starts_threads(rows: int) -> bool:
-                    return self._guarded(max(self.executor.tile_rows(rows), min(rows, single_rows)))
-
-                # From two tiles on they have their full height.
-                enough = range(min(self.most_rows, 2 * self._row_tiles[0]) + 1)
-                self.most_rows = bisect.bisect_left(enough, True, key=starts_threads) - 1
-            places = (self._slots["x"][:2], self._slots["output"][:2])
-            scratch = aligned_array(APPLY_THREADS * self._local_bytes, np.dtype(np.uint8))
-            self.executor.prepare(
-                *places[0],
-                *places[1],
-                self.most_rows,
-                per_row / FLOPS_PER_NANOSECOND,
-                scratch.reshape(APPLY_THREADS, -1),
-                runtime.default_threads,
-            )
-        self.apply = self.executor.apply
+        # What is soon over is done by one call, unless BLAS might start threads.
+        self.few_rows: FewRows | None = None
+        if plan.purpose == "predict" and len(plan.externals) <= APPLY_ENDS and len(plan.phases) == 1:
+            self.few_rows = self._short_way(per_row, single_rows)
         self._step_flops = 0, 0
         self._gathers = any(op.code is OpCode.GATHER for op in plan.ops)
+
+    def _short_way(self, per_row: int, single_rows: int) -> FewRows:
+        """Return the way for few rows, of `per_row` flops each."""
+        most_rows = APPLY_FLOPS // per_row
+        if self._guarded(self._row_tiles[0]):
+
+            def starts_threads(rows: int) -> bool:
+                return self._guarded(max(self.executor.tile_rows(rows), min(rows, single_rows)))
+
+            # From two tiles on they have their full height.
+            enough = range(min(most_rows, 2 * self._row_tiles[0]) + 1)
+            most_rows = bisect.bisect_left(enough, True, key=starts_threads) - 1
+        inputs, outputs = (
+            [
+                (name.partition(":")[2] or name, slot, columns)
+                for name, (slot, columns, written) in self._slots.items()
+                if written == wanted
+            ]
+            for wanted in (False, True)
+        )
+        scratch = aligned_array(APPLY_THREADS * self._local_bytes, np.dtype(np.uint8))
+        return FewRows(
+            self.executor,
+            inputs,
+            outputs,
+            most_rows,
+            per_row / FLOPS_PER_NANOSECOND,
+            scratch.reshape(APPLY_THREADS, -1),
+            runtime.default_threads,
+        )
 
     def _check_slot(self, slot: Slot, array: np.ndarray | None) -> None:
         size = self.plan.sizes[slot]

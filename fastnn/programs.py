@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._core.few_rows import FewRows
 from fastnn._core.guards import Parameters
 from fastnn.compiled import Compiled
 from fastnn.compiler import compile_plan
@@ -79,8 +80,8 @@ class Programs:
 
     Attributes
     ----------
-    short : Program or None
-        The program for predictions, once it was used: for those who need the shortest way.
+    few_rows : FewRows or None
+        The short way of the program for predictions, once that was used.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Programs:
         self._graph, self._layout, self._parameters, self._dtype = graph, layout, parameters, dtype
         self._objective, self._compiled = objective, compiled
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
-        self.short: Program | None = None
+        self.few_rows: FewRows | None = None
 
     def plan(self, key: Key) -> Plan:
         """Compile a plan.
@@ -159,8 +160,8 @@ class Programs:
         # Only now, so that no other thread can be quicker.
         if len(kept.programs) < _KEPT_TWINS:
             kept.programs.append(program)
-        if key == _SHORT and isinstance(program, Program):
-            self.short = program
+        if key == _PREDICT and isinstance(program, Program):
+            self.few_rows = program.few_rows
         return kept.plan, result
 
     def _kept_of(self, key: Key) -> _Kept:
@@ -188,4 +189,4 @@ class Programs:
         return kind(kept.plan, self._dtype, self._parameters, None, state)
 
 
-_SHORT = Key("predict")
+_PREDICT = Key("predict")

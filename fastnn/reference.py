@@ -507,8 +507,6 @@ class ReferenceProgram:
         As in `fastnn.program.Program`.
     """
 
-    most_rows = 0  # it has no short way for few rows
-
     def __init__(
         self,
         plan: Plan,

@@ -23,10 +23,10 @@ def model(dtype: str = "float32", widths: tuple[int, ...] = (4, 33, 17, 3)) -> f
     return fastnn.Sequential([fastnn.Input((widths[0],)), *chained, last], dtype=dtype, seed=0)
 
 
-def taken(net: fastnn.Sequential, x: np.ndarray) -> bool:
+def taken(net: fastnn.Model, x: object) -> bool:
     """Return whether the short way takes `x`."""
-    made = net._now.need_programs().program(Key("predict"))
-    return bool(made.apply(x, np.empty((len(x), 3), net.dtype)))  # type: ignore[union-attr]
+    short = net._now.need_programs().few_rows
+    return short is not None and short.predict(x) is not None
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 64])
@@ -70,7 +70,7 @@ def test_rows_for_which_blas_would_start_threads_go_the_long_way() -> None:
     x = np.random.default_rng(3).normal(0, 1, (400, 512)).astype(np.float32)
     expected = net.predict(x)
     made = net._now.need_programs().program(Key("predict"))
-    most = made.most_rows  # type: ignore[union-attr]
+    most = made.few_rows.most_rows  # type: ignore[union-attr]
     flops = [2 * made.executor.tile_rows(rows) * 512 * 3 for rows in (most, most + 1)]  # type: ignore[union-attr]
     assert flops[0] < program.BLAS_THREADS_FROM <= flops[1]
     assert taken(net, x[:most])
@@ -81,13 +81,13 @@ def test_rows_for_which_blas_would_start_threads_go_the_long_way() -> None:
 
 def test_what_must_pass_the_border_passes_it() -> None:
     net = model()
-    x = np.random.default_rng(1).normal(0, 1, (6, 8)).astype(np.float32)
+    x = np.random.default_rng(1).normal(0, 1, (6, 8)).astype(np.float16).astype(np.float32)
     expected = net.predict(np.ascontiguousarray(x[:, ::2]))
     unaligned = np.frombuffer(b"\0" + np.ascontiguousarray(x[:, ::2]).tobytes(), np.uint8)[1:]
     for given in (
         x[:, ::2],
         np.asfortranarray(x[:, ::2]),
-        x[:, ::2].astype(np.float64),
+        x[:, ::2].astype(np.float16),
         x[:, ::2].astype(">f4"),
         unaligned.view(np.float32).reshape(6, 4),
         x[:, ::2].tolist(),
@@ -98,6 +98,39 @@ def test_what_must_pass_the_border_passes_it() -> None:
     frozen = np.ascontiguousarray(x[:, ::2])
     frozen.flags.writeable = False
     np.testing.assert_array_equal(net(frozen), expected)
+
+
+@pytest.mark.parametrize(("dtype", "other"), [("float32", "float64"), ("float64", "float32")])
+def test_the_other_dtype_goes_the_short_way_too(dtype: str, other: str) -> None:
+    net = model(dtype)
+    x = np.random.default_rng(2).normal(0, 1, (9, 4)).astype(other)
+    expected = net.predict(x)
+    assert taken(net, x)
+    np.testing.assert_array_equal(net(x), expected)
+    assert not taken(net, x[:, ::-1])
+    bad = x.copy()
+    bad[3, 2] = np.inf if other == "float32" else 1e300  # too large for float32
+    assert not taken(net, bad)
+    with pytest.raises(DataError, match="too large for float32" if other == "float64" else "NaN or infinite"):
+        net(bad)
+
+
+def test_several_inputs_and_outputs_go_the_short_way_too() -> None:
+    a, b = fastnn.Input((3,), name="a"), fastnn.Input((2,), name="b")
+    joined = layers.Concatenate()([layers.Dense(5, "tanh")(a), b])
+    net = fastnn.Model([a, b], [layers.Dense(4, name="p")(joined), layers.Dense(1, name="q")(a)], seed=0)
+    rng = np.random.default_rng(4)
+    for rows in (1, 2, 33):
+        x = [rng.normal(size=(rows, 3)), rng.normal(size=(rows, 2)).astype(np.float32)]
+        expected = net.predict(x)
+        for given in (x, tuple(x), {"b": x[1], "a": x[0]}):
+            assert taken(net, given)
+            for found, output in zip(net(given), expected, strict=True):
+                np.testing.assert_array_equal(found, output)
+    for bad in (x[:1], [x[0], x[1][1:]], [x[1], x[0]], {"a": x[0], "c": x[1]}, [x[0], x[1].tolist()]):
+        assert not taken(net, bad)
+    with pytest.raises(ShapeError, match="has 32 rows but the inputs before it have 33"):
+        net([x[0], x[1][1:]])
 
 
 def test_errors_are_those_of_predict() -> None:
@@ -149,7 +182,7 @@ def test_helpers_that_wait_take_tiles_of_the_short_way(rows: int, monkeypatch: p
     net = model(widths=(300, 400, 300))
     x = np.random.default_rng(rows).normal(0, 1, (rows, 300)).astype(np.float32)
     expected = net.predict(x, n_threads=1)
-    if net._now.need_programs().program(Key("predict")).most_rows < rows:  # type: ignore[union-attr]
+    if net._now.need_programs().few_rows.most_rows < rows:  # type: ignore[union-attr]
         pytest.skip("BLAS multiplies here, and would start threads")
     jobs = helpers.count_jobs()
     deadline = time.monotonic() + 10

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +11,6 @@ STATUSES: dict[int, str]
 PATHS: dict[str, int]
 AXES: dict[str, int]
 ADDRESSINGS: dict[str, int]
-APPLY_THREADS: int
 
 _Operand: TypeAlias = tuple[int, int, int, int]
 _Op: TypeAlias = tuple[int, int, float, int, int, Sequence[_Operand | None], Sequence[float]]
@@ -32,18 +31,6 @@ class Executor:
     def tile_rows(self, rows: int) -> int: ...
     def bind(self, slot: int, array: np.ndarray | None, writable: bool) -> None: ...
     def use_parameters(self, parameters: Parameters, writes: bool) -> None: ...
-    def prepare(
-        self,
-        x_slot: int,
-        x_columns: int,
-        out_slot: int,
-        out_columns: int,
-        most_rows: int,
-        row_work: float,
-        scratch: np.ndarray,
-        count_threads: Callable[[], int],
-    ) -> None: ...
-    def apply(self, x: np.ndarray, out: np.ndarray) -> bool: ...
     def run(
         self,
         rows: int,

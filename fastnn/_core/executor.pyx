@@ -7,9 +7,7 @@ same run.  What a plan's verification has proved is not checked again here.
 
 from fastnn._core import types as _types
 
-from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
-)
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -41,14 +39,6 @@ STATUSES = {int(member): name for name, member in _types.Status.__members__.item
 PATHS = {name: int(member) for name, member in _types.PathCode.__members__.items()}
 AXES = {name: int(member) for name, member in _types.Axis.__members__.items()}
 ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members__.items()}
-
-cdef enum:
-    MOST_APPLYING = 4       # threads; few rows have no work for more
-    WIDE_KERNEL = 200000    # elements of one that few rows wait for
-    WIDE_COLUMNS = 128
-    SHARED_WORK = 20000     # nanoseconds of rows' work from which on helpers pay
-
-APPLY_THREADS = MOST_APPLYING
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
@@ -226,29 +216,6 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
         finish_step(run)
 
 
-cdef bint has_wide_kernel(const Op* op, Py_ssize_t rows) noexcept nogil:
-    """Return whether few rows are best shared along the columns of what the op writes.
-
-    Only if it has the same bits then: BLAS multiplies in another order for another number of columns.
-    """
-    cdef Py_ssize_t columns = op.operands[0].columns
-    if op.code != OpCode.DENSE or op.activation == ActivationCode.SOFTMAX:
-        return False
-    if op.path != PathCode.DIRECT and (rows > 1 or op.path != PathCode.BLAS):
-        return False
-    return columns >= WIDE_COLUMNS and columns * op.operands[1].columns >= WIDE_KERNEL
-
-
-cdef int apply_tiles(Tiles* tiles, int n_helpers) except -1:
-    """Run tiles with helpers, or alone, and keep the GIL."""
-    cdef Crew crew
-    crew.size = 0
-    if n_helpers:
-        hire(&crew, n_helpers, True)
-    share_tiles(tiles, &crew, True)
-    return 0
-
-
 cdef class Executor:
     """The C form of one plan, and the memory it runs in.
 
@@ -274,35 +241,6 @@ cdef class Executor:
     tiny_steps : int
         Steps of the last run that were made in registers, see `_core/tiny.h`.
     """
-
-    cdef Op* ops
-    cdef Phase* phases
-    cdef Task* tasks
-    cdef Bound* bound
-    cdef Stream* streams
-    cdef int* times_rows
-    cdef int* bound_ends
-    cdef Py_ssize_t* n_tiles
-    cdef int n_ops, n_phases, n_tasks, n_sums
-    cdef int first_update
-    cdef Py_ssize_t single_rows, most_tile_rows
-    cdef int n_losses
-    cdef bint double
-    cdef readonly long long tiny_steps
-    cdef Py_buffer views[MAX_SLOTS]
-    cdef bint viewed[MAX_SLOTS]
-    cdef Parameters parameters
-    cdef bint writes        # whether a run changes the parameters
-    cdef Claim running      # of the run under way; there is one at a time
-    cdef object exception
-    # of `apply`
-    cdef int x_slot, out_slot
-    cdef Py_ssize_t x_columns, out_columns, most_rows
-    cdef double row_work
-    cdef bint is_wide       # whether an op has a wide kernel
-    cdef object count_threads
-    cdef object scratch
-    cdef char* local[MOST_APPLYING]
 
     def __cinit__(self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0):
         cdef int i, j, t = 0, n_bound = 0
@@ -412,136 +350,6 @@ cdef class Executor:
         if self.single_rows == 0:
             return self.most_tile_rows
         return tile_for(self.most_tile_rows, self.single_rows, rows)
-
-    def prepare(
-        self, int x_slot, Py_ssize_t x_columns, int out_slot, Py_ssize_t out_columns,
-        Py_ssize_t most_rows, double row_work, scratch, count_threads
-    ):
-        """Say what `apply` reads and writes.
-
-        Parameters
-        ----------
-        x_slot, x_columns, out_slot, out_columns : int
-            Slots of the plan's only input and its only output, and their elements per row.
-        most_rows : int
-            Rows up to which `apply` does the work; it keeps the GIL meanwhile.
-        row_work : float
-            Nanoseconds that a row takes on one thread.
-        scratch : array of uint8, (APPLY_THREADS, bytes)
-            Memory of the local slot for each thread, 64-byte aligned, for nobody else.
-        count_threads : callable
-            Returns how many threads may be used.
-        """
-        cdef unsigned char[:, ::1] rows = scratch
-        cdef int i
-        if rows.shape[0] != MOST_APPLYING:
-            raise ValueError(f"scratch is for {rows.shape[0]} threads, needs to be for {MOST_APPLYING}")
-        for i in range(MOST_APPLYING):
-            self.local[i] = <char*>&rows[i, 0]
-        self.x_slot, self.x_columns = x_slot, x_columns
-        self.out_slot, self.out_columns = out_slot, out_columns
-        self.most_rows, self.row_work = most_rows, row_work
-        self.scratch, self.count_threads = scratch, count_threads
-        self.is_wide = False
-        for i in range(self.n_ops):
-            self.is_wide = self.is_wide or has_wide_kernel(self.ops + i, 1)
-
-    def apply(self, x, out):
-        """Run a plan of one phase on few rows at the least cost.
-
-        The GIL is kept, which takes the place of a lock: neither another thread nor a signal handler
-        comes in between.  Helpers take part if there are several tiles and calls follow each other.
-
-        Parameters
-        ----------
-        x : numpy.ndarray, (rows, x_columns)
-        out : numpy.ndarray, (rows, out_columns), of the plan's dtype
-            OUT, fresh memory in C order.
-
-        Returns
-        -------
-        bool
-            False if `x` must pass the border first (another dtype or layout, too many rows, not finite);
-            then nothing was done.
-        """
-        cdef Py_buffer view, target
-        cdef Frame frame
-        cdef Tiles tiles
-        cdef char* base[MAX_SLOTS]
-        cdef Py_ssize_t rows, bad, work
-        cdef bint opened = False, wide, shared
-        cdef int i, n_helpers = 0, itemsize = 8 if self.double else 4
-        cdef char kind = c"d" if self.double else c"f"
-        cdef const KernelTable* table = kernel_table()
-        try:
-            PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-        except (BufferError, ValueError):
-            return False
-        try:
-            if (
-                view.ndim != 2 or view.shape[1] != self.x_columns or not 1 <= view.shape[0] <= self.most_rows
-                or view.itemsize != itemsize or view.format[0] != kind or view.format[1] != 0
-                or <size_t>view.buf % itemsize
-            ):
-                return False
-            rows = view.shape[0]
-            if self.double:
-                bad = table.nonfinite_double(<const double*>view.buf, rows * self.x_columns)
-            else:
-                bad = table.nonfinite_float(<const float*>view.buf, rows * self.x_columns)
-            if bad:
-                return False
-            PyObject_GetBuffer(out, &target, PyBUF_WRITABLE)
-            opened = True
-            memset(&frame, 0, sizeof(Frame))
-            frame.base, frame.rows = base, rows
-            for i in range(LOCAL_SLOT):
-                base[i] = <char*>self.views[i].buf if self.viewed[i] else NULL
-            if self.parameters is not None:
-                base[PARAMETER_SLOT] = <char*>self.parameters.view.buf
-            base[LOCAL_SLOT] = self.local[0]
-            base[self.x_slot], base[self.out_slot] = <char*>view.buf, <char*>target.buf
-            tiles.run_ops = table.run_double if self.double else table.run_float
-            tiles.frame, tiles.n_slots = &frame, 1 + max(self.x_slot, self.out_slot)
-            # A run may be under way, with tiles of its own.
-            tiles.size, tiles.step = rows, tile_for(self.most_tile_rows, self.single_rows, rows)
-            wide = tiles.step == rows and self.is_wide
-            work = <Py_ssize_t>(rows * self.row_work)
-            shared = wide or tiles.step < rows and work >= SHARED_WORK
-            if shared and spare_help_pays(work):
-                n_helpers = min(<int>self.count_threads(), <int>MOST_APPLYING) - 1
-            if wide and n_helpers:
-                self.apply_wide(&tiles, n_helpers)
-            else:
-                tiles.ops, tiles.n_ops, tiles.local = self.ops, self.n_ops, self.local
-                tiles.along_columns = False
-                apply_tiles(&tiles, n_helpers)
-            if shared:
-                note_work(work)
-        finally:
-            if opened:
-                PyBuffer_Release(&target)
-            PyBuffer_Release(&view)
-        return True
-
-    cdef int apply_wide(self, Tiles* tiles, int n_helpers) except -1:
-        """Run the plan op by op on few rows, along columns where a kernel is large.
-
-        Such an op waits for its kernel, of which each core has a part in its caches from the call before.
-        """
-        cdef Frame frame
-        cdef Py_ssize_t columns, rows = tiles.size
-        cdef int i
-        memcpy(&frame, tiles.frame, sizeof(Frame))
-        frame.end = rows
-        tiles.frame, tiles.n_ops, tiles.local = &frame, 1, NULL
-        for i in range(self.n_ops):
-            tiles.ops, columns = self.ops + i, self.ops[i].operands[0].columns
-            tiles.along_columns = has_wide_kernel(tiles.ops, rows)
-            tiles.size = columns if tiles.along_columns else rows
-            tiles.step = (columns // (1 + n_helpers) // 32 + 1) * 32 if tiles.along_columns else rows
-            apply_tiles(tiles, n_helpers if tiles.along_columns else 0)
-        return 0
 
     def run(
         self, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t n_epochs, externals, double[:, ::1] sums,
