@@ -58,7 +58,7 @@ class PlanError(FastnnError, RuntimeError):
 
 
 class NonFiniteWarning(UserWarning):
-    """Training stopped because the loss was no longer finite; weights were restored."""
+    """Training stopped because the loss was no longer finite; the latest snapshot of weights was restored."""
 
 
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> ConfigurationError:

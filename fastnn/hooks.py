@@ -249,8 +249,9 @@ class TerminateOnNaN(Callback):
     """Stops training if the loss is not finite; here for scripts written for Keras.
 
     `fit` needs no help with this: it stops at the first batch whose loss is not finite, restores the
-    last finite weights and issues a `NonFiniteWarning`, with or without this callback.  To have an
-    exception instead, use ``warnings.simplefilter("error", fastnn.errors.NonFiniteWarning)``.
+    latest snapshot of the weights and issues a `NonFiniteWarning`, with or without this callback, which
+    sets ``model.stop_training`` besides.  To have an exception instead, use
+    ``warnings.simplefilter("error", fastnn.errors.NonFiniteWarning)``.
 
     Examples
     --------
@@ -259,6 +260,6 @@ class TerminateOnNaN(Callback):
     """
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Stop if the loss in `logs` is not finite, which a loop of your own may hand over."""
+        """Stop if the loss in `logs` is not finite."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             self._need_model().stop_training = True

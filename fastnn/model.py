@@ -205,7 +205,11 @@ class Model(Differentiable):
         Warns
         -----
         NonFiniteWarning
-            If the loss stops being finite; the last finite weights are restored.
+            If the loss, or a weight, stops being finite.  Training ends with that epoch, which is the
+            last of the history: its loss and metrics are NaN there, and in the logs of callbacks.  The
+            weights of the latest snapshot are restored - those at the beginning of the epoch, or of an
+            epoch up to 16 steps before - and the optimizer's state begins anew.  What has ``val_`` in
+            front is measured with these weights.
 
         Examples
         --------

@@ -242,11 +242,11 @@ class _Loop:
                 else:
                     finite, columns = self._epochs(min(per_call, last - epoch))
                 n_done = len(columns["loss"])
-                values = {name: column[-1] for name, column in columns.items() if n_done}
+                values = {name: column[-1] for name, column in columns.items()}
                 if not attended:
                     history.extend(epoch, columns)
-                    final = values or final
-                elif n_done:  # a single epoch
+                    final = values
+                else:  # a single epoch
                     if held_out is not None:
                         found = evaluate(model, model._now, held_out, batch_size, self.n_threads, listeners)
                         values.update({f"val_{name}": value for name, value in found.items()})
@@ -257,17 +257,14 @@ class _Loop:
                 epoch += n_done
                 if bar is not None:
                     bar.update(n_done)
-                    if values:
-                        bar.set_postfix(
-                            {name: f"{value:.4g}" for name, value in values.items()}, refresh=False
-                        )
+                    bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
                 if not finite:
                     self._warn(epoch)
                     break
                 if model.stop_training:
                     break
                 if bar is not None and not attended:
-                    seconds = max(time.perf_counter() - began, 1e-6) / max(n_done, 1)
+                    seconds = max(time.perf_counter() - began, 1e-6) / n_done
                     per_call = max(1, min(_EPOCHS_PER_CALL, int(progress.BAR_SECONDS / seconds)))
         finally:
             if bar is not None:
@@ -276,13 +273,20 @@ class _Loop:
         return history
 
     def _epochs(self, n_epochs: int) -> tuple[bool, dict[str, list[float]]]:
-        """Run epochs in one call; return whether all was finite, and lists of their losses and metrics."""
+        """Run epochs in one call; return whether all was finite, and lists of their losses and metrics.
+
+        If not, the last epoch of the lists is the one that failed, with NaN.
+        """
         result = self._run(slice(0, self.rows), n_epochs, self.shuffle)
         if result.exception is not None:
             raise result.exception
-        return result.finite, self.objective.columns(
-            self.program.plan, result.sums[: result.epochs], self.rows
-        )
+        # The last step of all may have been the one to infinity: then the last epoch failed.
+        n_good = n_epochs if result.finite else min(result.epochs, n_epochs - 1)
+        columns = self.objective.columns(self.program.plan, result.sums[:n_good], self.rows)
+        if not result.finite:
+            for column in columns.values():
+                column.append(math.nan)
+        return result.finite, columns
 
     def _batches(self, listeners: Listeners) -> tuple[bool, dict[str, list[float]]]:
         """Run one epoch batch by batch, with callbacks in between; return what `_epochs` does."""
@@ -298,15 +302,15 @@ class _Loop:
             result = self._run(slice(begin, end))
             if result.exception is not None:
                 raise result.exception
-            if not result.finite:
-                return False, {"loss": []}
             sums += result.sums[0]
             values = self.objective.values(self.program.plan, sums, end)
+            if not result.finite:
+                values = dict.fromkeys(values, math.nan)
             # What callbacks add to it is not the epoch's.
             listeners.tell_of_batch("on_train_batch_end", number, dict(values))
-            if self.model.stop_training:
+            if self.model.stop_training or not result.finite:
                 break
-        return True, {name: [value] for name, value in values.items()}
+        return result.finite, {name: [value] for name, value in values.items()}
 
     def _run(self, part: slice, n_epochs: int = 0, shuffle: bool = False) -> Result:
         """Run the program on a part of the rows, for whole epochs, or as a batch of one."""
@@ -335,9 +339,10 @@ class _Loop:
         return result
 
     def _warn(self, epoch: int) -> None:
+        """Warn that an epoch, counted from 1, failed."""
         warn(
-            f"the loss was not finite in epoch {epoch + 1}; training stopped, the last finite weights were "
-            "restored and the optimizer's state begins anew. Lower the learning rate "
-            f"({self.compiled.learning_rate:g}), or scale the inputs",
+            f"the loss was not finite in epoch {epoch}; training stopped, the last finite weights that were "
+            "kept, which may be several steps old, were restored, and the optimizer's state begins anew. "
+            f"Lower the learning rate ({self.compiled.learning_rate:g}), or scale the inputs",
             NonFiniteWarning,
         )

@@ -429,7 +429,7 @@ def test_a_loss_that_is_not_finite_ends_training_with_finite_weights(
             X, Y, batch_size=batch_size, epochs=50, verbose=0, callbacks=[recorder] if watched else None
         )
     assert len(history.epoch) < 50
-    assert np.isfinite(history.history.get("loss", [])).all()
+    assert np.isfinite(history.history["loss"][:-1]).all()
     if watched:
         assert recorder.calls[-1] == ("train end", None)
     assert_usable(model)

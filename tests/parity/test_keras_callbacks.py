@@ -348,15 +348,16 @@ def recorder(k: Any, calls: list[Call], names: list[str] = HOOKS, acts: Any = No
     return type("Recorder", (k.callbacks.Callback,), {name: make(name) for name in names})()
 
 
+def named(calls: list[Call]) -> list[Any]:
+    """Return calls without the values in their logs."""
+    return [
+        (name, [sorted(a) if isinstance(a, dict) else a for a in positions], sorted(names))
+        for name, positions, names in calls
+    ]
+
+
 def assert_same_calls(found: list[Call], expected: list[Call]) -> None:
     """Assert the same hooks with the same indices, the same keys in logs, and close values."""
-
-    def named(calls: list[Call]) -> list[Any]:
-        return [
-            (name, [sorted(a) if isinstance(a, dict) else a for a in positions], sorted(names))
-            for name, positions, names in calls
-        ]
-
     assert named(found) == named(expected)
     for (name, positions, names), (_, others, others_named) in zip(found, expected, strict=True):
         for a, b in zip([*positions, *names.values()], [*others, *others_named.values()], strict=True):
@@ -502,6 +503,32 @@ def test_who_changes_its_mind_in_time_trains_on(keras: Any) -> None:
 
     names = ["on_train_begin", "on_epoch_begin"]
     assert fit_both(*models(keras), keras, lambda k: [recorder(k, [], names, change)], epochs=3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("batch_size", "epochs"), [(16, 1), (48, 3)])
+def test_of_a_loss_that_is_not_finite_both_tell_the_same(keras: Any, batch_size: int, epochs: int) -> None:
+    """Both stop at that batch, Keras because of `TerminateOnNaN`; only the weights are not the same."""
+    calls: dict[str, list[Call]] = {"keras": [], "fastnn": []}
+    histories, stopped = [], []
+    for k in (keras, fastnn):
+        model = k.Sequential([k.Input((4,)), k.layers.Dense(3)])
+        model.set_weights([np.ones((4, 3), np.float32), np.zeros(3, np.float32)])
+        model.compile(k.optimizers.SGD(1e15), "mse", metrics=["mse"])
+        told = [k.callbacks.TerminateOnNaN(), recorder(k, calls[k.__name__]), k.callbacks.ReduceLROnPlateau()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastnn.errors.NonFiniteWarning)
+            options = {"validation_split": 0.2, "shuffle": False, "verbose": 0, "callbacks": told}
+            histories.append(model.fit(X, ONE_HOT, batch_size=batch_size, epochs=9, **options))
+        stopped.append(model.stop_training)
+    theirs, ours = histories
+    # `TerminateOnNaN` listens to batches in Keras only, and stops in all cases.
+    assert named(calls["fastnn"]) == named(calls["keras"])
+    assert ours.epoch == theirs.epoch == list(range(epochs))
+    assert set(ours.history) == set(theirs.history)
+    for name in ("loss", "mse"):
+        assert np.isfinite(ours.history[name]).tolist() == np.isfinite(theirs.history[name]).tolist()
+        assert not np.isfinite(ours.history[name][-1])
+    assert stopped == [True, True]
 
 
 def test_lambdas_for_any_hook(keras: Any) -> None:
