@@ -313,9 +313,13 @@ def get(identifier: object) -> Loss:
     'mean_squared_error'
     """
     if isinstance(identifier, Loss):
+        if not hasattr(identifier, "code"):
+            raise ConfigurationError(
+                f"{type(identifier).__name__} cannot run: losses are those of fastnn.losses"
+            )
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return identifier()
+        return get(identifier())
     if isinstance(identifier, str):
         if identifier not in _BY_NAME:
             raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])

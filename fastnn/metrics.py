@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastnn.checks import check_number
-from fastnn.errors import DTypeError, unknown_name
+from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.losses import Loss
 from fastnn.plan import OpCode
 
@@ -42,6 +42,8 @@ class Metric:
     larger_is_better: ClassVar[bool] = False  # which way callbacks with mode="auto" look
 
     def __post_init__(self) -> None:
+        if type(self) is Metric:
+            raise ConfigurationError("Metric is a base class; use one of its subclasses")
         if not self.name:
             object.__setattr__(self, "name", self.default_name)
 
@@ -174,9 +176,13 @@ def get(identifier: str | Metric | type[Metric], loss: Loss, outputs: int) -> Me
     BinaryAccuracy(name='accuracy', threshold=0.5)
     """
     if isinstance(identifier, Metric):
+        if not hasattr(identifier, "code"):
+            raise ConfigurationError(
+                f"{type(identifier).__name__} cannot run: metrics are those of fastnn.metrics"
+            )
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Metric):
-        return identifier()
+        return get(identifier(), loss, outputs)
     if not isinstance(identifier, str):
         raise DTypeError(f"a metric is a name or a Metric, got {identifier!r}")
     if identifier in ("accuracy", "acc"):

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastnn import training
 from fastnn.batch import Batch, batch_of, features_of
 from fastnn.callbacks import Callback, History

@@ -77,7 +77,10 @@ class Objective:
 def check_names(loss: object, loss_weights: object, metrics: object) -> None:
     """Raise for unknown names: they are found when `compile` is called, not when the outputs are known."""
     several = isinstance(loss, list | tuple | dict)
-    chosen = [losses_.get(one) for one in (_values(loss) if several else [loss])]
+    given = _values(loss) if several else [loss]
+    if given in ([], [None]):
+        raise ConfigurationError("compile needs a loss, for example loss='mse'")
+    chosen = [losses_.get(one) for one in given]
     for name in _leaves(metrics):
         metrics_.get(name, chosen[0], 2)
     for share in _values(loss_weights) if isinstance(loss_weights, list | tuple | dict) else ():

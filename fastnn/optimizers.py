@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fastnn.checks import check_flag, check_number
-from fastnn.errors import DTypeError, unknown_name
+from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.plan import OpCode
 
 __all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "get"]
@@ -32,6 +32,8 @@ class Optimizer:
     name: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
+        if type(self) is Optimizer:
+            raise ConfigurationError("Optimizer is a base class; use SGD, Adam or RMSprop")
         self._check("learning_rate", 0.0, float("inf"))
 
     def _check(self, field: str, low: float, high: float, *, open_low: bool = False) -> None:
@@ -43,7 +45,10 @@ class Optimizer:
     @property
     def code(self) -> OpCode:
         """The update op."""
-        raise DTypeError("use SGD, Adam or RMSprop; Optimizer is their base class")
+        raise ConfigurationError(
+            f"{type(self).__name__} cannot run: optimizers are those of fastnn.optimizers, "
+            "SGD, Adam and RMSprop"
+        )
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -242,9 +247,10 @@ def get(identifier: str | Optimizer | type[Optimizer]) -> Optimizer:
     0.001
     """
     if isinstance(identifier, Optimizer):
+        _ = identifier.code  # a class that has none says so
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()
+        return get(identifier())
     if isinstance(identifier, str):
         if identifier.lower() not in _BY_NAME:
             raise unknown_name("optimizer", identifier, _BY_NAME)

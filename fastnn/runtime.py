@@ -18,7 +18,8 @@ from fastnn._core import executor as _executor
 from fastnn._core import guards as _guards
 from fastnn._core import helpers as _helpers
 from fastnn._core import table as _table
-from fastnn.checks import check_count
+from fastnn.checks import check_count, shown
+from fastnn.errors import ConfigurationError
 from fastnn.plan import Activation, Axis, OpCode, Path
 
 __all__ = [
@@ -80,11 +81,17 @@ def default_threads() -> int:
     """Return the number of threads used unless a call or `threads` says otherwise.
 
     It is the least of the CPUs this process may use and of the environment's
-    ``FASTNN_NUM_THREADS`` and ``OMP_NUM_THREADS``; what is not a positive number is ignored.
+    ``FASTNN_NUM_THREADS`` and ``OMP_NUM_THREADS``.  Of the latter, which others read too, the first number
+    of a list counts, and what is no positive number is ignored.
 
     Returns
     -------
     int
+
+    Raises
+    ------
+    ConfigurationError
+        If ``FASTNN_NUM_THREADS`` is set, and is not a whole number of at least 1.
 
     Examples
     --------
@@ -94,15 +101,32 @@ def default_threads() -> int:
     chosen: int | None = getattr(_chosen, "count", None)
     if chosen is not None:
         return chosen
-    count = available_cpus()
-    for name in (b"FASTNN_NUM_THREADS", b"OMP_NUM_THREADS"):
-        given = _helpers.environment(name)
-        if given:
-            with contextlib.suppress(ValueError):
-                value = int(given.split(b",")[0])
-                if value > 0:
-                    count = min(count, value)
-    return min(count, MAXIMUM_THREADS)
+    environment = _helpers.environment
+    return min(available_cpus(), _limit(environment(b"FASTNN_NUM_THREADS"), environment(b"OMP_NUM_THREADS")))
+
+
+# Short calls ask every time: what variables mean is found out when they have changed.
+@functools.lru_cache(maxsize=1)
+def _limit(ours: bytes | None, openmp: bytes | None) -> int:
+    """Return the most threads that two variables of the environment allow."""
+    limit = MAXIMUM_THREADS
+    if ours:
+        number = _whole_number(ours)
+        if number < 1:
+            raise ConfigurationError(
+                "FASTNN_NUM_THREADS must be a whole number of at least 1, got "
+                f"{shown(os.fsdecode(ours))}; without it all CPUs are used"
+            )
+        limit = min(limit, number)
+    number = _whole_number(openmp.split(b",")[0]) if openmp else 0
+    return min(limit, number) if number > 0 else limit
+
+
+def _whole_number(text: bytes) -> int:
+    """Return the number that a text is, or 0."""
+    with contextlib.suppress(ValueError):
+        return int(text)
+    return 0
 
 
 def resolve_threads(n_threads: int | None) -> int:
@@ -122,7 +146,7 @@ def resolve_threads(n_threads: int | None) -> int:
     DTypeError
         If it is not an integer.
     ConfigurationError
-        If it is less than 1.
+        If it is less than 1, or as `default_threads` does.
     """
     if n_threads is None:
         return default_threads()

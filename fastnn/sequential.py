@@ -15,7 +15,7 @@ from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.layers import Layer
 from fastnn.model import Model
 from fastnn.network import Binding
-from fastnn.symbolic import SymbolicTensor, as_list, draw
+from fastnn.symbolic import SymbolicTensor, as_list, config_of, draw
 
 __all__ = ["Sequential"]
 
@@ -125,7 +125,7 @@ class Sequential(Model):
                 + (" (a class; call it)" if isinstance(layer, type) else "")
             )
         if isinstance(layer, Layer):
-            if layer.config.least_inputs > 1:
+            if config_of(layer).least_inputs > 1:
                 raise ConfigurationError(
                     f"{type(layer).__name__} joins several tensors, which a chain does not have; "
                     "use fastnn.Model"

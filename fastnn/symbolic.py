@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
-from fastnn.graph import Graph, Node, Tensor
+from fastnn.graph import Config, Graph, Node, Tensor
 
 if TYPE_CHECKING:
     from fastnn.layers import Layer
 
-__all__ = ["Drawing", "SymbolicTensor", "ancestry", "apply", "as_list", "draw", "replay"]
+__all__ = ["Drawing", "SymbolicTensor", "ancestry", "apply", "as_list", "config_of", "draw", "replay"]
 
 
 _NUMBERS = itertools.count()
@@ -150,6 +150,23 @@ def as_list(tensors: object, what: str) -> list[SymbolicTensor]:
     return found
 
 
+def config_of(layer: Layer) -> Config:
+    """Return a layer's configuration.
+
+    Raises
+    ------
+    ConfigurationError
+        If it has none, being of a class that fastnn has no kernels for.
+    """
+    config: Config | None = getattr(layer, "config", None)
+    if config is None:
+        raise ConfigurationError(
+            f"{type(layer).__name__} cannot run: layers are those of fastnn.layers, such as Dense; "
+            "Python code cannot run inside the kernels"
+        )
+    return config
+
+
 def apply(layer: Layer, inputs: object) -> SymbolicTensor:
     """Return the tensor that a layer makes of its inputs.
 
@@ -160,7 +177,7 @@ def apply(layer: Layer, inputs: object) -> SymbolicTensor:
     ShapeError
         If their number or their widths do not suit the layer.
     """
-    name, config = title(layer), layer.config
+    name, config = title(layer), config_of(layer)
     tensors = as_list(inputs, f"the inputs of layer {name!r}")
     least, most = config.least_inputs, config.most_inputs
     if len(tensors) < least or (most is not None and len(tensors) > most):

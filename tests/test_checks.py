@@ -144,3 +144,76 @@ def test_what_is_no_number_is_shown_in_one_short_line() -> None:
     with pytest.raises(DTypeError, match=r"^learning_rate must be a number, got array.{,100}\(ndarray\)$"):
         optimizers.SGD(np.zeros((40, 40)))  # type: ignore[arg-type]
     assert "\n" not in checks.shown(np.zeros((40, 40)))
+
+
+# --- bases that are no things ----------------------------------------------------------------------------
+
+
+class OwnLayer(layers.Layer):
+    """What Keras's users would write."""
+
+    def call(self, x: Any) -> Any:
+        return x
+
+
+class OwnLoss(losses.Loss):
+    pass
+
+
+class OwnMetric(metrics.Metric):
+    pass
+
+
+class OwnOptimizer(optimizers.Optimizer):
+    pass
+
+
+BASES: dict[str, tuple[Callable[[], object], str]] = {
+    "Layer": (lambda: layers.Layer(), "Layer is a base class; use one of its subclasses, such as Dense"),
+    "a layer of one's own": (
+        lambda: OwnLayer()(fastnn.Input((2,))),
+        "OwnLayer cannot run: layers are those of fastnn.layers, .*Dense",
+    ),
+    "a layer of one's own in a chain": (
+        lambda: fastnn.Sequential([fastnn.Input((2,)), OwnLayer()]),
+        "OwnLayer cannot run",
+    ),
+    "a layer of one's own in a chain without a width": (
+        lambda: fastnn.Sequential([OwnLayer()]),
+        "OwnLayer cannot run",
+    ),
+    "Loss": (lambda: losses.Loss(), "Loss is a base class; use one of its subclasses"),
+    "Metric": (lambda: metrics.Metric(), "Metric is a base class; use one of its subclasses"),
+    "Optimizer": (lambda: optimizers.Optimizer(), "Optimizer is a base class; use SGD, Adam or RMSprop"),
+    "a loss of one's own": (
+        lambda: model().compile("sgd", OwnLoss()),
+        "OwnLoss cannot run: losses are those of fastnn.losses",
+    ),
+    "a metric of one's own": (
+        lambda: model().compile("sgd", "mse", metrics=[OwnMetric()]),
+        "OwnMetric cannot run: metrics are those of fastnn.metrics",
+    ),
+    "an optimizer of one's own": (
+        lambda: model().compile(OwnOptimizer(), "mse"),
+        "OwnOptimizer cannot run: optimizers are those of fastnn.optimizers, SGD, Adam and RMSprop",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BASES)
+def test_bases_and_classes_without_a_kernel_are_refused(case: str) -> None:
+    call, message = BASES[case]
+    with pytest.raises(ConfigurationError, match=message):
+        call()
+
+
+# --- what compile is given -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [None, [], (), {}, [None]], ids=repr)
+@pytest.mark.parametrize("given", [None, ["accuracy"], {}, []], ids=repr)
+@pytest.mark.parametrize("built", [True, False])
+def test_compile_without_a_loss_is_refused(loss: Any, given: Any, built: bool, refused: Any) -> None:
+    made = fastnn.Sequential([fastnn.Input((2,))] * built + [layers.Dense(1)], seed=0)
+    with refused(made, ConfigurationError, match="compile needs a loss, for example loss='mse'"):
+        made.compile("sgd", loss=loss, metrics=given)

@@ -314,10 +314,14 @@ def test_threads_is_for_the_block_and_for_this_thread() -> None:
         ({"OMP_NUM_THREADS": "3,2"}, 3),
         ({"FASTNN_NUM_THREADS": "3", "OMP_NUM_THREADS": "2"}, 2),
         ({"FASTNN_NUM_THREADS": "64"}, 4),
-        ({"FASTNN_NUM_THREADS": "0"}, 4),
-        ({"FASTNN_NUM_THREADS": "-2"}, 4),
-        ({"FASTNN_NUM_THREADS": "all"}, 4),
+        ({"FASTNN_NUM_THREADS": " 2 "}, 2),
+        ({"FASTNN_NUM_THREADS": "9" * 30}, 4),
         ({"FASTNN_NUM_THREADS": ""}, 4),
+        # Others read this one too, and have more to say with it.
+        ({"OMP_NUM_THREADS": "0"}, 4),
+        ({"OMP_NUM_THREADS": "-2"}, 4),
+        ({"OMP_NUM_THREADS": "all"}, 4),
+        ({"OMP_NUM_THREADS": ""}, 4),
     ],
     ids=str,
 )
@@ -326,7 +330,47 @@ def test_the_environment_lowers_the_default(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert runtime.default_threads() == expected
+    assert runtime.default_threads() == runtime.default_threads() == expected
+
+
+@pytest.mark.usefixtures("four_cpus")
+@pytest.mark.parametrize(
+    "value", ["0", "-2", "all", "2.5", "3,2", "two", "9" * 5000, "\udcff"], ids=lambda text: f"{text!a:.9}"
+)
+def test_what_is_no_number_of_threads_in_the_environment_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch, refused: Any
+) -> None:
+    model = build()
+    monkeypatch.setenv("FASTNN_NUM_THREADS", value)
+    for call in (
+        runtime.default_threads,
+        lambda: model.fit(X, LABELS, verbose=0),
+        lambda: model.evaluate(X, LABELS, verbose=0),
+        lambda: model.predict(X),
+        fastnn.build_info,
+    ):
+        with refused(
+            model,
+            ConfigurationError,
+            match="FASTNN_NUM_THREADS must be a whole number of at least 1, got .*; without it all CPUs",
+        ):
+            call()
+    # What is said in Python counts, and the variable is not asked.
+    with fastnn.threads(2):
+        model.fit(X, LABELS, verbose=0)
+    model.predict(X, n_threads=1)
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "2")
+    assert runtime.default_threads() == 2
+
+
+@pytest.mark.usefixtures("four_cpus")
+def test_the_environment_is_read_anew_only_when_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short calls ask for the number every time."""
+    runtime._limit.cache_clear()
+    for value in ("2", "2", "3", "3", "3"):
+        monkeypatch.setenv("FASTNN_NUM_THREADS", value)
+        assert runtime.default_threads() == int(value)
+    assert runtime._limit.cache_info().misses == 2
 
 
 # --- processes -------------------------------------------------------------------------------------------

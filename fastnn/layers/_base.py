@@ -79,6 +79,8 @@ class Layer:
     config: Config
 
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
+        if type(self) is Layer:
+            raise ConfigurationError("Layer is a base class; use one of its subclasses, such as Dense")
         self.name = check_name(name)
         self.named = name is not None  # by its user
         self.trainable = trainable
