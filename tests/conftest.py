@@ -6,6 +6,7 @@ import contextlib
 import csv
 import importlib
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,6 +73,40 @@ def peer() -> Callable[[str], ModuleType]:
             pytest.skip(reason)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def soon() -> Callable[..., bool]:
+    """Return a function that waits until a condition holds, and returns whether it does.
+
+    ``assert soon(condition)``, or ``soon(condition, meanwhile)`` to do something again and again instead of
+    sleeping. It gives up after a minute, so that what would never happen does not hang: no test may expect
+    that something happens within some time.
+    """
+
+    def wait(
+        condition: Callable[[], bool], meanwhile: Callable[[], object] = lambda: time.sleep(0.001)
+    ) -> bool:
+        deadline = time.monotonic() + 60
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            meanwhile()
+        return True
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def dismiss_helpers(soon: Callable[..., bool]) -> Callable[[], None]:
+    """Return a function that waits until no thread waits to help, and lets earlier ones be forgotten."""
+    from fastnn._core import helpers
+
+    def dismiss() -> None:
+        assert soon(lambda: helpers.count_helpers() == 0, helpers.retire)
+        helpers.forget()
+
+    return dismiss
 
 
 @pytest.fixture

@@ -324,3 +324,11 @@ def environment(bytes name):
 def count_jobs():
     """Return how many jobs helpers have done."""
     return atomic_load(&jobs_done)
+
+
+def count_helpers():
+    """Return how many helpers there are: they wait, work, or have not begun."""
+    cdef int i, count = 0
+    for i in range(n_seats):
+        count += atomic_load(&seats[i].state) != FREE
+    return count
