@@ -7,9 +7,9 @@ arrays, no arithmetic.  It must not know plans or kernels.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.initializers import Initializer, Zeros
@@ -32,8 +32,13 @@ __all__ = [
     "Tensor",
     "WeightedSumConfig",
     "array_name",
+    "by_depth",
     "metric_name",
+    "walk",
 ]
+
+_Node = TypeVar("_Node")
+_Owner = TypeVar("_Owner")
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,11 @@ class Parameter:
     initializer: Initializer
     regularizer: L2 | None = None
     trainable: bool = True
+
+    @property
+    def role(self) -> str:
+        """What it is to its layer: ``"kernel"``, ``"bias"`` or, of a weighted sum, ``"weight_<number>"``."""
+        return self.name.rpartition("/")[2]
 
     @property
     def rows(self) -> int:
@@ -282,7 +292,7 @@ class Graph:
     inputs, outputs : tuple of Tensor
     nodes : tuple of Node
     parameters : tuple of Parameter
-        Each once, in the order of the nodes.
+        Each once, in the order of the nodes; `Model.get_weights` has an order of its own.
     """
 
     inputs: tuple[Tensor, ...]
@@ -317,6 +327,94 @@ class Graph:
                 return False
             before = node.output
         return len(self.inputs) == 1 and self.outputs == (before,)
+
+
+def walk(
+    ends: Sequence[_Node], sources: Callable[[_Node], Sequence[_Node]]
+) -> tuple[list[_Node], list[_Node]]:
+    """Go from `ends` to all that they are made of, depth first.
+
+    Parameters
+    ----------
+    ends : sequence of hashable
+    sources : callable
+        Node to what it is made of, in its order; without cycles.
+
+    Returns
+    -------
+    entered : list
+        Each node when it is met first, so before what it is made of.
+    left : list
+        Each node after all that it is made of.
+
+    Examples
+    --------
+    >>> made_of = {"y": ["b", "a"], "a": ["x"], "b": ["x"], "x": []}
+    >>> walk(["y"], made_of.__getitem__)
+    (['y', 'b', 'x', 'a'], ['x', 'b', 'a', 'y'])
+    """
+    entered: dict[_Node, None] = {}
+    left: list[_Node] = []
+    stack = [(end, False) for end in reversed(ends)]
+    while stack:
+        node, finished = stack.pop()
+        if finished:
+            left.append(node)
+        elif node not in entered:
+            entered[node] = None
+            stack.append((node, True))
+            stack += [(source, False) for source in reversed(sources(node))]
+    return list(entered), left
+
+
+def by_depth(
+    ends: Sequence[_Node],
+    sources: Callable[[_Node], Sequence[_Node]],
+    owner: Callable[[_Node], _Owner],
+    step: Callable[[_Node], float] = lambda node: 1.0,
+) -> dict[_Owner, list[_Node]]:
+    """Return who owns the nodes that lead to `ends`, in Keras's order: farthest from the ends first.
+
+    The depth of a node is the longest way from it to an end; that of an owner is the largest of its nodes,
+    and a node counts with what its owner had from nodes that are nearer to the ends.  Of one depth, who is
+    met first on the way back from the ends comes first.  So does `keras.Model.layers` of Keras 3 sort
+    layers (`map_graph` in keras/src/ops/function.py), whatever the order in which a graph was drawn.
+
+    Parameters
+    ----------
+    ends : sequence of hashable
+        Nodes.
+    sources : callable
+        Node to the nodes that it is made of, in its order; without cycles.
+    owner : callable
+        Node to its owner, hashable; nodes of a shared layer have one owner.
+    step : callable, optional
+        Node to how much deeper than it lies what it is made of; default 1.
+
+    Returns
+    -------
+    dict
+        Owner to its nodes, in the order in which these are met.
+
+    Examples
+    --------
+    Two branches, the second of which is longer:
+
+    >>> made_of = {"y": ["a", "c"], "a": ["x"], "b": ["x"], "c": ["b"], "x": []}
+    >>> list(by_depth(["y"], made_of.__getitem__, str.upper))
+    ['X', 'B', 'A', 'C', 'Y']
+    """
+    entered, left = walk(ends, sources)
+    nodes: dict[_Owner, list[_Node]] = {}
+    for node in entered:
+        nodes.setdefault(owner(node), []).append(node)
+    depths: dict[_Node, float] = {}
+    deepest: dict[_Owner, float] = {}
+    for node in reversed(left):
+        depth = deepest[owner(node)] = max(depths.get(node, 0.0), deepest.get(owner(node), 0.0))
+        for source in sources(node):
+            depths[source] = max(depths.get(source, 0.0), depth + step(node))
+    return {known: nodes[known] for known in sorted(nodes, key=lambda known: -deepest[known])}
 
 
 def __getattr__(name: str) -> Any:
