@@ -19,7 +19,7 @@ from fastnn._core.guards import Parameters, Progress
 from fastnn.errors import BusyError, PlanError
 from fastnn.plan import LOSSES, PRODUCTS, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
 
-__all__ = ["Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
+__all__ = ["FewRows", "Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
 # OpenBLAS starts threads of its own from about 64^3 multiplications on.
 BLAS_THREADS_FROM = 2 * 64**3

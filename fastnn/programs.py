@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._core.few_rows import FewRows
 from fastnn._core.guards import Parameters
 from fastnn.compiled import Compiled
 from fastnn.compiler import compile_plan
@@ -23,7 +22,7 @@ from fastnn.graph import Graph
 from fastnn.memory import Layout
 from fastnn.objective import Objective
 from fastnn.plan import Plan
-from fastnn.program import Program, Result
+from fastnn.program import FewRows, Program, Result
 from fastnn.runtime import simd_level
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 from fastnn._core.guards cimport (
     Claim, Parameters, Progress, enter_blas, family, in_main_thread, leave_blas,
 )
-from fastnn._core.helpers cimport Crew, dismiss, hire, launch, note_work, spare_help_pays
+from fastnn._core.helpers cimport Crew, dismiss, hire, launch
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
     finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, run_tiny_steps,
@@ -26,10 +26,8 @@ from fastnn._core.team cimport (
     cpu_pause, gather_team, keep_away, nap, note_cpu, now, part_team, release, review, ring, sleep_while,
     take_task, wait_briefly, wait_for_helpers, wait_for_release, window,
 )
-from fastnn._core.tiles cimport Tiles, share_tiles
 from fastnn._core.types cimport (
-    MAX_CONSTANTS, MAX_OPERANDS, ActivationCode, Axis, Bound, Frame, KernelTable, Op, OpCode, PathCode,
-    Status,
+    MAX_CONSTANTS, MAX_OPERANDS, Axis, Bound, Frame, Op, Status,
 )
 
 # For fastnn/runtime.py, which compares them with the enums of fastnn/plan.py.

@@ -108,7 +108,8 @@ cdef class FewRows:
     cdef char* local[MOST_THREADS]
 
     def __init__(
-        self, Executor executor, inputs, outputs, Py_ssize_t most_rows, double row_work, scratch, count_threads
+        self, Executor executor, inputs, outputs, Py_ssize_t most_rows, double row_work, scratch,
+        count_threads
     ):
         cdef unsigned char[:, ::1] rows = scratch
         cdef int i

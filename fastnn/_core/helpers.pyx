@@ -154,9 +154,9 @@ cdef void take_seats(Crew* crew, int state, int count, int wanted) noexcept nogi
 
 
 cdef bint start(int member, Crew* crew) except *:
-    """Start the helper of a crew's free seat; if the system does not let us, this and later ones are left out.
+    """Start the helper of a crew's free seat; return whether the system let us.
 
-    Return whether it did.
+    If not, this seat and later ones are left out.
     """
     global n_seats
     cdef int i, seat = crew.seats[member]

@@ -71,8 +71,12 @@ cdef extern from *:
     static inline void fastnn_add_time(long long* x, long long y) {
         __atomic_fetch_add(x, y, __ATOMIC_RELAXED);
     }
-    static inline long long fastnn_get_time(const long long* x) { return __atomic_load_n(x, __ATOMIC_RELAXED); }
-    static inline void fastnn_set_time(long long* x, long long y) { __atomic_store_n(x, y, __ATOMIC_RELAXED); }
+    static inline long long fastnn_get_time(const long long* x) {
+        return __atomic_load_n(x, __ATOMIC_RELAXED);
+    }
+    static inline void fastnn_set_time(long long* x, long long y) {
+        __atomic_store_n(x, y, __ATOMIC_RELAXED);
+    }
     static inline long long fastnn_now(void) {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
