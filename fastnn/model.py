@@ -158,7 +158,10 @@ class Model(Differentiable):
         *,
         n_threads: int | None = None,
     ) -> History:
-        """Train for a number of epochs.
+        """Train for a number of epochs, or until ``model.stop_training`` is set to True.
+
+        Callbacks may set it, see `Callback`, and other threads, which are heard within about a tenth of a
+        second, or a step that takes longer, also in the middle of an epoch.
 
         Parameters
         ----------

@@ -1,7 +1,8 @@
 """Training: the epoch loop, validation, and the way back from a bad loss.
 
 Everything that can be wrong is checked before the first step.  Epochs that nobody listens to
-between run in one call of the executor.  This file must not know kernels or plans' insides.
+between run together in one call of the executor; how many, `pace.py` knows.  This file must not know
+kernels or plans' insides.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fastnn.checks import check_count, check_number
 from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, warn
 from fastnn.listeners import Listeners, checked
 from fastnn.objective import Objective
+from fastnn.pace import Pace, cost_of_step
 from fastnn.program import Result, order_of_rows
 from fastnn.programs import Key
 from fastnn.runtime import resolve_threads
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from fastnn.network import Binding
 
 __all__ = ["evaluate", "fit", "predict", "train_on_batch"]
-
-_EPOCHS_PER_CALL = 65536
 
 
 def evaluate(
@@ -208,6 +208,9 @@ class _Loop:
         key = Key("train", batch, gather=self.shuffle, weighted=given.weighted)
         self.program = now.need_programs().program(key)
         self.permutation = np.empty(self.rows, np.int32) if self.shuffle else None
+        self.steps = -(-given.rows // batch)
+        cost = cost_of_step(now.graph, batch, self.compiled.reference)
+        self.pace = Pace(cost, self.steps, now.store.array.nbytes)
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
 
     def run(
@@ -223,14 +226,11 @@ class _Loop:
         history = History()
         model.history, model.stop_training = history, False
         # The history last: it records what callbacks add to logs.
-        listeners = Listeners(
-            [*callbacks, history], model, epochs=last, steps=-(-self.rows // self.batch), verbose=verbose
-        )
+        listeners = Listeners([*callbacks, history], model, epochs=last, steps=self.steps, verbose=verbose)
         listeners.tell("on_train_begin", {})
         watched = listeners.want_batches
         attended = bool(callbacks) or held_out is not None or verbose == 2
         bar = progress.bar(first, last) if verbose == 1 else None
-        per_call = 1 if attended or bar is not None else _EPOCHS_PER_CALL
         epoch = first
         final: dict[str, float] = {}
         try:
@@ -238,9 +238,11 @@ class _Loop:
                 began = time.perf_counter()
                 listeners.tell("on_epoch_begin", epoch, {})
                 if watched or model.stop_training:  # one batch is trained even so, as in Keras
-                    finite, columns = self._batches(listeners)
+                    finite, columns = self._batches(listeners, 1)
+                elif self.pace.batches < self.steps:
+                    finite, columns = self._batches(listeners, self.pace.batches)
                 else:
-                    finite, columns = self._epochs(min(per_call, last - epoch))
+                    finite, columns = self._epochs(1 if attended else min(self.pace.epochs, last - epoch))
                 n_done = len(columns["loss"])
                 values = {name: column[-1] for name, column in columns.items()}
                 if not attended:
@@ -263,9 +265,7 @@ class _Loop:
                     break
                 if model.stop_training:
                     break
-                if bar is not None and not attended:
-                    seconds = max(time.perf_counter() - began, 1e-6) / n_done
-                    per_call = max(1, min(_EPOCHS_PER_CALL, int(progress.BAR_SECONDS / seconds)))
+                self.pace.note(n_done, time.perf_counter() - began)
         finally:
             if bar is not None:
                 bar.close()
@@ -288,16 +288,17 @@ class _Loop:
                 column.append(math.nan)
         return result.finite, columns
 
-    def _batches(self, listeners: Listeners) -> tuple[bool, dict[str, list[float]]]:
-        """Run one epoch batch by batch, with callbacks in between; return what `_epochs` does."""
+    def _batches(self, listeners: Listeners, at_once: int) -> tuple[bool, dict[str, list[float]]]:
+        """Run one epoch, so many batches a call, until it is stopped; return what `_epochs` does."""
         done = self.compiled.progress
         if self.permutation is not None:
             order_of_rows(self.model.seed, done.epochs, self.permutation)
         done.epochs += 1
         sums = np.zeros(len(self.program.plan.accumulators))
         values: dict[str, float] = {}
-        for number, begin in enumerate(range(0, self.rows, self.batch)):
-            end = min(begin + self.batch, self.rows)
+        stride = at_once * self.batch
+        for number, begin in enumerate(range(0, self.rows, stride)):
+            end = min(begin + stride, self.rows)
             listeners.tell_of_batch("on_train_batch_begin", number, {})
             result = self._run(slice(begin, end))
             if result.exception is not None:

@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 import fastnn
-from fastnn import lowering, plan, reference
+from fastnn import lowering, pace, plan, reference
 from fastnn._core import executor
 from fastnn.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
 
@@ -214,6 +214,7 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
     assert max(len(s.names) for s in SIGNATURES.values()) <= constant("MAX_OPERANDS", "types.pxd")
     assert max(len(s.constants) for s in SIGNATURES.values()) <= constant("MAX_CONSTANTS", "types.pxd")
     assert constant("LOCAL_SLOT", "run.pxd") == Slot.LOCAL
+    assert constant("SNAPSHOT_STEPS", "run.pxd") == pace.SNAPSHOT_STEPS
     assert constant("MAX_SLOTS", "run.pxd") == Slot.EXTERNAL + plan.MOST_EXTERNALS
     assert {s.axis for s in SIGNATURES.values()} == {Axis.ROWS, Axis.PARAMETER}
     assert {axis.name: int(axis) for axis in Axis} == executor.AXES
