@@ -18,9 +18,8 @@ MOST_EPOCHS = 65536  # of a call, which keeps their sums
 LAYER_FLOPS = 5_000
 NUMBER_FLOPS = 50
 REFERENCE_LAYER_FLOPS = 100_000_000
-# Each call copies the weights, at 10 GB/s, so as to come back to them: that is 1 % of its time at the most.
-FLOPS_PER_BYTE = 1000
-# The executor does so again where an epoch begins after so many steps; the number of `_core/run.pxd`.
+# The executor copies the weights, so as to come back to them, where a call or an epoch begins after so many
+# steps; the number of `_core/run.pxd`.
 SNAPSHOT_STEPS = 16
 
 
@@ -64,8 +63,6 @@ class Pace:
         Of a step, in flops.
     steps : int
         Of an epoch.
-    parameter_bytes : int
-        What the weights take in memory.
 
     Attributes
     ----------
@@ -76,7 +73,7 @@ class Pace:
 
     Examples
     --------
-    >>> pace = Pace(cost=1_000_000, steps=10, parameter_bytes=4000)
+    >>> pace = Pace(cost=1_000_000, steps=10)
     >>> pace.batches, pace.epochs
     (10000, 250)
     >>> pace.note(250, 0.05)
@@ -84,8 +81,8 @@ class Pace:
     500
     """
 
-    def __init__(self, cost: int, steps: int, parameter_bytes: int) -> None:
-        self.batches = max(1, max(CALL_FLOPS, FLOPS_PER_BYTE * parameter_bytes) // cost)
+    def __init__(self, cost: int, steps: int) -> None:
+        self.batches = max(1, CALL_FLOPS // cost)
         most = max(1, min(self.batches // steps, MOST_EPOCHS))
         self._unit = -(-SNAPSHOT_STEPS // steps)
         self._by_time = most > self._unit

@@ -179,6 +179,7 @@ class Program:
             if array is not None:
                 self.executor.bind(slot, array, True)
         self._snapshot = np.empty(0, np.uint8)
+        self._snapshot_of: np.ndarray | None = None  # the array that it is a copy of, at an earlier step
         self._slots = {
             external.name: (Slot.EXTERNAL + index, external.columns, external.written)
             for index, external in enumerate(plan.externals)
@@ -290,6 +291,7 @@ class Program:
         gradients: np.ndarray | None = None,
         restore: bool = False,
         restorable: bool = False,
+        continued: bool = False,
         nanoseconds: np.ndarray | None = None,
     ) -> Result:
         """Run epochs over arrays that have passed the border.
@@ -319,7 +321,9 @@ class Program:
         restore : bool
             Whether to restore the last parameters with a finite loss if a loss, or a parameter, is not.
         restorable : bool
-            Whether the run before was one of the same training, so that its parameters may be those.
+            Whether the run before was one of the same training, so that its snapshot is still good.
+        continued : bool
+            Whether this run goes on with the epoch of that one, so that it need not make another snapshot.
         nanoseconds : numpy.ndarray of int64, (ops,), optional
             Time per op is added here.
 
@@ -338,7 +342,7 @@ class Program:
         if self._gathers and (permutation is None or permutation.size != rows):
             raise PlanError("this plan gathers rows and needs a permutation of all of them")
         team = self.team_size(rows, batch, epochs, n_threads)
-        local, partial, snapshot = self._local, self._partial, None
+        local, partial, snapshot, snapshot_step = self._local, self._partial, None, -1
         if local.size < team * self._local_bytes:
             local = self._local = aligned_array(team * self._local_bytes, np.dtype(np.uint8))
         tiles = max(self._parameter_tiles, self._batch_tiles(min(batch, rows)))
@@ -347,6 +351,9 @@ class Program:
             partial = self._partial = np.zeros((tiles + 1) * n_sums + 1)
         if restore:
             snapshot = self._snapshot
+            if continued and self._snapshot_of is self._parameters.array:
+                snapshot_step = self.executor.snapshot_step
+            self._snapshot_of = self._parameters.array
             if snapshot.size != self._parameters.array.nbytes:
                 snapshot = self._snapshot = np.empty(self._parameters.array.nbytes, np.uint8)
         guarded = self._guarded(min(batch, rows))
@@ -377,6 +384,7 @@ class Program:
             count_epochs,
             snapshot,
             restorable,
+            snapshot_step,
             step_flops > POLL_STEP_FLOPS,
             nanoseconds,
         )

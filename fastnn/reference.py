@@ -539,6 +539,7 @@ class ReferenceProgram:
         gradients: np.ndarray | None = None,
         restore: bool = False,
         restorable: bool = False,
+        continued: bool = False,
         nanoseconds: np.ndarray | None = None,
     ) -> Result:
         """Run epochs; see `fastnn.program.Program.run`."""

@@ -210,7 +210,7 @@ class _Loop:
         self.permutation = np.empty(self.rows, np.int32) if self.shuffle else None
         self.steps = -(-given.rows // batch)
         cost = cost_of_step(now.graph, batch, self.compiled.reference)
-        self.pace = Pace(cost, self.steps, now.store.array.nbytes)
+        self.pace = Pace(cost, self.steps)
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
 
     def run(
@@ -300,7 +300,8 @@ class _Loop:
         for number, begin in enumerate(range(0, self.rows, stride)):
             end = min(begin + stride, self.rows)
             listeners.tell_of_batch("on_train_batch_begin", number, {})
-            result = self._run(slice(begin, end))
+            # Who listens to batches may come back to each; else the weights are copied less often.
+            result = self._run(slice(begin, end), continued=number > 0 and not listeners.want_batches)
             if result.exception is not None:
                 raise result.exception
             sums += result.sums[0]
@@ -313,8 +314,8 @@ class _Loop:
                 break
         return result.finite, {name: [value] for name, value in values.items()}
 
-    def _run(self, part: slice, n_epochs: int = 0, shuffle: bool = False) -> Result:
-        """Run the program on a part of the rows, for whole epochs, or as a batch of one."""
+    def _run(self, part: slice, n_epochs: int = 0, shuffle: bool = False, continued: bool = False) -> Result:
+        """Run the program on a part of the rows, for whole epochs, or for a part of one."""
         compiled = self.compiled
         whole = self.permutation is not None  # then the order picks the rows
         rows = part.stop - part.start
@@ -333,6 +334,7 @@ class _Loop:
             count_epochs=n_epochs > 0,
             restore=True,
             restorable=self.restorable,
+            continued=continued,
         )
         self.restorable = True
         if not result.finite:

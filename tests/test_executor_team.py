@@ -24,7 +24,7 @@ import pytest
 import threadpoolctl
 
 import fastnn
-from fastnn import callbacks, layers, optimizers, program, runtime, schedule
+from fastnn import callbacks, layers, optimizers, pace, program, runtime, schedule
 from fastnn._core import helpers
 from fastnn.errors import NonFiniteWarning
 from fastnn.programs import Key
@@ -291,6 +291,12 @@ def seconds_to_stop(work: Callable[[], object], tries: int = 3, enough: float = 
     return best
 
 
+@pytest.fixture
+def one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `fit` make all of its epochs in one call of the executor."""
+    monkeypatch.setattr(pace, "CALL_FLOPS", 10**18)
+
+
 def blas_threads() -> list[int]:
     return [lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"]
 
@@ -332,6 +338,7 @@ def test_an_interrupted_run_counts_the_steps_that_it_made() -> None:
 
 
 @needs_alarm
+@pytest.mark.usefixtures("one_call")
 def test_a_handler_that_returns_does_not_stop_training_and_finds_blas_alone() -> None:
     square = [layers.Dense(500, "relu"), layers.Dense(500, "relu"), layers.Dense(4)]  # the last is for BLAS
     model = fastnn.Sequential([fastnn.Input((30,)), *square], seed=0)

@@ -167,7 +167,6 @@ def test_calls_begin_where_snapshots_are_taken(
 def test_the_clock_decides_nothing_else(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which weights are restored does not depend on it either."""
     monkeypatch.setattr(pace, "CALL_FLOPS", 20_000_000)
-    monkeypatch.setattr(pace, "FLOPS_PER_BYTE", 0)
     x, y = np.full((256, 64), 0.125, np.float32), np.ones((256, 1), np.float32)
     rate = 2.1 / (2 * (64 * 0.125**2 + 1))  # each step multiplies the error by -1.1
     found = []
@@ -192,7 +191,6 @@ def test_an_epoch_in_parts_is_the_same_epoch(
     for flops in (pace.CALL_FLOPS, 300_000):
         with monkeypatch.context() as patch:
             patch.setattr(pace, "CALL_FLOPS", flops)
-            patch.setattr(pace, "FLOPS_PER_BYTE", 0)
             calls = Calls(patch)
             model = net(8, optimizer=optimizer)
             history = model.fit(X, Y, 24, 3, 0, shuffle=shuffle, validation_split=0.1)
@@ -205,17 +203,28 @@ def test_an_epoch_in_parts_is_the_same_epoch(
         assert parts[1][name] == pytest.approx(values, rel=1e-12)
 
 
-def test_large_weights_are_copied_rarely() -> None:
-    """Each call keeps a copy of the weights to come back to."""
-    small, large = (pace.Pace(10**8, 10**6, n_bytes).batches for n_bytes in (10**6, 10**9))
-    assert small == 100
-    assert large == 10_000
+def test_parts_of_an_epoch_copy_the_weights_as_rarely_as_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy to come back to is made where an epoch begins, and then every 16 steps."""
+    monkeypatch.setattr(pace, "CALL_FLOPS", 1)
+    made: list[int] = []
+    run = Program.run
+
+    def noted(program: Program, *arguments: Any, **options: Any) -> Any:
+        result = run(program, *arguments, **options)
+        made.append(program.executor.snapshot_step)
+        return result
+
+    monkeypatch.setattr(Program, "run", noted)
+    model = net(8)
+    model.fit(X[:240], Y[:240], 8, 2, 0, shuffle=False)
+    assert len(made) == 60
+    assert sorted(set(made)) == [1, 17, 31, 47]
 
 
 @pytest.mark.parametrize("cost", [1, 10**6, 10**15])
 @pytest.mark.parametrize("steps", [1, 7, 10**9])
 def test_there_is_always_something_to_do(cost: int, steps: int) -> None:
-    kept = pace.Pace(cost, steps, 10)
+    kept = pace.Pace(cost, steps)
     assert kept.batches >= 1
     for epochs in (1, kept.epochs):
         for seconds in (0.0, 1e-12, 0.1, 1e9):

@@ -19,6 +19,8 @@ _Phase: TypeAlias = tuple[int, int, Sequence[tuple[int, int, int, int]]]
 class Executor:
     @property
     def tiny_steps(self) -> int: ...
+    @property
+    def snapshot_step(self) -> int: ...
     def __init__(
         self,
         ops: Sequence[_Op],
@@ -52,6 +54,7 @@ class Executor:
         count_epochs: bool = ...,
         snapshot: np.ndarray | None = ...,
         restorable: bool = ...,
+        snapshot_step: int = ...,
         poll_always: bool = ...,
         nanoseconds: np.ndarray | None = ...,
     ) -> tuple[int, int, int, BaseException | None] | None: ...

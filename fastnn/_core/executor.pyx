@@ -238,6 +238,8 @@ cdef class Executor:
     ----------
     tiny_steps : int
         Steps of the last run that were made in registers, see `_core/tiny.h`.
+    snapshot_step : int
+        The step at which the snapshot was made that the last run left behind; below 0 if there is none.
     """
 
     def __cinit__(self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0):
@@ -355,7 +357,8 @@ cdef class Executor:
         int[::1] permutation=None, bint shuffle=False, unsigned long long seed=0,
         double learning_rate=0.0, double beta_1=0.0, double beta_2=0.0,
         Progress progress=None, bint count_epochs=False,
-        unsigned char[::1] snapshot=None, bint restorable=False, bint poll_always=True,
+        unsigned char[::1] snapshot=None, bint restorable=False, long long snapshot_step=-1,
+        bint poll_always=True,
         long long[::1] nanoseconds=None,
     ):
         """Run `n_epochs` epochs over `rows` rows in batches.
@@ -392,6 +395,8 @@ cdef class Executor:
             before, at which the loss was finite.
         restorable : bool
             Whether `snapshot` holds such a copy already.
+        snapshot_step : int
+            The step at which that was made, if it counts as this run's; below 0 to make one at the begin.
         poll_always : bool
             Whether to look for signals after every tile, not only every 16 steps.
         nanoseconds : array of int64, (number of ops,), optional
@@ -461,7 +466,7 @@ cdef class Executor:
                 run.epoch_sums = &sums[0, 0]
             if nanoseconds is not None:
                 run.nanoseconds = &nanoseconds[0]
-            run.snapshot_step = -1
+            run.snapshot_step = snapshot_step
             run.power_1, run.correction = -1.0, 1.0
             alone = n_threads == 1 and nanoseconds is None and not poll_always
             for i in range(self.n_phases):
@@ -504,7 +509,7 @@ cdef class Executor:
                 progress.steps += run.step - first_step - (run.status == Status.NOT_FINITE)
                 if count_epochs:
                     progress.epochs += min(run.epoch + 1, n_epochs)
-            self.tiny_steps = run.tiny_steps
+            self.tiny_steps, self.snapshot_step = run.tiny_steps, run.snapshot_step
             exception, self.exception = self.exception, None
             return run.status, run.step - first_step, run.epoch, exception
         finally:
