@@ -4,15 +4,17 @@ This file turns words into calls of the public interface and results into lines.
 plans, kernels or the inside of a model, and it imports what a sub-command needs only when that
 sub-command runs, so that ``fastnn --help`` is quick.
 
-Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 the work
-failed, 2 wrong usage, 130 interrupted.  That there are no kernels to load shows before this file
-runs; see `startup.py`.
+Results go to standard output, errors and, on a terminal, progress to standard error. Exit codes: 0
+done, 1 the work failed or its results could not be written, 2 wrong usage, 130 interrupted. A stream
+that is closed gets nothing, and a reader that left is no noise. That there are no kernels to load shows
+before this file runs; see `startup.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import math
 import os
 import statistics
@@ -21,11 +23,12 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import fastnn
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import FastnnError, NonFiniteWarning
+from fastnn.startup import discard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,27 +102,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> code
     0
     """
+    with contextlib.ExitStack() as stack:
+        # Python has None for a closed stream: nobody can write there, and `print` turns to the other one.
+        if sys.stdout is None:
+            stack.enter_context(contextlib.redirect_stdout(_nowhere(stack)))
+        if sys.stderr is None:
+            stack.enter_context(contextlib.redirect_stderr(_nowhere(stack)))
+        return _flushed(_caught(argv))
+
+
+def _caught(argv: Sequence[str] | None) -> int:
+    """Run the command line, and return the exit code; failures are said in a line."""
     try:
-        code = _run(argv)
-        sys.stdout.flush()
-        return code
+        return _run(argv)
     except KeyboardInterrupt:
-        print("\nfastnn: interrupted", file=sys.stderr)
+        _complain("\nfastnn: interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _discard_output()
         return EXIT_FAILED
     except (FastnnError, ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
-        print(f"fastnn: error: {_one_line(error)}", file=sys.stderr)
+        _complain(f"fastnn: error: {_one_line(error)}")
         return EXIT_FAILED
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    texts = io.StringIO(), io.StringIO()
     try:
-        arguments = _parse(argv)
+        # argparse would not say that its texts could not be written.
+        with contextlib.redirect_stdout(texts[0]), contextlib.redirect_stderr(texts[1]):
+            arguments = _parse(argv)
     except SystemExit as stop:  # argparse: 0 after --help and --version, 2 after wrong usage
+        sys.stdout.write(texts[0].getvalue())
+        _complain(texts[1].getvalue(), end="")
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     return int(arguments.run(arguments))
+
+
+def _flushed(code: int) -> int:
+    """Write what is still buffered, and return the exit code: that of a failure if that fails."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            discard(stream)
+            if stream is sys.stdout and code == EXIT_DONE:
+                code = EXIT_FAILED
+                if not isinstance(error, BrokenPipeError):
+                    _complain(f"fastnn: error: {_one_line(error)}")
+    return code
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -172,7 +202,7 @@ def _add_train(commands: Any) -> None:
         "--seed", metavar="N", type=_seed, default=0, help="of weights, row order and split (default: 0)"
     )
     train.add_argument("--no-compare", action="store_true", help="do not time the same steps in NumPy")
-    train.add_argument("--quiet", action="store_true", help="no progress bar, only the results")
+    train.add_argument("--quiet", action="store_true", help="no progress bar on a terminal either")
     train.set_defaults(run=_train)
 
 
@@ -262,8 +292,7 @@ def _train(arguments: argparse.Namespace) -> int:
     x_train, y_train = train
     model = _build(arguments, x_train.shape[1])
 
-    # A bar that `fit` draws belongs to standard error, where it cannot spoil a piped result.
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", NonFiniteWarning)  # reported as this command's failure below
         start = time.perf_counter()
         history = model.fit(
@@ -271,7 +300,7 @@ def _train(arguments: argparse.Namespace) -> int:
             y_train,
             batch_size=arguments.batch_size,
             epochs=arguments.epochs,
-            verbose=0 if arguments.quiet else 1,
+            verbose=1 if sys.stderr.isatty() and not arguments.quiet else 0,
         )
         seconds = time.perf_counter() - start
     n_finite = sum(math.isfinite(loss) for loss in history.history.get("loss", ()))
@@ -430,16 +459,18 @@ def _print_rows(rows: Sequence[tuple[str, object]], width: int = 0) -> None:
 
 def _one_line(error: BaseException) -> str:
     """Return an error's message without line breaks, or its type's name if it has none."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.strerror}: {error.filename}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error.strerror + (f": {error.filename}" if error.filename is not None else "")
     if isinstance(error, MemoryError) and not str(error):
         return "not enough memory"
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _discard_output() -> None:
-    """Let the interpreter's last flush go nowhere, for the reader of standard output has left."""
-    with contextlib.suppress(OSError, ValueError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+def _complain(text: str, end: str = "\n") -> None:
+    """Write to standard error, if it takes anything: there is no other place to say that it does not."""
+    with contextlib.suppress(OSError):
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def _nowhere(stack: contextlib.ExitStack) -> TextIO:
+    return stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
