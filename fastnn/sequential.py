@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fastnn._core.guards import exchange
-from fastnn.checks import check_count
+from fastnn.checks import check_count, shown
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.layers import Layer
 from fastnn.model import Model
@@ -81,10 +81,14 @@ class Sequential(Model):
         Raises
         ------
         ConfigurationError
-            If it cannot stand there, or the model was built from data or trained already.
+            If it cannot stand there, or the model was compiled, or built from its first data, already.
         """
         if self._now.compiled is not None:
             raise ConfigurationError("layers cannot be added after compile; build the whole chain first")
+        if self.built and self._input is None:
+            raise ConfigurationError(
+                "the model was built from its first data; add layers before, or begin with fastnn.Input"
+            )
         chain, first = self._with(layer)
         changes: list[tuple[object, str, object]] = [(self, "_chain", chain), (self, "_input", first)]
         if first is not None and chain:
@@ -102,12 +106,29 @@ class Sequential(Model):
         Raises
         ------
         ShapeError
-            If it is not of that form.
+            If it is not of that form, or the model has another width already.
+        DTypeError
+            If it is neither a tuple nor a list, or holds no integer.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.layers.Dense(2)], seed=0)
+        >>> model.build((None, 3))
+        >>> model.layers[0].kernel.shape
+        (3, 2)
         """
-        if len(tuple(input_shape)) != 2 or tuple(input_shape)[1] is None:
-            raise ShapeError(f"input_shape must be (None, features), got {tuple(input_shape)}")
+        wanted = "input_shape must be (None, features), got"
+        if not isinstance(input_shape, tuple | list):
+            raise DTypeError(f"{wanted} {shown(input_shape)}")
+        if len(input_shape) != 2 or input_shape[1] is None:
+            raise ShapeError(f"{wanted} {tuple(input_shape)}")
+        columns = check_count(input_shape[1], "features")
         if not self.built:
-            self._build(check_count(tuple(input_shape)[1], "features"))
+            first = SymbolicTensor(columns)
+            self._bind_chain(self._chain, first, None, [(self, "_input", first)])
+        elif columns != self.graph.inputs[0].columns:
+            raise ShapeError(f"the model has {self.graph.inputs[0].columns} features already, got {columns}")
 
     def _with(self, layer: object) -> tuple[list[Layer | Model], SymbolicTensor | None]:
         """Return the chain with one more layer, and its input if that is known."""
@@ -149,8 +170,6 @@ class Sequential(Model):
         return [*self._chain, layer], first
 
     def _build(self, columns: int, check: Callable[[Binding], Any] | None = None) -> Any:
-        if not self._chain:
-            raise ConfigurationError("the model has no layers; add some")
         return self._bind_chain(self._chain, self._input or SymbolicTensor(columns), check, [])
 
     def _bind_chain(
@@ -160,6 +179,8 @@ class Sequential(Model):
         check: Callable[[Binding], Any] | None,
         changes: Sequence[tuple[object, str, object]],
     ) -> Any:
+        if not chain:
+            raise ConfigurationError("the model has no layers; add some")
         tensor: Any = first
         for layer in chain:
             tensor = layer(tensor)

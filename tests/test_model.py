@@ -456,3 +456,64 @@ def test_copies_and_pickles_go_on_as_the_model_would(duplicate: Any) -> None:
         np.testing.assert_array_equal(ours, theirs)
         assert (ours != old).any()
     assert twin.layers[0].get_weights()[0].tobytes() == twin.get_weights()[0].tobytes()
+
+
+# --- chains that are built before they are whole ---------------------------------------------------------
+
+
+def test_no_layer_is_lost_that_comes_after_the_first_data(refused: Any) -> None:
+    """A chain that took its width from data would go on without the new layer."""
+    model = fastnn.Sequential([layers.Dense(3)], seed=0)
+    model.predict(np.zeros((2, 4)))
+    with refused(
+        model, ConfigurationError, match="the model was built from its first data; add layers before"
+    ):
+        model.add(layers.Dense(5))
+    assert model.predict(np.zeros((2, 4))).shape == (2, 3)
+
+
+def test_a_chain_that_was_built_by_its_width_grows() -> None:
+    model = fastnn.Sequential([layers.Dense(3)], seed=0)
+    model.build((None, 4))
+    before = model.get_weights()
+    model.add(layers.Dense(5))
+    assert model.predict(np.zeros((2, 4))).shape == (2, 5)
+    for kept, old in zip(model.get_weights(), before, strict=False):
+        np.testing.assert_array_equal(kept, old)
+
+
+def test_build_is_for_one_width(refused: Any) -> None:
+    for first in ([fastnn.Input((4,))], []):
+        model = fastnn.Sequential([*first, layers.Dense(3)], seed=0)
+        model.build((None, 4))
+        model.build([None, 4])
+        with refused(model, ShapeError, match="the model has 4 features already, got 7"):
+            model.build((None, 7))
+
+
+@pytest.mark.parametrize(
+    ("shape", "error", "message"),
+    [
+        (4, DTypeError, r"input_shape must be \(None, features\), got 4"),
+        (None, DTypeError, r"input_shape must be \(None, features\), got None"),
+        ("ab", DTypeError, r"input_shape must be \(None, features\), got 'ab'"),
+        ((4,), ShapeError, r"input_shape must be \(None, features\), got \(4,\)"),
+        ((None, None), ShapeError, r"input_shape must be \(None, features\), got \(None, None\)"),
+        ((None, 0), ConfigurationError, "features must be at least 1, got 0"),
+        ((None, 2.5), DTypeError, "features must be an integer, got 2.5"),
+    ],
+)
+def test_build_refuses_what_is_no_shape(
+    shape: Any, error: type[Exception], message: str, refused: Any
+) -> None:
+    model = fastnn.Sequential([layers.Dense(3)], seed=0)
+    with refused(model, error, match=message):
+        model.build(shape)
+
+
+def test_an_empty_chain_stays_unbuilt(refused: Any) -> None:
+    model = fastnn.Sequential(seed=0)
+    with refused(model, ConfigurationError, match="the model has no layers; add some"):
+        model.build((None, 4))
+    model.add(layers.Dense(3))
+    assert not model.built
