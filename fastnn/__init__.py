@@ -1,7 +1,37 @@
-"""fastnn: multilayer perceptrons trained on a CPU, by typed Cython kernels over BLAS.
+"""fastnn: multilayer perceptrons trained on a CPU, with the names of Keras.
 
-The public names, explicitly.  What is heavy or optional loads on first use.
+>>> import fastnn
+>>> (x, y), (x_test, y_test) = fastnn.datasets.load_digits()
+>>> hidden, output = fastnn.layers.Dense(64, "relu"), fastnn.layers.Dense(10, "softmax")
+>>> model = fastnn.Sequential([fastnn.Input((64,)), hidden, output], seed=0)
+>>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+>>> history = model.fit(x, y, epochs=20, verbose=0)
+>>> model.evaluate(x_test, y_test, return_dict=True)["accuracy"] > 0.95
+True
+
+Models are described in Python, and run by kernels compiled from Cython, in float32 or float64.  The same
+seed gives the same bits, whatever the number of threads.
+
+==============================  ==========================================================================
+models                          `Sequential` is a chain of layers, `Model` any graph of them from `Input`
+                                to outputs
+what they are made of           `layers`, `activations`, `initializers`, `regularizers`
+how they are trained            `losses`, `metrics`, `optimizers`, `callbacks`
+data, pictures                  `datasets`, `plotting` (with the extra ``plot``)
+for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
+                                `kernels`, NumPy functions with ``out=``
+looking inside                  ``model.summary()``, ``model.plan()``, ``model.profile(x, y)``, `gradcheck`
+the process                     `threads`, `build_info`, `utils` for seeds, `errors`
+==============================  ==========================================================================
+
+Environment variables: ``FASTNN_NUM_THREADS``, or ``OMP_NUM_THREADS``, is the most threads to use, by default
+as many as there are CPUs;
+``FASTNN_SIMD``, one of ``base``, ``v3`` and ``v4``, chooses lesser kernels than the processor could run;
+``FASTNN_DATA`` is the folder in which `datasets` looks for MNIST.
+
+On the command line, ``fastnn --help``; in Python, ``help(fastnn.Model.fit)`` and the like.
 """
+# The public names, explicitly.  What is heavy or optional loads on first use.
 
 from typing import TYPE_CHECKING, Any
 

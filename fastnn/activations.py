@@ -2,9 +2,8 @@
 
 By its name, leaky ReLU has a slope of 0.2 and ELU a scale of 1; the layer `LeakyReLU` has a slope of 0.3.
 Both are so in Keras.
-
-This file must not know layers or plans' ops beyond the `Activation` enum.
 """
+# This file must not know layers or plans' ops beyond the `Activation` enum.
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 Every exception derives from `FastnnError` and from the built-in class that a user would
 catch (`ValueError`, `TypeError`, ...).  A message says what was expected, what was given,
-where, and what to do.  This file must not know models, plans or arrays.
+where, and what to do.
 """
+# This file must not know models, plans or arrays.
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ class ShapeError(FastnnError, ValueError):
 
 
 class DataError(FastnnError, ValueError):
-    """The values of an array cannot be used: not finite, labels out of range, empty."""
+    """An array cannot be used as it is: not finite, labels out of range, empty, read-only."""
 
 
 class DTypeError(FastnnError, TypeError):
@@ -46,11 +47,11 @@ class DTypeError(FastnnError, TypeError):
 
 
 class ConfigurationError(FastnnError, ValueError):
-    """A description is impossible, or a model is used before it was compiled or built."""
+    """An argument or a setting is impossible, or a model is used before it was compiled or built."""
 
 
 class BusyError(FastnnError, RuntimeError):
-    """A model is used by a second thread while it trains in another one."""
+    """A second thread would change a model that trains in another one; reading it is allowed."""
 
 
 class PlanError(FastnnError, RuntimeError):
@@ -58,7 +59,7 @@ class PlanError(FastnnError, RuntimeError):
 
 
 class NonFiniteWarning(UserWarning):
-    """Training stopped because the loss was no longer finite; the latest snapshot of weights was restored."""
+    """A loss was not finite: training stopped, or a step was not made, and the weights are finite ones."""
 
 
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> ConfigurationError:

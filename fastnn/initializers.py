@@ -1,8 +1,8 @@
 """Initialisers: frozen descriptions that fill a parameter from a random generator.
 
 Names, arguments and distributions are those of Keras 3; the random streams are NumPy's.
-This file must not know layers, plans or kernels.
 """
+# This file must not know layers, plans or kernels.
 
 from __future__ import annotations
 

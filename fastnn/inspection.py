@@ -103,6 +103,7 @@ def gradcheck(
     if not hasattr(model, "loss_and_gradients"):
         raise DTypeError(f"gradcheck needs a model, got {model!r}")
     check_count(max_entries, "max_entries")
+    check_count(seed, "seed", 0, 2**63 - 1)
     model._now.need_compiled()
     double = _Double(*model._ready(x, lambda now: batch_of(now, x, y, sample_weight)))
     analytic = double.gradients()

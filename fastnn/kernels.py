@@ -1,8 +1,8 @@
 """Single kernels as NumPy functions: arrays in, arrays out, `out=`.
 
-Names and argument order are fixed.  The functions are those of `fastnn._core.api`.  Activations of
-large arrays use as many threads as `fastnn.threads` says; so do large products with AVX-512, elsewhere
-they use those of BLAS.  Exceptions are those of `fastnn.errors`.
+Names and argument order are fixed.  Activations of large arrays use as many threads as `fastnn.threads`
+says; so do large products with AVX-512, elsewhere they use those of BLAS.  Exceptions are
+those of `fastnn.errors`.
 """
 
 from fastnn import activations, checks, errors

@@ -1,9 +1,9 @@
 """Losses: frozen descriptions with the formulas and reductions of Keras 3.
 
 A description says which loss op it becomes, with which activation that op fuses, and what
-targets it takes.  The kernels compute the value and the gradient.  This file must not know
-layers or kernels.
+targets it takes.  The kernels compute the value and the gradient.
 """
+# This file must not know layers or kernels.
 
 from __future__ import annotations
 
@@ -161,7 +161,9 @@ class MulticlassHinge(Loss):
     Raises
     ------
     ConfigurationError
-        If the margin is negative or not a number.
+        If the margin is negative or not finite.
+    DTypeError
+        If it is not a number.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Metrics: frozen descriptions, with the formulas of Keras 3.
 
 Each is a sum over rows that the plan adds up while it runs, divided by the rows at the end.
-This file must not know layers or kernels.
 """
+# This file must not know layers or kernels.
 
 from __future__ import annotations
 

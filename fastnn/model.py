@@ -185,7 +185,7 @@ class Model(Differentiable):
         shuffle : bool
             Whether every epoch has an order of its own.
         class_weight : dict, optional
-            Label to weight, for integer labels.
+            Label to weight, for a model with one output.  One-hot rows count by their largest entry.
         sample_weight : array_like, (rows,), optional
         initial_epoch : int
             Number of epochs that count as done.
@@ -258,17 +258,32 @@ class Model(Differentiable):
         sample_weight : array_like, (rows,), optional
         class_weight : dict, optional
         return_dict : bool
+            Whether to return a dict.
 
         Returns
         -------
         float, list or dict
             The loss before the step; with metrics, a list of the loss and them; or a dict.
-            NaN or infinite if the step was not made because the loss is not finite.
+            NaN, all of them, if the step was not made because the loss is not finite.
 
         Raises
         ------
         ShapeError, DataError, DTypeError, ConfigurationError, BusyError
             As `fit` does.
+
+        Warns
+        -----
+        NonFiniteWarning
+            If the loss is not finite; the model stays as it was.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)], seed=0)
+        >>> model.compile("sgd", "mse")
+        >>> model.set_weights([[[1.0]], [0.0]])
+        >>> model.train_on_batch([[1.0]], [[3.0]], return_dict=True)
+        {'loss': 4.0}
         """
         self._now.need_compiled()
         as_dict = check_flag(return_dict, "return_dict")
@@ -304,7 +319,9 @@ class Model(Differentiable):
             Their hooks ``on_test_...`` are called.  All rows are one batch unless one of them has a hook
             for batches.
         return_dict : bool
+            Whether to return a dict.
         n_threads : int, optional
+            The most threads to use; the result does not depend on it.
 
         Returns
         -------
@@ -353,6 +370,7 @@ class Model(Differentiable):
             Their hooks ``on_predict_...`` are called.  All rows are one batch unless one of them has a
             hook for batches.
         n_threads : int, optional
+            The most threads to use; the result does not depend on it.
 
         Returns
         -------
@@ -388,6 +406,12 @@ class Model(Differentiable):
         float32 or float64.
 
         Called on symbolic tensors, return those that the model, used as a layer, makes of them.
+
+        Parameters
+        ----------
+        x : array_like, (rows, features), or SymbolicTensor, or a list of them
+        training : bool
+            Accepted for Keras's sake; no layer behaves differently in training.
         """
         programs = self._now.programs
         if programs is not None and programs.few_rows is not None:
@@ -403,7 +427,25 @@ class Model(Differentiable):
     # -- looking inside
 
     def profile(self, x: object, y: object, batch_size: int | None = None) -> Profile:
-        """Time every op of a training step on copies of the weights; see `inspection.profile`."""
+        """Time every op of a training step, on one thread and on copies of the weights.
+
+        Parameters
+        ----------
+        x, y : array_like
+            As for `fit`.
+        batch_size : int, optional
+            Default 32.
+
+        Returns
+        -------
+        fastnn.inspection.Profile
+            Prints as a table.
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError
+            For bad input.
+        """
         from fastnn import inspection
 
         return inspection.profile(self, x, y, batch_size)

@@ -2,8 +2,9 @@
 
 A description says which update op it becomes, how many state arrays it keeps per parameter
 and the op's constants.  The learning rate lives in the compiled model, where it can change
-between epochs.  This file must not know layers or kernels.
+between epochs.
 """
+# This file must not know layers or kernels.
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""Regularisers: frozen descriptions of a penalty on a parameter, as in Keras.
-
-This file must not know layers, plans or kernels.
-"""
+"""Regularisers: frozen descriptions of a penalty on a parameter, as in Keras."""
+# This file must not know layers, plans or kernels.
 
 from __future__ import annotations
 

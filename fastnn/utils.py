@@ -1,4 +1,5 @@
-"""Seeds for the whole process, as in Keras.  This file must not know models."""
+"""Seeds for the whole process, as in Keras."""
+# This file must not know models.
 
 from __future__ import annotations
 

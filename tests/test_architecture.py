@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 import fastnn
-from fastnn import lowering, pace, plan, reference
+from fastnn import losses, lowering, metrics, pace, plan, reference
 from fastnn._core import executor
 from fastnn.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
 
@@ -271,6 +271,33 @@ def test_public_names_are_documented_with_an_example(module: str, name: str) -> 
         return
     assert "Examples\n--------\n" in text
     assert ">>> " in text
+
+
+def test_the_package_tells_its_users_what_there_is() -> None:
+    text = fastnn.__doc__ or ""
+    for name in fastnn.__all__:
+        assert f"`{name}`" in text or name == "__version__", name
+    assert ">>> " in text
+    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")]
+    sources += [path.read_text(encoding="utf-8") for path in CORE.glob("*.pyx")]
+    read = {name for source in sources for name in re.findall(r"FASTNN_[A-Z_]+", source.replace(text, ""))}
+    assert set(re.findall(r"``(FASTNN_[A-Z_]+)``", text)) == read
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_files_must_not_know_is_nothing_for_users(name: str) -> None:
+    """It stands in a comment: `help` shows the docstring."""
+    if name != "callbacks":
+        assert "must not" not in getattr(fastnn, name).__doc__
+
+
+def test_names_in_docstrings_exist() -> None:
+    """Names of losses and metrics in examples and explanations are those that can be used."""
+    known = {*losses._BY_NAME, *metrics._BY_NAME, "accuracy", "acc", "loss"}
+    for module, name in public_names():
+        thing = getattr(getattr(fastnn, module) if module else fastnn, name)
+        for found in re.findall(r'\["loss", "(\w+)"\]', inspect.getdoc(thing) or ""):
+            assert found in known, f"{name} speaks of {found!r}"
 
 
 def test_unknown_names_are_refused() -> None:

@@ -1,9 +1,8 @@
 """Data sets for examples and tests, as NumPy arrays.
 
 ``load_*`` gives ``(x_train, y_train), (x_test, y_test)``, bike sharing with validation rows between
-them; ``make_*`` gives ``x, y``, as many rows as are asked for. This package reads, checks and scales
-data. It must not know models, training or the compiled core, and it never changes a file that the
-user put in place.
+them; ``make_*`` gives ``x, y``, as many rows as are asked for. No file that the user put in place is
+ever changed.
 
 =================  ==============================  =======================================================
 function           data                            where it comes from
@@ -18,6 +17,7 @@ make_ring          a ring around the origin        a random generator
 make_islands       three discs                     a random generator
 =================  ==============================  =======================================================
 """
+# This package reads, checks and scales data. It must not know models, training or the compiled core.
 
 from fastnn.datasets._admissions import load_admissions
 from fastnn.datasets._bike_sharing import load_bike_sharing

@@ -100,7 +100,8 @@ def load_mnist(
         Whether to download files that are in none of the folders (11 MB).
     cache : path, optional
         Folder in which downloaded files are kept. By default ``fastnn/mnist`` in the user's cache:
-        ``XDG_CACHE_HOME`` or ``~/.cache``; ``~/Library/Caches`` on macOS; ``LOCALAPPDATA`` on Windows.
+        ``LOCALAPPDATA`` on Windows, elsewhere ``XDG_CACHE_HOME``, and where that is not set
+        ``~/Library/Caches`` on macOS, else ``~/.cache``.
 
     Returns
     -------

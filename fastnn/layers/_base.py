@@ -52,7 +52,9 @@ def Input(shape: int | Sequence[int], name: str | None = None) -> SymbolicTensor
     ShapeError
         If the shape has not exactly one dimension.
     ConfigurationError
-        If it is less than 1.
+        If it is less than 1, or the name cannot be one.
+    DTypeError
+        If it is not an integer.
 
     Examples
     --------
@@ -156,8 +158,12 @@ class Layer:
         ------
         ShapeError
             If their number or shapes differ.
-        DataError
-            If a value is not finite.
+        DataError, DTypeError
+            If a value is not finite, or not a number.
+        ConfigurationError
+            If the layer is not yet part of a built model.
+        BusyError
+            If another thread trains that model.
         """
         self._owner().set_layer(self, weights)
 

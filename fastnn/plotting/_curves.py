@@ -46,7 +46,7 @@ def plot_loss(
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default on a new figure.
     names : str or iterable of str, optional
-        What to draw, without ``val_``: ``"loss"``, or ``["loss", "mae"]``.  By default everything but
+        What to draw, without ``val_``: ``"loss"``, or ``["loss", "accuracy"]``.  By default everything but
         the learning rate.
     log_scale : bool
         Whether the vertical axis is logarithmic; values that are not positive are left out.
