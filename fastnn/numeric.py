@@ -1,13 +1,13 @@
 """What users bring as an array of real numbers, or what it is instead and how it becomes numbers.
 
 Shapes, ranges and dtypes of models are the business of `data.py`.  This file must not know models,
-plans or kernels, and recognises the types of other libraries by their names, without importing them.
+plans or kernels, and recognises decimals and the types of other libraries by their names: importing
+them takes time.
 """
 
 from __future__ import annotations
 
 import datetime
-import decimal
 import numbers
 from collections.abc import Iterable, Mapping, Set
 
@@ -135,7 +135,7 @@ def _no_number(value: object, array: np.ndarray, name: str, target: bool) -> Fas
             f"{name} holds arrays or lists, the first {size}; "
             f"make one array of them, as by np.stack(list({name})) if all have one shape"
         )
-    if isinstance(value, decimal.Decimal):
+    if kind == "Decimal":
         what, advice = "a decimal number", "convert to real numbers: np.asarray({0}).astype(float)"
     elif isinstance(value, numbers.Complex):
         what, advice = "a complex number", _REAL_PARTS
