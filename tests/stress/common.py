@@ -284,13 +284,13 @@ _USES: tuple[dict[str, Callable[[Subject], object]], ...] = (
 
 def _use(subject: Subject, phase: int, where: str) -> list[str]:
     """Use a model in many ways; return what does not work."""
-    found = []
+    found: dict[str, list[str]] = {}
     for name, step in _USES[phase].items():
         try:
             step(subject)
         except BaseException as error:
-            found.append(f"{name} {where}: {type(error).__name__}: {error}")
-    return found
+            found.setdefault(f"{type(error).__name__}: {error}", []).append(name)
+    return [f"{where}: {', '.join(names)}: {error}" for error, names in found.items()]
 
 
 class Outside:

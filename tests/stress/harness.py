@@ -279,7 +279,7 @@ def _work(part: Part, names: list[str], seconds: float | None, asked: argparse.N
             more = _one(scenario, round_, tally)
             index += 1
             note(name, index, tally)
-            if not more:
+            if not more or (seconds is None and tally.hangs):  # others would hang as long
                 break
             if round_.tainted:
                 os._exit(AGAIN)
