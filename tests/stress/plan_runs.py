@@ -1,0 +1,178 @@
+"""Running a plan between guard words and pages that nobody may touch, on random data and sizes."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import random
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from fastnn import program
+from fastnn._core import table
+from fastnn.plan import OpCode, Plan, Slot
+
+MOST_ELEMENTS = 2_000_000  # of all memory of a plan that is run
+
+
+class Fence:
+    """Memory with guard words on both sides and, where the system can, forbidden pages around them."""
+
+    PAGE = mmap.PAGESIZE
+    WORD = 0xA5
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.made: list[tuple[str, np.ndarray, int, int]] = []
+        try:
+            self.protect = ctypes.CDLL(None).mprotect
+        except (AttributeError, OSError, TypeError):  # Windows
+            self.protect = None
+
+    def array(self, name: str, size: int, dtype: Any, alignment: int = 64) -> np.ndarray:
+        """Return an array that begins or ends where a forbidden page does, as far as alignment allows."""
+        dtype = np.dtype(dtype)
+        nbytes = size * dtype.itemsize
+        pages = max(-(-nbytes // self.PAGE), 1)
+        memory = mmap.mmap(-1, (pages + 2) * self.PAGE)
+        whole = np.frombuffer(memory, np.uint8)
+        if self.protect is not None:
+            for page in (0, pages + 1):
+                if self.protect(ctypes.c_void_p(whole.ctypes.data + page * self.PAGE), self.PAGE, 0):
+                    raise OSError("mprotect failed")
+        inner = whole[self.PAGE : (pages + 1) * self.PAGE]
+        inner[:] = self.WORD
+        begin = 0 if self.rng.random() < 0.3 else (inner.size - nbytes) // alignment * alignment
+        self.made.append((name, inner, begin, begin + nbytes))
+        array = inner[begin : begin + nbytes].view(dtype)
+        array[:] = 0
+        return array
+
+    def check(self) -> None:
+        """Assert that no guard word has changed."""
+        for name, inner, begin, end in self.made:
+            for part in (inner[:begin], inner[end:]):
+                assert (part == self.WORD).all(), f"memory beside {name} was written"
+
+
+def labels_in(plan: Plan) -> dict[int, int]:
+    """Return the externals, by slot, that hold labels, and how many classes these may name."""
+    gathered = {op.operands[0]: op.operands[1] for op in plan.ops if op.code is OpCode.GATHER}
+    classes: dict[int, int] = {}
+    for op in plan.ops:
+        sparse = {
+            OpCode.MULTICLASS_HINGE: True,
+            OpCode.CROSSENTROPY: len(op.constants) > 2 and op.constants[2] != 0,
+            OpCode.SOFTMAX_CROSSENTROPY: len(op.constants) > 2 and op.constants[2] != 0,
+        }
+        if sparse.get(op.code):
+            t, y = op.need("t"), op.need("y")
+            t = gathered.get(t, t)
+            classes[t.slot] = min(classes.get(t.slot, y.columns), y.columns)
+    return classes
+
+
+def run_plan(plan: Plan, rng: random.Random) -> bool:
+    """Run a plan on random data and sizes; return False if it needs too much memory."""
+    dtype = np.dtype(rng.choice((np.float32, np.float64)))
+    table.load(rng.choice(table.LEVELS))
+    numbers = np.random.default_rng(rng.randrange(2**32))
+    for batch, rows in sizes_for(plan, rng):
+        fence = Fence(rng)
+        gathers = any(op.code is OpCode.GATHER for op in plan.ops)
+        there = rows + (rng.choice((0, 5)) if gathers else 0)
+        if sum(plan.sizes) + there * sum(e.columns for e in plan.externals) > MOST_ELEMENTS:
+            return False
+
+        def aligned(size: int, dtype: Any, fence: Fence = fence) -> np.ndarray:
+            return fence.array("workspace or local memory", size, dtype)
+
+        with mock.patch.object(program, "aligned_array", aligned):
+            flat = [
+                fence.array(slot.name, plan.sizes[slot], dtype) if plan.sizes[slot] else None
+                for slot in (Slot.PARAMETERS, Slot.GRADIENTS, Slot.STATE)
+            ]
+            parameters = fence.array("parameters", 0, dtype) if flat[0] is None else flat[0]
+            parameters[:] = numbers.normal(0, 0.5, parameters.size)
+            made = program.Program(plan, dtype, parameters, flat[1], flat[2])
+            arrays = data_for(plan, dtype, there, numbers, fence)
+            run_program(made, arrays, batch, rows, there, numbers, fence, rng)
+        fence.check()
+    return True
+
+
+def sizes_for(plan: Plan, rng: random.Random) -> list[tuple[int, int]]:
+    """Return sizes of batches, and rows of an epoch."""
+    if plan.capacity == 0:
+        sizes = rng.sample((1, 2, 31, 32, 33, 40, 70, 200, 1030), 2)
+        return [(rows, rows) for rows in sizes]
+    most = min(plan.capacity, 100)
+    some = rng.randint(1, most)
+    return [(most, most + rng.randrange(2 * most)), (some, rng.randint(1, 3 * some))][rng.randrange(2) :]
+
+
+def data_for(
+    plan: Plan, dtype: np.dtype, rows: int, numbers: np.random.Generator, fence: Fence
+) -> dict[str, np.ndarray]:
+    """Return arrays for the externals; labels name a class."""
+    classes = labels_in(plan)
+    arrays = {}
+    for slot, external in enumerate(plan.externals, Slot.EXTERNAL):
+        array = fence.array(external.name, rows * external.columns, dtype, alignment=dtype.itemsize)
+        if slot in classes:
+            array[:] = numbers.integers(0, classes[slot], array.size)
+        else:
+            array[:] = numbers.normal(0, 1, array.size)
+        arrays[external.name] = array.reshape(rows, int(external.columns))
+    return arrays
+
+
+@contextlib.contextmanager
+def teams() -> Iterator[None]:
+    """Let runs of any size use a second thread."""
+    always = {"TEAM_STEP_FLOPS": 0, "TEAM_TOTAL_FLOPS": 0, "rests_for": lambda work: False}
+    help_pays = mock.patch.object(program.helpers, "help_pays", return_value=True)
+    with mock.patch.multiple(program, **always), help_pays:
+        yield
+
+
+def run_program(
+    made: program.Program,
+    arrays: dict[str, np.ndarray],
+    batch: int,
+    rows: int,
+    there: int,
+    numbers: np.random.Generator,
+    fence: Fence,
+    rng: random.Random,
+) -> None:
+    plan, size = made.plan, made.dtype.itemsize
+    arguments: dict[str, Any] = {"learning_rate": 0.01, "epochs": rng.choice((1, 2)), "n_threads": 1}
+    if rng.random() < 0.7:
+        arguments["betas"] = (0.9, 0.99)
+    if rng.random() < 0.3:
+        arguments["nanoseconds"] = np.zeros(len(plan.ops), np.int64)
+    if rng.random() < 0.3:
+        arguments["restore"] = True
+    if there != rows or any(op.code is OpCode.GATHER for op in plan.ops):
+        order = fence.array("permutation", rows, np.int32, alignment=4)
+        order[:] = numbers.integers(0, there, rows)
+        arguments["permutation"] = order
+        arguments["shuffle"] = rng.random() < 0.3
+    # What `Program` allots is a little larger than what the plan asks for; each thread's begins at a line.
+    made._local_bytes = -(-plan.sizes[Slot.LOCAL] * size // 64) * 64
+    tiles = max(made._parameter_tiles, made._batch_tiles(min(batch, rows)))
+    made._partial = fence.array("partial sums", (tiles + 1) * len(plan.accumulators) + 1, np.float64)
+    if rng.random() < 0.1 and "nanoseconds" not in arguments:
+        with teams():
+            made.run(arrays, rows, batch, **arguments | {"n_threads": 2})
+    else:
+        made.run(arrays, rows, batch, **arguments)
+    if plan.purpose == "predict" and set(arrays) == {"x", "output"}:
+        few = min(rows, made.most_rows)
+        if few > 0:
+            assert made.apply(arrays["x"][:few], arrays["output"][:few]), "apply refused its input"
