@@ -554,7 +554,8 @@ class Plan:
         ------
         PlanError
             If an operand leaves its slot, an op reads what nothing wrote, operands overlap
-            where the op does not allow it, or a size does not fit a BLAS integer.
+            where the op does not allow it, tiles do not cover all of it once, a size does not fit a
+            BLAS integer, or anything is not of its type or unknown to the core.
         """
         from fastnn.verify import verify_plan
 

@@ -46,7 +46,7 @@ def random_plan(seed: int, purpose: str) -> Plan:
         capacity=choose.choice([1, 7, 64, 300]) if purpose in ("train", "gradients") else 0,
         losses=(choose.choice([MSE, losses.CategoricalCrossentropy(from_logits=True)]),),
         optimizer=choose.choice([optimizers.SGD(), optimizers.Adam()]),
-        gather=choose.random() < 0.5,
+        gather=choose.random() < 0.5 and purpose in ("train", "gradients"),
         weighted=choose.random() < 0.5,
         fused=choose.random() < 0.5,
     )

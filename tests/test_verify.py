@@ -97,7 +97,8 @@ def cut_along_features(plan: Plan, code: OpCode, tiles: tuple[tuple[int, int], .
     last, end = index + n_ops, rows.tasks[0].last
     before, after = Task(0, index), Task(last, end)
     cut = Phase(Axis.FEATURES, tuple(Task(index, last, *tile) for tile in tiles))
-    return replace(plan, phases=(replace(rows, tasks=(before,)), cut, replace(rows, tasks=(after,)), *others))
+    phases = [replace(rows, tasks=(before,)), cut, replace(rows, tasks=(after,)), *others]
+    return replace(plan, phases=tuple(p for p in phases if p.tasks[0].first < p.tasks[0].last))
 
 
 P, W = good(), wide()
@@ -109,7 +110,7 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     ),
     "constants": (lambda: with_op(P, find(P, LOSS), constants=(1.0,)), r"has constants \(1.0,\), needs"),
     "accumulator": (lambda: with_op(P, find(P, LOSS), accumulator=9), "accumulator 9, which does not"),
-    "missing": (lambda: with_operand(P, DENSE, "x"), r"DENSE of 'dense' lacks its operand 'x'"),
+    "missing": (lambda: with_operand(P, DENSE, "x"), r"DENSE of 'dense'\) lacks its operand 'x'"),
     "missing state": (lambda: with_operand(P, ADAM, "v"), r"ADAM of .*\) lacks its operand 'v'"),
     "missing target": (lambda: with_operand(P, LOSS, "t"), "lacks its operand 't'"),
     "width": (lambda: with_operand(P, DENSE, "b", columns=6), "widths 6 and 7 that must agree"),
@@ -135,7 +136,7 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "adam height": (lambda: with_operand(W, JOINED, "v", rows=9), "widths 9 and 400 that must agree"),
     "capacity": (lambda: replace(P, capacity=99), "operand 'y' leaves its slot workspace"),
     "no capacity": (lambda: replace(P, capacity=0), "lies in the workspace of a plan without capacity"),
-    "no columns": (lambda: with_operand(P, OpCode.GATHER, "y", columns=0), "widths 0 and 5 that must agree"),
+    "no columns": (lambda: with_operand(P, OpCode.GATHER, "y", columns=0), "is -1 x 0; no BLAS int"),
     "no bias columns": (lambda: with_operand(P, OpCode.L2_PENALTY, "w", columns=0), "is 5 x 0; no BLAS int"),
     "BLAS integer": (
         lambda: with_operand(P, OpCode.L2_PENALTY, "w", rows=MAXIMUM_SIZE + 1),
@@ -214,7 +215,7 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
             cut_along_features(renamed(P, "dense/y", slot=Slot.LOCAL, offset=0), DENSE, ((0, 4), (4, 7))),
             sizes=(*P.sizes[:4], 999),
         ),
-        "reads 'dense/y', which nothing wrote",
+        "operand 'x' lies in slot local, where 'dense/y' may not be",
     ),
     "rows after parameters": (
         lambda: replace(P, phases=(P.phases[1], P.phases[0])), "the batch comes after one along parameters"
