@@ -59,7 +59,7 @@ def as_numbers(value: object, name: str, *, target: bool = False) -> np.ndarray:
         raise DTypeError(f"{name} is None; give an array")
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise DTypeError(f"{name} is a sparse matrix; fastnn needs a dense array: {name}.toarray()")
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, np.ndarray) and hasattr(value, "filled"):  # `np.ma` itself may not be loaded
         raise DTypeError(f"{name} is a masked array; fill it first: {name}.filled(...)")
     try:
         array = np.asarray(value)

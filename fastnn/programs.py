@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._core.guards import Parameters
+from fastnn._core.guards import Parameters, load
 from fastnn.compiled import Compiled
 from fastnn.compiler import compile_plan
 from fastnn.errors import BusyError, ConfigurationError
@@ -181,9 +181,7 @@ class Programs:
         compiled = self._compiled
         kind: type[Program] | type[ReferenceProgram] = Program
         if compiled is not None and compiled.reference:
-            from fastnn.reference import ReferenceProgram
-
-            kind = ReferenceProgram
+            kind = load("fastnn.reference").ReferenceProgram
         state = compiled.state if compiled is not None and key.purpose == "train" else None
         return kind(kept.plan, self._dtype, self._parameters, None, state)
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from fastnn._core.guards import load
 from fastnn.errors import ConfigurationError
 
 __all__ = ["BAR_SECONDS", "bar", "print_epoch", "verbosity"]
@@ -58,8 +59,7 @@ def _is_watched(stream: Any) -> bool:
 
 def bar(first: int, last: int) -> Any:
     """Return a progress bar for epochs from number `first` to `last`; None if there is no standard error."""
-    from tqdm import tqdm
-
+    tqdm = load("tqdm").tqdm
     if sys.stderr is None:
         return None
     return tqdm(total=last, initial=first, unit="epoch", file=sys.stderr, mininterval=BAR_SECONDS)

@@ -43,8 +43,8 @@ if any(
     raise ImportError("fastnn's compiled core does not match its Python part; build it again")
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_helpers.retire, after_in_child=_guards.forget)
-    os.register_at_fork(after_in_child=_helpers.forget)
+    os.register_at_fork(before=_guards.finish_loading, after_in_child=_guards.forget)
+    os.register_at_fork(before=_helpers.retire, after_in_child=_helpers.forget)
 atexit.register(_helpers.retire)
 
 MAXIMUM_THREADS = 256
@@ -198,11 +198,9 @@ def find_blas() -> None:
     """
     if _guards.knows_blas():
         return
-    import scipy.linalg.cython_blas  # noqa: F401 - its BLAS must be loaded to be seen
-    from threadpoolctl import ThreadpoolController
-
+    _guards.load("scipy.linalg.cython_blas")  # its BLAS must be loaded to be seen
     found: list[tuple[int, int]] = []
-    for library in ThreadpoolController().lib_controllers:
+    for library in _guards.load("threadpoolctl").ThreadpoolController().lib_controllers:
         for names in _BLAS_FUNCTIONS.get(library.internal_api, ()):
             if all(hasattr(library.dynlib, name) for name in names):
                 functions = (getattr(library.dynlib, name) for name in names)

@@ -99,7 +99,7 @@ def test_a_last_step_to_infinity_fails_its_epoch(way: str) -> None:
         "loss": [True],
         "mse": [True],
     }
-    assert model.optimizer.epochs == 1
+    assert model.optimizer.progress.epochs == 1
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 

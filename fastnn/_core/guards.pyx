@@ -8,20 +8,25 @@ The GIL protects all of this.  A fork may come while other threads hold claims; 
 threads are not, `forget` gives the claims back.
 """
 
+import importlib
 import threading
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy
+
+from fastnn._core.team cimport nap, now
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
 
 cdef enum:
     MOST_LIBRARIES = 8
+    LOADING = 10000000000   # nanoseconds for modules to be loaded before a fork
 
 cdef list _claims = []      # those that are taken
 cdef int _family = 0        # how many forks lie between this process and the one that imported fastnn
 cdef unsigned long _main_thread = threading.main_thread().ident
+cdef int _n_loading = 0     # modules that threads are loading
 
 
 cdef int family() noexcept:
@@ -342,11 +347,41 @@ cdef class SingleThreadedBlas:
         leave_blas(self.families.pop())
 
 
+# -- modules that are loaded when they are first needed
+
+
+def load(name):
+    """Return a module, imported if it was not; a fork waits for that.
+
+    Python keeps others from a module that is being imported, in the child of a fork for ever, as the thread
+    that imports it is not there.
+
+    Parameters
+    ----------
+    name : str
+    """
+    global _n_loading
+    _n_loading += 1
+    try:
+        return importlib.import_module(name)
+    finally:
+        _n_loading -= 1
+
+
+def finish_loading():
+    """Wait until no thread loads a module any more, but not for ever: before a fork."""
+    cdef long long since = now()
+    while _n_loading and now() - since < LOADING:
+        with nogil:
+            nap()
+
+
 def forget():
     """Give back what threads hold that are not in the child of a fork."""
-    global _family, _inside, _main_thread
+    global _family, _inside, _main_thread, _n_loading
     cdef Claim claim
     _family += 1
+    _n_loading = 0
     _main_thread = PyThread_get_thread_ident()
     for claim in list(_claims):
         if claim.is_foreign():

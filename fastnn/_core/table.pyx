@@ -5,9 +5,10 @@ machines lack.  What the machine has is asked of the processor (cpuid) and of th
 system (xgetbv: whether it saves the wide registers).
 """
 
-import importlib
 import importlib.util
 import os
+
+from fastnn._core import guards
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
@@ -101,7 +102,7 @@ def load(level=None):
     """Load the kernels of a level, as `choose` understands it, and return its name."""
     global TABLE, _chosen, _module
     _chosen = choose(level)
-    _module = importlib.import_module(f"fastnn._core._kernels_{_chosen}")
+    _module = guards.load(f"fastnn._core._kernels_{_chosen}")
     TABLE = <const KernelTable*>PyCapsule_GetPointer(_module.table, "fastnn.kernel_table")
     return TABLE.name.decode("ascii")
 
