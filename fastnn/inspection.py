@@ -302,16 +302,20 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
 
 
 def summary(model: Model) -> str:
-    """Return the table that `Model.summary` prints."""
+    """Return the table that `Model.summary` prints, in the order of `Model.layers`, or as a chain goes."""
     rows: list[tuple[str, ...]] = [("layer", "kind", "output shape", "parameters", "reads")]
     drawing = model._now.drawing
     if drawing is None:
         rows += [(layer.name or "-", type(layer).__name__, "?", "?", "?") for layer in model.layers]
     else:
         seen: set[str] = set()
-        for tensor in drawing.graph.inputs if not drawing.graph.is_chain else ():
-            rows.append((tensor.label, "Input", f"(None, {tensor.columns})", "0", ""))
-        for node in drawing.graph.nodes:
+        nodes = drawing.graph.nodes
+        if not drawing.graph.is_chain:
+            for tensor in drawing.graph.inputs:
+                rows.append((tensor.label, "Input", f"(None, {tensor.columns})", "0", ""))
+            places = {name: place for place, name in enumerate(drawing.layers)}
+            nodes = tuple(sorted(nodes, key=lambda node: places[node.layer]))
+        for node in nodes:
             count = sum(p.rows * p.columns for p in node.parameters)
             rows.append(
                 (
@@ -323,6 +327,10 @@ def summary(model: Model) -> str:
                 )
             )
             seen.add(node.layer)
+        for name, layer in drawing.layers.items():
+            if name not in seen:
+                count = sum(p.rows * p.columns for known, p in drawing.idle if known is layer)
+                rows.append((name, type(layer).__name__, "not read", f"{count:,}", ""))
     if drawing is None or drawing.graph.is_chain:
         rows = [row[:-1] for row in rows]  # each reads what stands above it
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -20,7 +20,7 @@ from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding, check_dtype
 from fastnn.runtime import resolve_threads
 from fastnn.store import ParameterStore
-from fastnn.symbolic import SymbolicTensor, as_list, draw, replay
+from fastnn.symbolic import Call, SymbolicTensor, as_list, draw, replay
 from fastnn.utils import next_seed
 
 if TYPE_CHECKING:
@@ -134,9 +134,7 @@ class Model(Differentiable):
             raise ShapeError(
                 f"model {self.name!r} takes tensors of widths {widths}, got {[t.columns for t in given]}"
             )
-        mapped = dict(zip(self._ends[0], given, strict=True))
-        replay(drawing.order, mapped, self)
-        found = [mapped[tensor] for tensor in self._ends[1]]
+        found = replay(Call(self, tuple(given), drawing), *self._ends)
         return found if len(found) > 1 else found[0]
 
     # -- running
@@ -451,7 +449,7 @@ class Model(Differentiable):
         return inspection.profile(self, x, y, batch_size)
 
     def summary(self) -> None:
-        """Print the layers, their output shapes and their numbers of parameters."""
+        """Print the layers, in the order of `layers`, their output shapes and their numbers of parameters."""
         from fastnn import inspection
 
         print(inspection.summary(self))

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -83,15 +83,19 @@ class Binding:
     objective: Objective | None = None
     programs: Programs | None = None
 
-    @property
-    def graph(self) -> Graph:
-        """The frozen graph that plans are compiled from."""
+    def need_drawing(self) -> Drawing:
+        """Return the drawing of a model that is built."""
         if self.drawing is None:
             raise ConfigurationError(
                 "the model's input width is not known yet; begin with fastnn.Input((features,)), "
                 "or call fit, or build((None, features))"
             )
-        return self.drawing.graph
+        return self.drawing
+
+    @property
+    def graph(self) -> Graph:
+        """The frozen graph that plans are compiled from."""
+        return self.need_drawing().graph
 
     def need_compiled(self) -> Compiled:
         """Return what `compile` made."""
@@ -107,8 +111,9 @@ class Binding:
 
     def need_programs(self) -> Programs:
         """Return the programs of a model that is built."""
-        assert self.programs is not None or self.graph
-        return cast("Programs", self.programs)
+        self.need_drawing()
+        assert self.programs is not None
+        return self.programs
 
     def with_programs(self) -> Binding:
         """Return the same with programs of its own, none of them compiled yet."""
@@ -118,6 +123,14 @@ class Binding:
             self.graph, layout, self.store.parameters, self.store.dtype, self.objective, self.compiled
         )
         return replace(self, programs=programs)
+
+    def weights(self) -> dict[str, Place]:
+        """Return where the parameters are, by their names, in the order of the model's layers."""
+        return {
+            f"{name}/{role}": place
+            for name, layer in self.need_drawing().layers.items()
+            for role, place in self.store.places.get(layer, {}).items()
+        }
 
     def view(self, parameter: Parameter, flat: np.ndarray) -> np.ndarray:
         """Return a parameter's part of an array that lies like the store's."""
@@ -166,7 +179,12 @@ class Network:
 
     @property
     def layers(self) -> list[Any]:
-        """The model's layers, and models used as layers."""
+        """The model's layers, and models used as layers, in Keras's order but without its input layers.
+
+        In a graph the layer farthest from the outputs comes first, counted along the longest way; of
+        layers equally far the one that is met first on the way back from the outputs, in their order.  The
+        order in which a graph was drawn does not matter.
+        """
         drawing = self._now.drawing
         if drawing is None:
             return []
@@ -238,7 +256,7 @@ class Network:
 
     def count_params(self) -> int:
         """Return the number of weights and biases."""
-        return sum(p.rows * p.columns for p in self.graph.parameters)
+        return sum(place.size for place in self._now.weights().values())
 
     def _bind(
         self,
@@ -268,8 +286,7 @@ class Network:
         BusyError
             If a model that would have to move is being trained.
         """
-        owners = {p.name: drawing.layers[node.layer] for node in drawing.graph.nodes for p in node.parameters}
-        entries = [(owners[p.name], _role(p), p) for p in drawing.graph.parameters]
+        entries = _entries(drawing)
         done: tuple[Binding, Any] | None = None
         while done is None:  # another thread may have changed what this follows from: then anew
             seen = [(layer, "_store", layer._store) for layer in drawing.layers.values()]
@@ -327,8 +344,7 @@ class Network:
         now = self._now
         drawing = now.drawing
         assert drawing is not None
-        owners = {p.name: drawing.layers[node.layer] for node in drawing.graph.nodes for p in node.parameters}
-        places = {p.name: store.places[owners[p.name]][_role(p)] for p in drawing.graph.parameters}
+        places = {p.name: store.places[layer][role] for layer, role, p in _entries(drawing)}
         made: list[_Value] = [(layer, "_store", store) for layer in drawing.layers.values()]
         if now.compiled is not None:
             made.append((now.compiled, "state", _moved_state(now, places, store)))
@@ -351,7 +367,12 @@ class Network:
     # -- weights
 
     def get_weights(self) -> list[np.ndarray]:
-        """Return copies of all parameters: kernel, bias of the first layer, of the second, ...
+        """Return copies of all parameters: kernel, bias of the first of `layers`, of the second, ...
+
+        They stand as in Keras 3, so that `set_weights` takes what `get_weights` of the same model in Keras
+        returns, and the other way round.  Those of a model used as a layer stand together, in its own
+        order; those of a layer that several models have stand once, at the first of them.  Frozen layers,
+        and those behind outputs of a nested model that nobody reads, are not left out.
 
         Returns
         -------
@@ -361,10 +382,24 @@ class Network:
         ------
         ConfigurationError
             If the model is not built.
+
+        Examples
+        --------
+        The sum reads `long` before `short`, and `first` is farther from it than both:
+
+        >>> import fastnn
+        >>> x = fastnn.Input((4,))
+        >>> short = fastnn.layers.Dense(3, name="short")(x)
+        >>> long = fastnn.layers.Dense(3, name="long")(fastnn.layers.Dense(2, name="first")(x))
+        >>> model = fastnn.Model(x, long + short)
+        >>> [layer.name for layer in model.layers]
+        ['first', 'long', 'short', 'add']
+        >>> [w.shape for w in model.get_weights()]
+        [(4, 2), (2,), (2, 3), (3,), (4, 3), (3,)]
         """
         now = self._now
         array = now.store.array
-        return [now.view(p, array).copy() for p in now.graph.parameters]
+        return [place.view(array).copy() for place in now.weights().values()]
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Replace all parameters.
@@ -372,7 +407,7 @@ class Network:
         Parameters
         ----------
         weights : sequence of array_like
-            In the order and of the shapes of `get_weights`.
+            In the order and of the shapes of `get_weights`, which are those of Keras 3.
 
         Raises
         ------
@@ -384,11 +419,12 @@ class Network:
             If another thread trains the model.
         """
         now = self._now
-        now.store.assign({p.name: now.places[p.name] for p in now.graph.parameters}, weights)
+        now.store.assign(now.weights(), weights)
 
 
-def _role(parameter: Parameter) -> str:
-    return parameter.name.rpartition("/")[2]
+def _entries(drawing: Drawing) -> _Entries:
+    """Return layer, role and description of each parameter."""
+    return [(layer, parameter.role, parameter) for layer, parameter in drawing.entries()]
 
 
 def _moved_state(now: Binding, places: Mapping[str, Place], store: ParameterStore) -> np.ndarray:

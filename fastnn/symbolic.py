@@ -9,17 +9,27 @@ from __future__ import annotations
 import itertools
 import numbers
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
-from fastnn.graph import Config, Graph, Node, Tensor
+from fastnn.graph import Config, Graph, Node, Parameter, Tensor, by_depth, walk
 
 if TYPE_CHECKING:
     from fastnn.layers import Layer
 
-__all__ = ["Drawing", "SymbolicTensor", "ancestry", "apply", "as_list", "config_of", "draw", "replay"]
+__all__ = [
+    "Call",
+    "Drawing",
+    "SymbolicTensor",
+    "ancestry",
+    "apply",
+    "as_list",
+    "config_of",
+    "draw",
+    "replay",
+]
 
 
 _NUMBERS = itertools.count()
@@ -37,16 +47,20 @@ class SymbolicTensor:
     name : str or None
         Of an input.
     layer : Layer or None
-        Who makes it; None for an input.
+        Who makes it; None for an input, and for what a model, used as a layer, hands through.
     inputs : tuple of SymbolicTensor
-        What that layer reads.
+        What that layer reads, or what is handed through.
     scope : tuple
         The models that the layer was drawn in, where a model was used as a layer.
+    call : Call or None
+        The use of the outermost of these models.
+    step : float
+        How much deeper than it lies what it is made of, see `by_depth`.
     number : int
         Larger than those of its inputs, and of what was drawn before.
     """
 
-    __slots__ = ("columns", "inputs", "layer", "name", "number", "scope")
+    __slots__ = ("call", "columns", "inputs", "layer", "name", "number", "scope", "step")
     __array_ufunc__ = None  # so that NumPy leaves ``np.float64(2) * x`` to this class
 
     def __init__(
@@ -56,8 +70,10 @@ class SymbolicTensor:
         layer: Layer | None = None,
         inputs: tuple[SymbolicTensor, ...] = (),
         scope: tuple[Any, ...] = (),
+        call: Call | None = None,
     ) -> None:
         self.columns, self.name, self.layer, self.inputs, self.scope = columns, name, layer, inputs, scope
+        self.call, self.step = call, 1.0
         self.number: int = max(next(_NUMBERS), 1 + max((tensor.number for tensor in inputs), default=-1))
 
     @property
@@ -81,7 +97,10 @@ class SymbolicTensor:
         return NotImplemented if not isinstance(other, numbers.Real) else self + -other
 
     def __rsub__(self, other: object) -> SymbolicTensor:
-        return -self + other
+        negative = -self
+        made = negative + other
+        negative.step = made.step = 0.5  # two layers here, one operation in Keras
+        return made
 
     def __neg__(self) -> SymbolicTensor:
         return _gate("", "Scale", self, -1.0)
@@ -92,8 +111,8 @@ class SymbolicTensor:
         )
 
     def __repr__(self) -> str:
-        maker = f"input {self.name!r}" if self.layer is None else f"output of {title(self.layer)!r}"
-        return f"<SymbolicTensor (None, {self.columns}), {maker}>"
+        what = f"input {self.name!r}" if _is_input(self) else f"output of {_maker(self)!r}"
+        return f"<SymbolicTensor (None, {self.columns}), {what}>"
 
 
 def _gate(merge: str, affine: str, tensor: SymbolicTensor, other: object) -> SymbolicTensor:
@@ -126,6 +145,17 @@ def stem_of(layer: Layer) -> str:
     """
     spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
     return re.sub("([a-z])([A-Z])", r"\1_\2", spaced).lower()
+
+
+def _is_input(tensor: SymbolicTensor) -> bool:
+    return tensor.layer is None and tensor.call is None
+
+
+def _maker(tensor: SymbolicTensor) -> str:
+    """Return what messages call the layer that makes a tensor, or the model that hands it through."""
+    if tensor.layer is not None:
+        return title(tensor.layer)
+    return str(tensor.call.model.name) if tensor.call is not None else ""
 
 
 def as_list(tensors: object, what: str) -> list[SymbolicTensor]:
@@ -190,34 +220,50 @@ def apply(layer: Layer, inputs: object) -> SymbolicTensor:
     return SymbolicTensor(columns, None, layer, tuple(tensors))
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Call:
+    """A use of a model as a layer; where layers are put in order it counts as one, as in Keras.
+
+    Attributes
+    ----------
+    model : Model
+    inputs : tuple of SymbolicTensor
+        What it is called on.
+    drawing : Drawing
+        Of the model, as it was then.
+    """
+
+    model: Any
+    inputs: tuple[SymbolicTensor, ...]
+    drawing: Drawing
+    step: ClassVar[float] = 1.0
+
+
 def replay(
-    order: Sequence[SymbolicTensor], mapped: dict[SymbolicTensor, SymbolicTensor], scope: object
-) -> None:
-    """Draw again what makes the tensors in `order`, from other inputs; `mapped` knows those and grows."""
-    for tensor in order:
+    call: Call, inputs: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]
+) -> list[SymbolicTensor]:
+    """Draw again what leads from a model's inputs to its outputs, from those of the call."""
+    mapped = dict(zip(inputs, call.inputs, strict=True))
+
+    def again(tensor: SymbolicTensor, sources: tuple[SymbolicTensor, ...]) -> SymbolicTensor:
+        return SymbolicTensor(tensor.columns, None, tensor.layer, sources, (call.model, *tensor.scope), call)
+
+    for tensor in call.drawing.order:
         if tensor not in mapped:
-            inputs = tuple(mapped[source] for source in tensor.inputs)
-            mapped[tensor] = SymbolicTensor(
-                tensor.columns, None, tensor.layer, inputs, (scope, *tensor.scope)
-            )
+            mapped[tensor] = again(tensor, tuple(mapped[source] for source in tensor.inputs))
+    return [
+        mapped[tensor]
+        if tensor not in inputs
+        else SymbolicTensor(tensor.columns, None, None, (mapped[tensor],), (call.model,), call)
+        for tensor in outputs
+    ]
 
 
 def ancestry(tensors: Sequence[SymbolicTensor]) -> list[SymbolicTensor]:
-    """Return all that tensors are made of, and they, each after what it is made of."""
-    done: set[SymbolicTensor] = set()
-    order: list[SymbolicTensor] = []
-    stack = [(tensor, False) for tensor in reversed(tensors)]
-    while stack:
-        tensor, expanded = stack.pop()
-        if tensor in done:
-            continue
-        if expanded:
-            done.add(tensor)
-            order.append(tensor)
-        else:
-            stack.append((tensor, True))
-            stack += [(source, False) for source in reversed(tensor.inputs)]
-    return order
+    """Return all that tensors, and calls of models on the way, are made of, and they, each after that."""
+    return walk(
+        tensors, lambda tensor: (*tensor.inputs, *(tensor.call.inputs if tensor.call is not None else ()))
+    )[1]
 
 
 def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> list[SymbolicTensor]:
@@ -229,18 +275,18 @@ def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> lis
         If an output depends on an input that is not given, an input leads nowhere, an input or an output
         stands twice, or there is a cycle.
     """
-    for ends, what in ((inputs, "inputs"), (outputs, "outputs")):
+    given, used = set(inputs), set()
+    for ends, what in ((inputs, "inputs"), ([_origin(tensor, given) for tensor in outputs], "outputs")):
         if len(set(ends)) < len(ends):
             twice = next(tensor for tensor in ends if ends.count(tensor) > 1)
             raise ConfigurationError(f"{twice!r} stands twice among the {what}; name it once")
-    given, used = set(inputs), set()
     found: dict[SymbolicTensor, None] = {}
     stack = list(outputs)
     while stack:
         tensor = stack.pop()
         if tensor in given:
             used.add(tensor)
-        elif tensor.layer is None:
+        elif _is_input(tensor):
             raise ConfigurationError(
                 f"an output depends on the input {tensor.name or 'without a name'!r}, which is not among "
                 "the model's inputs; add it to inputs="
@@ -250,7 +296,7 @@ def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> lis
             stack += tensor.inputs
             if any(source.number >= tensor.number for source in tensor.inputs):
                 raise ConfigurationError(
-                    f"the graph has a cycle through layer {title(tensor.layer)!r}; only graphs without "
+                    f"the graph has a cycle through layer {_maker(tensor)!r}; only graphs without "
                     "cycles can be trained"
                 )
     for position, tensor in enumerate(inputs):
@@ -261,7 +307,38 @@ def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> lis
     return [*inputs, *sorted(found, key=lambda tensor: tensor.number)]
 
 
-@dataclass
+def _origin(tensor: SymbolicTensor, given: set[SymbolicTensor]) -> SymbolicTensor:
+    """Return what models hand through as `tensor`, at most back to one of the given tensors."""
+    while tensor not in given and tensor.layer is None and tensor.call is not None:
+        (tensor,) = tensor.inputs
+    return tensor
+
+
+def _by_depth(
+    inputs: Sequence[SymbolicTensor], made: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]
+) -> dict[Any, list[SymbolicTensor | Call]]:
+    """Return layers, and models used as layers, with their uses, in the order of `by_depth`.
+
+    Also those that only lead to inputs of calls on which the outputs, which are `made`, do not depend.
+    """
+    given = set(inputs)
+
+    def nodes(tensors: Sequence[SymbolicTensor]) -> list[SymbolicTensor | Call]:
+        return [tensor.call or tensor for tensor in tensors if tensor not in given and not _is_input(tensor)]
+
+    def owner(node: SymbolicTensor | Call) -> Any:
+        return node.model if isinstance(node, Call) else node.layer
+
+    order = by_depth(nodes(outputs), lambda node: nodes(node.inputs), owner, lambda node: node.step)
+    met = [source for uses in order.values() for node in uses for source in node.inputs]
+    if any(_is_input(source) and source not in given for source in met):
+        # Something that no output depends on begins elsewhere.  Keras has no such models.
+        needed = {owner(node) for node in nodes(made)}
+        order = {known: uses for known, uses in order.items() if known in needed}
+    return order
+
+
+@dataclass(eq=False)
 class Drawing:
     """A graph, and what its names stand for.
 
@@ -269,12 +346,15 @@ class Drawing:
     ----------
     graph : Graph
     layers : dict of str to Layer
-        By the names of nodes, in the order of the nodes.
+        By the names of nodes, in Keras's order: those of a model used as a layer stand together.
     members : dict of str to object
-        Layers and models used as layers, by their names in this graph.
+        Inputs, then layers and models used as layers in Keras's order, by their names in this graph.
     tensors : dict of SymbolicTensor to str
         Names of the graph's tensors.
     order : list of SymbolicTensor
+    idle : list of (Layer, Parameter)
+        Parameters that no output depends on, but which Keras counts: of models used as layers, some of whose
+        outputs nobody reads.
     """
 
     graph: Graph
@@ -282,6 +362,12 @@ class Drawing:
     members: dict[str, Any]
     tensors: dict[SymbolicTensor, str]
     order: list[SymbolicTensor]
+    idle: list[tuple[Layer, Parameter]]
+
+    def entries(self) -> list[tuple[Layer, Parameter]]:
+        """Return all parameters, each with its layer, in the order of the nodes; idle ones come last."""
+        owners = {p.name: self.layers[node.layer] for node in self.graph.nodes for p in node.parameters}
+        return [*((owners[p.name], p) for p in self.graph.parameters), *self.idle]
 
     def with_flags(self) -> Drawing:
         """Return the drawing with the layers' `trainable` flags as they are now."""
@@ -325,11 +411,13 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
         if layer.named:  # names that users chose come first
             names.of(path, layer, layer.name, "")
     nodes: list[Node] = []
-    layers: dict[str, Layer] = {}
+    called: dict[Layer, str] = {}
     uses: dict[str, int] = {}
     by_layer: dict[str, Node] = {}
     for tensor in made:
-        assert tensor.layer is not None
+        if tensor.layer is None:
+            tensors[tensor] = tensors[tensor.inputs[0]]
+            continue
         layer, path = tensor.layer, paths[tensor.layer]
         name = "/".join((*path, names.of(path, layer, layer.name, stem_of(layer), layer.named)))
         use = uses[name] = uses.get(name, -1) + 1
@@ -344,12 +432,41 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
                 f"layer {name!r} is used on widths {before} and {list(widths)}, but has one kernel; "
                 "use one layer for each width"
             )
-        layers[name] = layer
+        called[layer] = name
         tensors[tensor] = output
         nodes.append(node)
     graph = Graph(tuple(tensors[t] for t in inputs), tuple(tensors[t] for t in outputs), tuple(nodes))
     named = {tensor: found.name for tensor, found in tensors.items()}
-    return Drawing(graph, layers, names.members(), named, order)
+    drawing = Drawing(graph, {}, {names.of((), t, None, ""): t for t in inputs}, named, order, [])
+    _enter_layers(drawing, _by_depth(inputs, made, outputs), called, names)
+    return drawing
+
+
+def _enter_layers(
+    drawing: Drawing,
+    order: dict[Any, list[SymbolicTensor | Call]],
+    called: dict[Layer, str],
+    names: _Names,
+) -> None:
+    """Enter layers, and models used as layers, into a drawing; `called` knows the names of the nodes."""
+
+    def enter(path: tuple[str, ...], layer: Layer, parameters: Iterable[Parameter]) -> None:
+        if layer not in called:  # no output depends on it
+            name = called[layer] = "/".join((*path, names.of(path, layer, layer.name, stem_of(layer), False)))
+            drawing.idle.extend((layer, replace(p, name=f"{name}/{p.role}")) for p in parameters)
+        drawing.layers.setdefault(called[layer], layer)
+
+    for owner, uses in order.items():
+        if isinstance(uses[0], SymbolicTensor):
+            widths = tuple(source.columns for source in uses[0].inputs)
+            enter((), owner, owner.config.parameters("", widths, owner.trainable))
+        top = names.of((), owner, None, title(owner))
+        drawing.members[top] = owner
+        for inner in dict.fromkeys(use.drawing for use in uses if isinstance(use, Call)):
+            entries = inner.entries()
+            for name, layer in inner.layers.items():
+                path = (top, *name.split("/")[:-1])
+                enter(path, layer, (p for other, p in entries if other is layer))
 
 
 class _Names:
@@ -380,7 +497,3 @@ class _Names:
         taken[name] = what
         self._names[key] = name
         return name
-
-    def members(self) -> dict[str, Any]:
-        """Return what has a name at the top."""
-        return self._taken.get((), {})

@@ -48,7 +48,8 @@ def test_every_node_joins_its_inputs_with_learned_positive_weights(kind: str) ->
     assert sum(isinstance(layer, layers.Dense) for layer in model.layers) == wiring.nodes + 1
     x = np.random.default_rng(0).uniform(-1, 1, (50, 2))
     expected: dict[int, np.ndarray] = {}
-    dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
+    drawn = [model.get_layer(node.layer) for node in model.graph.nodes]
+    dense = [layer for layer in drawn if isinstance(layer, layers.Dense)]
     for node, layer in zip(range(wiring.nodes), dense, strict=False):
         sources = [begin for begin, end in wiring.edges if end == node]
         joined = sum(0.5 * expected[source] for source in sources) if sources else x

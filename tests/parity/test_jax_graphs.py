@@ -221,7 +221,11 @@ def model_of(wiring: Wiring) -> Model:
 
 
 def weights_of(model: Model) -> dict[str, np.ndarray]:
-    return {p.name: w for p, w in zip(model.graph.parameters, model.get_weights(), strict=True)}
+    return {
+        p.name: w
+        for node in model.graph.nodes
+        for p, w in zip(node.parameters, model.get_layer(node.layer).get_weights(), strict=True)
+    }
 
 
 # -- the wiring in JAX
