@@ -16,6 +16,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.paths import batch_is_fast_axis, choose_paths, update_joins
 from fastnn.plan import LANES, MOST_EXTERNALS, Plan, whole_vectors
 from fastnn.schedule import schedule
+from fastnn.verify import verify_plan
 
 __all__ = ["compile_plan"]
 
@@ -101,5 +102,5 @@ def compile_plan(
     rows = whole_vectors(capacity) if columns else capacity
     ops, sizes = place(ops, phases, layout or parameter_layout(graph.parameters), states, rows)
     plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose)
-    plan.verify()
+    verify_plan(plan)
     return plan

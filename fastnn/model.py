@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn import training
+from fastnn._core.guards import load
 from fastnn.batch import Batch, batch_of, features_of
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_flag, check_name
@@ -444,12 +445,8 @@ class Model(Differentiable):
         ShapeError, DataError, DTypeError, ConfigurationError
             For bad input.
         """
-        from fastnn import inspection
-
-        return inspection.profile(self, x, y, batch_size)
+        return load("fastnn.inspection").profile(self, x, y, batch_size)
 
     def summary(self) -> None:
         """Print the layers, in the order of `layers`, their output shapes and their numbers of parameters."""
-        from fastnn import inspection
-
-        print(inspection.summary(self))
+        print(load("fastnn.inspection").summary(self))

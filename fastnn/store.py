@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import data
-from fastnn._core.guards import Exclusion, Parameters
+from fastnn._core.guards import Exclusion, Parameters, load
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph import Parameter
 from fastnn.memory import aligned
@@ -224,10 +224,11 @@ def merged_store(
                     size += aligned(place.size)
     new = ParameterStore(dtype, size)
     array = new.array
-    streams = np.random.SeedSequence(seed).spawn(len(entries))
+    random = load("numpy.random")
+    streams = random.SeedSequence(seed).spawn(len(entries))
     for (layer, role, parameter), stream in zip(entries, streams, strict=True):
         if layer._store is None or not layer._store.holds(layer, role, parameter.shape):
-            drawn = parameter.initializer.draw(parameter.shape, np.random.default_rng(stream))
+            drawn = parameter.initializer.draw(parameter.shape, random.default_rng(stream))
             places[layer][role].view(array)[...] = drawn
     for store in before:
         flat = store.array

@@ -7,8 +7,7 @@ import itertools
 import random
 from collections.abc import Iterator
 
-import numpy as np
-
+from fastnn._core.guards import load
 from fastnn.checks import check_count
 
 __all__ = ["next_seed", "set_random_seed"]
@@ -45,7 +44,7 @@ def set_random_seed(seed: int) -> None:
     first = check_count(seed, "seed", 0, 2**32 - 1)
     _seeds = first, itertools.count()
     random.seed(first)
-    np.random.seed(first)
+    load("numpy.random").seed(first)
 
 
 def next_seed() -> int:
@@ -62,4 +61,4 @@ def next_seed() -> int:
     """
     seeds = _seeds
     entropy = None if seeds is None else [seeds[0], next(seeds[1])]
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    return int(load("numpy.random").SeedSequence(entropy).generate_state(1)[0])
