@@ -379,7 +379,11 @@ def _watched(
                 tallies[name].crashes += not hung
             dead[name] += 1
             start += 1
-            if dead[name] >= MOST_DEAD[each is None] or (each is not None and spent[name] >= each):
+            if (
+                dead[name] >= MOST_DEAD[each is None]
+                or (each is None and hung)
+                or (each is not None and spent[name] >= each)
+            ):
                 position, start = position + 1, 0
         for name in group:
             yield name, tallies[name], spent[name]
