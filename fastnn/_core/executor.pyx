@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastnn._core.guards cimport (
-    Claim, Parameters, Progress, enter_blas, family, in_main_thread, leave_blas,
+    Claim, Parameters, Progress, enter_blas, family, in_main_thread, leave_blas, leave_out,
 )
 from fastnn._core.helpers cimport Crew, dismiss, hire, launch
 from fastnn._core.run cimport (
@@ -407,7 +407,7 @@ cdef class Executor:
         (int, int, int, BaseException or None), or None
             Status; steps made, and the one at which the loss was not finite; epochs finished; what a signal
             handler raised, for the caller to raise.  None if nothing was done, as a run is under way: of
-            this executor, or, if both change them, of one on the same parameters.
+            this executor, or one that changes the same parameters, or, in this thread, that reads them.
         """
         cdef Run run
         cdef Crew crew
@@ -417,11 +417,16 @@ cdef class Executor:
         cdef long long first_step = 0, first_epoch = 0
         cdef void* poller = NULL
         cdef Claim writing = self.parameters.writing if self.writes else None
-        if self.running.depth or (writing is not None and writing.depth):
+        if self.running.depth:
+            return None
+        # A signal handler must not train a model whose weights its own thread is about to read.
+        if writing is not None and (writing.depth or self.parameters.is_read_here()):
             return None
         self.running.take()
         if writing is not None:
             writing.take()
+        elif self.parameters is not None:
+            self.parameters.reading.append(self.running)
         try:
             memset(&run, 0, sizeof(Run))
             for i in range(LOCAL_SLOT):
@@ -519,6 +524,8 @@ cdef class Executor:
                 PyBuffer_Release(&views[i])
             if writing is not None:
                 writing.give()
+            elif self.parameters is not None:
+                leave_out(self.parameters.reading, self.running)
             self.running.give()
 
     cdef void poll(self, Run* run):

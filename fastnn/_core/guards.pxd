@@ -8,11 +8,15 @@ cdef class Claim:
     cdef bint take(self) except -1
     cdef void give(self) noexcept
 
+cdef void leave_out(list claims, Claim claim) noexcept
+
 cdef class Parameters:
     cdef readonly object array
     cdef Py_buffer view
     cdef bint viewed
     cdef Claim writing
+    cdef list reading       # claims of the runs that only read
+    cdef bint is_read_here(self) noexcept
 
 cdef class Progress:
     cdef public long long steps

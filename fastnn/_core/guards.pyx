@@ -39,6 +39,15 @@ cdef bint in_main_thread() noexcept:
     return PyThread_get_thread_ident() == _main_thread
 
 
+cdef void leave_out(list claims, Claim claim) noexcept:
+    """Remove a claim from a list, where it stands near the end."""
+    cdef Py_ssize_t i
+    for i in range(len(claims) - 1, -1, -1):
+        if claims[i] is claim:
+            del claims[i]
+            break
+
+
 cdef class Claim:
     """What one thread at a time has, as often as it takes it."""
 
@@ -58,13 +67,9 @@ cdef class Claim:
 
     cdef void give(self) noexcept:
         """Give it back, once."""
-        cdef Py_ssize_t i
         self.depth -= 1
         if self.depth == 0:
-            for i in range(len(_claims) - 1, -1, -1):
-                if _claims[i] is self:
-                    del _claims[i]
-                    break
+            leave_out(_claims, self)
 
 
 cdef class Exclusion(Claim):
@@ -171,6 +176,7 @@ cdef class Parameters:
 
     def __cinit__(self, array):
         self.writing = Claim()
+        self.reading = []
         PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE)
         self.viewed = True
         self.array = array
@@ -178,6 +184,14 @@ cdef class Parameters:
     def __dealloc__(self):
         if self.viewed:
             PyBuffer_Release(&self.view)
+
+    cdef bint is_read_here(self) noexcept:
+        """Return whether a run that only reads is under way in this thread, which a signal handler left."""
+        cdef Claim claim
+        for claim in self.reading:
+            if claim.depth and not claim.is_foreign():
+                return True
+        return False
 
     @property
     def is_written(self):
