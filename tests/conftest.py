@@ -6,6 +6,8 @@ import contextlib
 import csv
 import importlib
 import os
+import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -109,6 +111,100 @@ def dismiss_helpers(soon: Callable[..., bool]) -> Callable[[], None]:
     return dismiss
 
 
+@pytest.fixture(scope="session")
+def lines_run() -> Callable[[Callable[[], object]], int]:
+    """Return a function that counts the lines of Python which a call runs, busy as the machine may be.
+
+    Loops of NumPy, and of Python itself such as a search in a list, are one line.
+    """
+
+    def count(call: Callable[[], object]) -> int:
+        lines, before = 0, sys.gettrace()
+
+        def trace(frame: object, event: str, argument: object) -> object:
+            nonlocal lines
+            lines += event == "line"
+            return trace
+
+        sys.settrace(trace)
+        try:
+            call()
+        finally:
+            sys.settrace(before)
+        return lines
+
+    return count
+
+
+@pytest.fixture
+def signals() -> Callable[[Callable[[], None]], contextlib.AbstractContextManager[None]]:
+    """Return a context that calls a handler again and again, wherever the main thread is then.
+
+    ``with signals(handler): model.fit(...)``
+    """
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("this system has no timer that sends signals")
+
+    @contextlib.contextmanager
+    def sent(handler: Callable[[], None]) -> Iterator[None]:
+        ended = False
+
+        def handle(*details: object) -> None:
+            try:
+                handler()
+            finally:
+                if not ended:
+                    signal.setitimer(signal.ITIMER_REAL, 0.01)  # from now on, as a handler may be slow
+
+        before = signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        try:
+            yield
+        finally:
+            ended = True
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    return sent
+
+
+@pytest.fixture
+def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Return a function that interrupts work in the midst of a run, and returns the run's result.
+
+    ``interrupted(lambda: model.fit(...), once)``: the first signal raises that is handled once a condition
+    holds; all epochs are one run. The test fails if the executor does not hear it: then Python raises after
+    the run, and there is no result.
+    """
+    from fastnn import training
+    from fastnn.program import Program
+
+    results: list[Any] = []
+    real = Program.run
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        results.append(real(*arguments, **options))
+        return results[-1]
+
+    def interrupt(work: Callable[[], object], once: Callable[[], bool]) -> Any:
+        raised: list[bool] = []
+
+        def handler() -> None:
+            if not raised and once():
+                raised.append(True)
+                raise KeyboardInterrupt
+
+        results.clear()
+        with signals(handler), pytest.raises(KeyboardInterrupt):
+            work()
+        assert [type(result.exception) for result in results] == [KeyboardInterrupt]
+        return results[0]
+
+    monkeypatch.setattr(training, "_EPOCHS_PER_CALL", 2**40)
+    monkeypatch.setattr(Program, "run", run)
+    return interrupt
+
+
 @pytest.fixture
 def team_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows by the number of threads of each run that has more than one."""
@@ -179,9 +275,7 @@ TOLERANCES: dict[str, float] = {
     "forward float32": 1e-5,
     "gradient float32": 1e-4,
     "trained float32": 1e-4,
-    # seconds from a signal to its exception; bytes by which a process may grow
-    # Seconds from a signal to its exception; machines that test are often busy.
-    "interrupt": 1.0 if os.environ.get("CI") else 0.3,
+    # bytes by which a process may grow
     "growth": 2.0**20,
 }
 

@@ -1,21 +1,20 @@
 """The executor's teams of threads, its memory over many steps, signals, and losses that are not finite.
 
 Small nets get many tiles and a team here, because the limits below which fastnn stays alone are
-set to nothing.
+set to nothing.  Nothing here measures speed: what should happen is waited for, and what did happen is
+counted.
 """
 
 from __future__ import annotations
 
 import _thread
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,15 @@ import pytest
 import threadpoolctl
 
 import fastnn
-from fastnn import callbacks, layers, optimizers, pace, program, runtime, schedule
+from fastnn import callbacks, layers, optimizers, pace, plan, program, runtime, schedule
 from fastnn._core import helpers
 from fastnn.errors import NonFiniteWarning
 from fastnn.programs import Key
 
 Array = np.ndarray
+Soon = Callable[..., bool]
+Interrupt = Callable[..., program.Result]
+SECONDS = 300.0  # after which something hangs
 X = np.random.default_rng(1).normal(0, 1, (150, 30))
 Y = np.tanh(X[:, :4] - X[:, 4:8])
 
@@ -96,21 +98,27 @@ def test_teams_predict_and_evaluate_the_same_bits(teams: list[int]) -> None:
     assert max(teams) > 1
 
 
-def test_a_real_team_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_team_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch, soon: Soon) -> None:
     """With the limits as users have them."""
     monkeypatch.setattr(runtime, "available_cpus", lambda: 2)
-    results = []
-    for n_threads in (1, 2):
+
+    def run(n_threads: int) -> tuple[bytes, dict[str, list[float]]]:
         model = net(hidden=700)
         made = model._now.need_programs().program(Key("train", 150))
         assert made.team_size(150, 150, 40, n_threads) == n_threads
-        jobs = helpers.count_jobs()
-        results.append(fitted(model, n_threads, batch_size=150, epochs=40))
-        assert helpers.count_jobs() - jobs == n_threads - 1
-    assert results[0] == results[1]
+        return fitted(model, n_threads, batch_size=150, epochs=40)
+
+    jobs, found = helpers.count_jobs(), [run(1)]
+    assert helpers.count_jobs() == jobs
+    # On a busy machine a run may be over before the helper begins.
+    assert soon(lambda: helpers.count_jobs() > jobs, lambda: found.append(run(2)))
+    assert helpers.count_jobs() == jobs + 1
+    assert all(result == found[0] for result in found)
 
 
-def test_a_smaller_team_does_the_same_work(teams: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_smaller_team_does_the_same_work(
+    teams: list[int], monkeypatch: pytest.MonkeyPatch, dismiss_helpers: Callable[[], None]
+) -> None:
     wanted = fitted(net(), 1)
     real, asked, allowed = _thread.start_new_thread, [0], [1]
 
@@ -122,15 +130,16 @@ def test_a_smaller_team_does_the_same_work(teams: list[int], monkeypatch: pytest
 
     monkeypatch.setattr(_thread, "start_new_thread", start)
     for allowed[0] in (1, 0):
-        helpers.retire()  # else nobody need be started
+        dismiss_helpers()  # else nobody need be started
         asked[0] = 0
         assert fitted(net(), 4) == wanted
         assert asked[0] == allowed[0] + 1
 
 
-def test_calls_for_one_batch_use_the_helpers_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_for_one_batch_use_helpers(monkeypatch: pytest.MonkeyPatch, soon: Soon) -> None:
     """As many threads as `fastnn.threads` says, with the limits as users have them; the same bits."""
-    monkeypatch.setattr(program, "rests_for", lambda work: False)  # another test may have sent them to rest
+    monkeypatch.setattr(runtime, "available_cpus", lambda: 2)
+    monkeypatch.setattr(program, "rests_for", lambda work: False)  # other work may have sent them to rest
     x = np.random.default_rng(5).normal(0, 1, (200, 300)).astype(np.float32)
     y = np.zeros((200, 4), np.float32)
     found = []
@@ -141,45 +150,66 @@ def test_calls_for_one_batch_use_the_helpers_that_wait(monkeypatch: pytest.Monke
         with fastnn.threads(n_threads):
             for _ in range(5):
                 model.train_on_batch(x, y)
-            steps = helpers.count_jobs()
             loss, gradients = model.loss_and_gradients(x, y)
             outputs = model.forward(x)
             slopes = model.backward(np.ones_like(outputs))
             dx = model.input_gradients(x)
         if n_threads == 1:
             assert helpers.count_jobs() == jobs
-        elif runtime.available_cpus() > 1:
-            assert steps - jobs >= 1
-            assert helpers.count_jobs() - steps >= 1
         arrays = [*gradients.values(), outputs, *slopes.values(), dx]
         found.append((bits(model), loss, [array.tobytes() for array in arrays]))
     assert found[0] == found[1]
+    calls: dict[str, Callable[[], object]] = {
+        "train_on_batch": lambda: model.train_on_batch(x, y),
+        "loss_and_gradients": lambda: model.loss_and_gradients(x, y),
+        "backward": lambda: model.backward(np.ones_like(outputs)),
+        "input_gradients": lambda: model.input_gradients(x),
+    }
+    with fastnn.threads(2):
+        for name, call in calls.items():
+            jobs = helpers.count_jobs()
+            # On a busy machine a call may be over before a helper begins.
+            assert soon(lambda: helpers.count_jobs() > jobs, call), name  # noqa: B023
 
 
-def cores_in_use(model: fastnn.Sequential, rows: int) -> float:
-    """Return how many cores two threads have worked or spun on, in the best of three runs."""
-    x = np.random.default_rng(2).normal(0, 1, (8 * rows, model.graph.inputs[0].columns)).astype(np.float32)
-    y = np.zeros((8 * rows, model.graph.outputs[0].columns), np.float32)
-    most = 0.0
-    for _ in range(3):
-        busy, begin = time.process_time(), time.perf_counter()
-        model.fit(x, y, batch_size=rows, epochs=12, verbose=0, n_threads=2)
-        most = max(most, (time.process_time() - busy) / (time.perf_counter() - begin))
-    return most
+def run_script(script: str, folder: Path) -> tuple[int, str]:
+    """Run a script in a process of its own; return its exit code and what it wrote to standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        timeout=SECONDS,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr
 
 
-def wide(units: int) -> fastnn.Sequential:
-    model = fastnn.Sequential([fastnn.Input((1024,)), layers.Dense(units)], seed=0)
-    model.compile(optimizers.Adam(1e-5), "mse")
-    return model
+ONE_TILE = """
+import time, numpy as np, fastnn
+from fastnn import program, schedule
+from fastnn._core import helpers
+from fastnn._core.executor import rests_for
+for name in vars(schedule):
+    if name.startswith(("MINIMUM_", "PREFERRED_")):
+        setattr(schedule, name, 10**9)
+program.Program.team_size = lambda *_: 2
+model = fastnn.Sequential([fastnn.Input((1000,)), fastnn.layers.Dense(1000, use_bias=False)], seed=0)
+model.compile("sgd", "mse")
+x = np.zeros((64, 1000), np.float32)
+deadline = time.monotonic() + 60
+while helpers.count_jobs() == 0:  # until a helper took part, and that for many a step
+    model.fit(x, x, batch_size=64, epochs=300, verbose=0)
+    assert time.monotonic() < deadline, "no helper came"
+# Has a rest ever been to end later than the first nanosecond of the machine?
+assert not rests_for(1 - time.clock_gettime_ns(time.CLOCK_MONOTONIC)), "a thread was sent to rest"
+"""
 
 
-@pytest.mark.skipif(runtime.available_cpus() < 2, reason="a team needs two CPUs")
-def test_who_has_the_only_tile_of_a_phase_is_not_sent_to_rest() -> None:
-    if cores_in_use(wide(512), 256) < 1.8:  # all phases have tiles for both
-        pytest.skip("another process needs the second CPU")
-    # 16 rows are one tile, and its products take about half of the step.
-    assert cores_in_use(wide(4096), 16) > 1.8
+@pytest.mark.skipif(not hasattr(time, "clock_gettime_ns"), reason="the clock of helpers cannot be read here")
+def test_who_has_the_only_tile_of_a_phase_is_not_sent_to_rest(tmp_path: Path) -> None:
+    """Others wait for it all the time, but no core is lost, whatever else the machine does."""
+    assert run_script(ONE_TILE, tmp_path) == (0, "")
 
 
 def in_threads(works: list[Callable[[], Any]]) -> list[Any]:
@@ -188,14 +218,14 @@ def in_threads(works: list[Callable[[], Any]]) -> list[Any]:
     barrier = threading.Barrier(len(works))
 
     def run(number: int) -> None:
-        barrier.wait(10)
+        barrier.wait(SECONDS)
         results[number] = works[number]()
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(len(works))]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(SECONDS)
         assert not thread.is_alive()
     return results
 
@@ -262,36 +292,16 @@ def test_calls_do_not_leak(tolerances: dict[str, float]) -> None:
 # -- signals
 
 
-@contextlib.contextmanager
-def alarm(after: float, handler: Callable[..., None]) -> Iterator[None]:
-    """Call a handler once, `after` seconds from now, wherever the main thread is then."""
-    before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, after)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+MANY_EPOCHS = 300_000  # for seconds at least: a signal is heard after 0.1 s
 
 
-def interrupt(*details: object) -> None:
-    raise KeyboardInterrupt
+def changes(model: fastnn.Sequential) -> Callable[[], bool]:
+    """Return a function that tells whether training has changed a model's last array since."""
+    before = model.layers[-1].get_weights()[-1]
+    return lambda: not np.array_equal(model.layers[-1].get_weights()[-1], before)
 
 
-def seconds_to_stop(work: Callable[[], object], tries: int = 3, enough: float = 0.3) -> float:
-    """Return the shortest time from a signal to its exception."""
-    best = np.inf
-    for _ in range(tries):
-        began = time.perf_counter()
-        with pytest.raises(KeyboardInterrupt), alarm(0.1, interrupt):
-            work()
-        best = min(best, time.perf_counter() - began - 0.1)
-        if best < enough:
-            break
-    return best
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `fit` make all of its epochs in one call of the executor."""
     monkeypatch.setattr(pace, "CALL_FLOPS", 10**18)
@@ -301,81 +311,100 @@ def blas_threads() -> list[int]:
     return [lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"]
 
 
-needs_alarm = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no SIGALRM here")
-
-
-@needs_alarm
 @pytest.mark.parametrize("n_threads", [1, 4])
 @pytest.mark.parametrize(("hidden", "batch"), [(1, 1), (24, 32), (300, 150)])
-def test_an_interrupt_stops_training_soon(
-    hidden: int, batch: int, n_threads: int, teams: list[int], tolerances: dict[str, float]
+def test_an_interrupt_stops_training(
+    hidden: int, batch: int, n_threads: int, teams: list[int], interrupted: Interrupt, soon: Soon
 ) -> None:
-    model, before, threads = net("adam", hidden=hidden), blas_threads(), _thread._count()
-    start = bits(model)
-    delay = seconds_to_stop(lambda: fitted(model, n_threads, batch_size=batch, epochs=10**7))
-    assert delay < tolerances["interrupt"]
+    model, threads = net("adam", hidden=hidden), _thread._count()
+    model.predict(X)  # loads SciPy and its BLAS
+    before, changed = blas_threads(), changes(model)
+    result = interrupted(lambda: fitted(model, n_threads, batch_size=batch, epochs=MANY_EPOCHS), changed)
+    assert result.epochs < MANY_EPOCHS
+    assert changed()
     assert blas_threads() == before
-    # A thread says that it has ended a moment before it has.
-    deadline = time.monotonic() + 5
-    while _thread._count() > threads and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert _thread._count() == threads
-    assert bits(model) != start
+    assert soon(lambda: _thread._count() <= threads)
     assert np.isfinite(model.predict(X, n_threads=n_threads)).all()
     assert np.isfinite(fitted(model, n_threads)[1]["loss"]).all()
     assert max(teams, default=1) == n_threads
 
 
-@needs_alarm
-def test_an_interrupted_run_counts_the_steps_that_it_made() -> None:
+def test_an_interrupted_run_counts_the_steps_that_it_made(interrupted: Interrupt) -> None:
     """One batch an epoch, so a run of as many epochs must give the same bits."""
     model, twin = net("adam"), net("adam")
-    with pytest.raises(KeyboardInterrupt), alarm(0.1, interrupt):
-        fitted(model, 1, batch_size=150, epochs=10**7)
-    assert model.optimizer.iterations > 100
+    interrupted(lambda: fitted(model, 1, batch_size=150, epochs=MANY_EPOCHS), changes(model))
+    assert 0 < model.optimizer.iterations < MANY_EPOCHS
     fitted(twin, 1, batch_size=150, epochs=model.optimizer.iterations)
     assert bits(model) == bits(twin)
 
 
-@needs_alarm
-@pytest.mark.usefixtures("one_call")
-def test_a_handler_that_returns_does_not_stop_training_and_finds_blas_alone() -> None:
+def test_a_handler_that_returns_does_not_stop_training_and_finds_blas_alone(signals: Any) -> None:
     square = [layers.Dense(500, "relu"), layers.Dense(500, "relu"), layers.Dense(4)]  # the last is for BLAS
     model = fastnn.Sequential([fastnn.Input((30,)), *square], seed=0)
     model.compile("sgd", "mse")
     fitted(model, 1)
-    before, found = blas_threads(), []
-    with alarm(0.05, lambda *details: found.append(blas_threads())):
+    before, changed = blas_threads(), changes(model)
+    found: list[list[int]] = []
+
+    def look() -> None:
+        if not found and changed():
+            found.append(blas_threads())
+
+    with signals(look):
         history = fitted(model, 1, batch_size=150, epochs=400)[1]
     assert len(history["loss"]) == 400
     assert found == [[1] * len(before)]
     assert blas_threads() == before
 
 
-@needs_alarm
 @pytest.mark.parametrize("method", ["predict", "evaluate", "loss_and_gradients"])
-def test_an_interrupt_stops_one_long_batch_soon(method: str, tolerances: dict[str, float]) -> None:
-    wide = [layers.Dense(1024, "relu"), layers.Dense(1024, "relu"), layers.Dense(1)]
+def test_an_interrupt_stops_one_long_batch(
+    method: str, interrupted: Interrupt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the midst of it: a part of what it writes is not written then."""
+    wide = [layers.Dense(1024, "relu"), layers.Dense(1024, "relu"), layers.Dense(16)]  # no gaps in between
     model = fastnn.Sequential([fastnn.Input((1,)), *wide], seed=0)
     model.compile("sgd", "mse")
-    x = np.ones((60_000 if method != "loss_and_gradients" else 15_000, 1), np.float32)
-    arguments = (x,) if method == "predict" else (x, x)
-    delay = seconds_to_stop(lambda: getattr(model, method)(*arguments))
-    assert delay < tolerances["interrupt"]
+    real = program.Program.run
+    nothing = np.empty(0)
+    first = last = nothing  # where a run writes numbers at once, and where it writes some in the end
+
+    def run(made: program.Program, externals: dict[str, Array], rows: int, *rest: Any, **options: Any) -> Any:
+        nonlocal first, last
+        tiles = made._batch_tiles(rows)
+        made._partial = np.full(tiles + 2, np.nan)  # the losses of tiles, and of all
+        at_once = externals["output"] if method == "predict" else made._partial[:tiles]
+        in_the_end = getattr(made, "gradients", at_once)
+        at_once.fill(np.nan)
+        in_the_end.fill(np.nan)
+        first, last = at_once, in_the_end
+        return real(made, externals, rows, *rest, **options)
+
+    def call(rows: int) -> None:
+        x, y = np.ones((rows, 1), np.float32), np.ones((rows, 16), np.float32)
+        with fastnn.threads(2):  # more would be through with it before a signal is heard
+            getattr(model, method)(*((x,) if method == "predict" else (x, y)))
+
+    monkeypatch.setattr(program.Program, "run", run)
+    call(600)
+    assert not np.isnan(last).any()
+    first = nothing
+    rows = 15_000 if method == "loss_and_gradients" else 60_000
+    interrupted(lambda: call(rows), lambda: not np.isnan(first).all())
+    assert np.isnan(last).any()
 
 
-@needs_alarm
-def test_an_interrupt_stops_long_steps_of_small_batches_soon(tolerances: dict[str, float]) -> None:
+def test_an_interrupt_stops_long_steps_of_small_batches(interrupted: Interrupt) -> None:
+    """Where steps are small, signals are looked for after every 16th."""
     wide = [layers.Dense(3000, "relu", kernel_initializer="zeros") for _ in range(3)]
     model = fastnn.Sequential([fastnn.Input((30,)), *wide, layers.Dense(4)], seed=0)
     model.compile("sgd", "mse")
-    delay = seconds_to_stop(lambda: fitted(model, 1, batch_size=64, epochs=20))
-    assert delay < tolerances["interrupt"]
+    result = interrupted(lambda: fitted(model, 1, batch_size=64, epochs=20), changes(model))
+    assert 0 < result.steps < 15
 
 
-@needs_alarm
 def test_an_interrupt_stops_a_team_whose_helpers_are_faster(
-    monkeypatch: pytest.MonkeyPatch, tolerances: dict[str, float]
+    monkeypatch: pytest.MonkeyPatch, interrupted: Interrupt
 ) -> None:
     """Who runs a phase's only task opens the barrier, so it takes the next phase's task as well."""
     for name in vars(schedule):
@@ -384,9 +413,11 @@ def test_an_interrupt_stops_a_team_whose_helpers_are_faster(
     monkeypatch.setattr(program.Program, "team_size", lambda *_: 2)
     model = fastnn.Sequential([fastnn.Input((2000,)), layers.Dense(2000, use_bias=False)], seed=0)
     model.compile("sgd", "mse")
-    x = np.zeros((300, 2000), np.float32)
-    delay = seconds_to_stop(lambda: model.fit(x, x, batch_size=300, epochs=200, verbose=0, n_threads=2))
-    assert delay < tolerances["interrupt"]
+    x = np.ones((300, 2000), np.float32)
+    result = interrupted(
+        lambda: model.fit(x, x, batch_size=300, epochs=200, verbose=0, n_threads=2), changes(model)
+    )
+    assert 0 < result.steps < 200
 
 
 STOPPED_AT_THE_START = """
@@ -399,9 +430,12 @@ for name in vars(schedule):
     if name.startswith(("MINIMUM_", "PREFERRED_")):
         setattr(schedule, name, 2)
 fastnn.runtime.available_cpus = lambda: 2
-real = _thread.start_new_thread
+real, ended = _thread.start_new_thread, []
+def help(function, args):
+    function(*args)
+    ended.append(True)
 def start(*args):
-    real(*args)
+    real(help, args)
     raise KeyboardInterrupt  # as a signal does that arrives here
 _thread.start_new_thread = start
 model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(8), fastnn.layers.Dense(1)], seed=0)
@@ -409,24 +443,17 @@ model.compile("sgd", "mse")
 try:
     model.fit(np.ones((64, 1)), np.ones((64, 1)), epochs=2, verbose=0, n_threads=2)
 except KeyboardInterrupt:
-    for _ in range(100):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         time.sleep(0.01)
-        if _thread._count() == 0:
+        if ended and _thread._count() == 0:
             os._exit(0)
 os._exit(1)
 """
 
 
 def test_an_interrupt_while_a_team_starts_leaves_no_thread_behind(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", STOPPED_AT_THE_START],
-        cwd=tmp_path,
-        timeout=60,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert run_script(STOPPED_AT_THE_START, tmp_path) == (0, "")
 
 
 CROWDED = """
@@ -456,15 +483,7 @@ assert found[0] == found[1] == found[2]
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
 def test_a_team_on_one_cpu_rests_rejoins_and_ends_with_the_same_bits(tmp_path: Path) -> None:
     """Every thread is late all the time: the team sends members to rest and calls them back."""
-    done = subprocess.run(
-        [sys.executable, "-c", CROWDED],
-        cwd=tmp_path,
-        timeout=120,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert run_script(CROWDED, tmp_path) == (0, "")
 
 
 # -- losses that are not finite
@@ -523,3 +542,23 @@ def test_the_last_step_does_not_leave_weights_that_are_not_finite(way: str) -> N
     with pytest.warns(NonFiniteWarning, match="finite"):
         getattr(model, way)(x, y, **options)
     assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("rows", [3, 70])
+def test_nan_within_a_thin_net_reaches_the_loss(activation: str, rows: int, simd_level: str) -> None:
+    chained: list[Any] = [fastnn.Input((2,)), layers.Dense(2), layers.Dense(2, activation), layers.Dense(1)]
+    for layer in chained[1:3]:
+        layer.trainable = False  # else NaN would come out as a gradient too
+    model = fastnn.Sequential(chained, seed=0)
+    model.compile("sgd", "mse")
+    assert model.plan(rows, "train").ops[1].path is (
+        plan.Path.COLUMNS if rows >= 4 or simd_level == "v4" else plan.Path.BLAS
+    )
+    weights = [np.full_like(w, 0.5) for w in model.get_weights()]
+    # Infinity and its negative come out, of which the next layer takes the sum.
+    weights[0][:] = [[3e38, -3e38], [0, 0]]
+    model.set_weights(weights)
+    with pytest.warns(NonFiniteWarning, match="the step was not made"):
+        loss = model.train_on_batch(np.full((rows, 2), 10, np.float32), np.zeros((rows, 1)))
+    assert np.isnan(loss)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from fastnn._core.executor import Executor
 from fastnn.errors import DataError, ShapeError
 from fastnn.plan import OpCode
 from fastnn.programs import Key
+
+Soon = Callable[..., bool]
+SECONDS = 300.0  # after which something hangs
 
 
 def model(dtype: str = "float32", widths: tuple[int, ...] = (4, 33, 17, 3)) -> fastnn.Sequential:
@@ -168,16 +171,19 @@ def test_many_rows_and_several_threads_of_python() -> None:
     def many() -> None:
         wrong.extend("many" for _ in range(5) if not np.array_equal(net(x), expected))
 
-    threads = [threading.Thread(target=work) for work in (few, many, few, many)]
+    threads = [threading.Thread(target=work, daemon=True) for work in (few, many, few, many)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(SECONDS)
+        assert not thread.is_alive()
     assert not wrong
 
 
 @pytest.mark.parametrize("rows", [17, 20, 31, 32, 33, 60])
-def test_helpers_that_wait_take_tiles_of_the_short_way(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helpers_that_wait_take_tiles_of_the_short_way(
+    rows: int, monkeypatch: pytest.MonkeyPatch, soon: Soon
+) -> None:
     monkeypatch.setattr(runtime, "available_cpus", lambda: 3)
     net = model(widths=(300, 400, 300))
     x = np.random.default_rng(rows).normal(0, 1, (rows, 300)).astype(np.float32)
@@ -185,11 +191,12 @@ def test_helpers_that_wait_take_tiles_of_the_short_way(rows: int, monkeypatch: p
     if net._now.need_programs().few_rows.most_rows < rows:  # type: ignore[union-attr]
         pytest.skip("BLAS multiplies here, and would start threads")
     jobs = helpers.count_jobs()
-    deadline = time.monotonic() + 10
-    while helpers.count_jobs() < jobs + 20 and time.monotonic() < deadline:
-        np.testing.assert_array_equal(net(x), expected)
-    assert helpers.count_jobs() >= jobs + 20
-    time.sleep(0.001)
+
+    def several_calls() -> None:
+        for found in [net(x) for _ in range(20)]:  # one soon after the other, and compared only then
+            np.testing.assert_array_equal(found, expected)
+
+    assert soon(lambda: helpers.count_jobs() >= jobs + 20, several_calls)
     jobs = helpers.count_jobs()
     with fastnn.threads(1):
         for _ in range(20):
@@ -200,7 +207,7 @@ def test_helpers_that_wait_take_tiles_of_the_short_way(rows: int, monkeypatch: p
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 13, 16])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_helpers_share_a_large_kernel_by_its_columns(
-    rows: int, dtype: str, simd_level: str, monkeypatch: pytest.MonkeyPatch
+    rows: int, dtype: str, simd_level: str, monkeypatch: pytest.MonkeyPatch, soon: Soon
 ) -> None:
     monkeypatch.setattr(runtime, "available_cpus", lambda: 3)
     # Kernels that are shared, one for a vector's rim and one that feeds the next, and two that are not.
@@ -211,9 +218,10 @@ def test_helpers_share_a_large_kernel_by_its_columns(
     expected = net.predict(x, n_threads=1)
     shared = taken(net, x) and (rows == 1 or simd_level == "v4")
     jobs = helpers.count_jobs()
-    deadline = time.monotonic() + 10
-    while helpers.count_jobs() < jobs + 5 and time.monotonic() < deadline and shared:
-        np.testing.assert_array_equal(net(x), expected)
-    assert helpers.count_jobs() >= jobs + 5 or not shared
-    for _ in range(100):
-        np.testing.assert_array_equal(net(x), expected)
+
+    def several_calls() -> None:
+        for found in [net(x) for _ in range(100)]:  # one soon after the other, and compared only then
+            np.testing.assert_array_equal(found, expected)
+
+    several_calls()
+    assert not shared or soon(lambda: helpers.count_jobs() >= jobs + 5, several_calls)
