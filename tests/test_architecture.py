@@ -160,7 +160,7 @@ def test_importing_fastnn_loads_nothing_heavy_and_starts_no_thread(tmp_path: Pat
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -329,7 +329,7 @@ def test_python_m_fastnn(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("fastnn ")
@@ -342,7 +342,7 @@ def run_with_level(words: list[str], level: str, folder: Path) -> subprocess.Com
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "FASTNN_SIMD": level},
     )
 

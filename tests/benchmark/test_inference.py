@@ -85,7 +85,7 @@ def test_a_row_holds_times_of_each() -> None:
     assert [entry["name"] for entry in row["timings"]] == ["NumPy", "fastnn"]
     for entry in row["timings"]:
         assert len(entry["seconds"]) == 2
-        assert all(1e-8 < seconds < 1 for seconds in entry["seconds"])
+        assert all(1e-8 < seconds < 100 for seconds in entry["seconds"])
         assert entry["difference"] <= 1e-5
 
 

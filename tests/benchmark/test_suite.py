@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -247,14 +247,12 @@ def test_busy_compares_one_thread_with_all(monkeypatch: Patch) -> None:
     assert processes_spinning[-1].poll() is not None
 
 
-def test_the_busy_process_is_busy_and_always_ends() -> None:
+def test_the_busy_process_is_busy_and_always_ends(soon: Callable[..., bool]) -> None:
     with pytest.raises(KeyError), busy.busy_process() as process:  # noqa: PT012
         assert process.poll() is None
         if Path(f"/proc/{process.pid}/stat").exists():
-            before, deadline = cpu_ticks(process.pid), time.monotonic() + 20
-            while cpu_ticks(process.pid) - before < 5 and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert cpu_ticks(process.pid) - before >= 5
+            before = cpu_ticks(process.pid)
+            assert soon(lambda: cpu_ticks(process.pid) - before >= 5)
         raise KeyError
     assert process.poll() is not None
 
@@ -271,7 +269,7 @@ def test_the_busy_process_ends_with_its_parent(tmp_path: Path) -> None:
     )
     # The spinning process holds the other end of the error stream: this returns when both are gone.
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
@@ -283,7 +281,7 @@ def test_startup_of_fastnn_and_numpy() -> None:
     for item in items:
         row = item.measure()
         assert row["contender"] == item.label
-        assert 0 < row["import"] < row["first_step"] < 60
+        assert 0 < row["import"] < row["first_step"] < 600  # seconds
         assert "accuracy" not in row
 
 
