@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from fastnn import Input, Model, layers, losses, optimizers, regularizers
@@ -44,13 +44,6 @@ OBJECTIVES: dict[str, tuple[losses.Loss, str, str]] = {
     "softmax": (losses.CategoricalCrossentropy(), "softmax", "shares"),
     "labels": (losses.SparseCategoricalCrossentropy(), "softmax", "labels"),
     "binary": (losses.BinaryCrossentropy(), "sigmoid", "chances"),
-}
-SEEN: dict[str, set[Any]] = {
-    "wiring": set(),
-    "kind": set(),
-    "objective": set(),
-    "outputs": set(),
-    "shared": set(),
 }
 
 
@@ -356,22 +349,21 @@ def assert_close(ours: dict[str, np.ndarray], theirs: dict[str, Any], what: str)
         np.testing.assert_allclose(ours[name], array, rtol=0, atol=CLOSE * scale, err_msg=f"{what}: {name}")
 
 
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(wiring=wirings())
+def with_random_graphs(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a function with graphs, the same ones whichever function it is, as its argument `wiring`."""
+    options = settings(
+        max_examples=EXAMPLES,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    return seed(0)(options(given(wiring=wirings())(test)))
+
+
+@with_random_graphs
 def test_random_graphs_agree_with_jax(oracle: Oracle, wiring: Wiring) -> None:
     jax = oracle.jax
     model, draw = model_of(wiring), np.random.default_rng(5)
-    SEEN["wiring"].add(wiring)
-    SEEN["kind"] |= {(step.kind, step.activation) for step in wiring.steps}
-    SEEN["objective"] |= set(wiring.objectives)
-    SEEN["outputs"].add(len(wiring.outputs))
-    SEEN["shared"].add(len({step.layer for step in wiring.steps}) < len(wiring.steps))
     columns = [tensor.columns for tensor in model.outputs]
     inputs = [draw.uniform(-1.5, 1.5, (ROWS, width)) for width in wiring.inputs]
     targets = targets_of(wiring, columns, draw)
@@ -443,13 +435,18 @@ def flat_gradients(
     return {p.name: model._now.places[p.name].view(flat).copy() for p in model.graph.parameters}
 
 
-def test_the_graphs_were_of_every_kind(oracle: Oracle) -> None:
-    """Stands last: what the test above has drawn."""
-    if not SEEN["wiring"]:
-        pytest.skip("the test above did not run")
-    assert len(SEEN["wiring"]) >= 200
-    assert {kind for kind, _ in SEEN["kind"]} == set(KINDS) - {"again"}
-    assert {activation for kind, activation in SEEN["kind"] if kind == "dense"} == set(ACTIVATIONS)
-    assert SEEN["objective"] == set(OBJECTIVES)
-    assert SEEN["outputs"] >= {1, 2, 3, 4}
-    assert SEEN["shared"] == {False, True}
+def test_the_graphs_are_of_every_kind() -> None:
+    drawn: set[Wiring] = set()
+
+    @with_random_graphs
+    def draw(wiring: Wiring) -> None:
+        drawn.add(wiring)
+
+    draw()
+    assert len(drawn) >= 200
+    steps = {step for wiring in drawn for step in wiring.steps}
+    assert {step.kind for step in steps} == set(KINDS) - {"again"}
+    assert {step.activation for step in steps if step.kind == "dense"} == set(ACTIVATIONS)
+    assert {objective for wiring in drawn for objective in wiring.objectives} == set(OBJECTIVES)
+    assert {len(wiring.outputs) for wiring in drawn} >= {1, 2, 3, 4}
+    assert {len({step.layer for step in w.steps}) < len(w.steps) for w in drawn} == {False, True}
