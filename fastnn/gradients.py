@@ -32,7 +32,7 @@ class Differentiable(Engine):
 
     _forwarded: Batch | None  # the rows of the latest `forward`
 
-    def _outputs(self, now: Binding, given: Batch, n_threads: int) -> Any:
+    def _outputs(self, now: Binding, given: Batch, n_threads: int | None = None) -> Any:
         made = self._new_arrays("output", now.graph.outputs, given.rows)
         _run_rows(now, "predict", given.arrays | made, given.rows, n_threads)
         found = list(made.values())
@@ -147,7 +147,7 @@ class Differentiable(Engine):
         # What the caller does to its arrays afterwards must not change the gradients.
         kept = Batch({name: array.copy() for name, array in given.arrays.items()}, given.rows)
         self._forwarded = kept
-        return self._outputs(now, kept, 1)
+        return self._outputs(now, kept)
 
     def backward(
         self, upstream: object = None, wrt: _Tensors | Iterable[_Tensors] = ()

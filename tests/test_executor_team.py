@@ -162,6 +162,7 @@ def test_calls_for_one_batch_use_helpers(monkeypatch: pytest.MonkeyPatch, soon: 
     calls: dict[str, Callable[[], object]] = {
         "train_on_batch": lambda: model.train_on_batch(x, y),
         "loss_and_gradients": lambda: model.loss_and_gradients(x, y),
+        "forward": lambda: model.forward(x),
         "backward": lambda: model.backward(np.ones_like(outputs)),
         "input_gradients": lambda: model.input_gradients(x),
     }
