@@ -38,7 +38,7 @@ def test_promises_hold_beside_threads_forks_and_signals(part: str, tmp_path: Pat
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither fork nor interval timers")
 def test_the_parts_run_together_and_tell_what_failed(tmp_path: Path) -> None:
-    """A part that is wrong in its third round, and one that crashes in its second, in a folder of theirs."""
+    """A part that is wrong in its third round, and one that crashes in its second, in another folder."""
     for name in ("__main__.py", "harness.py"):
         (tmp_path / name).write_text((FOLDER / name).read_text(encoding="utf-8"), encoding="utf-8")
     begin = "import os\nfrom harness import Part\nPART = Part(__file__)\nmain = PART.main\n"

@@ -10,7 +10,6 @@ it has outside of fastnn's calls; and the parent goes on as if nothing had happe
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import functools
 import multiprocessing
 import os
@@ -28,6 +27,7 @@ from typing import Any
 
 import common
 import numpy as np
+from children import LIMIT, Child, fork, leave
 from common import LOSS, Outside, Subject, chain, data, frozen, teams
 from harness import Finished, Part, Round
 
@@ -37,75 +37,8 @@ from fastnn.errors import BusyError
 
 PART = Part(__file__)
 main = PART.main
-LIMIT = 20.0  # seconds that a child may take for some milliseconds of work
 THREAD_LIMIT = 10.0  # that a thread of it may
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-
-
-class Child:
-    """A process that was forked, seen from its parent.
-
-    Parameters
-    ----------
-    pid : int
-    told : int
-        The end of a pipe that the child writes what is wrong to.
-    """
-
-    def __init__(self, pid: int, told: int) -> None:
-        self.pid, self.told = pid, told
-
-    def join(self, round_: Round, what: str, limit: float = LIMIT) -> bool:
-        """Wait for the child; tell the round what it told, and how it ended; return whether it did."""
-        end = time.monotonic() + limit
-        hung = False
-        while True:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                break
-            if time.monotonic() > end:
-                os.kill(self.pid, signal.SIGKILL if hung else signal.SIGABRT)  # tells where it is, if it can
-                end, hung = time.monotonic() + 2, True
-            time.sleep(0.0005)
-        os.set_blocking(self.told, False)
-        message = ""  # also if a child of another thread still has the other end
-        with contextlib.suppress(BlockingIOError):
-            message = os.read(self.told, 60_000).decode(errors="replace")
-        os.close(self.told)
-        message = message.partition("\nExtension modules:")[0]
-        round_.did("forks")
-        code = os.waitstatus_to_exitcode(status)
-        if hung:
-            round_.hung(f"the child of a fork {what}\n{message}")
-        elif code < 0:
-            round_.crashed(f"the child of a fork {what} died of signal {-code}\n{message}")
-        elif code or message:
-            round_.wrong(f"in the child of a fork {what}: {message or f'status {code}'}")
-        return not hung
-
-
-def _leave(write: int, job: Callable[[], list[str]]) -> None:
-    """Do a job in a child, write down what is wrong, and end."""
-    status = 70
-    try:
-        faulthandler.enable(file=write)
-        found = "\n    ".join(job())
-        os.write(write, found.encode()[:50_000])
-        status = 0
-    except BaseException:
-        os.write(write, traceback.format_exc().encode()[:50_000])
-    finally:
-        os._exit(status)
-
-
-def fork(job: Callable[[], list[str]]) -> Child:
-    """Do a job, which returns what is wrong, in a child."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _leave(write, job)
-    os.close(write)
-    return Child(pid, read)
 
 
 # -- what other threads are at
@@ -500,7 +433,7 @@ def in_callbacks(round_: Round) -> None:
         found = fit()
     finally:
         if forker.write >= 0:
-            _leave(forker.write, lambda: found + _check(subject, outside))
+            leave(forker.write, lambda: found + _check(subject, outside))
     for message in found:
         round_.wrong(f"in the parent: {message}")
     assert forker.child is not None
@@ -569,7 +502,7 @@ def in_signal_handlers(round_: Round) -> None:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             if mine:
-                _leave(mine[0], lambda: found + _check(subject, outside))
+                leave(mine[0], lambda: found + _check(subject, outside))
         found += outside.broken()
     signal.signal(signal.SIGALRM, before)
     for message in found:
