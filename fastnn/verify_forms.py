@@ -31,7 +31,7 @@ from fastnn.plan import (
     Slot,
 )
 
-__all__ = ["USES", "Use", "check_op", "check_plan", "describe"]
+__all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 
 # No memory holds more; bytes of several threads still fit an index of C.
 MOST_ELEMENTS = 2**48
@@ -95,6 +95,20 @@ USES: dict[OpCode, tuple[Use, ...]] = {
 }
 
 
+def is_integer(value: object) -> bool:
+    """Return whether a value is an integer or a slot, and no more than that, as True is.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+    """
+    return type(value) in (int, Slot)
+
+
 def describe(index: int, op: Op) -> str:
     """Return how messages call an op.
 
@@ -122,7 +136,7 @@ def check_plan(plan: Plan) -> None:
     ------
     PlanError
     """
-    if not isinstance(plan.capacity, int) or not 0 <= plan.capacity <= MAXIMUM_SIZE:
+    if not is_integer(plan.capacity) or not 0 <= plan.capacity <= MAXIMUM_SIZE:
         raise PlanError(f"the capacity is {plan.capacity!r}, needs to be 0 to {MAXIMUM_SIZE} rows")
     if not isinstance(plan.purpose, str) or plan.purpose not in PURPOSES:
         raise PlanError(f"the purpose is {plan.purpose!r}, needs to be one of {', '.join(PURPOSES)}")
@@ -134,14 +148,14 @@ def check_plan(plan: Plan) -> None:
     if len(plan.sizes) != Slot.EXTERNAL:
         raise PlanError(f"there are {len(plan.sizes)} sizes of {Slot.EXTERNAL.value} slots")
     for slot, size in zip(Slot, plan.sizes, strict=False):
-        if not isinstance(size, int) or not 0 <= size <= MOST_ELEMENTS:
+        if not is_integer(size) or not 0 <= size <= MOST_ELEMENTS:
             raise PlanError(f"slot {slot.name.lower()} has {size!r} elements, needs 0 to {MOST_ELEMENTS}")
     _check_named("arrays of the caller", plan.externals, External)
     if len(plan.externals) > MOST_EXTERNALS:
         raise PlanError(f"there are {len(plan.externals)} arrays of the caller, the most is {MOST_EXTERNALS}")
     for external in plan.externals:
         columns = external.columns
-        if not isinstance(columns, int) or not 1 <= columns <= MAXIMUM_SIZE:
+        if not is_integer(columns) or not 1 <= columns <= MAXIMUM_SIZE:
             raise PlanError(f"the external array {external.name!r} has {columns!r} columns")
         if not isinstance(external.written, bool):
             raise PlanError(f"the external array {external.name!r} is {external.written!r}, written or not?")
@@ -210,9 +224,9 @@ def check_op(plan: Plan, index: int) -> None:
     _check_activation(op, where)
     accumulator = op.accumulator
     if code in ADDING:
-        fits = isinstance(accumulator, int) and 0 <= accumulator < len(plan.accumulators)
+        fits = is_integer(accumulator) and 0 <= accumulator < len(plan.accumulators)
     else:
-        fits = isinstance(accumulator, int) and accumulator == -1
+        fits = is_integer(accumulator) and accumulator == -1
     if not fits:
         raise PlanError(f"{where} adds to accumulator {accumulator!r}, which does not exist")
     for use, operand in zip(uses, op.operands, strict=True):
@@ -246,10 +260,10 @@ def _check_operand(plan: Plan, operand: Operand, use: Use, where: str) -> None:
         raise PlanError(f"{where} is {operand!r}, which is no Operand")
     slot, rows, columns = operand.slot, operand.rows, operand.columns
     if not (
-        isinstance(slot, int)
-        and isinstance(rows, int)
-        and isinstance(columns, int)
-        and isinstance(operand.offset, int)
+        is_integer(slot)
+        and is_integer(rows)
+        and is_integer(columns)
+        and is_integer(operand.offset)
         and isinstance(operand.name, str)
     ):
         raise PlanError(f"{where} is {operand}, needs a name, and integers for the rest")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
 from fastnn.plan import Activation, Axis, OpCode, Path, Phase, Plan, Slot, Task
-from fastnn.verify_forms import USES, describe
+from fastnn.verify_forms import USES, describe, is_integer
 
 __all__ = ["check_concurrency", "check_phases"]
 
@@ -77,7 +77,7 @@ def _groups(plan: Plan, phase: Phase, number: int) -> _Groups:
     groups: _Groups = {}
     for task in phase.tasks:
         if not isinstance(task, Task) or not all(
-            isinstance(value, int) for value in (task.first, task.last, task.begin, task.end)
+            map(is_integer, (task.first, task.last, task.begin, task.end))
         ):
             raise PlanError(f"phase {number} has the task {task!r}, needs a Task of integers")
         if not 0 <= task.first < task.last:
@@ -90,7 +90,7 @@ def _groups(plan: Plan, phase: Phase, number: int) -> _Groups:
 
 def _check_tile_rows(plan: Plan, phase: Phase) -> None:
     rows = phase.tile_rows
-    if not isinstance(rows, int):
+    if not is_integer(rows):
         raise PlanError(f"a phase along {phase.axis.name} has tiles of {rows!r} rows, needs an integer")
     if phase.axis is not Axis.ROWS:
         if rows:

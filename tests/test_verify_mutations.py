@@ -496,6 +496,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         "'y' is 3, which is no Operand",
     ),
     "offset 1.5": (lambda: renamed(P, "dense/kernel", offset=1.5), "operand 'w' is Operand.*integers for"),
+    "columns True": (
+        lambda: renamed(P, "sample_weight[rows]", columns=True),
+        "operand 'y' is Operand.*integers for",
+    ),
     "slot 0.0": (lambda: renamed(P, "dense/kernel", slot=0.0), "operand 'w' is Operand.*integers for"),
     "name None": (lambda: with_operand(ONE, DENSE, "x", name=None), "operand 'x' is Operand.*needs a name"),
     "rows None": (lambda: renamed(ONE, "x", rows=None), "operand 'x' is Operand.*integers for"),

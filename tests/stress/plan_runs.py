@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import program
 from fastnn._core import table
-from fastnn.plan import OpCode, Plan, Slot
+from fastnn.plan import ROWS, OpCode, Plan, Slot
 
 MOST_ELEMENTS = 2_000_000  # of all memory of a plan that is run
 
@@ -76,6 +76,17 @@ def labels_in(plan: Plan) -> dict[int, int]:
     return classes
 
 
+def uncovered(plan: Plan, slot: Slot) -> np.ndarray:
+    """Return a mask of the elements of a slot in which no operand lies."""
+    mask = np.ones(plan.sizes[slot], bool)
+    for op in plan.ops:
+        for operand in op.operands:
+            if operand is not None and operand.slot == slot:
+                rows = plan.padded_capacity if operand.rows == ROWS else operand.rows
+                mask[operand.offset : operand.offset + rows * operand.columns] = False
+    return mask
+
+
 def run_plan(plan: Plan, rng: random.Random) -> bool:
     """Run a plan on random data and sizes; return False if it needs too much memory."""
     dtype = np.dtype(rng.choice((np.float32, np.float64)))
@@ -89,19 +100,23 @@ def run_plan(plan: Plan, rng: random.Random) -> bool:
             return False
 
         def aligned(size: int, dtype: Any, fence: Fence = fence) -> np.ndarray:
-            return fence.array("workspace or local memory", size, dtype)
+            return fence.array("memory of a tile", size, dtype)
 
+        memory = {}
+        for slot in (Slot.PARAMETERS, Slot.GRADIENTS, Slot.STATE, Slot.WORKSPACE):
+            memory[slot] = fence.array(slot.name, plan.sizes[slot], dtype)
+            memory[slot][:] = np.abs(numbers.normal(0, 0.3, memory[slot].size))  # of state, some are squares
+        before = {slot: array[uncovered(plan, slot)] for slot, array in memory.items()}
         with mock.patch.object(program, "aligned_array", aligned):
-            flat = [
-                fence.array(slot.name, plan.sizes[slot], dtype) if plan.sizes[slot] else None
-                for slot in (Slot.PARAMETERS, Slot.GRADIENTS, Slot.STATE)
-            ]
-            parameters = fence.array("parameters", 0, dtype) if flat[0] is None else flat[0]
-            parameters[:] = numbers.normal(0, 0.5, parameters.size)
-            made = program.Program(plan, dtype, parameters, flat[1], flat[2])
+            flat = [memory[slot] for slot in (Slot.PARAMETERS, Slot.GRADIENTS, Slot.STATE)]
+            made = program.Program(plan, dtype, *flat)
+            made.executor.bind(Slot.WORKSPACE, memory[Slot.WORKSPACE], True)
             arrays = data_for(plan, dtype, there, numbers, fence)
             run_program(made, arrays, batch, rows, there, numbers, fence, rng)
         fence.check()
+        for slot, array in memory.items():
+            kept = np.array_equal(array[uncovered(plan, slot)], before[slot])
+            assert kept, f"elements of {slot.name} that are no operand's were written"
     return True
 
 
@@ -127,7 +142,7 @@ def data_for(
             array[:] = numbers.integers(0, classes[slot], array.size)
         else:
             array[:] = numbers.normal(0, 1, array.size)
-        arrays[external.name] = array.reshape(rows, int(external.columns))
+        arrays[external.name] = array.reshape(rows, external.columns)
     return arrays
 
 
