@@ -39,6 +39,7 @@ _OF_ONE_COLUMN = frozenset(
         OpCode.BINARY_ACCURACY,
         OpCode.CATEGORICAL_ACCURACY,
         OpCode.SQUARED_ERROR_METRIC,
+        OpCode.ADAM_DENSE,
     }
 )
 # Softmax works along rows; these two are not finite at 0, which fills vectors up.
