@@ -390,8 +390,8 @@ class Program:
         )
         if ended is None:
             raise BusyError(
-                "this model is in the midst of a step, or of a call that reads it; a signal handler, or another "
-                "thread, has to wait until that is over"
+                "this model is in the midst of a step, or of a call that reads it; a signal handler, or "
+                "another thread, has to wait until that is over"
             )
         status, steps, finished, exception = ended
         if step_flops >= TEAM_STEP_FLOPS:

@@ -176,7 +176,7 @@ def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     holds; all epochs are one run. The test fails if the executor does not hear it: then Python raises after
     the run, and there is no result.
     """
-    from fastnn import training
+    from fastnn import pace
     from fastnn.program import Program
 
     results: list[Any] = []
@@ -200,7 +200,8 @@ def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         assert [type(result.exception) for result in results] == [KeyboardInterrupt]
         return results[0]
 
-    monkeypatch.setattr(training, "_EPOCHS_PER_CALL", 2**40)
+    monkeypatch.setattr(pace, "CALL_FLOPS", 10**30)
+    monkeypatch.setattr(pace, "MOST_EPOCHS", 2**40)
     monkeypatch.setattr(Program, "run", run)
     return interrupt
 

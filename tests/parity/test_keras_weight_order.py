@@ -451,7 +451,7 @@ def test_weights_go_across_whatever_the_wiring(keras: Any, seed: int) -> None:
 
 def test_the_random_wirings_are_of_every_kind() -> None:
     models = [random_model(fastnn, seed) for seed in range(N_RANDOM)]
-    drawings = [model._drawing for model in models]
+    drawings = [model._now.drawing for model in models]
     drawn = [dict.fromkeys(node.layer for node in d.graph.nodes) for d in drawings]
     assert sum(list(names) != list(d.layers) for names, d in zip(drawn, drawings, strict=True)) >= 100
     assert sum(any(isinstance(layer, fastnn.Model) for layer in model.layers) for model in models) >= 80
