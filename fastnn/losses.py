@@ -192,7 +192,8 @@ class CategoricalCrossentropy(Loss):
 
     After a softmax, or with `from_logits`, it is computed from the scores in its stable form,
     with gradient ``y * sum(t) - t``.  After anything else the outputs of a row are divided by
-    their sum and clipped to [1e-7, 1 - 1e-7], as in Keras.
+    their sum and clipped to [1e-7, 1 - 1e-7], numbers of the model's dtype, as in Keras: in float32
+    no probability is above 0.99999988.
 
     Parameters
     ----------
@@ -256,7 +257,8 @@ class BinaryCrossentropy(Loss):
 
     After a sigmoid, or with `from_logits`, it is computed from the scores in its stable form,
     with gradient ``(y - t) / outputs``.  After anything else the outputs are clipped to
-    [1e-7, 1 - 1e-7], as in Keras.
+    [1e-7, 1 - 1e-7], numbers of the model's dtype, as in Keras: in float32 the loss of a 1 where 0 was
+    meant is 15.942, in float64 16.118.
 
     Parameters
     ----------

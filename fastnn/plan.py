@@ -420,8 +420,8 @@ ADDING = LOSSES | frozenset(
         OpCode.L2_PENALTY,
     }
 )
-# The rows of a batch that ADAM_DENSE sums up at once; what `adam_dense` in `_core/matmul.pxi` has memory for.
-MOST_ADAM_ROWS = 1024
+# The rows of a batch that ADAM_DENSE sums up at once; of more, rounding would show (`_core/long_sums.pxi`).
+MOST_ADAM_ROWS = 512
 # The ops that multiply matrices, and so have a path.
 WEIGHT_PRODUCTS = frozenset({OpCode.WEIGHT_GRADIENT, OpCode.SGD_DENSE, OpCode.ADAM_DENSE})
 PRODUCTS = WEIGHT_PRODUCTS | {OpCode.DENSE, OpCode.DENSE_BACKWARD}

@@ -269,6 +269,8 @@ TOLERANCES: dict[str, float] = {
     "sum": 4.0,
     # in units of eps, relative to the largest element
     "element": 8.0,
+    # float32, relative to the sum of the absolute values that were added up, of any number of them
+    "long sum": 1e-5,
     # relative, float64: finite differences of order 4; weights and sums after several steps
     "finite difference": 1e-6,
     "trained float64": 1e-12,

@@ -216,6 +216,28 @@ def test_crossentropies_are_stable_far_out(scale: float) -> None:
         assert all(np.isfinite(g).all() for g in gradients.values())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_probabilities_are_clipped_in_the_dtype_of_the_model(dtype: type) -> None:
+    """In float32 the largest probability is 0.99999988, so the largest loss of a 1 is 15.942, not 16.118."""
+    low, high = dtype(1e-7), dtype(1 - 1e-7)
+    for given, used in ((0, low), (1e-8, low), (low, low), (0.5, 0.5), (high, high), (1, high)):
+        made = fastnn.Sequential([fastnn.Input((1,)), layers.Dense(1)], dtype=np.dtype(dtype).name)
+        made.set_weights([[[1.0]], [0.0]])
+        made.compile("sgd", BCE())
+        p = np.float64(used)
+        for t, value, slope in ((1, -np.log(p), -1 / p), (0, -np.log1p(-p), 1 / (1 - p))):
+            loss, gradients = made.loss_and_gradients(np.array([[given]], dtype), np.array([[t]], dtype))
+            assert loss == pytest.approx(value, rel=1e-9)
+            expected = slope if low <= dtype(given) <= high else 0.0
+            assert gradients["dense/bias"][0] == pytest.approx(expected, rel=1e-6)
+        made = fastnn.Sequential([fastnn.Input((2,)), layers.Dense(2)], dtype=np.dtype(dtype).name)
+        made.set_weights([np.eye(2), np.zeros(2)])
+        made.compile("sgd", CE())
+        rows = np.array([[given, 1 - given]], dtype)
+        loss, _ = made.loss_and_gradients(rows, np.array([[1, 0]], dtype))
+        assert loss == pytest.approx(-np.log(p), rel=1e-9)
+
+
 def test_impossible_losses_are_refused() -> None:
     for cls in (losses.MeanSquaredError, CE, SCE, BCE):
         with pytest.raises(ConfigurationError, match="unknown reduction 'mean'"):

@@ -263,9 +263,9 @@ def test_good_plans_pass(purpose: str) -> None:
 
 def test_updates_inside_of_products_have_room_for_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "MOST_JOINED_ROWS", 2000)
-    assert find(wide(1024), JOINED) > 0
-    with pytest.raises(PlanError, match="is for 1 to 1024 rows of a batch, not 1025"):
-        wide(1025)
+    assert find(wide(512), JOINED) > 0
+    with pytest.raises(PlanError, match="is for 1 to 512 rows of a batch, not 513"):
+        wide(513)
 
 
 @pytest.mark.parametrize("defect", DEFECTS)

@@ -139,9 +139,12 @@ cdef void softmax_backward(
     cdef Py_ssize_t i, r
     cdef real inner
     for r in range(rows):
-        inner = 0.0
-        for i in range(r * columns, (r + 1) * columns):
-            inner = inner + dy[i] * y[i]
+        if sizeof(real) == 4 and columns > CHAIN:
+            inner = inner_product_of_many(dy + r * columns, y + r * columns, columns)
+        else:
+            inner = 0.0
+            for i in range(r * columns, (r + 1) * columns):
+                inner = inner + dy[i] * y[i]
         for i in range(r * columns, (r + 1) * columns):
             dx[i] = y[i] * (dy[i] - inner)
 

@@ -20,6 +20,7 @@ from fastnn._core.types cimport MAX_OPERANDS, ActivationCode, Addressing, Frame,
 
 cdef enum:
     BACKWARD_ROWS = 1024    # of `dense_backward` at once
+    SUMMED_ROWS = 65536     # whose gradients it adds in float32; beyond, in float64, see long_sums.pxi
 
 include "sharing.pxi"
 include "border.pxi"
@@ -160,6 +161,7 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
         return dx, dw, db
     # Not all rows at once, so that the gradient before the activation stays in a cache.
     dz = np.empty((min(m, BACKWARD_ROWS), n), dy.dtype) if code else None
+    totals = None
     for begin in range(0, m, BACKWARD_ROWS):
         rows = min(m - begin, BACKWARD_ROWS)
         upstream = rows_of(dy, begin)
@@ -169,16 +171,30 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
                 OpCode.ACTIVATION_BACKWARD, code, double, rows, rows, (upstream, given, rows_of(y, begin)),
                 (n, n, n), 3, _alphas.get(activation, 0.0),
             )
+        first = begin == 0 if double else begin % SUMMED_ROWS == 0
+        if first and begin:
+            totals = added(totals, dw, db)
         # What the first rows gave becomes less by -1 times the gradient of the others.
-        op = OpCode.SGD_BIAS if begin else OpCode.BIAS_GRADIENT
+        op = OpCode.BIAS_GRADIENT if first else OpCode.SGD_BIAS
         run_one(op, 0, double, 1, rows, (db, upstream), (n, n), 0)
         if k:
-            op = OpCode.SGD_DENSE if begin else OpCode.WEIGHT_GRADIENT
+            op = OpCode.WEIGHT_GRADIENT if first else OpCode.SGD_DENSE
             run_one(op, 0, double, k, rows, (dw, rows_of(x, begin), upstream), (n, k, n), 1)
             if need_dx:
                 results = rows_of(dx, begin)
                 run_one(OpCode.DENSE_BACKWARD, 0, double, rows, rows, (results, upstream, w), (k, n, n), 2)
+    if totals is not None:
+        with np.errstate(all="ignore"):     # what is not finite shows in the results
+            dw[...], db[...] = added(totals, dw, db)
     return dx, dw, db
+
+
+cdef tuple added(tuple totals, dw, db):
+    """Return two gradients plus what was added up before, if anything, in float64."""
+    if totals is None:
+        return dw.astype(np.float64), db.astype(np.float64)
+    with np.errstate(all="ignore"):
+        return totals[0] + dw, totals[1] + db
 
 
 cdef rows_of(array, Py_ssize_t begin):

@@ -34,8 +34,9 @@
  * 8, and `bytes`, at most 4 vectors, must be constants: callers inline this. */
 #if defined(__GNUC__) || defined(__clang__)
 #define FASTNN_ALL _Pragma("GCC unroll 8")
+#define FASTNN_ALWAYS static inline __attribute__((always_inline))
 #define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
-    static inline __attribute__((always_inline)) void NAME(                                                  \
+    FASTNN_ALWAYS void NAME(                                                                                 \
         REAL* c, Py_ssize_t ldc, const REAL* a, Py_ssize_t row, Py_ssize_t step, const REAL* b,              \
         Py_ssize_t ldb, Py_ssize_t depth, const REAL* bias, REAL alpha, REAL beta, int relu,                 \
         const REAL* const* next, const Py_ssize_t* ldn, int n_next, int n_written, int rows, int bytes       \
@@ -92,6 +93,7 @@
             }                                                                                                \
     }
 #else
+#define FASTNN_ALWAYS static inline
 #define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
     static inline void NAME(                                                                                 \
         REAL* c, Py_ssize_t ldc, const REAL* a, Py_ssize_t row, Py_ssize_t step, const REAL* b,              \
@@ -114,5 +116,21 @@
 
 FASTNN_BLOCK(fastnn_block_float, float, int)
 FASTNN_BLOCK(fastnn_block_double, double, long long)
+
+/* The same of packed rows, side by side, or of any: as `block` in matmul.pxi, but inlined come what may. */
+#define FASTNN_ANY_BLOCK(NAME, BLOCK, REAL)                                                                  \
+    FASTNN_ALWAYS void NAME(                                                                                 \
+        REAL* c, Py_ssize_t ldc, const REAL* a, Py_ssize_t row, Py_ssize_t step, const REAL* b,              \
+        Py_ssize_t ldb, Py_ssize_t depth, const REAL* bias, REAL alpha, REAL beta, int relu, int rows,       \
+        int bytes                                                                                            \
+    ) {                                                                                                      \
+        if (row == 1 && step == rows)                                                                        \
+            BLOCK(c, ldc, a, 1, rows, b, ldb, depth, bias, alpha, beta, relu, 0, 0, 0, 0, rows, bytes);      \
+        else                                                                                                 \
+            BLOCK(c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, 0, 0, 0, 0, rows, bytes);    \
+    }
+
+FASTNN_ANY_BLOCK(fastnn_any_block_float, fastnn_block_float, float)
+FASTNN_ANY_BLOCK(fastnn_any_block_double, fastnn_block_double, double)
 
 #endif

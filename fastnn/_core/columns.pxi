@@ -123,26 +123,39 @@ cdef void dense_backward_columns(
         activation_backward(activation, alpha, dx, dx, y, k, lanes)
 
 
+cdef inline Py_ssize_t left_of(const real* tag) noexcept nogil:
+    """Return how many rows are added up in one go, see long_sums.pxi; of float64 all."""
+    return <Py_ssize_t>IN_LANES if sizeof(real) == 4 else PY_SSIZE_T_MAX
+
+
 cdef inline real inner_product(
     const real* a, Py_ssize_t a_feature, Py_ssize_t a_columns,
     const real* b, Py_ssize_t b_feature, Py_ssize_t b_columns, Py_ssize_t m, Py_ssize_t tile_rows
 ) noexcept nogil:
     """Return the sum over all rows of a feature of a times a feature of b, tensors cut into tiles."""
     cdef real kept[LANES]
+    cdef double total = 0.0
     cdef const real* c
     cdef const real* d
-    cdef Py_ssize_t j, v, lanes, begin = 0
+    cdef Py_ssize_t j, v, end, lanes, begin = 0, left = left_of(a)
     for j in range(LANES):
         kept[j] = 0.0
     while begin < m:
-        lanes = lanes_of(min(tile_rows, m - begin))
+        lanes, end = lanes_of(min(tile_rows, m - begin)), 0
         c = a + begin * a_columns + a_feature * lanes
         d = b + begin * b_columns + b_feature * lanes
-        for v in range(0, lanes, 16):
-            for j in range(LANES):
-                kept[j] = kept[j] + c[v + j] * d[v + j]
+        while end < lanes:
+            v, end = end, min(lanes, end + left)
+            left -= end - v
+            for v in range(v, end, 16):
+                for j in range(LANES):
+                    kept[j] = kept[j] + c[v + j] * d[v + j]
+            if left == 0:
+                total, left = total + lane_sum(kept), left_of(a)
+                for j in range(LANES):
+                    kept[j] = 0.0
         begin += tile_rows
-    return lane_sum(kept)
+    return <real>(total + lane_sum(kept))
 
 
 cdef inline void inner_products(
@@ -151,23 +164,34 @@ cdef inline void inner_products(
 ) noexcept nogil:
     """OUT sums (UNITS,): the same for UNITS features of a, from a_first on."""
     cdef real kept[UNITS][LANES]
+    cdef double totals[UNITS]
     cdef const real* c
     cdef const real* d
-    cdef Py_ssize_t j, r, v, lanes, begin = 0
+    cdef Py_ssize_t j, r, v, end, lanes, begin = 0, left = left_of(a)
     for r in range(UNITS):
+        totals[r] = 0.0
         for j in range(LANES):
             kept[r][j] = 0.0
     while begin < m:
-        lanes = lanes_of(min(tile_rows, m - begin))
+        lanes, end = lanes_of(min(tile_rows, m - begin)), 0
         c = a + begin * a_columns + a_first * lanes
         d = b + begin * b_columns + b_feature * lanes
-        for v in range(0, lanes, 16):
-            for r in range(UNITS):
-                for j in range(LANES):
-                    kept[r][j] = kept[r][j] + c[r * lanes + v + j] * d[v + j]
+        while end < lanes:
+            v, end = end, min(lanes, end + left)
+            left -= end - v
+            for v in range(v, end, 16):
+                for r in range(UNITS):
+                    for j in range(LANES):
+                        kept[r][j] = kept[r][j] + c[r * lanes + v + j] * d[v + j]
+            if left == 0:
+                left = left_of(a)
+                for r in range(UNITS):
+                    totals[r] += lane_sum(kept[r])
+                    for j in range(LANES):
+                        kept[r][j] = 0.0
         begin += tile_rows
     for r in range(UNITS):
-        sums[r] = lane_sum(kept[r])
+        sums[r] = <real>(totals[r] + lane_sum(kept[r]))
 
 
 cdef void weight_gradient_columns(
@@ -206,22 +230,29 @@ cdef void bias_gradient_columns(
 ) noexcept nogil:
     """INOUT db (n,) = alpha * sums of dy (n, m) + beta * db."""
     cdef real kept[LANES]
+    cdef double total
     cdef const real* line
-    cdef Py_ssize_t i, j, v, lanes, begin
+    cdef Py_ssize_t i, j, v, end, lanes, begin, left
     for i in range(n):
         for j in range(LANES):
             kept[j] = 0.0
-        begin = 0
+        begin, total, left = 0, 0.0, left_of(dy)
         while begin < m:
-            lanes = lanes_of(min(tile_rows, m - begin))
+            lanes, end = lanes_of(min(tile_rows, m - begin)), 0
             line = dy + begin * n + i * lanes
-            v = 0
-            while v < lanes:
-                for j in range(LANES):
-                    kept[j] = kept[j] + line[v + j]
-                v += LANES
+            while end < lanes:
+                v, end = end, min(lanes, end + left)
+                left -= end - v
+                while v < end:
+                    for j in range(LANES):
+                        kept[j] = kept[j] + line[v + j]
+                    v += LANES
+                if left == 0:
+                    total, left = total + lane_sum(kept), left_of(dy)
+                    for j in range(LANES):
+                        kept[j] = 0.0
             begin += tile_rows
-        put_scaled(db + i, alpha, lane_sum(kept), beta)
+        put_scaled(db + i, alpha, <real>(total + lane_sum(kept)), beta)
 
 
 cdef double squared_error_columns(

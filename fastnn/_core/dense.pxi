@@ -5,6 +5,7 @@
 # benchmark "twenty" went from 295 to 260 us on one thread.
 
 cdef extern from "fastnn/_core/thin.h":
+    int FEW_OUTPUTS "FASTNN_FEW"
     int OF_NOTHING "FASTNN_ONE"
     int OF_SIGMOID "FASTNN_OF_SIGMOID"
     int OF_TANH "FASTNN_OF_TANH"
@@ -132,23 +133,23 @@ cdef void row_product(
 
 
 cdef void rows_product(
-    real* y, const real* x, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
+    real* y, Py_ssize_t ldy, const real* x, Py_ssize_t ldx, const real* w, Py_ssize_t ldw, Py_ssize_t m,
+    Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
-    """OUT y (m, n) = x (m, k) @ w (k, n), rows of y and w ld apart: four rows of x by four of w at a time, w
-    read from end to end."""
+    """OUT y (m, n) = x (m, k) @ w (k, n): four rows of x by four of w at a time, w read from end to end."""
     cdef real factors[4][4]
     cdef const real* v[4]
     cdef real* to[4]
     cdef Py_ssize_t i, j, p, q, r, s
     for i in range(m):
-        memset(y + i * ld, 0, n * sizeof(real))
+        memset(y + i * ldy, 0, n * sizeof(real))
     for p in range(0, k, 4):
         for i in range(0, m, 4):
             for r in range(4):
-                to[r] = y + min(i + r, m - 1) * ld
-                v[r] = w + min(p + r, k - 1) * ld
+                to[r] = y + min(i + r, m - 1) * ldy
+                v[r] = w + min(p + r, k - 1) * ldw
                 for s in range(4):      # what is past the end counts nothing
-                    factors[r][s] = x[(i + r) * k + p + s] if i + r < m and p + s < k else <real>0.0
+                    factors[r][s] = x[(i + r) * ldx + p + s] if i + r < m and p + s < k else <real>0.0
             for r in range(4):
                 for j in range(n):
                     to[r][j] = to[r][j] + (
@@ -157,44 +158,54 @@ cdef void rows_product(
                     )
 
 
+cdef inline real inner_product_of_rows(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
+    """Return the sum of a (n,) * b (n,), in the order of `row_product_transposed`."""
+    cdef real kept[16]
+    cdef Py_ssize_t j, p, whole = n - n % 16
+    for j in range(16):
+        kept[j] = 0.0
+    for p in range(0, whole, 16):
+        for j in range(16):
+            kept[j] = kept[j] + a[p + j] * b[p + j]
+    for p in range(whole, n):
+        kept[p - whole] = kept[p - whole] + a[p] * b[p]
+    return lane_sum(kept)
+
+
 cdef void row_product_transposed(
-    real* dx, const real* dy, const real* w, Py_ssize_t n, Py_ssize_t k
+    real* dx, const real* dy, const real* w, Py_ssize_t ld, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
-    """OUT dx (k,) = w (k, n) @ dy (n,), four rows of w at a time."""
+    """OUT dx (k,) = w (k, n) @ dy (n,), four rows of w, ld apart, at a time."""
     cdef real kept[4][16]
     cdef real value
     cdef const real* v
-    cdef Py_ssize_t i, j, p, r, height, whole = n - n % 16
+    cdef Py_ssize_t i, j, p, r, whole = n - n % 16
     for i in range(0, k, 4):
-        height = min(4, k - i)
-        if height == 4:
-            v = w + i * n
+        if i + 4 <= k:
+            v = w + i * ld
             for r in range(4):
                 for j in range(16):
                     kept[r][j] = 0.0
             for p in range(0, whole, 16):
                 for r in range(4):
                     for j in range(16):
-                        kept[r][j] = kept[r][j] + v[r * n + p + j] * dy[p + j]
+                        kept[r][j] = kept[r][j] + v[r * ld + p + j] * dy[p + j]
             for p in range(whole, n):
                 value = dy[p]
                 for r in range(4):
-                    kept[r][p - whole] = kept[r][p - whole] + v[r * n + p] * value
+                    kept[r][p - whole] = kept[r][p - whole] + v[r * ld + p] * value
             for r in range(4):
                 dx[i + r] = lane_sum(kept[r])
         else:
             for r in range(i, k):
-                value = 0.0
-                for p in range(n):
-                    value = value + w[r * n + p] * dy[p]
-                dx[r] = value
+                dx[r] = inner_product_of_rows(w + r * ld, dy, n)
 
 
 cdef void rows_product_transposed(
-    real* dx, const real* dy, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
+    real* dx, Py_ssize_t lddx, const real* dy, Py_ssize_t lddy, const real* w, Py_ssize_t ldw, Py_ssize_t m,
+    Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
-    """OUT dx (m, k), rows ld apart, = dy (m, n) @ w.T, w (k, n): four rows of dy by four of w at a time, in
-    place."""
+    """OUT dx (m, k) = dy (m, n) @ w.T, w (k, n): four rows of dy by four of w at a time, in place."""
     cdef real kept[4][4][16]
     cdef const real* a[4]
     cdef const real* b[4]
@@ -203,7 +214,7 @@ cdef void rows_product_transposed(
     for j in range(0, k, 4):
         for i in range(0, m, 4):
             for r in range(4):      # rows past the end repeat the last one
-                a[r], b[r] = dy + min(i + r, m - 1) * n, w + min(j + r, k - 1) * n
+                a[r], b[r] = dy + min(i + r, m - 1) * lddy, w + min(j + r, k - 1) * ldw
                 for s in range(4):
                     for q in range(16):
                         kept[r][s][q] = 0.0
@@ -217,7 +228,22 @@ cdef void rows_product_transposed(
                     value = lane_sum(kept[r][s])
                     for p in range(whole, n):
                         value = value + a[r][p] * b[s][p]
-                    dx[(i + r) * ld + j + s] = value
+                    dx[(i + r) * lddx + j + s] = value
+
+
+cdef bint deep_forward(
+    int path, real* y, const real* x, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
+) noexcept nogil:
+    """OUT y (m, n) = x (m, k) @ w (k, n), rows of y and w ld apart, if that takes several blocks; return
+    whether it does."""
+    if m == 1 or (m <= FEW_ROWS and ld * k >= LARGE_KERNEL):
+        if depth_of(BY_ROWS, m, n, k) >= k:
+            return False
+        deep_product(BY_ROWS, y, ld, x, k, False, w, ld, False, <real>1.0, <real>0.0, m, n, k)
+        return True
+    if path == PathCode.BLAS and n == 1 and m * k <= LARGEST_GEMV:
+        return False
+    return deep_products(path, y, ld, x, k, False, w, ld, False, <real>1.0, <real>0.0, m, n, k)
 
 
 cdef void dense_forward(
@@ -235,12 +261,15 @@ cdef void dense_forward(
         if path != PathCode.BLAS and ld == n and thin_forward(y, x, w, b, m, n, k):
             finish_rows(y, NULL, activation, alpha, m, n, n)
             return
+        if k > CHAIN and deep_forward(path, y, x, w, m, n, k, ld):
+            finish_rows(y, b, activation, alpha, m, n, ld)
+            return
     if m == 1:      # BLAS and blocks of rows are for more
         row_product(y, x, w, b, n, k, ld)
         finish_rows(y, NULL, activation, alpha, 1, n, n)
         return
     if m <= FEW_ROWS and ld * k >= LARGE_KERNEL:
-        rows_product(y, x, w, m, n, k, ld)
+        rows_product(y, ld, x, k, w, ld, m, n, k)
         finish_rows(y, b, activation, alpha, m, n, ld)
         return
     if path != PathCode.BLAS:
@@ -294,10 +323,17 @@ cdef void dense_backward(
         m <= FEW_ROWS_TRANSPOSED and m * n * ld >= LARGE_TRANSPOSED
         or m < BLOCK_ROWS and path == PathCode.BLOCKS   # 3 rows, 500 -> 500, `dense_backward` 71 us, now 38
     ):
-        if m == 1:
-            row_product_transposed(dx, dy, w, n, k)
+        if sizeof(real) == 4 and n > CHAIN and depth_of(BY_ROWS, m, k, n) < n:
+            deep_product(BY_ROWS, dx, ld, dy, n, False, w, n, True, <real>1.0, <real>0.0, m, k, n)
+        elif m == 1:
+            row_product_transposed(dx, dy, w, n, n, k)
         else:
-            rows_product_transposed(dx, dy, w, m, n, k, ld)
+            rows_product_transposed(dx, ld, dy, n, w, n, m, n, k)
+    elif (
+        sizeof(real) == 4 and n > CHAIN
+        and deep_products(path, dx, ld, dy, n, False, w, n, True, <real>1.0, <real>0.0, m, k, n)
+    ):
+        pass
     elif path != PathCode.BLAS:
         whole = in_blocks(path, k)
         product(dx, ld, dy, n, False, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, whole, n)
@@ -324,7 +360,13 @@ cdef void weight_gradient(
     cdef Py_ssize_t i, j, whole = in_blocks(path, n)
     cdef real factor
     if real is float:
-        if path != PathCode.BLAS and thin_gradient(dw, x, dy, alpha, beta, m, n, k, ldx):
+        if m > CHAIN:
+            if path != PathCode.BLAS and n <= FEW_OUTPUTS and HAS_LANES:
+                deep_product(BY_THIN, dw, n, x, ldx, True, dy, n, False, alpha, beta, k, n, m)
+                return
+            if deep_products(path, dw, n, x, ldx, True, dy, n, False, alpha, beta, k, n, m):
+                return
+        elif path != PathCode.BLAS and thin_gradient(dw, x, dy, alpha, beta, m, n, k, ldx):
             return
     if m == 1:
         for i in range(k):
@@ -357,9 +399,9 @@ cdef void sgd_bias(
 
 
 cdef void long_row_sums(
-    real* c, const real* x, real alpha, real beta, Py_ssize_t m, Py_ssize_t n
+    real* c, const real* x, real alpha, real beta, Py_ssize_t m, Py_ssize_t n, Py_ssize_t ld
 ) noexcept nogil:
-    """`row_sums` of rows that are pages apart: much is taken from each, while it is at hand."""
+    """`row_sums` of rows that are pages apart, ld elements: much is taken from each, while it is at hand."""
     cdef real kept[256]
     cdef Py_ssize_t i, j = 0, q, width
     while j < n:
@@ -368,7 +410,7 @@ cdef void long_row_sums(
             kept[q] = 0.0
         for i in range(m):
             for q in range(256 if width == 256 else width):     # the first is a constant
-                kept[q] = kept[q] + x[i * n + j + q]
+                kept[q] = kept[q] + x[i * ld + j + q]
         for q in range(width):
             c[j + q] = alpha * kept[q] + beta * c[j + q] if beta != 0 else alpha * kept[q]
         j += 256
@@ -389,8 +431,12 @@ cdef inline void row_sums(
         total = sum_of(x, m)
         c[0] = alpha * total + beta * c[0] if beta != 0 else alpha * total
         return
+    if real is float:
+        if m > CHAIN and m > rows_in_one_go(n):
+            many_row_sums(c, x, alpha, beta, m, n)
+            return
     if n >= LONG_ROW:
-        long_row_sums(c, x, alpha, beta, m, n)
+        long_row_sums(c, x, alpha, beta, m, n, n)
         return
     rows = max(64 // max(n, 1), 1)
     stride = rows * n

@@ -7,6 +7,7 @@
 from libc.math cimport copysign, copysignf, exp, fabs, fabsf, log, log1p, logf, sqrt, sqrtf
 from libc.string cimport memcpy, memset
 
+from cpython.pyport cimport PY_SSIZE_T_MAX
 from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
@@ -35,6 +36,7 @@ include "simd_math.pxi"
 include "activations.pxi"
 include "gates.pxi"
 include "matmul.pxi"
+include "long_sums.pxi"
 include "dense.pxi"
 include "losses.pxi"
 include "updates.pxi"

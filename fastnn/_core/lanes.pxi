@@ -49,7 +49,7 @@ cdef void prepare_lane(Bound* bound, const Frame* frame) noexcept nogil:
     cdef const double* c = <const double*>op.constants
     cdef Lane* lane = &bound.lane
     cdef Py_ssize_t begin = bound.begin, m = bound.end - begin
-    cdef bint one_tile = frame.rows <= frame.tile_rows
+    cdef bint one_tile = frame.rows <= frame.tile_rows and frame.rows <= IN_LANES
     cdef bint update = op.code == OpCode.SGD_DENSE or op.code == OpCode.SGD_BIAS
     lane.code = LaneCode.ELSEWHERE
     if not HAS_LANES or op.path != PathCode.COLUMNS:

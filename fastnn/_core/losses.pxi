@@ -111,34 +111,47 @@ cdef double softmax_crossentropy(
     return total
 
 
+cdef inline double lowest_probability(const real* tag) noexcept nogil:
+    """Return what Keras clips probabilities to from below: 1e-7 in their dtype."""
+    return <double><real>1e-7
+
+
+cdef inline double highest_probability(const real* tag) noexcept nogil:
+    """Return what they are clipped to from above: 1 - 1e-7, which is 0.99999988 in float32."""
+    return <double><real>(1.0 - 1e-7)
+
+
 cdef double crossentropy(
     real* dy, const real* y, const real* t, const real* weight, bint sparse, double factor,
     Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     """Cross-entropy of outputs that no softmax made: divided by their sum and clipped, as in Keras.
 
-    With p = y / sum(y): dy_j = weight factor (mass - t_j / p_j) / sum(y), where a clipped p_j
-    counts as a constant and mass is the sum of the unclipped t.
+    With p = y / sum(y), rounded, as what is a bound in its dtype is not clipped: dy_j = weight factor
+    (mass - t_j / p_j) / sum(y), where a clipped p_j counts as a constant and mass is the sum of the
+    unclipped t.
     """
     cdef Py_ssize_t i, j, label = 0
-    cdef double total = 0.0, s, p, mass, target, row, clip = 1e-7
+    cdef double total = 0.0, s, p, mass, target, row
+    cdef double low = lowest_probability(y), high = highest_probability(y)
     cdef double w
     for i in range(m):
         w = weight[i] if weight != NULL else 1.0
         s = 0.0
         for j in range(n):
             s += <double>y[i * n + j]
+        s = <double><real>s
         if sparse:
             label = label_of(t, i)
         row = 0.0
         mass = 0.0
         for j in range(n):
             target = (1.0 if j == label else 0.0) if sparse else <double>t[i * n + j]
-            p = <double>y[i * n + j] / s
-            if p < clip:
-                row -= target * log(clip)
-            elif p > 1.0 - clip:
-                row -= target * log(1.0 - clip)
+            p = <double><real>(<double>y[i * n + j] / s)
+            if p < low:
+                row -= target * log(low)
+            elif p > high:
+                row -= target * log(high)
             else:
                 row -= target * log(p)      # NaN comes here and shows
                 mass += target
@@ -146,8 +159,8 @@ cdef double crossentropy(
         if dy != NULL:
             for j in range(n):
                 target = (1.0 if j == label else 0.0) if sparse else <double>t[i * n + j]
-                p = <double>y[i * n + j] / s
-                if p < clip or p > 1.0 - clip:
+                p = <double><real>(<double>y[i * n + j] / s)
+                if p < low or p > high:
                     dy[i * n + j] = <real>(w * factor * mass / s)
                 else:
                     dy[i * n + j] = <real>(w * factor * (mass - target / p) / s)
@@ -188,7 +201,8 @@ cdef double binary_crossentropy(
 ) noexcept nogil:
     """Binary cross-entropy of outputs that no sigmoid made, clipped as in Keras; no slope where clipped."""
     cdef Py_ssize_t i, j, at
-    cdef double total = 0.0, row, p, target, w, clip = 1e-7
+    cdef double total = 0.0, row, p, target, w
+    cdef double low = lowest_probability(y), high = highest_probability(y)
     cdef bint clipped
     for i in range(m):
         w = weight[i] if weight != NULL else 1.0
@@ -197,11 +211,11 @@ cdef double binary_crossentropy(
             at = i * n + j
             p = <double>y[at]
             target = <double>t[at]
-            clipped = p < clip or p > 1.0 - clip
-            if p < clip:
-                p = clip
-            elif p > 1.0 - clip:
-                p = 1.0 - clip
+            clipped = p < low or p > high
+            if p < low:
+                p = low
+            elif p > high:
+                p = high
             row -= target * log(p) + (1.0 - target) * log1p(-p)
             if dy != NULL:
                 dy[at] = <real>0.0 if clipped else <real>(

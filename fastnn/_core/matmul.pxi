@@ -20,6 +20,16 @@ cdef extern from "fastnn/_core/block.h":
         Py_ssize_t ldb, Py_ssize_t depth, const double* bias, double alpha, double beta, bint relu,
         const double* const* next, const Py_ssize_t* ldn, int n_next, int n_written, int rows, int bytes
     ) noexcept nogil
+    void any_float_block "fastnn_any_block_float"(
+        float* c, Py_ssize_t ldc, const float* a, Py_ssize_t row, Py_ssize_t step, const float* b,
+        Py_ssize_t ldb, Py_ssize_t depth, const float* bias, float alpha, float beta, bint relu, int rows,
+        int bytes
+    ) noexcept nogil
+    void any_double_block "fastnn_any_block_double"(
+        double* c, Py_ssize_t ldc, const double* a, Py_ssize_t row, Py_ssize_t step, const double* b,
+        Py_ssize_t ldb, Py_ssize_t depth, const double* bias, double alpha, double beta, bint relu, int rows,
+        int bytes
+    ) noexcept nogil
 
 cdef enum:
     LOW_BLOCK_ROWS = BLOCK_ROWS // 2
@@ -244,7 +254,7 @@ cdef void foreseeing_blocks(
     Py_ssize_t depth, const real* bias, real alpha, real beta, bint relu, const real* later, Py_ssize_t ldb,
     bint transposed, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """`block` for all blocks of c (m, n), which are whole, while what lies at `later` comes nearer.
+    """A block for all blocks of c (m, n), which are whole, while what lies at `later` comes nearer.
 
     That is the part of `b` that panels are filled from next: as many of its rows, or columns if it is not
     transposed, as there are columns here.  Its lines and those of `c` are asked for between steps, a few at
@@ -381,10 +391,23 @@ cdef void product(
                             skipped = BLOCK_ROWS - height
                             left, across, along = a + (i - skipped) * row + p * step, row, step
                         if height == BLOCK_ROWS and width == columns:
-                            block(
-                                corner, ldc, left, across, along, lines, line, depth, offset, alpha, scale,
-                                finish
-                            )
+                            # A block as large as those of AVX-512 is a function.  Of others, compilers would
+                            # make one, too: 4 % more instructions in a step of small layers.
+                            if BLOCK_COLUMNS == 32:
+                                block(
+                                    corner, ldc, left, across, along, lines, line, depth, offset, alpha,
+                                    scale, finish
+                                )
+                            elif real is float:
+                                any_float_block(
+                                    corner, ldc, left, across, along, lines, line, depth, offset, alpha,
+                                    scale, finish, BLOCK_ROWS, BLOCK_BYTES
+                                )
+                            else:
+                                any_double_block(
+                                    corner, ldc, left, across, along, lines, line, depth, offset, alpha,
+                                    scale, finish, BLOCK_ROWS, BLOCK_BYTES
+                                )
                         else:
                             edge_block(
                                 sums, left, across, along, lines, line, depth,
@@ -407,10 +430,10 @@ cdef void adam_dense(
 ) noexcept nogil:
     """INOUT w, mean, square (k, n): Adam with the gradient x.T @ dy (m, n), over k of the ldx columns of x.
 
-    `m` is at most PANELS * PANEL_DEPTH; `constants` and `rate` as in `adam`.  While a block of the gradient
-    is computed, the next one's weights and state are on their way from memory, and the gradient stays in the
-    first-level cache.  Blocks that are side by side follow each other, and fewer rows of the batch take more
-    panels, so that memory is read in long pieces.  What it gives stands in fastnn/paths.py.
+    `m` is at most CHAIN, half of what panels hold; `constants` and `rate` as in `adam`.  While a block of the
+    gradient is computed, the next one's weights and state are on their way from memory, and the gradient
+    stays in the first-level cache.  Blocks that are side by side follow each other, and fewer rows of the
+    batch take more panels, so that memory is read in long pieces.  What it gives stands in fastnn/paths.py.
     """
     cdef real panels[PANELS * PANEL_DEPTH * BLOCK_COLUMNS]
     cdef double room[PACKED_DOUBLES + PACKED_BLOCKS * 16]

@@ -230,6 +230,9 @@ cdef inline real sum_of(const real* x, Py_ssize_t size) noexcept nogil:
     """Sum in 16 lanes, the same bits at every SIMD level."""
     cdef real lanes[16]
     cdef Py_ssize_t i, j, whole = size - size % 16
+    if real is float:
+        if size > IN_LANES:
+            return sum_of_many(x, size)
     for j in range(16):
         lanes[j] = 0.0
     for i in range(0, whole, 16):

@@ -28,14 +28,14 @@ SQUARES = np.concatenate(
     ("batch", "inputs", "outputs"),
     # one block of 8 x 32 and less, rims of it, several rows packed at once, one and more groups of panels
     [(1, 1, 1), (5, 8, 32), (64, 7, 31), (65, 9, 33), (100, 300, 17), (130, 20, 300), (256, 530, 161),
-     (1024, 300, 40), (3, 20, 1003)],
+     (512, 300, 40), (3, 20, 1003)],
 )  # fmt: skip
 def test_adam_inside_a_product_agrees_with_float64(
     batch: int, inputs: int, outputs: int, dtype: str, simd_level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LEAST_JOINED_ROWS", "LEAST_JOINED_COLUMNS", "LEAST_JOINED_WEIGHTS"):
         monkeypatch.setattr(paths, name, 1)
-    monkeypatch.setattr(paths, "MOST_JOINED_ROWS", 1024)
+    monkeypatch.setattr(paths, "MOST_JOINED_ROWS", 512)
     dense = layers.Dense(outputs, "tanh", kernel_regularizer=regularizers.L2(0.1))
     graph = Sequential([Input((inputs,)), dense], seed=0).graph
     loss, optimizer = losses.MeanSquaredError(), optimizers.Adam(epsilon=1e-3)

@@ -258,3 +258,55 @@ def test_names_shapes_and_counts_are_those_of_keras(keras: Any) -> None:
     assert len(ours.layers) == len(theirs.layers)
     for a, b in zip(theirs.layers, ours.layers, strict=True):
         assert [w.shape for w in b.get_weights()] == [w.shape for w in a.get_weights()]
+
+
+# -- losses of outputs that no sigmoid or softmax made, at the bounds that they are clipped to
+
+PROBABILITIES = (0.0, 1e-8, 1e-7, 0.5, 1 - 1e-7, 1.0)
+
+
+def loss_and_slope(loss: str, p: np.ndarray, t: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the loss of outputs p (1, n), and its gradient by them, which is that of a bias."""
+    units = p.shape[1]
+    model = fastnn.Sequential([fastnn.Input((units,)), fastnn.layers.Dense(units)], dtype=p.dtype.name)
+    model.set_weights([np.eye(units), np.zeros(units)])
+    model.compile("sgd", loss)
+    value, gradients = model.loss_and_gradients(p, t)
+    return value, gradients["dense/bias"]
+
+
+def keras_loss_and_slope(keras: Any, loss: str, p: np.ndarray, t: np.ndarray) -> tuple[float, np.ndarray]:
+    y = keras.ops.convert_to_tensor(p).detach().requires_grad_()
+    value = getattr(keras.losses, loss)(keras.ops.convert_to_tensor(t), y).mean()
+    value.backward()
+    return float(value.detach()), y.grad.numpy().reshape(-1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("probability", PROBABILITIES)
+def test_binary_crossentropy_is_clipped_as_in_keras(
+    keras: Any, probability: float, target: float, dtype: str
+) -> None:
+    p, t = np.array([[probability]], dtype), np.array([[target]], dtype)
+    expected = keras_loss_and_slope(keras, "binary_crossentropy", p, t)
+    value, slope = loss_and_slope("binary_crossentropy", p, t)
+    assert value == pytest.approx(expected[0], rel=1e-6)
+    np.testing.assert_allclose(slope, expected[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("label", [0, 1, 2, None])
+@pytest.mark.parametrize("first", PROBABILITIES)
+def test_crossentropy_is_clipped_as_in_keras(keras: Any, first: float, label: int | None, dtype: str) -> None:
+    for p in ([first, 1 - first, 0.0], [first, 1e-8, 1e-7], [3 * first, 1.0, 2.0]):
+        t = np.array([[0.5, 0.25, 0.25]]) if label is None else np.eye(3)[[label]]
+        y = np.array([p], dtype)
+        expected = keras_loss_and_slope(keras, "categorical_crossentropy", y, t.astype(dtype))
+        value, slope = loss_and_slope("categorical_crossentropy", y, t)
+        assert value == pytest.approx(expected[0], rel=1e-6), p
+        np.testing.assert_allclose(slope, expected[1], rtol=1e-5, atol=1e-7, err_msg=str(p))
+        if label is not None:
+            again = loss_and_slope("sparse_categorical_crossentropy", y, np.array([label]))
+            assert again[0] == value
+            np.testing.assert_array_equal(again[1], slope)
