@@ -101,6 +101,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     Examples
     --------
     >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
     ...     warn("look out", NonFiniteWarning)
     >>> str(caught[0].message)
     'look out'
