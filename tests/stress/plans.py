@@ -33,7 +33,7 @@ import fastnn
 from fastnn.errors import PlanError
 
 BATCH = 64  # accepted mutants that go to the child at once
-PATIENCE = 120  # seconds after which a child that runs a batch is taken for one that hangs
+PATIENCE = 600  # seconds after which a child that runs a batch is taken for one that hangs
 
 
 def work(seed: int) -> None:
