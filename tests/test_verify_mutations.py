@@ -536,10 +536,10 @@ def test_the_plans_that_defects_are_seeded_in_pass() -> None:
 
 
 def test_mutated_plans_are_refused_or_harmless() -> None:
-    counts = stress.examine(range(1500), seed=1)
-    assert counts["mutants"] == counts["refused"] + counts["accepted"] == 1500
-    assert counts["run"] > 100
-    assert counts["refused"] > 500
+    counts = stress.examine(range(3000), seed=1)
+    assert counts["mutants"] == counts["refused"] + counts["accepted"] == 3000
+    assert counts["run"] > 300
+    assert counts["refused"] > 1000
 
 
 def test_a_mutant_is_always_the_same() -> None:
