@@ -123,39 +123,26 @@ cdef void dense_backward_columns(
         activation_backward(activation, alpha, dx, dx, y, k, lanes)
 
 
-cdef inline Py_ssize_t left_of(const real* tag) noexcept nogil:
-    """Return how many rows are added up in one go, see long_sums.pxi; of float64 all."""
-    return <Py_ssize_t>IN_LANES if sizeof(real) == 4 else PY_SSIZE_T_MAX
-
-
 cdef inline real inner_product(
     const real* a, Py_ssize_t a_feature, Py_ssize_t a_columns,
     const real* b, Py_ssize_t b_feature, Py_ssize_t b_columns, Py_ssize_t m, Py_ssize_t tile_rows
 ) noexcept nogil:
     """Return the sum over all rows of a feature of a times a feature of b, tensors cut into tiles."""
     cdef real kept[LANES]
-    cdef double total = 0.0
     cdef const real* c
     cdef const real* d
-    cdef Py_ssize_t j, v, end, lanes, begin = 0, left = left_of(a)
+    cdef Py_ssize_t j, v, lanes, begin = 0
     for j in range(LANES):
         kept[j] = 0.0
     while begin < m:
-        lanes, end = lanes_of(min(tile_rows, m - begin)), 0
+        lanes = lanes_of(min(tile_rows, m - begin))
         c = a + begin * a_columns + a_feature * lanes
         d = b + begin * b_columns + b_feature * lanes
-        while end < lanes:
-            v, end = end, min(lanes, end + left)
-            left -= end - v
-            for v in range(v, end, 16):
-                for j in range(LANES):
-                    kept[j] = kept[j] + c[v + j] * d[v + j]
-            if left == 0:
-                total, left = total + lane_sum(kept), left_of(a)
-                for j in range(LANES):
-                    kept[j] = 0.0
+        for v in range(0, lanes, 16):
+            for j in range(LANES):
+                kept[j] = kept[j] + c[v + j] * d[v + j]
         begin += tile_rows
-    return <real>(total + lane_sum(kept))
+    return lane_sum(kept)
 
 
 cdef inline void inner_products(
@@ -164,34 +151,23 @@ cdef inline void inner_products(
 ) noexcept nogil:
     """OUT sums (UNITS,): the same for UNITS features of a, from a_first on."""
     cdef real kept[UNITS][LANES]
-    cdef double totals[UNITS]
     cdef const real* c
     cdef const real* d
-    cdef Py_ssize_t j, r, v, end, lanes, begin = 0, left = left_of(a)
+    cdef Py_ssize_t j, r, v, lanes, begin = 0
     for r in range(UNITS):
-        totals[r] = 0.0
         for j in range(LANES):
             kept[r][j] = 0.0
     while begin < m:
-        lanes, end = lanes_of(min(tile_rows, m - begin)), 0
+        lanes = lanes_of(min(tile_rows, m - begin))
         c = a + begin * a_columns + a_first * lanes
         d = b + begin * b_columns + b_feature * lanes
-        while end < lanes:
-            v, end = end, min(lanes, end + left)
-            left -= end - v
-            for v in range(v, end, 16):
-                for r in range(UNITS):
-                    for j in range(LANES):
-                        kept[r][j] = kept[r][j] + c[r * lanes + v + j] * d[v + j]
-            if left == 0:
-                left = left_of(a)
-                for r in range(UNITS):
-                    totals[r] += lane_sum(kept[r])
-                    for j in range(LANES):
-                        kept[r][j] = 0.0
+        for v in range(0, lanes, 16):
+            for r in range(UNITS):
+                for j in range(LANES):
+                    kept[r][j] = kept[r][j] + c[r * lanes + v + j] * d[v + j]
         begin += tile_rows
     for r in range(UNITS):
-        sums[r] = <real>(totals[r] + lane_sum(kept[r]))
+        sums[r] = lane_sum(kept[r])
 
 
 cdef void weight_gradient_columns(
@@ -230,13 +206,85 @@ cdef void bias_gradient_columns(
 ) noexcept nogil:
     """INOUT db (n,) = alpha * sums of dy (n, m) + beta * db."""
     cdef real kept[LANES]
-    cdef double total
     cdef const real* line
-    cdef Py_ssize_t i, j, v, end, lanes, begin, left
+    cdef Py_ssize_t i, j, v, lanes, begin
     for i in range(n):
         for j in range(LANES):
             kept[j] = 0.0
-        begin, total, left = 0, 0.0, left_of(dy)
+        begin = 0
+        while begin < m:
+            lanes = lanes_of(min(tile_rows, m - begin))
+            line = dy + begin * n + i * lanes
+            v = 0
+            while v < lanes:
+                for j in range(LANES):
+                    kept[j] = kept[j] + line[v + j]
+                v += LANES
+            begin += tile_rows
+        put_scaled(db + i, alpha, lane_sum(kept), beta)
+
+
+cdef inline real long_inner_product(
+    const real* a, Py_ssize_t a_feature, Py_ssize_t a_columns,
+    const real* b, Py_ssize_t b_feature, Py_ssize_t b_columns, Py_ssize_t m, Py_ssize_t tile_rows
+) noexcept nogil:
+    """`inner_product` of many rows: sums of blocks of them are added in float64; see long_sums.pxi."""
+    cdef real kept[LANES]
+    cdef double total = 0.0
+    cdef const real* c
+    cdef const real* d
+    cdef Py_ssize_t j, v, end, lanes, begin = 0, left = IN_LANES
+    for j in range(LANES):
+        kept[j] = 0.0
+    while begin < m:
+        lanes, end = lanes_of(min(tile_rows, m - begin)), 0
+        c = a + begin * a_columns + a_feature * lanes
+        d = b + begin * b_columns + b_feature * lanes
+        while end < lanes:
+            v, end = end, min(lanes, end + left)
+            left -= end - v
+            for v in range(v, end, 16):
+                for j in range(LANES):
+                    kept[j] = kept[j] + c[v + j] * d[v + j]
+            if left == 0:
+                total, left = total + lane_sum(kept), IN_LANES
+                for j in range(LANES):
+                    kept[j] = 0.0
+        begin += tile_rows
+    return <real>(total + lane_sum(kept))
+
+
+cdef void long_weight_gradient_columns(
+    real* dw, const real* x, const real* dy, real alpha, real beta,
+    Py_ssize_t m, Py_ssize_t tile_rows, Py_ssize_t n, Py_ssize_t k, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
+    """`weight_gradient_columns` of any number of rows."""
+    cdef Py_ssize_t i, j
+    if sizeof(real) == 8 or m <= IN_LANES:
+        weight_gradient_columns(dw, x, dy, alpha, beta, m, tile_rows, n, k, begin, end)
+        return
+    for i in range(begin, end):
+        for j in range(n):
+            put_scaled(
+                dw + (i - begin) * n + j, alpha, long_inner_product(dy, j, n, x, i, k, m, tile_rows), beta
+            )
+
+
+cdef void long_bias_gradient_columns(
+    real* db, const real* dy, real alpha, real beta, Py_ssize_t m, Py_ssize_t tile_rows, Py_ssize_t n
+) noexcept nogil:
+    """`bias_gradient_columns` of any number of rows."""
+    cdef real kept[LANES]
+    cdef double total
+    cdef const real* line
+    cdef Py_ssize_t i, j, v, end, lanes, begin, left
+    if sizeof(real) == 8 or m <= IN_LANES:
+        bias_gradient_columns(db, dy, alpha, beta, m, tile_rows, n)
+        return
+    for i in range(n):
+        for j in range(LANES):
+            kept[j] = 0.0
+        begin, total, left = 0, 0.0, IN_LANES
         while begin < m:
             lanes, end = lanes_of(min(tile_rows, m - begin)), 0
             line = dy + begin * n + i * lanes
@@ -248,7 +296,7 @@ cdef void bias_gradient_columns(
                         kept[j] = kept[j] + line[v + j]
                     v += LANES
                 if left == 0:
-                    total, left = total + lane_sum(kept), left_of(dy)
+                    total, left = total + lane_sum(kept), IN_LANES
                     for j in range(LANES):
                         kept[j] = 0.0
             begin += tile_rows

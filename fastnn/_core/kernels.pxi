@@ -109,24 +109,24 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
             )
             return Status.OK
         if code == OpCode.SGD_DENSE:
-            weight_gradient_columns(
+            long_weight_gradient_columns(
                 a, b, operands[2], <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]),
                 frame.rows, frame.tile_rows, n, op.operands[1].columns, begin, end
             )
             return Status.OK
         if code == OpCode.WEIGHT_GRADIENT:
-            weight_gradient_columns(
+            long_weight_gradient_columns(
                 a, b, operands[2], <real>1.0, <real>0.0,
                 frame.rows, frame.tile_rows, n, op.operands[1].columns, begin, end
             )
             return Status.OK
         if code == OpCode.SGD_BIAS:
-            bias_gradient_columns(
+            long_bias_gradient_columns(
                 a, b, <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]), frame.rows, frame.tile_rows, n
             )
             return Status.OK
         if code == OpCode.BIAS_GRADIENT:
-            bias_gradient_columns(a, b, <real>1.0, <real>0.0, frame.rows, frame.tile_rows, n)
+            long_bias_gradient_columns(a, b, <real>1.0, <real>0.0, frame.rows, frame.tile_rows, n)
             return Status.OK
         if code == OpCode.GATHER:
             transpose(a, b, frame.permutation + frame.origin + begin, m, n)
