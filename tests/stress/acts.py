@@ -201,12 +201,6 @@ class Steps:
         model.train_on_batch(self.subject.x, self.subject.y)
         return frozen(model.get_weights())
 
-    @functools.cache  # noqa: B019 - lives as long as the process
-    def answers(self, name: str) -> set[Any]:
-        """Return what a method of `common.READS` answers at all steps."""
-        x, y = self.subject.x, self.subject.y
-        return {frozen(common.READS[name](model, x, y)) for model in self.models}
-
     def broken(self, model: fastnn.Model) -> list[str]:
         """Return what is wrong with the weights, for the steps that a model says it made; makes another."""
         number = model.optimizer.iterations

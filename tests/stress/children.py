@@ -44,6 +44,7 @@ class Child:
                 end, hung = time.monotonic() + 2, True
             time.sleep(0.0005)
         os.set_blocking(self.told, False)
+        message = ""  # also if a child of another thread still has the other end
         with contextlib.suppress(BlockingIOError):
             message = os.read(self.told, 60_000).decode(errors="replace")
         os.close(self.told)

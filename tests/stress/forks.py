@@ -141,7 +141,8 @@ def _fork_beside(round_: Round, name: str, team: bool, forks: int) -> None:
 @PART.scenario(short=len(BACKGROUNDS), limit=150)
 def beside_threads(round_: Round) -> None:
     """Forks while two threads use the model."""
-    _fork_beside(round_, list(BACKGROUNDS)[round_.index % len(BACKGROUNDS)], False, 3)
+    turn, number = divmod(round_.index, len(BACKGROUNDS))
+    _fork_beside(round_, list(BACKGROUNDS)[number], False, min(1 + turn, 4))
 
 
 TEAMS = ("fit", "predict", "fit of many steps", "kernels", "evaluate")
@@ -150,10 +151,11 @@ TEAMS = ("fit", "predict", "fit of many steps", "kernels", "evaluate")
 @PART.scenario(short=len(TEAMS), limit=150)
 def beside_teams(round_: Round) -> None:
     """The same while teams of threads are at work."""
-    _fork_beside(round_, TEAMS[round_.index % len(TEAMS)], True, 2)
+    turn, number = divmod(round_.index, len(TEAMS))
+    _fork_beside(round_, TEAMS[number], True, min(1 + turn, 4))
 
 
-@PART.scenario(short=2, limit=150)
+@PART.scenario(short=1, limit=150)
 def weights_of_children(round_: Round) -> None:
     """A child has all of the old weights, or all of the new ones, that another thread is setting."""
     model = chain((256, 256))
@@ -173,7 +175,7 @@ def weights_of_children(round_: Round) -> None:
                 break
 
 
-@PART.scenario(short=2, limit=150)
+@PART.scenario(short=1, limit=150)
 def many_short(round_: Round) -> None:
     """Hundreds of short children, each of which predicts, beside threads with helpers."""
     model = chain((64,))
@@ -211,7 +213,7 @@ def from_threads(round_: Round) -> None:
         common.together(round_, forks, forks, limit=120)
 
 
-@PART.scenario(short=2, limit=150)
+@PART.scenario(short=1, limit=150)
 def generations(round_: Round) -> None:
     """Children that have threads of their own, and fork."""
     subject = Subject(optimizer="sgd")
@@ -245,7 +247,7 @@ def _work(subject: Subject, outside: Outside, folder: str) -> None:
     Path(folder, str(os.getpid())).write_text("\n".join(found), encoding="utf-8")
 
 
-@PART.scenario(short=2, limit=150)
+@PART.scenario(short=1, limit=150)
 def processes(round_: Round) -> None:
     """`multiprocessing` with its start method fork, while another thread trains or predicts."""
     subject = Subject(large=True, optimizer="sgd")
@@ -458,11 +460,11 @@ def _long(name: str) -> Any:
     return frozen(history), frozen(subject.model.get_weights())
 
 
-@PART.scenario(short=2 * len(LONG), limit=150)
+@PART.scenario(short=len(LONG), limit=150)
 def in_signal_handlers(round_: Round) -> None:
     """A handler forks in the midst of a run: the child goes on rightly, or is refused, or just ends."""
     name = list(LONG)[round_.index % len(LONG)]
-    ends = round_.index // len(LONG) % 2
+    ends = (round_.index + round_.index // len(LONG)) % 2
     large, team, arguments = LONG[name]
     wanted = _long(name)
     subject = Subject(large)
