@@ -276,7 +276,6 @@ def reading_in_reading(round_: Round) -> None:
         MAIN_READS[main_name](subject)
     twin = Subject(large=True)
     wanted = {_right(main_name)}
-    trains = changes and ("fit" in name or "train" in name)  # then what is read may be in the midst of a step
     what = f"{name} in a handler during {main_name}"
 
     def call() -> None:
@@ -294,7 +293,7 @@ def reading_in_reading(round_: Round) -> None:
         round_.did("signals too late")
     if raised is not None:
         round_.wrong(f"{what}: {main_name} raised {type(raised).__name__}: {raised}")
-    elif not (trains and trap.caught):
+    else:
         if changes and frozen(result) not in wanted:
             twin.model.set_weights(subject.model.get_weights())
             wanted.add(frozen(MAIN_READS[main_name](twin)))
