@@ -42,7 +42,8 @@ if any(
 ):
     raise ImportError("fastnn's compiled core does not match its Python part; build it again")
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # what is registered last comes first before a fork
+    os.register_at_fork(before=_guards.hold_products, after_in_parent=_guards.release_products)
     os.register_at_fork(before=_guards.finish_loading, after_in_child=_guards.forget)
     os.register_at_fork(before=_helpers.retire, after_in_child=_helpers.forget)
 atexit.register(_helpers.retire)

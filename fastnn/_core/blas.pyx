@@ -1,10 +1,12 @@
 """The only file that touches BLAS: row-major products over SciPy's BLAS.
 
 Sizes are checked before a plan runs (`fastnn.verify`), so narrowing them to BLAS integers
-here cannot overflow.
+here cannot overflow.  A fork waits until no thread is in here (`guards.hold_products`).
 """
 
 from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
+
+from fastnn._core.guards cimport begin_product, end_product
 
 
 cdef void gemm(
@@ -22,10 +24,12 @@ cdef void gemm(
     cdef int im = <int>m, in_ = <int>n, ik = <int>k
     # A leading dimension is at least 1, even of a matrix without columns.
     cdef int ia = <int>max(lda, 1), ib = <int>max(ldb, 1), ic = <int>max(ldc, 1)
+    begin_product()
     if real is float:
         sgemm(&tb, &ta, &in_, &im, &ik, &alpha, <float*>b, &ib, <float*>a, &ia, &beta, c, &ic)
     else:
         dgemm(&tb, &ta, &in_, &im, &ik, &alpha, <double*>b, &ib, <double*>a, &ia, &beta, c, &ic)
+    end_product()
 
 
 cdef void gemv(
@@ -35,7 +39,9 @@ cdef void gemv(
     cdef char ta = c'T'
     cdef int im = <int>m, ik = <int>k, ia = <int>max(lda, 1), one = 1
     cdef real alpha = 1.0, beta = 0.0
+    begin_product()
     if real is float:
         sgemv(&ta, &ik, &im, &alpha, <float*>a, &ia, <float*>x, &one, &beta, y, &one)
     else:
         dgemv(&ta, &ik, &im, &alpha, <double*>a, &ia, <double*>x, &one, &beta, y, &one)
+    end_product()

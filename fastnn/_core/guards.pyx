@@ -14,14 +14,15 @@ import threading
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy
 
-from fastnn._core.team cimport nap, now
+from fastnn._core.team cimport atomic_fetch_add, atomic_load, atomic_store, nap, now
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
 
 cdef enum:
     MOST_LIBRARIES = 8
-    LOADING = 10000000000   # nanoseconds for modules to be loaded before a fork
+    WAITING = 10000000000   # nanoseconds that a fork waits for modules to be loaded, and for products to end
+    FORKING = 1 << 20       # what a fork adds to `_products`
 
 cdef list _claims = []      # those that are taken
 cdef int _family = 0        # how many forks lie between this process and the one that imported fastnn
@@ -346,6 +347,38 @@ cdef void release_blas() noexcept:
             _libraries[i].set(_libraries[i].before)
 
 
+cdef int _products = 0      # threads inside a function of BLAS, and FORKING for each that is about to fork
+
+
+cdef void begin_product() noexcept nogil:
+    """Be inside a function of BLAS until `end_product`; wait if a thread is about to fork.
+
+    BLAS has a lock for its memory, which the child of a fork would find taken for ever.
+    """
+    while atomic_fetch_add(&_products, 1) >= FORKING:
+        atomic_fetch_add(&_products, -1)
+        while atomic_load(&_products) >= FORKING:
+            nap()
+
+
+cdef void end_product() noexcept nogil:
+    atomic_fetch_add(&_products, -1)
+
+
+def hold_products():
+    """Let no thread begin a product, and wait until none is inside of one, but not for ever: before a fork."""
+    cdef long long since = now()
+    atomic_fetch_add(&_products, FORKING)
+    with nogil:
+        while atomic_load(&_products) & (FORKING - 1) and now() - since < WAITING:
+            nap()
+
+
+def release_products():
+    """Let threads begin products again: after a fork, in the parent."""
+    atomic_fetch_add(&_products, -FORKING)
+
+
 cdef class SingleThreadedBlas:
     """A context manager that keeps BLAS at one thread while anyone is inside."""
 
@@ -385,7 +418,7 @@ def load(name):
 def finish_loading():
     """Wait until no thread loads a module any more, but not for ever: before a fork."""
     cdef long long since = now()
-    while _n_loading and now() - since < LOADING:
+    while _n_loading and now() - since < WAITING:
         with nogil:
             nap()
 
@@ -396,6 +429,7 @@ def forget():
     cdef Claim claim
     _family += 1
     _n_loading = 0
+    atomic_store(&_products, 0)
     _main_thread = PyThread_get_thread_ident()
     for claim in list(_claims):
         if claim.is_foreign():
