@@ -64,15 +64,16 @@ def available_cpus() -> int:
 
 @functools.lru_cache(maxsize=1)
 def _cgroup_quota(count: int, second: int) -> int:
+    # Another encoding than UTF-8 would be imported here, and the child of a fork could not take Python's lock for it.
     with contextlib.suppress(OSError, ValueError):
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+        with open("/sys/fs/cgroup/cpu.max", encoding="utf-8") as file:
             quota, period = file.read().split()
         if quota != "max":
             return max(1, int(quota) // int(period))
     with contextlib.suppress(OSError, ValueError):
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", encoding="ascii") as file:
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", encoding="utf-8") as file:
             limit = int(file.read())
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us", encoding="ascii") as file:
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us", encoding="utf-8") as file:
             if limit > 0:
                 return max(1, limit // int(file.read()))
     return count

@@ -14,6 +14,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from fastnn._core.executor cimport Executor
+from fastnn._core.guards cimport let_forks_pass
 from fastnn._core.helpers cimport Crew, hire, note_work, spare_help_pays
 from fastnn._core.run cimport LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, tile_for
 from fastnn._core.table cimport kernel_table
@@ -231,6 +232,7 @@ cdef class FewRows:
         cdef int i, n_helpers = 0
         cdef Py_ssize_t work
         cdef const KernelTable* table = kernel_table()
+        let_forks_pass()
         memset(&frame, 0, sizeof(Frame))
         frame.base, frame.rows = base, rows
         tiles.run_ops = table.run_double if executor.double else table.run_float

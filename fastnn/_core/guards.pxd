@@ -26,5 +26,6 @@ cdef int enter_blas() except -1
 cdef void leave_blas(int family) noexcept
 cdef void begin_product() noexcept nogil
 cdef void end_product() noexcept nogil
+cdef void let_forks_pass() noexcept
 cdef int family() noexcept
 cdef bint in_main_thread() noexcept

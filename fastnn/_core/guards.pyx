@@ -353,16 +353,29 @@ cdef int _products = 0      # threads inside a function of BLAS, and FORKING for
 cdef void begin_product() noexcept nogil:
     """Be inside a function of BLAS until `end_product`; wait if a thread is about to fork.
 
-    BLAS has a lock for its memory, which the child of a fork would find taken for ever.
+    BLAS has a lock for its memory, which the child of a fork would find taken for ever.  The wait has an end,
+    in case that the thread which would fork waits for the caller.
     """
+    cdef long long since = 0
     while atomic_fetch_add(&_products, 1) >= FORKING:
+        since = since or now()
+        if now() - since > WAITING:
+            break
         atomic_fetch_add(&_products, -1)
-        while atomic_load(&_products) >= FORKING:
+        while atomic_load(&_products) >= FORKING and now() - since <= WAITING:
             nap()
 
 
 cdef void end_product() noexcept nogil:
     atomic_fetch_add(&_products, -1)
+
+
+cdef void let_forks_pass() noexcept:
+    """Wait without the GIL while a thread is about to fork: before products by a caller who keeps the GIL."""
+    if atomic_load(&_products) >= FORKING:
+        with nogil:
+            while atomic_load(&_products) >= FORKING:
+                nap()
 
 
 def hold_products():
