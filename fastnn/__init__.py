@@ -20,6 +20,7 @@ how they are trained            `losses`, `metrics`, `optimizers`, `callbacks`
 data, pictures                  `datasets`, `plotting` (with the extra ``plot``)
 for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
                                 `kernels`, NumPy functions with ``out=``
+keeping                         ``model.save(path)``, `load_model`; ``model.save_weights(path)``
 looking inside                  ``model.summary()``, ``model.plan()``, ``model.profile(x, y)``, `gradcheck`
 the process                     `threads`, `build_info`, `utils` for seeds, `errors`
 ==============================  ==========================================================================
@@ -64,6 +65,7 @@ from fastnn.sequential import Sequential
 if TYPE_CHECKING:
     from fastnn import datasets, plotting
     from fastnn.inspection import gradcheck
+    from fastnn.saving import load_model
 
 __version__ = "0.1.0"
 
@@ -81,6 +83,7 @@ __all__ = [
     "initializers",
     "kernels",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",
@@ -104,4 +107,8 @@ def __getattr__(name: str) -> Any:
         from fastnn.inspection import gradcheck
 
         return gradcheck
+    if name == "load_model":
+        from fastnn.saving import load_model
+
+        return load_model
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

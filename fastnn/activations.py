@@ -7,8 +7,11 @@ Both are so in Keras.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from fastnn.checks import check_number, shown
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.graph import ActivationConfig
 from fastnn.numeric import as_numbers
@@ -30,6 +33,8 @@ __all__ = [
 ]
 
 _NAMES = {activation.name.lower(): activation for activation in Activation}
+# The layers that give them another slope or scale, and how their arguments are called.
+_LAYERS = {Activation.LEAKY_RELU: ("LeakyReLU", "negative_slope"), Activation.ELU: ("ELU", "alpha")}
 # The slope or scale of those that have one, as in Keras; kernels get them by `alphas`.
 _ALPHAS = {Activation.LEAKY_RELU: 0.2, Activation.ELU: 1.0}
 
@@ -168,8 +173,8 @@ def get(identifier: object) -> ActivationConfig:
 
     Parameters
     ----------
-    identifier : str, function, layer or None
-        None is ``"linear"``.
+    identifier : str, function, layer, dict or None
+        None is ``"linear"``; a dict has the ``"class_name"`` and the ``"config"`` of a `LeakyReLU` or an `ELU`.
 
     Returns
     -------
@@ -192,6 +197,8 @@ def get(identifier: object) -> ActivationConfig:
     config = getattr(identifier, "config", None)
     if isinstance(config, ActivationConfig):
         return config
+    if isinstance(identifier, Mapping):
+        return _from_layer(identifier)
     if identifier in _FUNCTIONS:
         identifier = str(getattr(identifier, "__name__", ""))
     if not isinstance(identifier, str):
@@ -203,6 +210,30 @@ def get(identifier: object) -> ActivationConfig:
         raise unknown_name("activation", identifier, _NAMES)
     activation = _NAMES[identifier]
     return ActivationConfig(activation, _ALPHAS.get(activation, 0.0))
+
+
+def written(config: ActivationConfig) -> str | dict[str, object]:
+    """Return what `get` takes for an activation: its name, or, with a slope of its own, the layer's description.
+
+    Examples
+    --------
+    >>> written(get("leaky_relu"))
+    'leaky_relu'
+    """
+    if config == get(name_of(config.activation)):
+        return name_of(config.activation)
+    layer, argument = _LAYERS[config.activation]
+    return {"class_name": layer, "config": {argument: config.alpha}}
+
+
+def _from_layer(entry: Mapping[str, object]) -> ActivationConfig:
+    """Return what the description of an activation layer stands for."""
+    for activation, (layer, argument) in _LAYERS.items():
+        config = entry.get("config")
+        if entry.get("class_name") == layer and isinstance(config, Mapping) and argument in config:
+            return ActivationConfig(activation, check_number(config[argument], argument, 0.0))
+    names = " or ".join(layer for layer, _ in _LAYERS.values())
+    raise DTypeError(f"an activation given as a dict describes a layer {names}, got {shown(dict(entry))}")
 
 
 def alphas() -> dict[str, float]:

@@ -32,6 +32,8 @@ class Compiled:
         Whether the reference interpreter runs the plans.
     progress : Progress
         Steps made, and epochs begun, which number the orders of rows.
+    asked : tuple
+        Loss, loss weights and metrics, as they were given.
     state : numpy.ndarray or None
         What the optimizer keeps for each parameter, once the model is built.
     """
@@ -45,7 +47,7 @@ class Compiled:
         self.progress = Progress()
         self.state: np.ndarray | None = None
         self._learning_rate = optimizer.learning_rate
-        self._asked = (loss, loss_weights, metrics)
+        self.asked = (loss, loss_weights, metrics)
 
     def __getstate__(self) -> dict[str, Any]:
         counts = self.progress.steps, self.progress.epochs
@@ -83,7 +85,7 @@ class Compiled:
 
     def objective(self, graph: Graph) -> Objective:
         """Return the objective of a graph."""
-        return settle(graph, *self._asked)
+        return settle(graph, *self.asked)
 
     def new_state(self, size: int, dtype: np.dtype) -> np.ndarray:
         """Return the state before the first step, for parameters that take `size` elements."""

@@ -19,6 +19,7 @@ __all__ = [
     "ConfigurationError",
     "DTypeError",
     "DataError",
+    "FileFormatError",
     "FastnnError",
     "NonFiniteWarning",
     "PlanError",
@@ -48,6 +49,10 @@ class DTypeError(FastnnError, TypeError):
 
 class ConfigurationError(FastnnError, ValueError):
     """An argument or a setting is impossible, or a model is used before it was compiled or built."""
+
+
+class FileFormatError(FastnnError, ValueError):
+    """A file was not written by fastnn, is damaged, or describes another model."""
 
 
 class BusyError(FastnnError, RuntimeError):

@@ -7,12 +7,14 @@ Names, arguments and distributions are those of Keras 3; the random streams are 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from fastnn.checks import check_count, check_number
+from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 
 __all__ = [
@@ -33,7 +35,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Initializer:
+class Initializer(Described):
     """Base of the initialisers: a description with a method that draws an array."""
 
     name: ClassVar[str] = ""
@@ -316,12 +318,13 @@ _CLASSES: tuple[type[Initializer], ...] = (
 _BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
 
 
-def get(identifier: str | Initializer | type[Initializer]) -> Initializer:
+def get(identifier: str | Initializer | type[Initializer] | Mapping[str, object]) -> Initializer:
     """Return the initialiser that a name, a class or an instance stands for.
 
     Parameters
     ----------
-    identifier : str, Initializer or subclass
+    identifier : str, Initializer, subclass or dict
+        A dict has the ``"class_name"`` and the ``"config"`` of an initialiser.
 
     Returns
     -------
@@ -343,6 +346,8 @@ def get(identifier: str | Initializer | type[Initializer]) -> Initializer:
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
         return identifier()
+    if isinstance(identifier, Mapping):
+        return get(rebuilt(identifier, _CLASSES, "initializer"))
     if isinstance(identifier, str):
         if identifier not in _BY_NAME:
             raise unknown_name("initializer", identifier, [cls.name for cls in _CLASSES])

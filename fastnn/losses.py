@@ -7,10 +7,12 @@ targets it takes.  The kernels compute the value and the gradient.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fastnn.checks import check_flag, check_number
+from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.plan import Activation, OpCode
 
@@ -29,7 +31,7 @@ _REDUCTIONS = ("sum_over_batch_size", "sum")
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Described):
     """Base of the losses: one value per row, then a reduction over the batch.
 
     Parameters
@@ -298,7 +300,8 @@ def get(identifier: object) -> Loss:
 
     Parameters
     ----------
-    identifier : str, Loss or subclass
+    identifier : str, Loss, subclass or dict
+        A dict has the ``"class_name"`` and the ``"config"`` of a loss.
 
     Returns
     -------
@@ -324,6 +327,8 @@ def get(identifier: object) -> Loss:
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Loss):
         return get(identifier())
+    if isinstance(identifier, Mapping):
+        return get(rebuilt(identifier, _CLASSES, "loss"))
     if isinstance(identifier, str):
         if identifier not in _BY_NAME:
             raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])

@@ -6,10 +6,12 @@ Each is a sum over rows that the plan adds up while it runs, divided by the rows
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from fastnn.checks import check_number
+from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.losses import Loss
 from fastnn.plan import OpCode
@@ -25,7 +27,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Described):
     """Base of the metrics.
 
     Parameters
@@ -146,12 +148,13 @@ _BY_NAME = {cls.default_name: cls for cls in _CLASSES} | {cls.__name__: cls for 
 _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
 
 
-def get(identifier: str | Metric | type[Metric], loss: Loss, outputs: int) -> Metric:
+def get(identifier: str | Metric | type[Metric] | Mapping[str, object], loss: Loss, outputs: int) -> Metric:
     """Return the metric that a name, a class or an instance stands for.
 
     Parameters
     ----------
-    identifier : str, Metric or subclass
+    identifier : str, Metric, subclass or dict
+        A dict has the ``"class_name"`` and the ``"config"`` of a metric.
         ``"accuracy"`` (or ``"acc"``) becomes the accuracy that suits the targets, as in Keras.
     loss : Loss
         The model's loss, which says what targets it takes.
@@ -183,6 +186,8 @@ def get(identifier: str | Metric | type[Metric], loss: Loss, outputs: int) -> Me
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return get(identifier(), loss, outputs)
+    if isinstance(identifier, Mapping):
+        return get(rebuilt(identifier, _CLASSES, "metric"), loss, outputs)
     if not isinstance(identifier, str):
         raise DTypeError(f"a metric is a name or a Metric, got {identifier!r}")
     if identifier in ("accuracy", "acc"):

@@ -162,6 +162,7 @@ class Network:
     dtype: np.dtype
     seed: int
     _now: Binding
+    _draws_values = True  # else new parameters are 0: of a model that is being loaded
 
     def _exclusively(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return ``function(*arguments)``, called while no other thread trains or rebuilds the model."""
@@ -306,7 +307,8 @@ class Network:
             raise BusyError(
                 "a model over these layers is being trained; make the new model before or after that"
             )
-        store = merged_store(attempt.entries, before, self.dtype, self.seed)
+        seed = self.seed if self._draws_values else None
+        store = merged_store(attempt.entries, before, self.dtype, seed)
         return self._try_to_bind(attempt, store, before)
 
     def _try_to_bind(

@@ -8,10 +8,12 @@ between epochs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fastnn.checks import check_flag, check_number
+from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.plan import OpCode
 
@@ -19,7 +21,7 @@ __all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "get"]
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Described):
     """Base of the optimisers.
 
     Parameters
@@ -223,13 +225,13 @@ class RMSprop(Optimizer):
 _BY_NAME: dict[str, type[Optimizer]] = {cls.name: cls for cls in (SGD, Adam, RMSprop)}
 
 
-def get(identifier: str | Optimizer | type[Optimizer]) -> Optimizer:
+def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) -> Optimizer:
     """Return the optimiser that a name, a class or an instance stands for.
 
     Parameters
     ----------
-    identifier : str, Optimizer or subclass
-        Names are case-insensitive.
+    identifier : str, Optimizer, subclass or dict
+        Names are case-insensitive.  A dict has the ``"class_name"`` and the ``"config"`` of an optimizer.
 
     Returns
     -------
@@ -252,6 +254,8 @@ def get(identifier: str | Optimizer | type[Optimizer]) -> Optimizer:
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
         return get(identifier())
+    if isinstance(identifier, Mapping):
+        return get(rebuilt(identifier, _BY_NAME.values(), "optimizer"))
     if isinstance(identifier, str):
         if identifier.lower() not in _BY_NAME:
             raise unknown_name("optimizer", identifier, _BY_NAME)

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastnn.checks import check_number
+from fastnn.described import Described, rebuilt
 from fastnn.errors import DTypeError, unknown_name
 
 __all__ = ["L2", "get"]
 
 
 @dataclass(frozen=True)
-class L2:
+class L2(Described):
     """The penalty ``l2 * sum(w ** 2)``, with gradient ``2 * l2 * w``.
 
     Parameters
@@ -37,13 +39,13 @@ class L2:
         object.__setattr__(self, "l2", check_number(self.l2, "l2", 0.0))
 
 
-def get(identifier: str | L2 | None) -> L2 | None:
+def get(identifier: str | L2 | Mapping[str, object] | None) -> L2 | None:
     """Return the regulariser that a name or an instance stands for; None stays None.
 
     Parameters
     ----------
-    identifier : str, L2 or None
-        ``"l2"`` is `L2` with its default factor.
+    identifier : str, L2, dict or None
+        ``"l2"`` is `L2` with its default factor; a dict has the ``"class_name"`` and the ``"config"`` of one.
 
     Returns
     -------
@@ -63,6 +65,8 @@ def get(identifier: str | L2 | None) -> L2 | None:
     """
     if identifier is None or isinstance(identifier, L2):
         return identifier
+    if isinstance(identifier, Mapping):
+        return get(rebuilt(identifier, [L2], "regularizer"))
     if isinstance(identifier, str):
         if identifier not in ("l2", "L2"):
             raise unknown_name("regularizer", identifier, ["l2"])

@@ -56,14 +56,17 @@ class Sequential(Model):
         name: str | None = None,
     ) -> None:
         super().__init__(dtype=dtype, seed=seed, name=name)
-        self._input: SymbolicTensor | None = None
-        self._chain: list[Layer | Model] = []
         if layers is not None and not isinstance(layers, Iterable):
             raise DTypeError(f"layers must be a list of layers, got {layers!r}")
         for layer in layers or ():
             self._chain, self._input = self._with(layer)
         if self._input is not None and self._chain:
             self._build(self._input.columns)
+
+    def _begin(self, dtype: object, seed: int | None, name: str | None) -> None:
+        super()._begin(dtype, seed, name)
+        self._input: SymbolicTensor | None = None
+        self._chain: list[Layer | Model] = []
 
     @property
     def layers(self) -> list[Any]:

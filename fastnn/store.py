@@ -198,7 +198,7 @@ def merged_store(
     entries: Sequence[tuple[Layer, str, Parameter]],
     before: Sequence[ParameterStore],
     dtype: np.dtype,
-    seed: int,
+    seed: int | None,
 ) -> ParameterStore:
     """Return a new store with the parameters of a model, and whatever else is in the stores of its layers.
 
@@ -208,8 +208,8 @@ def merged_store(
     before : sequence of ParameterStore
         What `stores_of` found; nobody may be training models over them.
     dtype : numpy.dtype
-    seed : int
-        That the values of new parameters are drawn from, each from a stream of its own.
+    seed : int or None
+        That the values of new parameters are drawn from, each from a stream of its own; None leaves them 0.
     """
     places: dict[Layer, dict[str, Place]] = {}
     size = 0
@@ -224,12 +224,13 @@ def merged_store(
                     size += aligned(place.size)
     new = ParameterStore(dtype, size)
     array = new.array
-    random = load("numpy.random")
-    streams = random.SeedSequence(seed).spawn(len(entries))
-    for (layer, role, parameter), stream in zip(entries, streams, strict=True):
-        if layer._store is None or not layer._store.holds(layer, role, parameter.shape):
-            drawn = parameter.initializer.draw(parameter.shape, random.default_rng(stream))
-            places[layer][role].view(array)[...] = drawn
+    if seed is not None:
+        random = load("numpy.random")
+        streams = random.SeedSequence(seed).spawn(len(entries))
+        for (layer, role, parameter), stream in zip(entries, streams, strict=True):
+            if layer._store is None or not layer._store.holds(layer, role, parameter.shape):
+                drawn = parameter.initializer.draw(parameter.shape, random.default_rng(stream))
+                places[layer][role].view(array)[...] = drawn
     for store in before:
         flat = store.array
         for layer, roles in list(store.places.items()):

@@ -54,13 +54,15 @@ class SymbolicTensor:
         The models that the layer was drawn in, where a model was used as a layer.
     call : Call or None
         The use of the outermost of these models.
+    port : int or None
+        Which output of that model it is, if it is one.
     step : float
         How much deeper than it lies what it is made of, see `by_depth`.
     number : int
         Larger than those of its inputs, and of what was drawn before.
     """
 
-    __slots__ = ("call", "columns", "inputs", "layer", "name", "number", "scope", "step")
+    __slots__ = ("call", "columns", "inputs", "layer", "name", "number", "port", "scope", "step")
     __array_ufunc__ = None  # so that NumPy leaves ``np.float64(2) * x`` to this class
 
     def __init__(
@@ -74,7 +76,15 @@ class SymbolicTensor:
     ) -> None:
         self.columns, self.name, self.layer, self.inputs, self.scope = columns, name, layer, inputs, scope
         self.call, self.step = call, 1.0
+        self.port: int | None = None
         self.number: int = max(next(_NUMBERS), 1 + max((tensor.number for tensor in inputs), default=-1))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     @property
     def shape(self) -> tuple[None, int]:
@@ -251,12 +261,15 @@ def replay(
     for tensor in call.drawing.order:
         if tensor not in mapped:
             mapped[tensor] = again(tensor, tuple(mapped[source] for source in tensor.inputs))
-    return [
+    found = [
         mapped[tensor]
         if tensor not in inputs
         else SymbolicTensor(tensor.columns, None, None, (mapped[tensor],), (call.model,), call)
         for tensor in outputs
     ]
+    for port, tensor in enumerate(found):
+        tensor.port = port
+    return found
 
 
 def ancestry(tensors: Sequence[SymbolicTensor]) -> list[SymbolicTensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,9 @@ class Activation(Layer):
         super().__init__(name)
         self.config = activations.get(activation)
 
+    def _arguments(self) -> dict[str, Any]:
+        return {"activation": activations.written(self.config)}
+
     def __repr__(self) -> str:
         return f"Activation({activations.name_of(self.config.activation)!r}, name={self.name!r})"
 
@@ -60,12 +64,17 @@ class ReLU(Layer):
     'RELU'
     """
 
+    config: ActivationConfig
+
     def __init__(self, negative_slope: float = 0.0, *, name: str | None = None) -> None:
         super().__init__(name)
         slope = check_number(negative_slope, "negative_slope", 0.0)
         self.config = (
             ActivationConfig(Function.LEAKY_RELU, slope) if slope else ActivationConfig(Function.RELU)
         )
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"negative_slope": self.config.alpha}
 
 
 class LeakyReLU(Layer):
@@ -84,11 +93,16 @@ class LeakyReLU(Layer):
     0.1
     """
 
+    config: ActivationConfig
+
     def __init__(self, negative_slope: float = 0.3, *, name: str | None = None) -> None:
         super().__init__(name)
         self.config = ActivationConfig(
             Function.LEAKY_RELU, check_number(negative_slope, "negative_slope", 0.0)
         )
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"negative_slope": self.config.alpha}
 
 
 class ELU(Layer):
@@ -106,9 +120,14 @@ class ELU(Layer):
     1.0
     """
 
+    config: ActivationConfig
+
     def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
         super().__init__(name)
         self.config = ActivationConfig(Function.ELU, check_number(alpha, "alpha", 0.0))
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"alpha": self.config.alpha}
 
 
 class Softmax(Layer):

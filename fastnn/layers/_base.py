@@ -7,12 +7,13 @@ arithmetic.  This file must not know plans or kernels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from fastnn.checks import check_count, check_flag, check_name
+from fastnn.described import made
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.graph import Config
 from fastnn.symbolic import SymbolicTensor, apply
@@ -122,6 +123,48 @@ class Layer:
     def __getstate__(self) -> dict[str, Any]:
         # A tensor hangs on the whole graph before it; models restore it, see `Engine.__setstate__`.
         return self.__dict__ | {"output": None}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make such a layer, as plain values; weights are not among them.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> from fastnn.layers import LeakyReLU
+        >>> LeakyReLU(0.1, name="leaky").get_config()
+        {'name': 'leaky', 'trainable': True, 'negative_slope': 0.1}
+        """
+        return {"name": self.name, "trainable": self.trainable, **self._arguments()}
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return what a constructor takes besides name and flag."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return a layer like the one that `get_config` was called on, with weights of its own.
+
+        Parameters
+        ----------
+        config : dict
+
+        Raises
+        ------
+        ConfigurationError, DTypeError
+            If it does not suit the class.
+
+        Examples
+        --------
+        >>> from fastnn.layers import Dense
+        >>> Dense.from_config(Dense(3, "relu").get_config())
+        Dense(3, activation='relu', name=None)
+        """
+        layer = made(cls, {key: value for key, value in config.items() if key != "trainable"})
+        layer.trainable = config.get("trainable", True)
+        return layer
 
     def _owner(self) -> ParameterStore:
         if self._store is None:

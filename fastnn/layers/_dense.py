@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from fastnn import activations, initializers, regularizers
 from fastnn.checks import check_count, check_flag
-from fastnn.graph import DenseConfig, MaxoutConfig
+from fastnn.described import written
+from fastnn.graph import ActivationConfig, DenseConfig, MaxoutConfig
 from fastnn.layers._base import Layer, input_width
 from fastnn.plan import Activation
 
 __all__ = ["Dense", "Maxout"]
+
+
+def _parameters(config: DenseConfig | MaxoutConfig) -> dict[str, Any]:
+    """Return the arguments that say what the parameters of a layer are."""
+    penalties = config.kernel_regularizer, config.bias_regularizer
+    kernel_regularizer, bias_regularizer = (None if one is None else written(one) for one in penalties)
+    return {
+        "use_bias": config.use_bias,
+        "kernel_initializer": written(config.kernel_initializer),
+        "bias_initializer": written(config.bias_initializer),
+        "kernel_regularizer": kernel_regularizer,
+        "bias_regularizer": bias_regularizer,
+    }
 
 
 class Dense(Layer):
@@ -89,6 +104,11 @@ class Dense(Layer):
         """Width of the output."""
         return self.config.units
 
+    def _arguments(self) -> dict[str, Any]:
+        function = activations.written(ActivationConfig(self.config.activation, self.config.alpha))
+        width = {} if self.input_columns is None else {"input_dim": self.input_columns}
+        return {"units": self.units, "activation": function, **_parameters(self.config), **width}
+
     def __repr__(self) -> str:
         name = activations.name_of(self.config.activation)
         return f"Dense({self.units}, activation={name!r}, name={self.name!r})"
@@ -154,6 +174,9 @@ class Maxout(Layer):
     def units(self) -> int:
         """Width of the output."""
         return self.config.units
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"units": self.units, "pieces": self.config.pieces, **_parameters(self.config)}
 
     def __repr__(self) -> str:
         return f"Maxout({self.units}, pieces={self.config.pieces}, name={self.name!r})"

@@ -5,6 +5,8 @@ The gates of the lectures are these layers on inputs of width 1.
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastnn.checks import check_number
 from fastnn.errors import ConfigurationError
 from fastnn.graph import (
@@ -181,6 +183,9 @@ class Concatenate(_Merge):
             raise ConfigurationError(f"axis must be -1 or 1, the features, got {axis!r}")
         super().__init__(name=name)
 
+    def _arguments(self) -> dict[str, Any]:
+        return {"axis": -1}
+
 
 class WeightedSum(Layer):
     """``sum of sigmoid(w_i) x_i`` over tensors of one width, with one learned number w_i for each.
@@ -277,9 +282,14 @@ class Scale(Layer):
     (None, 3)
     """
 
+    config: AffineConfig
+
     def __init__(self, factor: float, *, name: str | None = None) -> None:
         super().__init__(name)
         self.config = AffineConfig(check_number(factor, "factor"), 0.0)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"factor": self.config.scale}
 
 
 class Negate(Layer):
@@ -316,9 +326,14 @@ class Shift(Layer):
     (None, 3)
     """
 
+    config: AffineConfig
+
     def __init__(self, amount: float, *, name: str | None = None) -> None:
         super().__init__(name)
         self.config = AffineConfig(1.0, check_number(amount, "amount"))
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"amount": self.config.shift}
 
 
 class Square(Layer):

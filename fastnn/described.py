@@ -1,0 +1,145 @@
+"""Descriptions as plain values, and back: what configurations are made of.
+
+Layers, losses, metrics, optimizers, initializers and regularizers are described by the arguments of their
+constructors.  Written down, a description is ``{"class_name": ..., "config": arguments}``, as in Keras.
+This file must not know models, files or arrays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self, TypeVar
+
+from fastnn.checks import shown
+from fastnn.errors import ConfigurationError, DTypeError, unknown_name
+
+__all__ = ["Described", "made", "own_classes", "rebuilt", "written"]
+
+T = TypeVar("T")
+_own: contextvars.ContextVar[Mapping[str, type]] = contextvars.ContextVar("own_classes", default={})  # noqa: B039
+
+
+class Described:
+    """Base of the frozen descriptions: dataclasses, which their fields say all about."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make such a description, as plain values.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> fastnn.optimizers.SGD(0.1).get_config()
+        {'learning_rate': 0.1, 'momentum': 0.0, 'nesterov': False}
+        """
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return the description that `get_config` was called on.
+
+        Parameters
+        ----------
+        config : dict
+
+        Raises
+        ------
+        ConfigurationError, DTypeError
+            If it does not suit the class.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> fastnn.losses.MulticlassHinge.from_config({"margin": 2.0}).margin
+        2.0
+        """
+        return made(cls, config)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if type(value).__module__ == "numpy" else value  # a scalar
+
+
+def made(cls: type[T], config: object) -> T:
+    """Return an instance of a class, made of the arguments in a configuration.
+
+    Raises
+    ------
+    DTypeError
+        If the configuration is no dict of arguments.
+    ConfigurationError
+        If the class has no such arguments.
+    """
+    if not isinstance(config, Mapping) or not all(isinstance(key, str) for key in config):
+        raise DTypeError(f"the configuration of {cls.__name__} must be a dict, got {shown(config)}")
+    try:
+        return cls(**config)
+    except TypeError as error:
+        if isinstance(error, DTypeError):
+            raise
+        raise ConfigurationError(f"the configuration of {cls.__name__} does not suit it: {error}") from error
+
+
+def written(thing: Any) -> dict[str, Any]:
+    """Return an object as its class's name and its configuration.
+
+    Examples
+    --------
+    >>> from fastnn.regularizers import L2
+    >>> written(L2(0.5))
+    {'class_name': 'L2', 'config': {'l2': 0.5}}
+    """
+    return {"class_name": type(thing).__name__, "config": thing.get_config()}
+
+
+def rebuilt(entry: Mapping[str, Any], classes: Iterable[type], kind: str) -> Any:
+    """Return the object that `written` was called on.
+
+    Parameters
+    ----------
+    entry : dict
+        ``{"class_name": str, "config": dict}``; what else is in it, as Keras has it, is not looked at.
+    classes : iterable of type
+        That it may be of, besides those of `own_classes`.
+    kind : str
+        What they are, for messages.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If the class is unknown, or the configuration does not suit it.
+
+    Examples
+    --------
+    >>> from fastnn.regularizers import L2
+    >>> rebuilt({"class_name": "L2", "config": {"l2": 0.5}}, [L2], "regularizer")
+    L2(l2=0.5)
+    """
+    name, config = entry.get("class_name"), entry.get("config")
+    if not isinstance(name, str) or not isinstance(config, Mapping):
+        raise DTypeError(
+            f'a {kind} is written as {{"class_name": ..., "config": {{...}}}}, got {shown(dict(entry))}'
+        )
+    known = {cls.__name__: cls for cls in classes} | dict(_own.get())
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return known[name].from_config(config)  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def own_classes(classes: object) -> Iterator[None]:
+    """Let `rebuilt` know a user's own classes, by the names that they were written with."""
+    given = {} if classes is None else classes
+    if not isinstance(given, Mapping) or not all(isinstance(cls, type) for cls in given.values()):
+        raise DTypeError(f"custom_objects must be a dict of names and classes, got {shown(classes)}")
+    token = _own.set(given)
+    try:
+        yield
+    finally:
+        _own.reset(token)

@@ -1,0 +1,242 @@
+"""Models in files: saved whole, loaded anew, or their weights alone.
+
+A file is a safetensors file.  Its arrays are the weights, named as ``dense/kernel``, and what the optimizer
+keeps for them, as ``optimizer/velocity/dense/kernel``; its metadata describe layers, how they are connected,
+what `compile` was given, and how far training has come.  There is no code in it, and none is run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import __version__
+from fastnn.checks import check_flag, shown
+from fastnn.described import own_classes
+from fastnn.errors import BusyError, ConfigurationError, FastnnError, FileFormatError
+from fastnn.saving.compilation import compilation_of, compile_again, state_names
+from fastnn.saving.container import Container, Filename, file_name, write
+from fastnn.saving.structure import build, structure_of
+from fastnn.store import Place
+from fastnn.symbolic import Drawing
+
+if TYPE_CHECKING:
+    from fastnn.model import Model
+
+__all__ = ["load_model", "load_weights", "save_model", "save_weights"]
+
+OPTIMIZER = "optimizer/"  # what the arrays of its state begin with
+FORMAT = 1  # of what is written here; files of later ones are refused
+
+
+def save_model(model: Model, path: Filename, *, overwrite: bool = True) -> None:
+    """Write a model to a file; see `Model.save`."""
+    _write(model, path, overwrite, _whole)
+
+
+def save_weights(model: Model, path: Filename, *, overwrite: bool = True) -> None:
+    """Write a model's weights to a file; see `Model.save_weights`."""
+    _write(model, path, overwrite, lambda model: _weights(model._now.store.array, model._now.weights(), ""))
+
+
+def _write(model: Model, path: Filename, overwrite: bool, take: Any) -> None:
+    model._now.need_drawing()
+    name = file_name(path)
+    if not check_flag(overwrite, "overwrite") and os.path.exists(name):
+        raise ConfigurationError(f"{name!r} exists, and overwrite is False; choose another name")
+    # What belongs together is taken while nobody trains; it is written after that.
+    arrays, description = model._exclusively(_between_steps, model, take)
+    names = list(model._now.weights())
+    write(name, arrays, {"format": FORMAT, "version": __version__, "weights": names, **description})
+
+
+def _between_steps(model: Model, take: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    if model._now.store.parameters.is_written:
+        raise BusyError(
+            "a model cannot be saved in the midst of a training step, as by a signal handler; save it between "
+            "steps, in a callback"
+        )
+    found: tuple[dict[str, np.ndarray], dict[str, Any]] = take(model)
+    return found
+
+
+def _weights(
+    flat: np.ndarray, places: Mapping[str, Place], prefix: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    return {prefix + name: place.view(flat).copy() for name, place in places.items()}, {}
+
+
+def _whole(model: Model) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    now = model._now
+    places = now.weights()
+    arrays, description = _weights(now.store.array, places, "")
+    description["model"] = structure_of(model)
+    if now.compiled is not None:
+        description["compiled"] = compilation_of(model)
+        for prefix, flat in _states(model).items():
+            arrays |= _weights(flat, places, prefix)[0]
+    return arrays, description
+
+
+def _states(model: Model) -> dict[str, np.ndarray]:
+    """Return the parts of the optimizer's state, which lie like the store, by what their arrays begin with."""
+    now = model._now
+    compiled = now.need_compiled()
+    assert compiled.state is not None
+    names = [OPTIMIZER + f"{name}/" for name in compiled.description.states]
+    return dict(zip(names, compiled.state.reshape(len(names), -1) if names else (), strict=True))
+
+
+# -- and back
+
+
+def load_model(
+    path: Filename, custom_objects: Mapping[str, type] | None = None, compile: bool = True
+) -> Model:
+    """Return the model in a file.
+
+    It is as it was when it was saved: weights, what it was compiled with, the optimizer's state, the numbers
+    of steps and epochs and the seed, so that training goes on as if it had not been interrupted, bit for bit.
+    Classes derived from `Model` and `Sequential` come back as these.
+
+    Parameters
+    ----------
+    path : str or path-like
+        What `Model.save` wrote.
+    custom_objects : dict of str to type, optional
+        Classes of your own that are in it, such as initializers, by their names.
+    compile : bool
+        Whether to compile it, if it was.
+
+    Returns
+    -------
+    Model or Sequential
+
+    Raises
+    ------
+    FileFormatError
+        If the file was not written by `Model.save`, by a later version, or is damaged; nothing is loaded.
+    OSError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     model.save(path)
+    ...     again = fastnn.load_model(path)
+    >>> (again.predict([[1, 2]]) == model.predict([[1, 2]])).all()
+    np.True_
+    """
+    wants_compiled = check_flag(compile, "compile")
+    with Container(path) as file, own_classes(custom_objects):
+        _open(file)
+        if "model" not in file.description:
+            raise file.error("it holds weights only; build the model, and call model.load_weights(path)")
+        try:
+            return _loaded(file, wants_compiled)
+        except FileFormatError:
+            raise
+        except FastnnError as error:
+            raise file.error(str(error)) from error
+        except RecursionError as error:
+            raise file.error("its description is nested too deeply") from error
+
+
+def _open(file: Container) -> list[str]:
+    """Find the arrays in a file, if it is of a known format, and return the names of the weights."""
+    found, by = file.description.get("format"), file.description.get("version")
+    if type(found) is not int or found < 1:
+        raise file.error(f"its format is {shown(found)}, needs to be a number from 1 on")
+    if found > FORMAT:
+        raise file.error(
+            f"fastnn {by} wrote it, in format {found}, and this version reads up to {FORMAT}; update"
+        )
+    names, compiled = file.description.get("weights"), file.description.get("compiled")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise file.error("its description is damaged: it needs a list of weights")
+    try:
+        states = () if compiled is None else state_names(compiled)
+    except FastnnError as error:
+        raise file.error(str(error)) from error
+    file.index(len(names) * (1 + len(states)))
+    if any(name not in file.shapes for name in names):
+        raise file.error("its description is damaged: a weight that it names is missing")
+    return names
+
+
+def _loaded(file: Container, wants_compiled: bool) -> Model:
+    left = sum(file.elements(name) for name in file.shapes if not name.startswith(OPTIMIZER))
+    seen: set[tuple[int, str]] = set()
+
+    def admit(drawing: Drawing, dtype: str) -> None:
+        """Raise if parameters that are not in the file would be made."""
+        nonlocal left
+        for layer, parameter in drawing.entries():
+            if (id(layer), parameter.role) not in seen:
+                seen.add((id(layer), parameter.role))
+                left -= parameter.rows * parameter.columns
+                if left < 0:
+                    raise file.error("its description speaks of more weights than it holds")
+
+    model = build(file.description["model"], admit)
+    places, store = model._now.weights(), model._now.store
+    shapes = {name: place.shape for name, place in places.items()}
+    compiled = file.description.get("compiled")
+    prefixes = [""] if compiled is None else ["", *(OPTIMIZER + f"{name}/" for name in state_names(compiled))]
+    _check_arrays(
+        file, {prefix + name: shape for prefix in prefixes for name, shape in shapes.items()}, store.dtype
+    )
+    flats = {"": store.array}
+    if compiled is not None:
+        # Also of a model that is not to be compiled: all of a file is right, or it is refused.
+        compile_again(model, compiled)
+        flats |= _states(model)
+    for prefix in prefixes:
+        for name, place in places.items():
+            file.read(prefix + name, place.view(flats[prefix]))
+    if not wants_compiled:
+        model._now = replace(model._now, compiled=None, objective=None).with_programs()
+    return model
+
+
+def _check_arrays(file: Container, wanted: Mapping[str, tuple[int, ...]], dtype: np.dtype) -> None:
+    for name, shape in wanted.items():
+        if name not in file.shapes:
+            raise file.error(f"array {name!r} is missing")
+        if file.shapes[name] != shape:
+            raise file.error(f"array {name!r} has shape {file.shapes[name]}, needs {shape}")
+        if file.dtypes[name] != dtype:
+            raise file.error(f"array {name!r} is of {file.dtypes[name]}, and the model of {dtype}")
+    for name in file.shapes:
+        if name not in wanted:
+            raise file.error(f"array {shown(name)} belongs to nothing in the model")
+
+
+def load_weights(model: Model, path: Filename) -> None:
+    """Give a model the weights in a file; see `Model.load_weights`."""
+    places = model._now.need_drawing() and model._now.weights()
+    dtype = model._now.store.dtype
+    with Container(path) as file:
+        names = _open(file)
+        if len(names) != len(places):
+            raise file.error(
+                f"it holds {len(names)} weights, and the model has {len(places)}: {', '.join(places)}"
+            )
+        arrays = []
+        for (name, place), source in zip(places.items(), names, strict=True):
+            if file.shapes[source] != place.shape:
+                raise file.error(
+                    f"{source} in it has shape {file.shapes[source]}, and {name} of the model {place.shape}"
+                )
+            array = np.empty(place.shape, file.dtypes[source])
+            file.read(source, array)
+            arrays.append(array.astype(dtype, copy=False))
+    model.set_weights(arrays)

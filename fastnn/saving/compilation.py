@@ -1,0 +1,122 @@
+"""What `compile` was given, and how far training has come, as plain values, and back.
+
+This file must not know files or the optimizer's state, which is arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastnn import losses, metrics, optimizers
+from fastnn.checks import check_count, check_flag, check_number, shown
+from fastnn.compiled import Compiled
+from fastnn.described import Described, rebuilt, written
+from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.model import Model
+
+__all__ = ["compilation_of", "compile_again", "state_names"]
+
+_MOST = 2**62  # steps and epochs
+
+
+def compilation_of(model: Model) -> dict[str, Any]:
+    """Return what a compiled model was compiled with, the learning rate as it is now, steps and epochs."""
+    now = model._now
+    compiled = now.need_compiled()
+    loss, loss_weights, metrics_ = compiled.asked
+    drawing = now.need_drawing()
+    owners = {node.layer: node for node in drawing.graph.nodes}
+    return {
+        "optimizer": written(compiled.description),
+        "learning_rate": compiled.learning_rate,
+        "loss": _written(loss),
+        "loss_weights": _written(loss_weights),
+        "metrics": _written(metrics_),
+        "reference": compiled.reference,
+        "steps": compiled.progress.steps,
+        "epochs": compiled.progress.epochs,
+        # As they were when it was compiled, which counts until it is compiled again.
+        "frozen": [name for name, node in owners.items() if any(not p.trainable for p in node.parameters)],
+    }
+
+
+def _written(value: Any) -> Any:
+    """Return names, objects, classes and numbers in lists and dicts as plain values."""
+    if isinstance(value, Mapping):
+        return {"dict": {str(key): _written(one) for key, one in value.items()}}
+    if isinstance(value, list | tuple):
+        return [_written(one) for one in value]
+    if isinstance(value, type):
+        return written(value())
+    if isinstance(value, Described):
+        return written(value)
+    return value.item() if type(value).__module__ == "numpy" else value
+
+
+def _read(value: Any, classes: list[type], kind: str) -> Any:
+    if isinstance(value, list):
+        return [_read(one, classes, kind) for one in value]
+    if isinstance(value, Mapping):
+        if set(value) == {"dict"} and isinstance(value["dict"], Mapping):
+            return {key: _read(one, classes, kind) for key, one in value["dict"].items()}
+        return rebuilt(value, classes, kind)
+    return value
+
+
+def _classes(module: Any, base: type) -> list[type]:
+    found = (getattr(module, name) for name in module.__all__)
+    return [cls for cls in found if isinstance(cls, type) and issubclass(cls, base) and cls is not base]
+
+
+def state_names(config: object) -> tuple[str, ...]:
+    """Return what the optimizer of `compilation_of` keeps for each parameter."""
+    if not isinstance(config, Mapping) or not isinstance(config.get("optimizer"), Mapping):
+        raise DTypeError(
+            f"what a model was compiled with must be a dict with an optimizer, got {shown(config)}"
+        )
+    return optimizers.get(config["optimizer"]).states
+
+
+def compile_again(model: Model, config: Mapping[str, Any]) -> None:
+    """Compile a model as `compilation_of` says.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError, ShapeError
+        If that cannot be.
+    """
+    keys = (
+        "optimizer",
+        "learning_rate",
+        "loss",
+        "loss_weights",
+        "metrics",
+        "reference",
+        "steps",
+        "epochs",
+        "frozen",
+    )
+    missing = [key for key in keys if key not in config]
+    if missing:
+        raise ConfigurationError(f"what a model was compiled with lacks {', '.join(missing)}")
+    known = model._now.need_drawing().layers
+    frozen = config["frozen"]
+    if not isinstance(frozen, list) or not all(isinstance(name, str) and name in known for name in frozen):
+        raise ConfigurationError(f"the frozen layers are {shown(frozen)}; there are {list(known)}")
+    flags = {layer: layer.trainable for layer in known.values()}
+    for name, layer in known.items():
+        layer.trainable = name not in frozen
+    model.compile(
+        optimizers.get(config["optimizer"]),
+        _read(config["loss"], _classes(losses, losses.Loss), "loss"),
+        _read(config["metrics"], _classes(metrics, metrics.Metric), "metric"),
+        _read(config["loss_weights"], [], "loss weight"),
+        reference=check_flag(config["reference"], "reference"),
+    )
+    for layer, flag in flags.items():
+        layer.trainable = flag
+    compiled: Compiled = model.optimizer
+    compiled.learning_rate = check_number(config["learning_rate"], "learning_rate", 0.0)
+    compiled.progress.steps = check_count(config["steps"], "steps", 0, _MOST)
+    compiled.progress.epochs = check_count(config["epochs"], "epochs", 0, _MOST)

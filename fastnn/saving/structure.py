@@ -1,0 +1,232 @@
+"""Graphs of layers as plain values, and back.
+
+A model is written as a list of parts: its layers, the models that it uses as layers after theirs, and itself
+at the end.  Parts that several models share stand once.  A chain names its parts; any other graph has steps,
+in the order in which it was drawn: an input, or a part that is called on tensors, which are numbered.
+This file must not know files or arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fastnn import layers
+from fastnn.checks import check_flag, check_number, shown
+from fastnn.described import rebuilt, written
+from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.layers import Input, Layer
+from fastnn.model import Model
+from fastnn.sequential import Sequential
+from fastnn.symbolic import Drawing, SymbolicTensor, as_list, draw
+
+__all__ = ["build", "structure_of"]
+
+_LAYERS = [cls for name in layers.__all__ if isinstance(cls := getattr(layers, name), type)]
+
+
+def structure_of(model: Model) -> dict[str, Any]:
+    """Return what a model is made of, as plain values.
+
+    Raises
+    ------
+    ConfigurationError
+        If a model was changed after it was used as a layer, or a layer's class is not one of fastnn's.
+    """
+    parts: list[dict[str, Any]] = []
+    _write_model(model, parts, {})
+    return {"parts": parts}
+
+
+def _write_part(part: Layer | Model, parts: list[dict[str, Any]], numbers: dict[int, int]) -> int:
+    """Append a part, unless it is there, and return its number."""
+    if id(part) not in numbers:
+        if isinstance(part, Layer):
+            if type(part) not in _LAYERS:
+                raise ConfigurationError(
+                    f"layer {part.name!r} is of the class {type(part).__name__}, which could not be made anew; "
+                    "only layers of fastnn.layers can be written down"
+                )
+            parts.append({**written(part), "named": part.named})
+        else:
+            _write_model(part, parts, numbers)
+        numbers[id(part)] = len(parts) - 1
+    return numbers[id(part)]
+
+
+def _write_model(model: Model, parts: list[dict[str, Any]], numbers: dict[int, int]) -> None:
+    about = {"name": model.name, "dtype": model.dtype.name, "seed": model.seed}
+    if isinstance(model, Sequential):
+        chain = [_write_part(part, parts, numbers) for part in model.layers]
+        start = _written_input(model.inputs[0]) if model.inputs else None
+        if model._input is not None:
+            start = _written_input(model._input)
+        parts.append({"class_name": "Sequential", "config": {**about, "input": start, "chain": chain}})
+    else:
+        steps, tensors = _written_steps(model, parts, numbers)
+        ends = {
+            "inputs": [tensors[tensor] for tensor in model.inputs],
+            "outputs": [tensors[tensor] for tensor in model.outputs],
+        }
+        parts.append({"class_name": "Model", "config": {**about, "steps": steps, **ends}})
+
+
+def _written_input(tensor: SymbolicTensor) -> dict[str, Any]:
+    return {"columns": tensor.columns, "name": tensor.name}
+
+
+def _written_steps(
+    model: Model, parts: list[dict[str, Any]], numbers: dict[int, int]
+) -> tuple[list[dict[str, Any]], dict[SymbolicTensor, int]]:
+    """Return the steps of a graph, and its tensors with their numbers."""
+    given = set(model.inputs)
+    found: dict[SymbolicTensor, tuple[SymbolicTensor, ...]] = {}
+    stack = [*model.inputs, *model.outputs]
+    while stack:
+        tensor = stack.pop()
+        if tensor not in found:
+            call = None if tensor in given else tensor.call
+            if call is not None and (
+                tensor.port is None or call.drawing.order is not call.model._now.drawing.order
+            ):
+                raise ConfigurationError(
+                    f"model {call.model.name!r} was changed after it was used as a layer in {model.name!r}; "
+                    "build the outer model anew"
+                )
+            sources = () if tensor in given else tensor.inputs if call is None else call.inputs
+            found[tensor] = sources
+            stack += sources
+    tensors: dict[SymbolicTensor, int] = {}
+    steps: list[dict[str, Any]] = []
+    first_of: dict[int, int] = {}  # the number of a call's first output
+    count = 0
+    for tensor in sorted(found, key=lambda tensor: tensor.number):
+        sources = [tensors[source] for source in found[tensor]]
+        call = None if tensor in given else tensor.call
+        if call is not None:
+            assert tensor.port is not None
+            if id(call) not in first_of:
+                first_of[id(call)] = count
+                count += len(call.model.outputs)
+                steps.append({"part": _write_part(call.model, parts, numbers), "of": sources})
+            tensors[tensor] = first_of[id(call)] + tensor.port
+            continue
+        if tensor in given or tensor.layer is None:
+            plain = tensor.layer is None and tensor.call is None
+            steps.append(
+                {"input": _written_input(tensor) if plain else {"columns": tensor.columns, "name": None}}
+            )
+        else:
+            step = {"part": _write_part(tensor.layer, parts, numbers), "of": sources}
+            steps.append(step if tensor.step == 1.0 else {**step, "depth": tensor.step})
+        tensors[tensor] = count
+        count += 1
+    return steps, tensors
+
+
+# -- and back
+
+
+def build(structure: object, admit: Callable[[Drawing, str], None] | None = None) -> Model:
+    """Return the model that `structure_of` was called on, with weights of its own.
+
+    Parameters
+    ----------
+    structure : dict
+    admit : callable, optional
+        Called with the drawing and the dtype of each model before it has parameters, to raise if they are
+        not wanted.  All parameters are 0 then, else they are drawn from the models' seeds.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError, ShapeError
+        If the structure is not one.
+    """
+    parts = _get(structure, "parts", list, "the structure")
+    made: list[Layer | Model] = []
+    for entry in parts:
+        if not isinstance(entry, Mapping):
+            raise DTypeError(f"a part must be a dict, got {shown(entry)}")
+        if entry.get("class_name") in ("Sequential", "Model"):
+            config = _get(entry, "config", dict, "a model")
+            make = _chain if entry["class_name"] == "Sequential" else _graph
+            made.append(make(config, made, admit))
+        else:
+            layer: Layer = rebuilt(entry, _LAYERS, "layer")
+            layer.named = check_flag(entry.get("named", True), "named")
+            made.append(layer)
+    if not made or not isinstance(made[-1], Model):
+        raise ConfigurationError("the last part of a structure must be a model")
+    model = made[-1]
+    for part in made:
+        if isinstance(part, Model):
+            part.__dict__.pop("_draws_values", None)
+    return model
+
+
+def _get(config: object, key: str, kind: type, what: str) -> Any:
+    if not isinstance(config, Mapping) or not isinstance(config.get(key), kind):
+        raise DTypeError(f"{what} needs a {kind.__name__} {key!r}, got {shown(config)}")
+    return config[key]
+
+
+def _blank(cls: type[Model], config: Mapping[str, Any], blank: bool) -> Any:
+    model = cls.__new__(cls)
+    model._begin(config.get("dtype"), config.get("seed"), config.get("name"))
+    if blank:
+        model._draws_values = False
+    return model
+
+
+def _numbered(number: object, things: Sequence[Any], what: str) -> Any:
+    if type(number) is not int or not 0 <= number < len(things):
+        raise ConfigurationError(f"{what} {shown(number)} does not exist; there are {len(things)} before it")
+    return things[number]
+
+
+def _input(config: object) -> SymbolicTensor:
+    return Input(_get(config, "columns", int, "an input"), config.get("name"))  # type: ignore[attr-defined]
+
+
+def _chain(
+    config: Mapping[str, Any], made: Sequence[Layer | Model], admit: Callable[[Drawing, str], None] | None
+) -> Model:
+    model: Sequential = _blank(Sequential, config, admit is not None)
+    members = [_numbered(number, made, "part") for number in _get(config, "chain", list, "a chain")]
+    start = config.get("input")
+    if start is not None:
+        model._chain, model._input = model._with(_input(start))
+    for member in members:
+        model._chain, model._input = model._with(member)
+    if model._input is not None and members:
+        if admit is not None:
+            tensor: Any = model._input
+            for member in members:
+                tensor = member(tensor)
+            admit(draw([model._input], as_list(tensor, "the output of a chain")), model.dtype.name)
+        model._build(model._input.columns)
+    return model
+
+
+def _graph(
+    config: Mapping[str, Any], made: Sequence[Layer | Model], admit: Callable[[Drawing, str], None] | None
+) -> Model:
+    tensors: list[SymbolicTensor] = []
+    for step in _get(config, "steps", list, "a graph"):
+        if isinstance(step, Mapping) and "input" in step:
+            tensors.append(_input(step["input"]))
+            continue
+        part = _numbered(_get(step, "part", int, "a step"), made, "part")
+        sources = [_numbered(number, tensors, "tensor") for number in _get(step, "of", list, "a step")]
+        found = part(sources if len(sources) != 1 else sources[0])
+        tensors += found if isinstance(found, list) else [found]
+        tensors[-1].step = check_number(step.get("depth", 1.0), "depth", 0.0, 1.0)
+    ends = [
+        [_numbered(number, tensors, "tensor") for number in _get(config, key, list, "a graph")]
+        for key in ("inputs", "outputs")
+    ]
+    model: Model = _blank(Model, config, admit is not None)
+    if admit is not None:
+        admit(draw(*ends), model.dtype.name)
+    model._bind_ends(as_list(ends[0], "inputs"), as_list(ends[1], "outputs"))
+    return model
