@@ -174,7 +174,7 @@ def get(identifier: object) -> ActivationConfig:
     Parameters
     ----------
     identifier : str, function, layer, dict or None
-        None is ``"linear"``; a dict has the ``"class_name"`` and the ``"config"`` of a `LeakyReLU` or an `ELU`.
+        None is ``"linear"``; a dict has the ``"class_name"`` and the ``"config"`` of `LeakyReLU` or `ELU`.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def get(identifier: object) -> ActivationConfig:
 
 
 def written(config: ActivationConfig) -> str | dict[str, object]:
-    """Return what `get` takes for an activation: its name, or, with a slope of its own, the layer's description.
+    """Return what `get` takes for an activation: its name or, with a slope of its own, a layer's description.
 
     Examples
     --------

@@ -48,6 +48,9 @@ class Sequential(Model):
     397510
     """
 
+    _input: SymbolicTensor | None
+    _chain: list[Layer | Model]
+
     def __init__(
         self,
         layers: Sequence[Layer | Model | SymbolicTensor] | None = None,
@@ -65,8 +68,8 @@ class Sequential(Model):
 
     def _begin(self, dtype: object, seed: int | None, name: str | None) -> None:
         super()._begin(dtype, seed, name)
-        self._input: SymbolicTensor | None = None
-        self._chain: list[Layer | Model] = []
+        self._input = None
+        self._chain = []
 
     @property
     def layers(self) -> list[Any]:

@@ -162,8 +162,10 @@ class Layer:
         >>> Dense.from_config(Dense(3, "relu").get_config())
         Dense(3, activation='relu', name=None)
         """
+        if not isinstance(config, Mapping) or "trainable" not in config:
+            return made(cls, config)
         layer = made(cls, {key: value for key, value in config.items() if key != "trainable"})
-        layer.trainable = config.get("trainable", True)
+        layer.trainable = config["trainable"]
         return layer
 
     def _owner(self) -> ParameterStore:

@@ -57,8 +57,8 @@ def _write(model: Model, path: Filename, overwrite: bool, take: Any) -> None:
 def _between_steps(model: Model, take: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if model._now.store.parameters.is_written:
         raise BusyError(
-            "a model cannot be saved in the midst of a training step, as by a signal handler; save it between "
-            "steps, in a callback"
+            "a model cannot be saved in the midst of a training step, as by a signal handler; save it "
+            "between steps, in a callback"
         )
     found: tuple[dict[str, np.ndarray], dict[str, Any]] = take(model)
     return found
@@ -83,7 +83,7 @@ def _whole(model: Model) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _states(model: Model) -> dict[str, np.ndarray]:
-    """Return the parts of the optimizer's state, which lie like the store, by what their arrays begin with."""
+    """Return the parts of the optimizer's state, each like the store, by what their arrays begin with."""
     now = model._now
     compiled = now.need_compiled()
     assert compiled.state is not None
@@ -222,8 +222,7 @@ def _check_arrays(file: Container, wanted: Mapping[str, tuple[int, ...]], dtype:
 
 def load_weights(model: Model, path: Filename) -> None:
     """Give a model the weights in a file; see `Model.load_weights`."""
-    places = model._now.need_drawing() and model._now.weights()
-    dtype = model._now.store.dtype
+    places, dtype = model._now.weights(), model.dtype
     with Container(path) as file:
         names = _open(file)
         if len(names) != len(places):

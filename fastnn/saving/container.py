@@ -17,7 +17,7 @@ from typing import IO, Any, Self, TypeAlias
 
 import numpy as np
 import safetensors
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from fastnn.checks import shown
 from fastnn.errors import ConfigurationError, DTypeError, FileFormatError
@@ -28,7 +28,7 @@ Filename: TypeAlias = "str | os.PathLike[str]"
 
 _KEY = "fastnn"  # of the description, in the file's metadata
 _LARGEST_HEADER = 100_000_000  # bytes, as in safetensors
-_DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+_DTYPES: dict[str, np.dtype] = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 
 
 def file_name(path: object) -> str:
@@ -65,16 +65,13 @@ def write(path: Filename, arrays: Mapping[str, np.ndarray], description: Mapping
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.tmp")
     metadata = {_KEY: json.dumps(description, allow_nan=False, separators=(",", ":"))}
+    content = save(dict(arrays), metadata)
     try:
-        # What is opened here anew is this file: its name is nobody else's.
         with open(temporary, "xb") as file:
             with contextlib.suppress(OSError):
                 os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-            try:
-                save_file(dict(arrays), temporary, metadata)
-            except safetensors.SafetensorError as error:
-                raise OSError(f"{target!r} cannot be written: {error}") from error
-        with open(temporary, "rb+") as file:
+            file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:

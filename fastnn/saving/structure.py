@@ -44,8 +44,8 @@ def _write_part(part: Layer | Model, parts: list[dict[str, Any]], numbers: dict[
         if isinstance(part, Layer):
             if type(part) not in _LAYERS:
                 raise ConfigurationError(
-                    f"layer {part.name!r} is of the class {type(part).__name__}, which could not be made anew; "
-                    "only layers of fastnn.layers can be written down"
+                    f"layer {part.name!r} is of the class {type(part).__name__}, which could not be made "
+                    "anew; only layers of fastnn.layers can be written down"
                 )
             parts.append({**written(part), "named": part.named})
         else:
@@ -93,9 +93,8 @@ def _written_steps(
                     f"model {call.model.name!r} was changed after it was used as a layer in {model.name!r}; "
                     "build the outer model anew"
                 )
-            sources = () if tensor in given else tensor.inputs if call is None else call.inputs
-            found[tensor] = sources
-            stack += sources
+            found[tensor] = () if tensor in given else tensor.inputs if call is None else call.inputs
+            stack += found[tensor]
     tensors: dict[SymbolicTensor, int] = {}
     steps: list[dict[str, Any]] = []
     first_of: dict[int, int] = {}  # the number of a call's first output

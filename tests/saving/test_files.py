@@ -79,7 +79,7 @@ def doubled(content: bytes) -> bytes:
     header, data = parts(content)
     description = json.loads(header["__metadata__"]["fastnn"])
     del description["compiled"]
-    description["weights"] = list(header)[1:] + ["dense/bias"]
+    description["weights"] = [*list(header)[1:], "dense/bias"]
     header["__metadata__"]["fastnn"] = json.dumps(description)
     again = json.dumps({"dense/bias": header["dense/bias"]}).encode()
     return joined(json.dumps(header).encode()[:-1] + b"," + again[1:], data)
@@ -119,6 +119,8 @@ def step(number: int, value: Any) -> Callable[[bytes], bytes]:
 
 
 SGD = {"class_name": "SGD", "config": {"learning_rate": 0.1}}
+# One line a kind.
+# ruff: noqa: E501
 KINDS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     # no such file
     "empty": (lambda c: b"", "no safetensors file"),

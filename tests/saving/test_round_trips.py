@@ -338,7 +338,10 @@ def test_training_goes_on_in_another_process(threads: int, tmp_path: Path) -> No
 def test_a_file_loads_at_another_simd_level(tmp_path: Path) -> None:
     model = of_every_layer()
     model.save(tmp_path / "model")
-    script = "import sys, fastnn, numpy; numpy.save(sys.argv[2], fastnn.load_model(sys.argv[1]).predict(numpy.ones((3, 4))))"
+    script = (
+        "import sys, fastnn, numpy\n"
+        "numpy.save(sys.argv[2], fastnn.load_model(sys.argv[1]).predict(numpy.ones((3, 4))))"
+    )
     subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "model"), str(tmp_path / "out.npy")],
         check=True,

@@ -1,0 +1,159 @@
+"""`get_config` and `from_config` of everything that models are described by."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import initializers, layers, losses, metrics, optimizers, regularizers
+from fastnn.errors import ConfigurationError, DTypeError, FastnnError
+
+DESCRIPTIONS = [
+    losses.MeanSquaredError(reduction="sum"),
+    losses.SquaredError("half_mean"),
+    losses.MulticlassHinge(margin=np.float32(2)),
+    losses.CategoricalCrossentropy(from_logits=True),
+    losses.SparseCategoricalCrossentropy(),
+    losses.BinaryCrossentropy(from_logits=np.True_),
+    metrics.BinaryAccuracy("hits", threshold=0.25),
+    metrics.CategoricalAccuracy(),
+    metrics.SparseCategoricalAccuracy("acc"),
+    metrics.MeanSquaredError(),
+    optimizers.SGD(0.5, 0.9, True),
+    optimizers.Adam(epsilon=1e-5),
+    optimizers.RMSprop(rho=0.5),
+    regularizers.L2(0.25),
+    *(cls() for cls in initializers._CLASSES),
+    initializers.Constant(np.float64(3)),
+    initializers.RandomNormal(0.5, 2.0, seed=7),
+    initializers.RandomUniform(-1.0, 2.0, seed=np.int64(3)),
+]
+LAYERS = [
+    layers.Dense(
+        3, "relu", False, "he_normal", "ones", "l2", regularizers.L2(0.5), name="d", trainable=False
+    ),
+    layers.Dense(2, layers.ELU(2.0), input_dim=4),
+    layers.Dense(2, "leaky_relu"),
+    layers.Maxout(3, 4, bias_regularizer="l2"),
+    layers.Activation("tanh"),
+    layers.Activation(layers.LeakyReLU(0.1)),
+    layers.ReLU(),
+    layers.ReLU(0.25),
+    layers.LeakyReLU(),
+    layers.ELU(0.5),
+    layers.Concatenate(axis=1),
+    layers.Scale(np.float32(2.5)),
+    layers.Shift(-1),
+    layers.WeightedSum(trainable=False),
+]
+PLAIN = [
+    cls()
+    for name in layers.__all__
+    if isinstance(cls := getattr(layers, name), type)
+    and cls not in (layers.Layer, *(type(layer) for layer in LAYERS))
+]
+
+
+def through_json(config: dict[str, Any]) -> Any:
+    return json.loads(json.dumps(config, allow_nan=False))
+
+
+@pytest.mark.parametrize("thing", DESCRIPTIONS, ids=repr)
+def test_descriptions(thing: Any) -> None:
+    config = through_json(thing.get_config())
+    assert type(thing).from_config(config) == thing
+    assert config == thing.get_config()
+
+
+def test_all_classes_are_here() -> None:
+    here = {type(thing) for thing in DESCRIPTIONS}
+    for module, base in (
+        (losses, losses.Loss),
+        (metrics, metrics.Metric),
+        (optimizers, optimizers.Optimizer),
+        (initializers, initializers.Initializer),
+    ):
+        found = {getattr(module, name) for name in module.__all__}
+        assert {cls for cls in found if isinstance(cls, type) and issubclass(cls, base)} - {base} <= here
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, *PLAIN], ids=lambda layer: type(layer).__name__)
+def test_layers(layer: layers.Layer) -> None:
+    config = through_json(layer.get_config())
+    again = type(layer).from_config(config)
+    assert again.config == layer.config
+    assert (again.name, again.trainable) == (layer.name, layer.trainable)
+    assert again.get_config() == layer.get_config()
+    assert getattr(again, "input_columns", None) == getattr(layer, "input_columns", None)
+
+
+@pytest.mark.parametrize(
+    ("get", "thing"),
+    [
+        (losses.get, losses.MulticlassHinge(2.0)),
+        (optimizers.get, optimizers.Adam(0.5)),
+        (initializers.get, initializers.HeNormal(seed=1)),
+        (regularizers.get, regularizers.L2(0.5)),
+        (
+            lambda entry: metrics.get(entry, losses.MeanSquaredError(), 1),
+            metrics.BinaryAccuracy(threshold=0.1),
+        ),
+    ],
+)
+def test_get_takes_what_is_written_down(get: Any, thing: Any) -> None:
+    entry = {
+        "class_name": type(thing).__name__,
+        "config": thing.get_config(),
+        "module": "x",
+        "registered_name": None,
+    }
+    assert get(entry) == thing
+    for bad in ({}, {"class_name": 5, "config": {}}, {"class_name": type(thing).__name__, "config": 5}):
+        with pytest.raises(DTypeError, match="is written as"):
+            get(bad)
+    with pytest.raises(ConfigurationError, match="unknown"):
+        get({"class_name": "Nothing", "config": {}})
+    with pytest.raises(ConfigurationError, match="does not suit it"):
+        get({"class_name": type(thing).__name__, "config": {"what": 1}})
+
+
+@pytest.mark.parametrize(
+    "config", [None, 5, [], {1: 2}, {"units": 3, "unit": 3}, {"units": 0}, {"activation": "relu"}]
+)
+def test_configurations_that_are_none(config: Any) -> None:
+    with pytest.raises((FastnnError, AttributeError)) as caught:
+        layers.Dense.from_config(config)
+    assert isinstance(caught.value, FastnnError), "a plain error"
+
+
+def test_a_model_of_a_configuration_has_new_weights() -> None:
+    x = fastnn.Input((3,))
+    model = fastnn.Model(x, [layers.Dense(2)(x), layers.Dense(1)(x)], dtype="float64", seed=5, name="two")
+    again = fastnn.Model.from_config(through_json(model.get_config()))
+    assert (again.name, again.dtype, again.seed) == ("two", np.float64, 5)
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)  # of the same seed
+    again.layers[0].set_weights([w + 1 for w in again.layers[0].get_weights()])
+    assert (model.layers[0].kernel != again.layers[0].kernel).all()
+
+
+def test_a_chain_without_a_width() -> None:
+    model = fastnn.Sequential([layers.Dense(2, "relu"), layers.Dense(1)], seed=5)
+    again = fastnn.Sequential.from_config(through_json(model.get_config()))
+    assert isinstance(again, fastnn.Sequential)
+    assert not again.built
+    x = np.ones((4, 3))
+    np.testing.assert_array_equal(model.predict(x), again.predict(x))
+    assert fastnn.Sequential.from_config(fastnn.Sequential(seed=1).get_config()).layers == []
+
+
+@pytest.mark.parametrize(
+    "config", [None, {}, {"parts": 5}, {"parts": [{"class_name": "Model", "config": {}}]}]
+)
+def test_configurations_of_models_that_are_none(config: Any) -> None:
+    with pytest.raises(FastnnError):
+        fastnn.Model.from_config(config)
