@@ -30,7 +30,7 @@ def save(write):
         number += 1
         model.set_weights([np.full(shape, number) for shape in shapes])
         model.save(path)
-        if number == 3:
+        if number == 1:
             os.write(write, b"x")
 
 
@@ -72,7 +72,7 @@ def test_kill_in_the_midst_of_saving(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     least, count = done.stdout.split()
-    assert (float(least) >= 3, count) == (True, "50")
+    assert (float(least) >= 1, count) == (True, "50")
 
 
 @pytest.mark.parametrize("step", ["open", "chmod", "save", "fsync", "replace"])
