@@ -25,7 +25,7 @@ CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
 # Descriptions and the compiler: no arrays, no kernels, nothing that runs.
 PURE = {
     *("checks", "errors", "graph", "losses", "metrics", "optimizers", "regularizers", "plan"),
-    *("compiler", "lowering", "rules", "fusion", "schedule", "memory", "paths", "symbolic"),
+    *("compiler", "described", "lowering", "rules", "fusion", "schedule", "memory", "paths", "symbolic"),
     *("verify", "verify_forms", "verify_phases"),
 }
 RUNNING = {
