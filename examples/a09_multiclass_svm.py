@@ -26,25 +26,33 @@ def classifier(inputs: int, classes: int, lam: float, **options: object) -> fast
     return model
 
 
-def by_hand(w: np.ndarray, x: np.ndarray, labels: np.ndarray, lam: float) -> tuple[float, np.ndarray]:
-    """Return the loss and dW, in NumPy."""
-    scores, rows = x @ w, np.arange(len(x))
+def margins_and_dscores(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the margins, 0 for the right class, and the gradients of each row's loss on its scores."""
+    rows = np.arange(len(scores))
     margins = np.maximum(0, scores - scores[rows, labels][:, None] + 1)
     margins[rows, labels] = 0
-    upstream = (margins > 0).astype(float)
-    upstream[rows, labels] = -upstream.sum(axis=1)
-    return margins.sum(axis=1).mean() + lam * (w**2).sum(), x.T @ upstream / len(x) + 2 * lam * w
+    dscores = (margins > 0).astype(float)
+    dscores[rows, labels] -= dscores.sum(axis=1)
+    return margins, dscores
+
+
+def by_hand(w: np.ndarray, x: np.ndarray, labels: np.ndarray, lam: float) -> tuple[float, np.ndarray]:
+    """Return the loss and dW, in NumPy."""
+    margins, dscores = margins_and_dscores(x @ w, labels)
+    return margins.sum(axis=1).mean() + lam * (w**2).sum(), x.T @ dscores / len(x) + 2 * lam * w
 
 
 def main(epochs: int = 50) -> None:
-    """Print the loss of three images, loss and dW beside NumPy's, and train on digits."""
+    """Print margins, dscores and loss of three images, loss and dW beside NumPy's, and train on digits."""
     model = classifier(3, 3, lam=0.0, dtype="float64")
     model.set_weights([np.eye(3)])  # so that the inputs are the scores
-    print("loss of an image   by the formula   ours")
+    margins, dscores = margins_and_dscores(SCORES, np.arange(3))
+    print("image   margins of cat, car, frog   dscores         loss   ours")
     for label, name in enumerate(CLASSES):
-        row, target = SCORES[label : label + 1], np.array([label])
-        known = by_hand(np.eye(3), row, target, 0.0)[0]
-        print(f"{name:<19}{known:14.1f}{model.loss_and_gradients(row, target)[0]:7.1f}")
+        (row_of_margins, row_of_dscores), row = (margins[label], dscores[label]), SCORES[label : label + 1]
+        print(f"{name:<8}" + "".join(f"{margin:8.1f}" for margin in row_of_margins), end="")
+        print("    " + "".join(f"{number:4.0f}" for number in row_of_dscores), end="")
+        print(f"{row_of_margins.sum():9.1f}{model.loss_and_gradients(row, [label])[0]:7.1f}")
 
     (x, labels), test = fastnn.datasets.load_digits()
     model = classifier(64, 10, lam=1e-3, dtype="float64", seed=0)

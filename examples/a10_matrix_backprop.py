@@ -1,8 +1,9 @@
 """Lecture A.10: back-propagation with matrices, and why nobody builds a Jacobian.
 
 With rows as samples, ``y = x W`` goes back as ``dx = dy W^T`` and ``dW = x^T dy``: two products of the size
-of the forward one.  The Jacobian of y by W would hold 4096 * (3072 * 4096) = 5e10 numbers for a single row
-of a 3072-4096 layer, nearly all of them 0.
+of the forward one.  Jacobians, the derivatives of every output by every input, would do the same with nearly
+all of their numbers 0: that of a ReLU is diagonal, and its backward pass is a product of two vectors.  (Where
+the lecture has 5G numbers for the Jacobian of W it means 5e10, 50G.)
 """
 
 import argparse
@@ -38,8 +39,23 @@ def small() -> None:
     print("dW = x^T dy     by the lecture's dy:", *dw + 0.0, "ours:", *gradients["y/kernel"], sep="\n    ")
 
 
+def jacobians(inputs: int = 3072, units: int = 4096, rows: int = 100) -> None:
+    """Print how large the Jacobians of a wide layer would be, and what is there instead."""
+    x = np.array([[-1.0, 2.0, -3.0, 4.0]])
+    relu = fastnn.Sequential([fastnn.Input((4,)), layers.ReLU()], dtype="float64")
+    columns = [relu.input_gradients(x, one[None, :])[0] for one in np.eye(4)]
+    print("the Jacobian of a ReLU at [-1, 2, -3, 4], which is diagonal:", *np.array(columns), sep="\n    ")
+    print(f"Jacobians that nobody builds, of a ReLU of {units} and of a layer {inputs}-{units}")
+    spaced = f"{rows * units:,}".replace(",", " ")
+    print(f"    ReLU, one vector:             {units} x {units}, of which at most {units} are not 0")
+    print(f"    ReLU, a minibatch of {rows}:     {spaced} x {spaced}")
+    numbers = units * inputs * units
+    print(f"    y by W, one row:              {units} x ({inputs} * {units})")
+    print(f"                                  = {numbers:.1e} numbers, {4e-9 * numbers:.1f} GB")
+
+
 def large(inputs: int, units: int, rows: int = 64) -> None:
-    """Print what a training step of a wide layer needs, and what a Jacobian would."""
+    """Print what a training step of a wide layer needs."""
     x, y = np.ones((rows, inputs), np.float32), np.zeros((rows, units), np.float32)
     tracemalloc.start()
     model = fastnn.Sequential([fastnn.Input((inputs,)), layers.Dense(units)], seed=0)
@@ -51,8 +67,6 @@ def large(inputs: int, units: int, rows: int = 64) -> None:
     weights, activations = 4e-6 * model.count_params(), 4e-6 * rows * (inputs + units)
     print(f"{inputs}-{units} at batch {rows}: weights {weights:.1f} MB, activations {activations:.1f} MB")
     print(f"    peak of a training step, gradients included: {peak:.1f} MB")
-    numbers = units * inputs * units
-    print(f"    the Jacobian of W, one row: {numbers:.1e} numbers, {4e-9 * numbers:.1f} GB")
 
 
 if __name__ == "__main__":
@@ -61,4 +75,5 @@ if __name__ == "__main__":
     quick = parser.parse_args().quick
     np.set_printoptions(precision=5, suppress=True)
     small()
+    jacobians()
     large(*(300, 400) if quick else (3072, 4096))

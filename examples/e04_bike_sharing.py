@@ -68,6 +68,7 @@ def main(quick: bool, pictures: Path | None) -> None:
 def draw(model: fastnn.Model, history: fastnn.callbacks.History, pictures: Path) -> None:
     """Draw the loss curves, and the predictions over the test days in bikes."""
     from matplotlib.figure import Figure
+    from PIL import Image  # matplotlib brings it
 
     pictures.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
@@ -91,7 +92,9 @@ def draw(model: fastnn.Model, history: fastnn.callbacks.History, pictures: Path)
         title="The 21 test days: what is right for a usual week is wrong for Christmas",
         xticks=range(11, 33, 2),
     )
-    figure.savefig(pictures / "e04_predictions.png", dpi=100)
+    path = pictures / "e04_predictions.png"
+    figure.savefig(path, dpi=90)
+    Image.open(path).quantize(32).save(path)  # a third of the bytes
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
+SMALL = 60_000  # bytes of a picture
 needs_examples = pytest.mark.skipif(not SCRIPTS, reason="the folder examples/ is not beside the tests")
 
 
@@ -61,16 +62,138 @@ def test_readme_names_every_script_and_no_other_file() -> None:
         assert target.startswith(("http", "#")) or (FOLDER / target).exists(), target
 
 
+PICTURES = {
+    "a01_activations": {"a01_activations.png"},
+    "a03_xnor": {"a03_xnor.png"},
+    "a04_what_no_line_separates": {"a04_islands.png", "a04_quadrants.png", "a04_ring.png"},
+    "a06_random_wiring": {"a06_ba.png", "a06_er.png", "a06_ws.png"},
+    "e03_admissions": {"e03_loss.png"},
+    "e04_bike_sharing": {"e04_loss.png", "e04_predictions.png"},
+}
+
+
 @needs_examples
-def test_a4_draws_a_picture_of_each_problem(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib, the extra [plot], is not installed")
-    script = FOLDER / "a04_what_no_line_separates.py"
-    run(script, "--quick", "--pictures", tmp_path / "new", folder=tmp_path)
-    drawn = sorted((tmp_path / "new").iterdir())
-    assert [path.name for path in drawn] == ["a04_islands.png", "a04_quadrants.png", "a04_ring.png"]
+def test_the_scripts_that_draw_are_those_tested_here() -> None:
+    assert {s.stem for s in SCRIPTS if "--pictures" in s.read_text(encoding="utf-8")} == set(PICTURES)
+
+
+@needs_examples
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_drawn_into_a_new_folder(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib, the extra 'plot', is not installed")
+    if name == "a06_random_wiring":
+        pytest.importorskip("networkx", reason="networkx, the extra 'graph', is not installed")
+    run(FOLDER / f"{name}.py", "--quick", "--pictures", tmp_path / "new" / "one", folder=tmp_path)
+    drawn = list((tmp_path / "new" / "one").iterdir())
+    assert {path.name for path in drawn} == PICTURES[name]
     for path in drawn:
         assert path.read_bytes().startswith(b"\x89PNG")
-        assert path.stat().st_size < 150_000
+        assert path.stat().st_size < SMALL
+
+
+@needs_examples
+def test_pictures_of_the_companion_page_are_small() -> None:
+    pictures = list((FOLDER / "pictures").glob("*.png"))
+    assert pictures
+    assert {path.name for path in pictures if path.stat().st_size >= SMALL} == set()
+
+
+@needs_examples
+def test_a4_has_the_lectures_colours() -> None:
+    """Blue is the first colour of a picture, that of class 0: x1 x2 < 0, the ring, the islands."""
+    module = load("a04_what_no_line_separates")
+    x, y = module.points("quadrants", 500, 1)
+    np.testing.assert_array_equal(y == 0, x[:, 0] * x[:, 1] < 0)
+    x, y = module.points("ring", 500, 1)
+    radius = np.sqrt(np.square(x.astype(float)).sum(1))
+    np.testing.assert_array_equal(y == 0, (radius >= 1) & (radius < 2))
+    x, y = module.points("islands", 2000, 1)
+    assert (y == 0).mean() == pytest.approx(1.92 * np.pi / 16, abs=0.05)
+
+
+@needs_examples
+def test_a4_the_polynomial_model_is_linear_in_x1_x2_and_their_products() -> None:
+    module = load("a04_what_no_line_separates")
+    model = module.polynomial(seed=0)
+    assert sum(w.size for w in model.get_weights()[-2:]) == 6  # of x1, x2, x1^2, x1 x2, x2^2, and a bias
+    x = np.random.default_rng(4).standard_normal((20, 2)).astype("float32")
+    x1, x2 = x.T.astype(float)
+    terms = np.stack([x1, x2, x1**2, x1 * x2, x2**2], axis=1)
+    *chosen, kernel, bias = model.get_weights()
+    expected = 1 / (1 + np.exp(-(terms @ kernel + bias)))
+    np.testing.assert_allclose(model.predict(x), expected, rtol=1e-5)
+    model.compile("sgd", "binary_crossentropy")
+    model.fit(x, np.ones(20), epochs=1, verbose=0)  # the choice of columns is no weight to be trained
+    for before, after in zip(chosen, model.get_weights(), strict=False):
+        np.testing.assert_array_equal(before, after)
+    assert not np.array_equal(kernel, model.get_weights()[-2])
+
+
+@needs_examples
+def test_a4_what_the_polynomial_model_can_do() -> None:
+    module = load("a04_what_no_line_separates")
+    found = {p: module.solve(p, module.polynomial(seed=0))[1] for p in ("quadrants", "ring", "islands")}
+    assert found["quadrants"] >= 0.97  # x1 x2 is one of its terms
+    assert found["ring"] < 0.8  # its boundary is one conic section: not two circles, not three islands
+    assert found["islands"] < 0.8
+
+
+@needs_examples
+def test_a5_forward_passes_of_the_lecture() -> None:
+    module = load("a05_layers")
+    draw = np.random.default_rng(5)
+    x = draw.standard_normal((6, 3))
+    model = module.network((3, 4, 4, 1))
+    assert model.count_params() == 41
+    w1, b1, w2, b2, w3, b3 = model.get_weights()
+    h2 = module.sigmoid(module.sigmoid(x @ w1 + b1) @ w2 + b2)
+    np.testing.assert_allclose(model.predict(x), h2 @ w3 + b3, rtol=1e-12)  # the output is linear
+    two, three = module.without_biases((3, 4, 2)), module.without_biases((3, 4, 4, 2))
+    (w1, w2), (v1, v2, v3) = two.get_weights(), three.get_weights()
+    np.testing.assert_allclose(two.predict(x), np.maximum(0, x @ w1) @ w2, rtol=1e-12)
+    hidden = np.maximum(0, np.maximum(0, x @ v1) @ v2)
+    np.testing.assert_allclose(three.predict(x), hidden @ v3, rtol=1e-12)
+    neuron = module.Neuron(np.array([1.0, -2.0, 0.5]), 0.25)
+    assert neuron.forward(np.array([2.0, 1.0, 3.0])) == pytest.approx(1 / (1 + np.exp(-1.75)), rel=1e-14)
+
+
+@needs_examples
+@pytest.mark.parametrize("parameters", [5_578, 18_305, 22_371])
+def test_a6_a_chain_has_as_many_parameters_as_the_net_beside_it(parameters: int) -> None:
+    chain = load("a06_random_wiring").chain(parameters)
+    assert chain.count_params() == pytest.approx(parameters, rel=0.02)
+
+
+@needs_examples
+def test_a9_margins_and_dscores(tmp_path: Path) -> None:
+    module = load("a09_multiclass_svm")
+    margins, dscores = module.margins_and_dscores(module.SCORES, np.array([0, 1, 2]))
+    np.testing.assert_allclose(margins, [[0, 2.9, 0], [0, 0, 0], [6.3, 6.6, 0]], atol=1e-14)
+    np.testing.assert_array_equal(dscores, [[-1, 1, 0], [0, 0, 0], [1, 1, -2]])
+    lines = run(FOLDER / "a09_multiclass_svm.py", "--quick", folder=tmp_path).splitlines()
+    (frog,) = (line for line in lines if line.startswith("frog"))
+    assert frog.split()[1:7] == ["6.3", "6.6", "0.0", "1", "1", "-2"]
+
+
+@needs_examples
+def test_a10_sizes_of_the_jacobians(tmp_path: Path) -> None:
+    printed = run(FOLDER / "a10_matrix_backprop.py", "--quick", folder=tmp_path)
+    for size in ("4096 x 4096", "409 600 x 409 600", "5.2e+10 numbers"):
+        assert size in printed
+
+
+@needs_examples
+def test_a12_scores_without_labels_and_a_choice_on_validation_rows(tmp_path: Path) -> None:
+    module = load("a12_assignment")
+    x = np.random.default_rng(1).standard_normal((7, 4))
+    net = module.TwoLayerNet(4, 10, 3, dtype="float64")
+    w1, b1, w2, b2 = net.params.values()
+    scores = net.loss(x)
+    np.testing.assert_allclose(scores, np.maximum(0, x @ w1 + b1) @ w2 + b2, rtol=1e-11, atol=1e-14)
+    np.testing.assert_array_equal(net.predict(x), scores.argmax(1))
+    printed = run(FOLDER / "a12_assignment.py", "--quick", folder=tmp_path)
+    assert printed.count("on validation rows") == 1
+    assert "best" in printed
 
 
 @needs_examples
