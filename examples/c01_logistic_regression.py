@@ -5,6 +5,9 @@ what the logarithm brings in: dv = y - d, dW = dv x^T, db = dv, and for a miniba
 
 The lecture has samples in columns, X of shape (inputs, m); here they are rows, (m, inputs), so that
 V = X W + b, dW = X^T dV / m, and W is the transpose of the lecture's.
+
+What is needed of matrix calculus is one line: the derivative of A x by x is A^T, in the layout in which rows
+follow the variable, so that an upstream gradient goes back through A x as A^T times it.
 """
 
 import argparse
@@ -15,8 +18,22 @@ import fastnn
 from fastnn.layers import Dense
 
 
+def derivative_of_ax(a: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the derivative of ``A x`` by x: entry (i, j) is that of output j by input i."""
+    outputs, inputs = a.shape
+    layer = fastnn.Sequential([fastnn.Input((inputs,)), Dense(outputs, use_bias=False)], dtype="float64")
+    layer.set_weights([a.T])  # x is a row here, so that the kernel stands on its right
+    each_output = np.eye(outputs)
+    return layer.input_gradients(np.tile(x, (outputs, 1)), each_output).T
+
+
 def main(quick: bool) -> None:
     """Compare loss and gradients with the lecture's formulas, then train to separate two clouds."""
+    a, point = np.array([[1.0, 2, 3], [4, 5, 6]]), np.array([0.5, -1, 2])
+    derivative = derivative_of_ax(a, point)
+    print("the derivative of A x by x is A^T: of", *a, "it is", *derivative, sep="\n    ")
+    np.testing.assert_array_equal(derivative, a.T)
+
     draw = np.random.default_rng(0)
     m, inputs = 5000, 3
     d = draw.integers(0, 2, (m, 1)).astype(float)

@@ -2,7 +2,8 @@
 
 A layer is v = x W + b and an activation of v.  With a linear activation and squared error it is linear
 regression, with a sigmoid and cross-entropy logistic regression.  Both risks are convex: gradient descent
-arrives where the closed form, or any other solver, arrives.
+arrives where the closed form, or any other solver, arrives.  A sigmoid is the softmax of two classes, one of
+which has the score 0.  At 0 a ReLU has no derivative; the lecture takes 1 there, fastnn takes 0.
 """
 
 import argparse
@@ -20,6 +21,12 @@ DERIVATIVES = {
     "relu": lambda v: (v > 0).astype(float),
     "softmax": lambda v: np.exp(v) / np.exp(v).sum() * (np.eye(3)[2] - np.exp(v)[0, 2] / np.exp(v).sum()),
 }
+
+
+def softmax_of_two(a: float) -> np.ndarray:
+    """Return the softmax of the scores (0, a); its second number is the sigmoid of a."""
+    model = fastnn.Sequential([fastnn.Input((2,)), Activation("softmax")], dtype="float64")
+    return model.predict([[0.0, a]])[0]
 
 
 def one_layer(
@@ -58,6 +65,12 @@ def main(quick: bool) -> None:
         value, slope = model.predict(V)[0], model.input_gradients(V, upstream)[0]
         np.testing.assert_allclose(slope, derivative(V)[0], rtol=1e-10, atol=1e-14)
         print(f"  {name:8} {fixed(value)}  derivative {fixed(slope)}")
+
+    relu = fastnn.Sequential([fastnn.Input((1,)), Activation("relu")], dtype="float64")
+    print(f"  ReLU'(0) is {relu.input_gradients([[0.0]]).item():g} here, and 1 in the lecture")
+    print("\na sigmoid is the softmax of two classes\n      a    sigmoid(a)    softmax(0, a)")
+    for a in (-1.0, 0.5, 2.0):
+        print(f"{a:7.1f}  {1 / (1 + np.exp(-a)):12.8f}     {softmax_of_two(a)}")
 
     x, y = linear_problem()
     ours = one_layer("linear", "mse", x, y, rate=0.2, steps=200 if quick else 1000)

@@ -234,3 +234,51 @@ def test_a12_the_assignments_class(reg: float) -> None:
     assert losses[-1] < 0.2 * losses[0]
     assert all(np.abs(net.params[name] - kept[name]).max() > 0.01 for name in kept)
     np.testing.assert_array_equal(net.predict(x), labels)
+
+
+@needs_examples
+def test_b4_a_gate_as_a_class_keeps_what_its_backward_needs() -> None:
+    gate = load("b04_graph_object").MultiplyGate()
+    assert gate.forward(3.0, -4.0) == -12
+    assert gate.backward(2.0) == (-8, 6)
+
+
+@needs_examples
+def test_b4_its_plan_fits_a_page(tmp_path: Path) -> None:
+    lines = run(FOLDER / "b04_graph_object.py", folder=tmp_path).splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 80
+    plan = [line.split() for line in lines if "<-" in line]
+    assert [line[1] for line in plan[:4]] == ["larger", "product", "total", "f"]
+    assert ["product", "d(x)", "<-", "d(total),", "y"] in [line[1:-1] for line in plan]
+
+
+@needs_examples
+def test_c_the_derivative_of_a_x_is_the_transpose_of_a(tmp_path: Path) -> None:
+    module = load("c01_logistic_regression")
+    a = np.array([[1.0, 2, 3], [4, 5, 6]])
+    found = module.derivative_of_ax(a, np.array([0.5, -1.0, 2.0]))
+    np.testing.assert_array_equal(found, a.T)  # rows follow x, columns the outputs
+    assert "A^T" in run(FOLDER / "c01_logistic_regression.py", "--quick", folder=tmp_path)
+
+
+@needs_examples
+def test_d1_a_sigmoid_is_the_softmax_of_two(tmp_path: Path) -> None:
+    module = load("d01_linear_models")
+    for a in (-30.0, -1.0, 0.0, 0.5, 2.0):
+        both = module.softmax_of_two(a)
+        np.testing.assert_allclose(both, [1 / (1 + np.exp(a)), 1 / (1 + np.exp(-a))], rtol=1e-14)
+    printed = run(FOLDER / "d01_linear_models.py", "--quick", folder=tmp_path)
+    assert "softmax" in printed
+    assert "ReLU'(0)" in printed
+
+
+@needs_examples
+def test_d3_prints_no_time_of_another_machine() -> None:
+    text = (FOLDER / "d03_mnist.py").read_text(encoding="utf-8")
+    shown = text.partition("def main")[2]
+    assert "45 s" not in shown
+    assert "14 s" not in text
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if line.startswith("| D.3"))
+    assert " s," not in row
