@@ -282,3 +282,20 @@ def test_d3_prints_no_time_of_another_machine() -> None:
     page = (FOLDER / "README.md").read_text(encoding="utf-8")
     (row,) = (line for line in page.splitlines() if line.startswith("| D.3"))
     assert " s," not in row
+
+
+@needs_examples
+def test_e5_the_batch_gradients_written_out() -> None:
+    module = load("e05_shapes")
+    model = module.network((3, 4, 1), seed=3)
+    assert [w.shape for w in model.get_weights()] == [(3, 4), (4,), (4, 1), (1,)]
+    draw = np.random.default_rng(5)
+    x, y = draw.standard_normal((7, 3)), draw.standard_normal((7, 1))
+    loss, written_out = module.by_hand(model.get_weights(), x, y)
+    assert loss == pytest.approx(np.sum((model.predict(x) - y) ** 2) / 14, rel=1e-12)
+    found, gradients = model.loss_and_gradients(x, y)
+    assert found == pytest.approx(loss, rel=1e-12)
+    for ours, theirs, weight in zip(gradients.values(), written_out, model.get_weights(), strict=True):
+        assert ours.shape == theirs.shape == weight.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-15)
+    assert model.predict(x * 100).min() < 0  # no sigmoid at the output

@@ -225,15 +225,15 @@ def test_d1_logistic_regression_is_that_of_scikit_learn(peer: Peer) -> None:
 
 
 def test_e3_admissions_beat_the_larger_class() -> None:
-    """Measured: 0.7000; the larger class has 0.6825.  On the splits of seeds 0 to 99: 0.6935 and 0.6660."""
+    """Measured: 0.6900; the larger class has 0.6825.  On the splits of seeds 0 to 99: 0.6830 and 0.6660."""
     script = example("e03_admissions")
     mean = np.mean([script.accuracy(script.train(seed)[0], seed) for seed in range(20)])
     assert mean > np.mean([script.share_of_refused(seed) for seed in range(20)])
-    assert mean >= 0.69
+    assert mean >= 0.685
 
 
 def test_e3_admissions_are_within_two_percent_of_scikit_learn(peer: Peer) -> None:
-    """Measured: 0.7000 and 0.7013; on the splits of seeds 0 to 99 0.6935 and 0.6965."""
+    """Measured: 0.6900 and 0.7013; on the splits of seeds 0 to 99 0.6830 and 0.6965."""
     script = example("e03_admissions")
     regression = peer("sklearn.linear_model").LogisticRegression
     ours, theirs = [], []
@@ -244,20 +244,23 @@ def test_e3_admissions_are_within_two_percent_of_scikit_learn(peer: Peer) -> Non
     assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=0.02)
 
 
-def test_e3_loss_by_formula_and_a_stop_when_it_rises() -> None:
+def test_e3_loss_by_formula_and_a_stop_when_it_has_risen() -> None:
+    """The loss is looked at every 10th epoch, and compared with the one before."""
     script = example("e03_admissions")
     (x, y), _ = datasets.load_admissions(seed=0)
     model, history = script.train(0, epochs=50)
-    loss = history.history["loss"]
-    assert loss == sorted(loss, reverse=True)
-    assert len(loss) == 50
+    assert [w.shape for w in model.get_weights()] == [(6, 2), (2, 1)]  # no biases
+    assert len(history.history["loss"]) == 50
     by_formula = np.sum((model.predict(x).astype(float) - y) ** 2) / (2 * len(x))
     assert model.evaluate(x, y, batch_size=len(x)) == pytest.approx(by_formula, rel=1e-5)
-    _, hasty = script.train(0, rate=100.0)
-    rising = hasty.history["loss"]
-    assert len(rising) < 50
-    assert rising[-1] >= rising[-2]  # the last epoch is the first that rose
-    assert rising[:-1] == sorted(set(rising[:-1]), reverse=True)
+    _, hasty = script.train(0, rate=200.0)
+    loss = hasty.history["loss"]
+    assert loss[1] > loss[0]  # between two looks nobody sees it
+    assert len(loss) % 10 == 0
+    *before, last, risen = loss[9::10]
+    assert risen > last
+    assert [*before, last] == sorted({*before, last}, reverse=True)
+    assert len(loss) < script.EPOCHS
 
 
 def test_e4_bike_sharing() -> None:
