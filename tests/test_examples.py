@@ -299,3 +299,11 @@ def test_e5_the_batch_gradients_written_out() -> None:
         assert ours.shape == theirs.shape == weight.shape
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-15)
     assert model.predict(x * 100).min() < 0  # no sigmoid at the output
+
+
+@needs_examples
+def test_the_companion_page_says_at_its_top_how_long_the_scripts_take() -> None:
+    top = (FOLDER / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    assert "two cores" in top
+    for longer in ("A.12", "B.6", "D.1", "D.3", "E.3"):
+        assert longer in top
