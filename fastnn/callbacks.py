@@ -179,8 +179,8 @@ class _Monitor(Callback):
 class EarlyStopping(_Monitor):
     """Stops training when a number no longer improves.
 
-    With ``monitor="loss"`` and ``patience=0`` training stops when the loss rises, or stays (lecture
-    E.3).  With validation data see Prechelt 1998, "Early stopping - but when?".
+    With ``monitor="loss"`` and ``patience=0`` training stops when the loss rises, or stays.  With
+    validation data see Prechelt 1998, "Early stopping - but when?".
 
     Parameters
     ----------
