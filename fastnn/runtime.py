@@ -64,7 +64,7 @@ def available_cpus() -> int:
 
 @functools.lru_cache(maxsize=1)
 def _cgroup_quota(count: int, second: int) -> int:
-    # Another encoding than UTF-8 would be imported: a module that the child of a fork may find locked for ever.
+    # Another encoding than UTF-8 would be imported: a module that the child of a fork may find locked.
     with contextlib.suppress(OSError, ValueError):
         with open("/sys/fs/cgroup/cpu.max", encoding="utf-8") as file:
             quota, period = file.read().split()
