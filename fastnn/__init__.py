@@ -38,11 +38,14 @@ from typing import TYPE_CHECKING, Any
 
 try:
     from fastnn._core import table as _table  # noqa: F401 - chooses the kernels
-except ValueError as error:  # the environment's FASTNN_SIMD
-    from fastnn.startup import exit_if_command
+except (ImportError, ValueError) as error:  # a core that is not built, or the environment's FASTNN_SIMD
+    from fastnn.startup import exit_if_command, explained
 
-    exit_if_command(error)
-    raise
+    reason = explained(error, __path__[0])
+    if reason is None:
+        raise
+    exit_if_command(reason)
+    raise reason from None
 
 from fastnn import (
     activations,

@@ -10,19 +10,51 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TextIO
 
-__all__ = ["discard", "exit_if_command"]
+__all__ = ["discard", "exit_if_command", "explained"]
 
 _EXIT_USAGE = 2
 
 
-def exit_if_command(error: ValueError) -> None:
+def explained(error: Exception, package: str) -> Exception | None:
+    """Return what tells users why the kernels cannot be loaded, None if `error` is not about that.
+
+    Parameters
+    ----------
+    error : ImportError or ValueError
+        What the import of the core raised.
+    package : str
+        The folder of fastnn.
+
+    Returns
+    -------
+    Exception or None
+    """
+    if not isinstance(error, ImportError):
+        return error
+    files = os.listdir(os.path.join(package, "_core"))
+    if any(f"table{suffix}" in files for suffix in EXTENSION_SUFFIXES):
+        return None
+    others = sorted(file for file in files if file.startswith("table.") and file.endswith((".so", ".pyd")))
+    root = os.path.dirname(package)
+    where = f"fastnn's compiled core is not built in {package}"
+    if others:
+        where += f" for this Python ({sys.implementation.cache_tag}), only {', '.join(others)}"
+    if not os.path.exists(os.path.join(root, "setup.py")):
+        return ImportError(f"{where}; install fastnn again, with this Python")
+    return ImportError(
+        f"{where}; run `pip install -e .` in {root}, or leave that folder if fastnn is installed elsewhere"
+    )
+
+
+def exit_if_command(error: Exception) -> None:
     """End the process with a line on standard error if it runs the command line; else do nothing.
 
     Parameters
     ----------
-    error : ValueError
+    error : Exception
         Why the kernels cannot be loaded.
     """
     if _is_command():
