@@ -17,7 +17,7 @@ models                          `Sequential` is a chain of layers, `Model` any g
                                 to outputs
 what they are made of           `layers`, `activations`, `initializers`, `regularizers`
 how they are trained            `losses`, `metrics`, `optimizers`, `callbacks`
-data, pictures                  `datasets`, `plotting` (with the extra ``plot``)
+data, pictures                  `datasets`, `plotting` (with matplotlib)
 for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
                                 `kernels`, NumPy functions with ``out=``
 keeping                         ``model.save(path)``, `load_model`; ``model.save_weights(path)``

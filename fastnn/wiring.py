@@ -126,7 +126,7 @@ def random_wiring(
     try:
         import networkx
     except ImportError as error:
-        raise ImportError('random wiring needs networkx: pip install "fastnn-cpu[graph]"') from error
+        raise ImportError("random wiring needs networkx: pip install networkx") from error
     for attempt in range(_TRIES):
         graph = drawers[kind](networkx, seed + attempt * 2**31)
         if networkx.is_connected(graph):

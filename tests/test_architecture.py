@@ -304,3 +304,16 @@ def test_names_in_docstrings_exist() -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'sequential_'"):
         _ = fastnn.sequential_
+
+
+def test_nothing_says_to_install_fastnn_from_an_index() -> None:
+    """The distribution is on none, so neither its name nor its extras can be installed by name."""
+    root = Path(__file__).resolve().parents[1]
+    folders = (PACKAGE, root / "benchmarks", root / "examples")
+    found = (path for folder in folders for path in folder.rglob("*"))
+    files = [path for path in found if path.suffix in (".py", ".pyx", ".md")]
+    assert len(files) > len(MODULES)
+    for path in files:
+        text = " ".join(path.read_text(encoding="utf-8").split())
+        named = re.search(r"pip install[^`]*?[\"' ](fastnn|fastnn-cpu)\b|fastnn(-cpu)?\[|the extra ", text)
+        assert named is None, f"{path.name}: {named}"

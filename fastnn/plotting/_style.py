@@ -24,7 +24,7 @@ def need_matplotlib() -> None:
     try:
         import matplotlib.axes  # noqa: F401 - only whether it is there
     except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "fastnn-cpu[plot]"') from error
+        raise ImportError("plots need matplotlib: pip install matplotlib") from error
 
 
 def axes(ax: object, figsize: tuple[float, float] = (6.4, 4.4)) -> Axes:
