@@ -32,6 +32,11 @@ __all__ = [
     "tanh",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _NAMES = {activation.name.lower(): activation for activation in Activation}
 # The layers that give them another slope or scale, and how their arguments are called.
 _LAYERS = {Activation.LEAKY_RELU: ("LeakyReLU", "negative_slope"), Activation.ELU: ("ELU", "alpha")}

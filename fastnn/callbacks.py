@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def _verbosity(value: object) -> int:
     return check_count(int(value) if isinstance(value, bool | np.bool_) else value, "verbose", 0)
 

@@ -28,6 +28,11 @@ __all__ = [
     "warn",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 

@@ -44,6 +44,11 @@ __all__ = [
     "tanh_forward",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # The core imports nothing from above, so what it needs from there is handed down.
 equip(errors, checks, as_numbers, activations.alphas())
 count_threads_by(default_threads)

@@ -27,6 +27,11 @@ __all__ = [
     "get",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _REDUCTIONS = ("sum_over_batch_size", "sum")
 
 

@@ -20,6 +20,10 @@ from fastnn.plan import OpCode
 __all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "get"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 @dataclass(frozen=True)
 class Optimizer(Described):
     """Base of the optimisers.

@@ -13,6 +13,10 @@ from fastnn.errors import DTypeError, unknown_name
 __all__ = ["L2", "get"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 @dataclass(frozen=True)
 class L2(Described):
     """The penalty ``l2 * sum(w ** 2)``, with gradient ``2 * l2 * w``.

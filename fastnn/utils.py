@@ -12,6 +12,11 @@ from fastnn.checks import check_count
 
 __all__ = ["next_seed", "set_random_seed"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # The seed that was set, and the numbers of the models to come.  No lock guards it: a signal handler may ask
 # for a seed while the main thread makes one, and a forked child while a thread that it has not got does.
 _seeds: tuple[int, Iterator[int]] | None = None

@@ -259,6 +259,16 @@ def test_public_modules_say_what_is_public(module: str) -> None:
     assert fastnn.__version__
 
 
+@pytest.mark.parametrize("module", ["", *PUBLIC])
+def test_dir_shows_what_is_public_and_nothing_else(module: str) -> None:
+    loaded: ModuleType = importlib.import_module(f"fastnn.{module}".rstrip("."))
+    assert dir(loaded) == sorted(loaded.__all__)
+
+
+def test_dir_shows_what_is_loaded_on_first_use() -> None:
+    assert {"datasets", "plotting", "gradcheck"} <= set(dir(fastnn))
+
+
 @pytest.mark.parametrize(("module", "name"), public_names())
 def test_public_names_are_documented_with_an_example(module: str, name: str) -> None:
     thing = getattr(getattr(fastnn, module) if module else fastnn, name)

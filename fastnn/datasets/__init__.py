@@ -34,3 +34,7 @@ __all__ = [
     "make_quadrants",
     "make_ring",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,3 +8,7 @@ from fastnn.plotting._curves import plot_decision_boundary, plot_loss, plot_pred
 from fastnn.plotting._graph import plot_graph
 
 __all__ = ["plot_decision_boundary", "plot_graph", "plot_loss", "plot_predictions"]
+
+
+def __dir__() -> list[str]:
+    return __all__
