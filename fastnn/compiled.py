@@ -49,6 +49,10 @@ class Compiled:
         self._learning_rate = optimizer.learning_rate
         self.asked = (loss, loss_weights, metrics)
 
+    def __repr__(self) -> str:
+        life = f"{self.iterations} steps, learning rate {self.learning_rate:g}"
+        return f"<Compiled {self.description!r}: {life}>"
+
     def __getstate__(self) -> dict[str, Any]:
         counts = self.progress.steps, self.progress.epochs
         return self.__dict__ | {"progress": counts}

@@ -7,10 +7,14 @@ training are in `callbacks.py`.  This file must not know plans or kernels.
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fastnn.checks import shown
 from fastnn.errors import ConfigurationError, DTypeError
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "History", "LambdaCallback", "TerminateOnNaN"]
 
 Logs = dict[str, Any] | None
+_MOST_SHOWN = 6  # numbers of an epoch in a history's line
 
 
 class Callback:
@@ -46,6 +51,20 @@ class Callback:
     def __init__(self) -> None:
         self.model: Model | None = None
         self.params: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        words = [f"{name}={_as_code(value)}" for name, value in self._settings().items()]
+        return f"{type(self).__name__}({', '.join(words)})"
+
+    def _settings(self) -> dict[str, object]:
+        """Return the attributes that have an argument's name and not its default."""
+        parameters = inspect.signature(type(self).__init__).parameters
+        own = vars(self)
+        return {
+            name: own[name]
+            for name, parameter in parameters.items()
+            if name in own and not _is_same(own[name], parameter.default)
+        }
 
     def set_model(self, model: Model) -> None:
         """Receive the model before training, evaluation or prediction."""
@@ -133,6 +152,16 @@ class Callback:
         )
 
 
+def _is_same(value: object, default: object) -> bool:
+    """Return whether a value is an argument's default; only plain values are compared, not arrays."""
+    return value is default or (isinstance(value, str | numbers.Real) and value == default)
+
+
+def _as_code(value: object) -> str:
+    """Return a function's name, or what messages show of anything else."""
+    return str(getattr(value, "__name__", "")) or shown(value)
+
+
 class History(Callback):
     """Records losses and metrics of every epoch; what `fit` returns.
 
@@ -156,6 +185,15 @@ class History(Callback):
         super().__init__()
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+
+    def __repr__(self) -> str:
+        words = [f"{len(self.epoch)} epoch{'' if len(self.epoch) == 1 else 's'}"]
+        last: dict[str, object] = {name: values[-1] for name, values in self.history.items() if values}
+        for name, value in itertools.islice(last.items(), _MOST_SHOWN):
+            words.append(f"{name} {f'{value:.4g}' if isinstance(value, numbers.Real) else shown(value)}")
+        if len(last) > _MOST_SHOWN:
+            words.append(f"and {len(last) - _MOST_SHOWN} more")
+        return f"<History: {', '.join(words)}>"
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record an epoch."""
@@ -238,6 +276,9 @@ class LambdaCallback(Callback):
             if not callable(function):
                 raise DTypeError(f"{name} must be a function, got {function!r}")
             setattr(self, name, function)
+
+    def _settings(self) -> dict[str, object]:
+        return {name: vars(self)[name] for name in _METHODS if name in vars(self)}
 
 
 _METHODS = tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from fastnn.batch import Batch, batch_of
 from fastnn.checks import check_count
 from fastnn.compiler import compile_plan
 from fastnn.errors import DTypeError
+from fastnn.graph import Graph
 from fastnn.memory import Layout
 from fastnn.printing import describe_op
 from fastnn.program import Program, aligned_array, aligned_copy
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from fastnn.model import Model
     from fastnn.network import Binding
 
-__all__ = ["GradientReport", "Profile", "gradcheck", "profile", "summary"]
+__all__ = ["GradientReport", "Profile", "gradcheck", "headline", "profile", "summary"]
+
+_SHORT = 20  # lines of a table that a notebook, or a prompt, shows unasked
+_MOST_WIDTHS = 8  # that a model shows of itself
 
 
 class GradientReport(dict[str, float]):
@@ -46,6 +51,12 @@ class GradientReport(dict[str, float]):
     def largest(self) -> float:
         """Largest relative error of all parameters."""
         return max(self.values(), default=0.0)
+
+    def __repr__(self) -> str:
+        table = str(self)
+        if table.count("\n") < _SHORT:
+            return table
+        return f"<GradientReport: {len(self)} parameters, largest relative error {self.largest:.2e}>"
 
     def __str__(self) -> str:
         width = max(map(len, self), default=9)
@@ -214,6 +225,12 @@ class Profile:
         """Time of a step."""
         return sum(row[1] for row in self.rows)
 
+    def __repr__(self) -> str:
+        table = str(self)
+        if table.count("\n") < _SHORT:
+            return table
+        return f"<Profile: {len(self.rows)} ops, {self.microseconds:.2f} us a step>"
+
     def __str__(self) -> str:
         total = self.microseconds
         lines = [
@@ -299,6 +316,35 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
         for op, time_ in zip(plan.ops, nanoseconds, strict=True)
     )
     return Profile(table, peak, steps)
+
+
+def headline(model: Model) -> str:
+    """Return what a model shows of itself in a line: its widths or layers, its parameters, its state."""
+    now = model._now
+    if now.drawing is None:
+        size = f"{len(model.layers)} layers, not built"
+    else:
+        size = f"{_shape(now.graph)}, {model.count_params()} parameters"
+    return f"{size}, {model.dtype}, {'not ' if now.compiled is None else ''}compiled"
+
+
+def _shape(graph: Graph) -> str:
+    """Return the widths of a chain, where they change or a layer has weights, or the ends of a graph."""
+    if not graph.is_chain:
+        ends = ("+".join(_few([t.columns for t in tensors])) for tensors in (graph.inputs, graph.outputs))
+        return f"{' -> '.join(ends)}, {len({node.layer for node in graph.nodes})} layers"
+    widths = [graph.inputs[0].columns]
+    for node in graph.nodes:
+        if node.parameters or node.output.columns != widths[-1]:
+            widths.append(node.output.columns)
+    return "-".join(_few(widths))
+
+
+def _few(widths: Sequence[int]) -> list[str]:
+    """Return widths as text, the middle of many of them left out."""
+    text = [str(width) for width in widths]
+    half = _MOST_WIDTHS // 2
+    return text if len(text) <= _MOST_WIDTHS else [*text[:half], "...", *text[1 - half :]]
 
 
 def summary(model: Model) -> str:

@@ -112,6 +112,9 @@ class Model(Differentiable):
         self._ends = inputs, outputs
         self._bind(draw(inputs, outputs))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {load('fastnn.inspection').headline(self)}>"
+
     @property
     def inputs(self) -> list[SymbolicTensor]:
         """The symbolic tensors where the graph begins."""

@@ -117,7 +117,7 @@ def test_bad_descriptions_are_refused(options: dict[str, Any], error: type[Excep
 def test_what_a_layer_says_of_itself() -> None:
     assert layers.Dense(np.int64(4), "relu").units == 4
     assert repr(layers.Dense(4, "relu", name="a")) == "Dense(4, activation='relu', name='a')"
-    assert repr(layers.Activation(activations.tanh)) == "Activation('tanh', name=None)"
+    assert repr(layers.Activation(activations.tanh)) == "Activation('tanh')"
     with pytest.raises(ConfigurationError, match="unknown activation 'tan'; did you mean 'tanh'"):
         layers.Activation("tan")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,21 @@ from fastnn.graph import ActivationConfig
 from fastnn.layers._base import Layer
 from fastnn.plan import Activation as Function
 
-__all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax"]
+__all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax", "as_code"]
+
+
+def as_code(activation: Function, alpha: float) -> str:
+    """Return an activation as code: its name, or, with a slope or scale of one's own, a layer.
+
+    Examples
+    --------
+    >>> as_code(Function.ELU, 1.0), as_code(Function.ELU, 0.5)
+    ("'elu'", 'ELU(0.5)')
+    """
+    name = activations.name_of(activation)
+    if alpha == activations.alphas().get(name, 0.0):
+        return repr(name)
+    return f"{'ELU' if activation is Function.ELU else 'LeakyReLU'}({alpha})"
 
 
 class Activation(Layer):
@@ -33,7 +47,7 @@ class Activation(Layer):
     Examples
     --------
     >>> Activation("tanh")
-    Activation('tanh', name=None)
+    Activation('tanh')
     """
 
     config: ActivationConfig
@@ -45,8 +59,8 @@ class Activation(Layer):
     def _arguments(self) -> dict[str, Any]:
         return {"activation": activations.written(self.config)}
 
-    def __repr__(self) -> str:
-        return f"Activation({activations.name_of(self.config.activation)!r}, name={self.name!r})"
+    def _code(self) -> Iterator[str]:
+        yield as_code(self.config.activation, self.config.alpha)
 
 
 class ReLU(Layer):
@@ -76,6 +90,10 @@ class ReLU(Layer):
     def _arguments(self) -> dict[str, Any]:
         return {"negative_slope": self.config.alpha}
 
+    def _code(self) -> Iterator[str]:
+        if self.config.alpha:
+            yield str(self.config.alpha)
+
 
 class LeakyReLU(Layer):
     """``x`` where it is positive, else ``negative_slope * x`` (lecture A.1 has a slope of 0.1).
@@ -104,6 +122,9 @@ class LeakyReLU(Layer):
     def _arguments(self) -> dict[str, Any]:
         return {"negative_slope": self.config.alpha}
 
+    def _code(self) -> Iterator[str]:
+        yield str(self.config.alpha)
+
 
 class ELU(Layer):
     """``x`` where it is positive, else ``alpha * (exp(x) - 1)`` (Clevert et al. 2015; lecture A.1).
@@ -128,6 +149,9 @@ class ELU(Layer):
 
     def _arguments(self) -> dict[str, Any]:
         return {"alpha": self.config.alpha}
+
+    def _code(self) -> Iterator[str]:
+        yield str(self.config.alpha)
 
 
 class Softmax(Layer):

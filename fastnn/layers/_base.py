@@ -7,7 +7,7 @@ arithmetic.  This file must not know plans or kernels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -167,6 +167,18 @@ class Layer:
         layer = made(cls, {key: value for key, value in config.items() if key != "trainable"})
         layer.trainable = config["trainable"]
         return layer
+
+    def __repr__(self) -> str:
+        words = [*self._code()]
+        if self.name is not None:
+            words.append(f"name={self.name!r}")
+        if not self.trainable:
+            words.append("trainable=False")
+        return f"{type(self).__name__}({', '.join(words)})"
+
+    def _code(self) -> Iterator[str]:
+        """Yield the arguments, as code, that make such a layer; by default none."""
+        yield from ()
 
     def _owner(self) -> ParameterStore:
         if self._store is None:

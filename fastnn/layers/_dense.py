@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from fastnn import activations, initializers, regularizers
 from fastnn.checks import check_count, check_flag
 from fastnn.described import written
 from fastnn.graph import ActivationConfig, DenseConfig, MaxoutConfig
+from fastnn.layers._activation import as_code
 from fastnn.layers._base import Layer, input_width
 from fastnn.plan import Activation
 
@@ -109,9 +110,10 @@ class Dense(Layer):
         width = {} if self.input_columns is None else {"input_dim": self.input_columns}
         return {"units": self.units, "activation": function, **_parameters(self.config), **width}
 
-    def __repr__(self) -> str:
-        name = activations.name_of(self.config.activation)
-        return f"Dense({self.units}, activation={name!r}, name={self.name!r})"
+    def _code(self) -> Iterator[str]:
+        yield from _code(self.config)
+        if self.input_columns is not None:
+            yield f"input_dim={self.input_columns}"
 
 
 class Maxout(Layer):
@@ -178,5 +180,25 @@ class Maxout(Layer):
     def _arguments(self) -> dict[str, Any]:
         return {"units": self.units, "pieces": self.config.pieces, **_parameters(self.config)}
 
-    def __repr__(self) -> str:
-        return f"Maxout({self.units}, pieces={self.config.pieces}, name={self.name!r})"
+    def _code(self) -> Iterator[str]:
+        yield from _code(self.config)
+
+
+def _code(config: DenseConfig) -> Iterator[str]:
+    """Yield the arguments that both layers have, those that are as usual left out."""
+    yield str(config.units)
+    if isinstance(config, MaxoutConfig):
+        yield f"pieces={config.pieces}"
+    if config.activation is not Activation.LINEAR:
+        yield f"activation={as_code(config.activation, config.alpha)}"
+    if not config.use_bias:
+        yield "use_bias=False"
+    usual = {
+        "kernel_initializer": initializers.get("glorot_uniform"),
+        "bias_initializer": initializers.get("zeros"),
+        "kernel_regularizer": None,
+        "bias_regularizer": None,
+    }
+    for name, value in usual.items():
+        if getattr(config, name) != value:
+            yield f"{name}={getattr(config, name)!r}"

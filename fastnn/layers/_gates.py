@@ -5,6 +5,7 @@ The gates of the lectures are these layers on inputs of width 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastnn.checks import check_number
@@ -291,6 +292,9 @@ class Scale(Layer):
     def _arguments(self) -> dict[str, Any]:
         return {"factor": self.config.scale}
 
+    def _code(self) -> Iterator[str]:
+        yield str(self.config.scale)
+
 
 class Negate(Layer):
     """``-x``.
@@ -334,6 +338,9 @@ class Shift(Layer):
 
     def _arguments(self) -> dict[str, Any]:
         return {"amount": self.config.shift}
+
+    def _code(self) -> Iterator[str]:
+        yield str(self.config.shift)
 
 
 class Square(Layer):
