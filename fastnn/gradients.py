@@ -88,7 +88,9 @@ class Differentiable(Engine):
         gradients = {p.name: now.view(p, flat) for p in now.graph.parameters if p.trainable}
         return values["loss"], gradients
 
-    def input_gradients(self, x: object, upstream: object = None) -> Any:
+    # How many outputs there are is not in a model's type: `| Any` lets a list of them pass too.
+
+    def input_gradients(self, x: object, upstream: object = None) -> np.ndarray | Any:
         """Return the gradient of the outputs with respect to the inputs.
 
         Parameters
@@ -127,7 +129,7 @@ class Differentiable(Engine):
         found = list(made.values())
         return found if len(found) > 1 else found[0]
 
-    def forward(self, x: object) -> Any:
+    def forward(self, x: object) -> np.ndarray | Any:
         """Return the outputs for given rows, and keep the rows for `backward` (lecture B.4).
 
         Parameters

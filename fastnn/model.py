@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
 
 from fastnn import training
 from fastnn._core.guards import load
@@ -253,6 +255,37 @@ class Model(Differentiable):
             n_threads=n_threads,
         )
 
+    @overload
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: Literal[False] = False,
+    ) -> float | list[float]: ...
+
+    @overload
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: dict[int, float] | None = None,
+        *,
+        return_dict: Literal[True],
+    ) -> dict[str, float]: ...
+
+    @overload
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]: ...
+
     def train_on_batch(
         self,
         x: object,
@@ -300,6 +333,51 @@ class Model(Differentiable):
         self._now.need_compiled()
         as_dict = check_flag(return_dict, "return_dict")
         return training.train_on_batch(self, x, y, sample_weight, class_weight, as_dict)
+
+    @overload
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: object = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: Literal[False] = False,
+        *,
+        n_threads: int | None = None,
+    ) -> float | list[float]: ...
+
+    @overload
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: object = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        *,
+        return_dict: Literal[True],
+        n_threads: int | None = None,
+    ) -> dict[str, float]: ...
+
+    @overload
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: object = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: bool = False,
+        *,
+        n_threads: int | None = None,
+    ) -> float | list[float] | dict[str, float]: ...
 
     def evaluate(
         self,
@@ -365,7 +443,7 @@ class Model(Differentiable):
         callbacks: Sequence[Callback] | None = None,
         *,
         n_threads: int | None = None,
-    ) -> Any:
+    ) -> np.ndarray | Any:
         """Return the outputs for given rows.
 
         Parameters

@@ -179,7 +179,7 @@ class Network:
     # -- structure
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[Layer | Any]:
         """The model's layers, and models used as layers, in Keras's order but without its input layers.
 
         In a graph the layer farthest from the outputs comes first, counted along the longest way; of
@@ -223,7 +223,7 @@ class Network:
         """Names of the outputs, in their order: the keys of `y` as a dict."""
         return [tensor.label for tensor in self.graph.outputs]
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer | Any:
         """Return a layer by its name or its index.
 
         Parameters

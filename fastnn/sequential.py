@@ -72,7 +72,7 @@ class Sequential(Model):
         self._chain = []
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[Layer | Any]:
         """The model's layers, a copy of the list."""
         return list(self._chain)
 
