@@ -137,6 +137,15 @@ class Config:
         """Return the output's width; by default that of the input."""
         return widths[0]
 
+    @property
+    def function(self) -> str:
+        """Its activation as users read it, such as ``"relu"`` or ``"elu(0.5)"``; empty if it has none."""
+        return ""
+
+
+def _function(activation: Activation, alpha: float) -> str:
+    return activation.name.lower() + (f"({alpha:g})" if alpha else "")
+
 
 @dataclass(frozen=True)
 class DenseConfig(Config):
@@ -168,6 +177,11 @@ class DenseConfig(Config):
         """Return the output's width."""
         return self.units
 
+    @property
+    def function(self) -> str:
+        """Its activation as users read it."""
+        return _function(self.activation, self.alpha)
+
 
 @dataclass(frozen=True)
 class MaxoutConfig(DenseConfig):
@@ -179,6 +193,11 @@ class MaxoutConfig(DenseConfig):
         """Return the parameters of all pieces, side by side."""
         return self._parameters(layer, widths[0], self.units * self.pieces, trainable)
 
+    @property
+    def function(self) -> str:
+        """Empty: it is the maximum."""
+        return ""
+
 
 @dataclass(frozen=True)
 class ActivationConfig(Config):
@@ -186,6 +205,11 @@ class ActivationConfig(Config):
 
     activation: Activation
     alpha: float = 0.0
+
+    @property
+    def function(self) -> str:
+        """Its name as users read it, with its slope or scale."""
+        return _function(self.activation, self.alpha)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from fastnn.batch import Batch, batch_of
 from fastnn.checks import check_count
 from fastnn.compiler import compile_plan
 from fastnn.errors import DTypeError
-from fastnn.graph import Graph
+from fastnn.graph import Config, Graph, Tensor
 from fastnn.memory import Layout
 from fastnn.printing import describe_op
 from fastnn.program import Program, aligned_array, aligned_copy
@@ -29,6 +31,8 @@ __all__ = ["GradientReport", "Profile", "gradcheck", "headline", "profile", "sum
 
 _SHORT = 20  # lines of a table that a notebook, or a prompt, shows unasked
 _MOST_WIDTHS = 8  # that a model shows of itself
+_LONGEST_CELL = 40  # characters of a name in a summary
+_WRAPPED = 50  # characters of what a layer reads, in a line
 
 
 class GradientReport(dict[str, float]):
@@ -348,43 +352,73 @@ def _few(widths: Sequence[int]) -> list[str]:
 
 
 def summary(model: Model) -> str:
-    """Return the table that `Model.summary` prints, in the order of `Model.layers`, or as a chain goes."""
-    rows: list[tuple[str, ...]] = [("layer", "kind", "output shape", "parameters", "reads")]
+    """Return the table that `Model.summary` prints, in the order of `Model.layers`, or as a chain goes.
+
+    What a layer reads is named unless that is the row above, and only that.
+    """
+    rows: list[tuple[str, ...]] = [("layer", "kind", "activation", "output shape", "parameters", "reads")]
     drawing = model._now.drawing
     if drawing is None:
-        rows += [(layer.name or "-", type(layer).__name__, "?", "?", "?") for layer in model.layers]
+        for layer in model.layers:
+            config = getattr(layer, "config", Config())
+            rows.append((layer.name or "-", type(layer).__name__, config.function, "?", "?", ""))
     else:
-        seen: set[str] = set()
         nodes = drawing.graph.nodes
+        rows += [(t.label, "Input", "", f"(None, {t.columns})", "0", "") for t in drawing.graph.inputs]
+        above: tuple[Tensor, ...] = drawing.graph.inputs[-1:]
         if not drawing.graph.is_chain:
-            for tensor in drawing.graph.inputs:
-                rows.append((tensor.label, "Input", f"(None, {tensor.columns})", "0", ""))
             places = {name: place for place, name in enumerate(drawing.layers)}
             nodes = tuple(sorted(nodes, key=lambda node: places[node.layer]))
+        seen: set[str] = set()
         for node in nodes:
             count = sum(p.rows * p.columns for p in node.parameters)
             rows.append(
                 (
                     node.output.label,
                     type(drawing.layers[node.layer]).__name__,
+                    node.config.function,
                     f"(None, {node.output.columns})",
                     f"{count:,}" if node.layer not in seen else "shared",
-                    ", ".join(tensor.label for tensor in node.inputs),
+                    "" if node.inputs == above else ", ".join(_cut(t.label) for t in node.inputs),
                 )
             )
+            above = (node.output,)
             seen.add(node.layer)
         for name, layer in drawing.layers.items():
             if name not in seen:
                 count = sum(p.rows * p.columns for known, p in drawing.idle if known is layer)
-                rows.append((name, type(layer).__name__, "not read", f"{count:,}", ""))
-    if drawing is None or drawing.graph.is_chain:
-        rows = [row[:-1] for row in rows]  # each reads what stands above it
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [f"model {model.name!r}, {model.dtype}"]
-    for row in rows:
-        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    lines.insert(2, "-" * (sum(widths) + 2 * len(widths) - 2))
+                rows.append((name, type(layer).__name__, layer.config.function, "not read", f"{count:,}", ""))
+    lines = [f"model {model.name!r}, {model.dtype}", *_table(rows)]
     if drawing is not None:
+        total = model.count_params()
         trainable = sum(p.rows * p.columns for p in drawing.graph.parameters if p.trainable)
-        lines.append(f"parameters: {model.count_params():,}, trainable: {trainable:,}")
+        lines.append(f"parameters: {total:,}, trainable: {trainable:,}, non-trainable: {total - trainable:,}")
     return "\n".join(lines)
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return rows as lines, a rule below the first; the last column is wrapped, or left out if empty."""
+    wrapped: list[list[str]] = []
+    for *cells, last in rows:
+        first, *others = textwrap.wrap(last, _WRAPPED, break_long_words=False) or [""]
+        wrapped.append([*map(_cut, cells), first])
+        wrapped += [[""] * len(cells) + [other] for other in others]
+    if not any(row[-1] for row in wrapped[1:]):
+        wrapped = [row[:-1] for row in wrapped]
+    widths = [max(_columns(row[i]) for row in wrapped) for i in range(len(wrapped[0]))]
+    lines = []
+    for row in wrapped:
+        padded = (cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(padded).rstrip())
+    return [lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]]
+
+
+def _cut(text: str) -> str:
+    """Return text with its middle left out if it is long."""
+    half = _LONGEST_CELL // 2
+    return text if len(text) <= _LONGEST_CELL else f"{text[: half - 1]}...{text[2 - half :]}"
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal text takes: two for each wide character."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

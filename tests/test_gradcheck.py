@@ -279,15 +279,16 @@ def test_a_summary_lists_layers_shapes_and_parameters(capsys: pytest.CaptureFixt
     assert model.summary() is None
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["model", "'digits',", "float32"]
-    assert lines[1] == ["layer", "kind", "output", "shape", "parameters"]
+    assert lines[1] == ["layer", "kind", "activation", "output", "shape", "parameters"]
     assert lines[3:] == [
-        ["hidden", "Dense", "(None,", "500)", "392,500"],
-        ["dense", "Dense", "(None,", "10)", "5,010"],
-        ["activation", "Activation", "(None,", "10)", "0"],
-        ["parameters:", "397,510,", "trainable:", "5,010"],
+        ["input", "Input", "(None,", "784)", "0"],
+        ["hidden", "Dense", "relu", "(None,", "500)", "392,500"],
+        ["dense", "Dense", "linear", "(None,", "10)", "5,010"],
+        ["activation", "Activation", "softmax", "(None,", "10)", "0"],
+        ["parameters:", "397,510,", "trainable:", "5,010,", "non-trainable:", "392,500"],
     ]
     fastnn.Sequential([layers.Dense(3)]).summary()
-    assert capsys.readouterr().out.splitlines()[3].split() == ["-", "Dense", "?", "?"]
+    assert capsys.readouterr().out.splitlines()[3].split() == ["-", "Dense", "linear", "?", "?"]
 
 
 def test_the_reference_interpreter_does_not_mind_what_its_output_memory_held() -> None:

@@ -413,8 +413,8 @@ def test_summaries_and_plans_show_the_graph(capsys: pytest.CaptureFixture[str]) 
     model.summary()
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["x", "Input", "(None,", "3)", "0"] in lines
-    assert ["inner/d", "Dense", "(None,", "3)", "12", "x"] in lines
-    assert ["inner/d:2", "Dense", "(None,", "3)", "shared", "inner/d:1"] in lines
+    assert ["inner/d", "Dense", "linear", "(None,", "3)", "12"] in lines
+    assert ["inner/d:2", "Dense", "linear", "(None,", "3)", "shared"] in lines
     assert ["sum", "Add", "(None,", "3)", "0", "inner/d,", "inner/d:2"] in lines
     model.compile("adam", "mse")
     for purpose in ("train", "gradients", "evaluate", "predict", "input_gradients", "backward"):

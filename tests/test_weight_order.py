@@ -174,8 +174,8 @@ def test_a_summary_stands_in_that_order(capsys: pytest.CaptureFixture[str]) -> N
     model.summary()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[3:9]] == ["x", "b", "block/q", "block/add", "a", "sum"]
-    assert lines[9].split() == ["block/other", "Dense", "not", "read", "12"]
-    assert lines[10] == "parameters: 48, trainable: 36"
+    assert lines[9].split() == ["block/other", "Dense", "tanh", "not", "read", "12"]
+    assert lines[10] == "parameters: 48, trainable: 36, non-trainable: 12"
 
 
 # -- what does not go by it
