@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn import data
+from fastnn import advice, data
 from fastnn.checks import check_count, check_number
-from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.errors import ConfigurationError, DTypeError, ShapeError, TrainingWarning, warn
 from fastnn.graph import array_name
+from fastnn.numeric import as_numbers
 from fastnn.objective import Objective
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class Batch:
             yield Batch({name: array[begin:end] for name, array in self.arrays.items()}, end - begin)
 
 
-def features_of(binding: Binding, x: object, empty: bool = False) -> Batch:
-    """Return features, checked at the border."""
+def features_of(binding: Binding, x: object, empty: bool = False, judge: bool = False) -> Batch:
+    """Return features, checked at the border, and judged if that is asked for."""
     graph, dtype = binding.graph, binding.store.dtype
     arrays: dict[str, np.ndarray] = {}
     rows = -1
@@ -59,7 +60,11 @@ def features_of(binding: Binding, x: object, empty: bool = False) -> Batch:
         one = len(graph.inputs) == 1
         name = array_name("x", tensor, graph.inputs)
         said = "x" if one else f"x[{tensor.label!r}]"
+        if judge:
+            value = as_numbers(value, said)
         arrays[name] = data.as_features(value, tensor.columns, dtype, name=said, empty=empty)
+        if judge:
+            _say(advice.on_rounding(np.asarray(value), arrays[name], said))
         if rows >= 0 and arrays[name].shape[0] != rows:
             raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but the inputs before it have {rows}")
         rows = arrays[name].shape[0]
@@ -72,24 +77,32 @@ def batch_of(
     y: object,
     sample_weight: object,
     class_weight: Mapping[int, float] | None = None,
+    judge: bool = False,
 ) -> Batch:
-    """Return features, targets and weights, checked at the border."""
+    """Return features, targets and weights, checked at the border, and judged if that is asked for."""
     graph, objective, dtype = binding.graph, binding.need_objective(), binding.store.dtype
-    features = features_of(binding, x)
+    features = features_of(binding, x, judge=judge)
     rows, arrays = features.rows, features.arrays
     given = data.by_name(y, [tensor.label for tensor in graph.outputs], "y")
-    for tensor, loss, value in zip(graph.outputs, objective.losses, given, strict=True):
+    for tensor, loss, metrics, value in zip(
+        graph.outputs, objective.losses, objective.metrics, given, strict=True
+    ):
         one = len(graph.outputs) == 1
-        arrays[array_name("y", tensor, graph.outputs)] = data.as_targets(
+        targets = data.as_targets(
             value, rows, tensor.columns, loss, dtype, name="y" if one else f"y[{tensor.label!r}]"
         )
+        arrays[array_name("y", tensor, graph.outputs)] = targets
+        if judge:
+            _say(advice.on_accuracy(targets, loss, metrics))
     if sample_weight is not None:
         arrays["sample_weight"] = data.as_sample_weight(sample_weight, rows, dtype)
     batch = Batch(arrays, rows)
     return batch if class_weight is None else with_class_weights(batch, class_weight, objective)
 
 
-def with_class_weights(batch: Batch, class_weight: Mapping[int, float], objective: Objective) -> Batch:
+def with_class_weights(
+    batch: Batch, class_weight: Mapping[int, float], objective: Objective, judge: bool = False
+) -> Batch:
     """Return a batch whose sample weights are multiplied by those of the rows' classes."""
     if not isinstance(class_weight, Mapping):
         raise DTypeError(f"class_weight must be a dict of label to weight, got {class_weight!r}")
@@ -99,9 +112,21 @@ def with_class_weights(batch: Batch, class_weight: Mapping[int, float], objectiv
     labels = targets if objective.losses[0].sparse or targets.shape[1] == 1 else targets.argmax(1)[:, None]
     weights = np.ones((batch.rows, 1), targets.dtype)
     for label, weight in class_weight.items():
-        weights[labels == check_count(label, "a class_weight label", 0)] = check_number(
-            weight, f"class_weight[{label}]", 0.0
-        )
+        weights[labels == _label(label)] = check_number(weight, f"class_weight[{label}]", 0.0)
+    if judge:
+        _say(advice.on_absent_labels(labels, class_weight))
     if batch.weighted:
         weights = weights * batch.arrays["sample_weight"]
     return Batch(batch.arrays | {"sample_weight": weights}, batch.rows)
+
+
+def _label(value: object) -> int:
+    """Return a label of class weights, which tables with missing values have as floats."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    return check_count(value, "a class_weight label", 0)
+
+
+def _say(sentence: str) -> None:
+    if sentence:
+        warn(sentence, TrainingWarning)

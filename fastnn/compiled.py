@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import advice
 from fastnn._core.guards import Progress
 from fastnn.checks import check_flag, check_number
+from fastnn.errors import TrainingWarning, warn
 from fastnn.graph import Graph
 from fastnn.objective import Objective, check_names, settle
 from fastnn.optimizers import Optimizer
@@ -90,6 +92,11 @@ class Compiled:
     def objective(self, graph: Graph) -> Objective:
         """Return the objective of a graph."""
         return settle(graph, *self.asked)
+
+    def judge(self, graph: Graph, objective: Objective) -> None:
+        """Warn of outputs that do not suit their losses."""
+        for sentence in advice.on_outputs(graph, objective.losses):
+            warn(sentence, TrainingWarning)
 
     def new_state(self, size: int, dtype: np.dtype) -> np.ndarray:
         """Return the state before the first step, for parameters that take `size` elements."""

@@ -15,7 +15,7 @@ from fastnn._core.guards import exchange
 from fastnn.checks import check_count
 from fastnn.compiled import Compiled
 from fastnn.errors import BusyError, ConfigurationError, unknown_name
-from fastnn.network import Network
+from fastnn.network import Binding, Network
 from fastnn.plan import PURPOSES, Plan
 from fastnn.programs import Key
 from fastnn.symbolic import SymbolicTensor, ancestry
@@ -87,14 +87,21 @@ class Engine(Network):
             For unknown names, or metrics that do not suit the loss.
         BusyError
             If the model is being trained: by another thread, or by a `fit` that a callback is called from.
+
+        Warns
+        -----
+        TrainingWarning
+            If an output does not suit its loss, such as scores one that takes probabilities; of a model
+            without an input width, when it gets one.
         """
         if loss is None:
             raise ConfigurationError("compile needs a loss, for example loss='mse'")
-        self._exclusively(
-            self._compile, Compiled(optimizers.get(optimizer), loss, loss_weights, metrics, reference)
-        )
+        compiled = Compiled(optimizers.get(optimizer), loss, loss_weights, metrics, reference)
+        now = self._exclusively(self._compile, compiled)
+        if now.drawing is not None:
+            compiled.judge(now.graph, now.need_objective())
 
-    def _compile(self, compiled: Compiled) -> None:
+    def _compile(self, compiled: Compiled) -> Binding:
         if self._now.store.exclusion.depth > 1:
             raise BusyError(
                 "a model cannot be compiled in the midst of its training; do it before or after fit"
@@ -109,6 +116,7 @@ class Engine(Network):
                 objective = compiled.objective(drawing.graph)
                 now = replace(now, drawing=drawing, objective=objective).with_programs()
             done = exchange([(self, "_now", before)], [(self, "_now", now)])
+        return now
 
     @property
     def optimizer(self) -> Compiled:

@@ -24,6 +24,7 @@ __all__ = [
     "NonFiniteWarning",
     "PlanError",
     "ShapeError",
+    "TrainingWarning",
     "unknown_name",
     "warn",
 ]
@@ -70,6 +71,10 @@ class PlanError(FastnnError, RuntimeError):
 
 class NonFiniteWarning(UserWarning):
     """A loss was not finite: training stopped, or a step was not made, and the weights are finite ones."""
+
+
+class TrainingWarning(UserWarning):
+    """What is to be trained is allowed, but hardly meant so: layers, loss or data do not suit each other."""
 
 
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> ConfigurationError:

@@ -225,6 +225,10 @@ class Model(Differentiable):
             weights of the latest snapshot are restored - those at the beginning of the epoch, or of an
             epoch up to 16 steps before - and the optimizer's state begins anew.  What has ``val_`` in
             front is measured with these weights.
+        TrainingWarning
+            Once, if data and settings hardly suit each other: a class weight for a label that no row has,
+            values of `x` that float32 cannot tell apart, the accuracy of a regression, or a first loss
+            above 1e12, or one that does not move, in the first training after `compile`.
 
         Examples
         --------

@@ -299,6 +299,8 @@ class Network:
                 done = hold_all(
                     [store.exclusion for store in before], partial(self._bind_anew, attempt, before)
                 )
+        if done[0].compiled is not None:
+            done[0].compiled.judge(done[0].graph, done[0].need_objective())
         return done
 
     def _bind_anew(self, attempt: _Attempt, before: Sequence[ParameterStore]) -> tuple[Binding, Any] | None:

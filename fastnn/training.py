@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import data, progress
+from fastnn import advice, data, progress
 from fastnn.batch import Batch, batch_of, with_class_weights
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_number
-from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, warn
+from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
 from fastnn.listeners import Listeners, checked
 from fastnn.objective import Objective
 from fastnn.pace import Pace, cost_of_step
@@ -98,7 +98,7 @@ def train_on_batch(
     def check(now: Binding) -> Batch:
         return batch_of(now, x, y, sample_weight, class_weight)
 
-    def step() -> tuple[Objective, dict[str, float], bool]:
+    def step() -> tuple[Objective, dict[str, float], Batch | None]:
         now = model._now
         compiled, objective, given = now.need_compiled(), now.need_objective(), check(now)
         program = now.need_programs().program(Key("train", given.rows, weighted=given.weighted))
@@ -116,13 +116,15 @@ def train_on_batch(
         values = objective.values(program.plan, result.sums[0], given.rows)
         if not result.finite and compiled.state is not None and not data.all_finite(compiled.state):
             compiled.forget()  # the step was made, to infinity, and is taken back
-        return objective, values, result.finite
+        return objective, values, None if result.finite else given
 
     if not model.built:
         model._ready(x, check)
-    objective, values, finite = model._exclusively(step)
-    if not finite:
-        warn("the loss of this batch is not finite; the step was not made", NonFiniteWarning)
+    objective, values, refused = model._exclusively(step)
+    if refused is not None:
+        scales = advice.on_scales(refused.arrays, objective.losses)
+        hint = f"; {scales}" if scales else ""
+        warn(f"the loss of this batch is not finite; the step was not made{hint}", NonFiniteWarning)
         values = dict.fromkeys(values, math.nan)
     return objective.shaped(values, return_dict)
 
@@ -155,8 +157,8 @@ def fit(
     if not isinstance(shuffle, bool | np.bool_):
         raise DTypeError(f"shuffle must be True or False, got {shuffle!r}")
 
-    def check(now: Binding) -> tuple[Batch, Batch | None]:
-        given = batch_of(now, x, y, sample_weight)
+    def check(now: Binding, judge: bool = False) -> tuple[Batch, Batch | None]:
+        given = batch_of(now, x, y, sample_weight, judge=judge)
         held_out: Batch | None = None
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
@@ -170,11 +172,11 @@ def fit(
             train_part, test_part = data.split_validation(given.arrays, given.rows, fraction)
             given, held_out = _batch(train_part), _batch(test_part)
         if class_weight is not None:  # for training rows only
-            given = with_class_weights(given, class_weight, now.need_objective())
+            given = with_class_weights(given, class_weight, now.need_objective(), judge)
         return given, held_out
 
     def train() -> History:
-        given, held_out = check(model._now)
+        given, held_out = check(model._now, judge=True)
         loop = _Loop(model, given, min(batch, given.rows), bool(shuffle), count)
         return loop.run(first, last, shown, told, held_out, batch)
 
@@ -211,6 +213,8 @@ class _Loop:
         self.steps = -(-given.rows // batch)
         cost = cost_of_step(now.graph, batch, self.compiled.reference)
         self.pace = Pace(cost, self.steps)
+        frozen = not any(parameter.trainable for parameter in now.graph.parameters)
+        self.first_losses: list[float] | None = None if self.compiled.iterations or frozen else []
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
 
     def run(
@@ -265,6 +269,8 @@ class _Loop:
                     break
                 if model.stop_training:
                     break
+                if self.first_losses is not None:
+                    self._judge(columns["loss"])
                 self.pace.note(n_done, time.perf_counter() - began)
         finally:
             if bar is not None:
@@ -341,11 +347,23 @@ class _Loop:
             compiled.forget()
         return result
 
+    def _judge(self, losses: list[float]) -> None:
+        """Warn of the losses of the first epochs, after them or, if that is due, at once."""
+        assert self.first_losses is not None
+        begun = self.first_losses = [*self.first_losses, *losses][: advice.FIRST_EPOCHS]
+        said = advice.on_first_losses(begun, self.arrays, self.objective.losses)
+        if said and self.compiled.learning_rate:
+            warn(said, TrainingWarning)
+        if said or len(begun) == advice.FIRST_EPOCHS:
+            self.first_losses = None
+
     def _warn(self, epoch: int) -> None:
         """Warn that an epoch, counted from 1, failed."""
+        scales = advice.on_scales(self.arrays, self.objective.losses)
         warn(
             f"the loss was not finite in epoch {epoch}; training stopped, the last finite weights that were "
             "kept, which may be several steps old, were restored, and the optimizer's state begins anew. "
-            f"Lower the learning rate ({self.compiled.learning_rate:g}), or scale the inputs",
+            f"Lower the learning rate ({self.compiled.learning_rate:g})"
+            + (f", or {scales}" if scales else ""),
             NonFiniteWarning,
         )

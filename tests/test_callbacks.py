@@ -325,6 +325,7 @@ def test_the_best_weights_come_back() -> None:
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(history.history["val_loss"][3], rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:the loss has not moved:fastnn.errors.TrainingWarning")
 def test_initial_epoch_and_one_callback_in_several_fits() -> None:
     model = linear(0.0)  # nothing improves
     stop = EarlyStopping("loss", patience=2)

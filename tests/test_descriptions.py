@@ -172,6 +172,7 @@ def test_the_two_slopes_of_leaky_relu_are_told_where_readers_meet_them() -> None
         assert "0.3" in text, thing
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")  # combinations, whether sensible or not
 @pytest.mark.parametrize(("activation", "cls", "options", "targets", "formula"), ROW_LOSSES)
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
 def test_losses_compute_keras_formulas(
@@ -216,6 +217,7 @@ def test_crossentropies_are_stable_far_out(scale: float) -> None:
         assert all(np.isfinite(g).all() for g in gradients.values())
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")  # combinations, whether sensible or not
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_probabilities_are_clipped_in_the_dtype_of_the_model(dtype: type) -> None:
     """In float32 the largest probability is 0.99999988, so the largest loss of a 1 is 15.942, not 16.118."""

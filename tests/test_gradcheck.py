@@ -73,6 +73,7 @@ def network(
     return model
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")  # combinations, whether sensible or not
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("output", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", ACTIVATIONS)

@@ -257,7 +257,7 @@ def test_bad_compile_leaves_the_model_compiled_as_it_was(
 
 
 def test_crossentropy_needs_two_outputs(refused: Any) -> None:
-    model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(1, "softmax")], seed=0)
+    model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(1)], seed=0)
     model.compile("sgd", "mse")
     for loss in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
         with refused(model, ConfigurationError, match="at least 2 outputs.*use binary_crossentropy"):

@@ -360,6 +360,7 @@ def with_random_graphs(test: Callable[..., None]) -> Callable[..., None]:
     return seed(0)(options(given(wiring=wirings())(test)))
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")  # combinations, whether sensible or not
 @with_random_graphs
 def test_random_graphs_agree_with_jax(oracle: Oracle, wiring: Wiring) -> None:
     jax = oracle.jax

@@ -114,6 +114,7 @@ def fit_both(theirs: Any, ours: Any, x: np.ndarray, y: np.ndarray, **options: An
     assert_same(theirs, ours)
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")  # combinations, whether sensible or not
 @pytest.mark.parametrize("case", CASES)
 def test_predict_evaluate_and_fit_on_every_loss(keras: Any, case: str) -> None:
     theirs, ours = pair(keras, case)
@@ -282,6 +283,7 @@ def keras_loss_and_slope(keras: Any, loss: str, p: np.ndarray, t: np.ndarray) ->
     return float(value.detach()), y.grad.numpy().reshape(-1)
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")  # combinations, whether sensible or not
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("probability", PROBABILITIES)
@@ -295,6 +297,7 @@ def test_binary_crossentropy_is_clipped_as_in_keras(
     np.testing.assert_allclose(slope, expected[1], rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")  # combinations, whether sensible or not
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("label", [0, 1, 2, None])
 @pytest.mark.parametrize("first", PROBABILITIES)

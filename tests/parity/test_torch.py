@@ -130,6 +130,7 @@ def network(
     return model
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")  # combinations, whether sensible or not
 @pytest.mark.parametrize(("output", "loss", "logits"), OUTPUTS)
 @pytest.mark.parametrize("hidden", ACTIVATIONS)
 def test_outputs_losses_and_gradients(torch: Any, hidden: str, output: str, loss: str, logits: bool) -> None:
