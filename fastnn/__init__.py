@@ -60,6 +60,7 @@ from fastnn import (
     regularizers,
     utils,
 )
+from fastnn.absent import attribute_error
 from fastnn.layers import Input
 from fastnn.model import Model
 from fastnn.runtime import build_info, threads
@@ -118,4 +119,4 @@ def __getattr__(name: str) -> Any:
         from fastnn.saving import load_model
 
         return load_model
-    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    raise attribute_error(__name__, name, __all__)

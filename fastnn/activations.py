@@ -8,9 +8,11 @@ Both are so in Keras.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from fastnn.absent import attribute_error
 from fastnn.checks import check_number, shown
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.graph import ActivationConfig
@@ -261,3 +263,7 @@ def name_of(activation: Activation) -> str:
     'softmax'
     """
     return activation.name.lower()
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from fastnn.absent import attribute_error
 from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.errors import ConfigurationError, DTypeError, warn
 from fastnn.hooks import Callback, History, LambdaCallback, TerminateOnNaN
@@ -522,3 +524,7 @@ class ReduceLROnPlateau(_Monitor):
         if self.verbose:
             print(f"Epoch {epoch + 1}: the learning rate is lowered to {optimizer.learning_rate:g}")
         return True
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

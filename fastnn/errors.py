@@ -8,11 +8,12 @@ where, and what to do.
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import warnings
 from collections.abc import Iterable
+
+from fastnn.absent import instead, near
 
 __all__ = [
     "BusyError",
@@ -78,7 +79,7 @@ class TrainingWarning(UserWarning):
 
 
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> ConfigurationError:
-    """Return the error for an unknown name, with the nearest known one.
+    """Return the error for an unknown name, with what there is instead, or the known one that was meant.
 
     Parameters
     ----------
@@ -100,8 +101,8 @@ def unknown_name(kind: str, given: object, known: Iterable[str]) -> Configuratio
     "unknown activation 'rellu'; did you mean 'relu'? Known: relu, tanh"
     """
     names = sorted(known)
-    nearest = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+    sentence, nearest = instead(kind, str(given)), near(str(given), names)
+    hint = f": {sentence}." if sentence else f"; did you mean {nearest!r}?" if nearest else "."
     return ConfigurationError(f"unknown {kind} {given!r}{hint} Known: {', '.join(names)}")
 
 

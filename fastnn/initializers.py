@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from fastnn.absent import attribute_error
 from fastnn.checks import check_count, check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
@@ -357,3 +358,7 @@ def get(identifier: str | Initializer | type[Initializer] | Mapping[str, object]
             raise unknown_name("initializer", identifier, [cls.name for cls in _CLASSES])
         return _BY_NAME[identifier]()
     raise DTypeError(f"an initializer is a name or an Initializer, got {identifier!r}")
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from fastnn.absent import attribute_error
 from fastnn.checks import check_flag, check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
@@ -339,3 +340,7 @@ def get(identifier: object) -> Loss:
             raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])
         return _BY_NAME[identifier]()
     raise DTypeError(f"a loss is a name or a Loss, got {identifier!r}")
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

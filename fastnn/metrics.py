@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from fastnn.absent import attribute_error
 from fastnn.checks import check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
@@ -201,3 +202,7 @@ def get(identifier: str | Metric | type[Metric] | Mapping[str, object], loss: Lo
     if identifier not in _BY_NAME:
         raise unknown_name("metric", identifier, ["accuracy", *(cls.default_name for cls in _CLASSES)])
     return _BY_NAME[identifier](identifier)
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

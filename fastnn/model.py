@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from fastnn import training
+from fastnn import absent, training
 from fastnn._core.guards import load
 from fastnn.batch import Batch, batch_of, features_of
 from fastnn.callbacks import Callback, History
@@ -116,6 +116,13 @@ class Model(Differentiable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {load('fastnn.inspection').headline(self)}>"
+
+    if not TYPE_CHECKING:  # for type checkers a name that is not there is an error
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # a property raised AttributeError
+                return object.__getattribute__(self, name)
+            raise absent.of_model(self, name)
 
     @property
     def inputs(self) -> list[SymbolicTensor]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from fastnn.absent import attribute_error
 from fastnn.checks import check_flag, check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
@@ -265,3 +266,7 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) ->
             raise unknown_name("optimizer", identifier, _BY_NAME)
         return _BY_NAME[identifier.lower()]()
     raise DTypeError(f"an optimizer is a name or an Optimizer, got {identifier!r}")
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from fastnn.absent import attribute_error
 from fastnn.checks import check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import DTypeError, unknown_name
@@ -76,3 +78,7 @@ def get(identifier: str | L2 | Mapping[str, object] | None) -> L2 | None:
             raise unknown_name("regularizer", identifier, ["l2"])
         return L2()
     raise DTypeError(f"a regularizer is a name, an L2 or None, got {identifier!r}")
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

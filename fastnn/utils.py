@@ -6,8 +6,10 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from typing import Any
 
 from fastnn._core.guards import load
+from fastnn.absent import attribute_error
 from fastnn.checks import check_count
 
 __all__ = ["next_seed", "set_random_seed"]
@@ -67,3 +69,7 @@ def next_seed() -> int:
     seeds = _seeds
     entropy = None if seeds is None else [seeds[0], next(seeds[1])]
     return int(load("numpy.random").SeedSequence(entropy).generate_state(1)[0])
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

@@ -312,8 +312,8 @@ def test_names_in_docstrings_exist() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'sequential_'"):
-        _ = fastnn.sequential_
+    with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'sequel'$"):
+        _ = fastnn.sequel
 
 
 def test_nothing_says_to_install_fastnn_from_an_index() -> None:

@@ -79,7 +79,6 @@ def test_get_takes_names_classes_and_instances_and_nothing_else(module: Any) -> 
         (optimizers.get, "adamm", "adam"),
         (optimizers.get, "rmspropp", "rmsprop"),
         (initializers.get, "he_norm", "he_normal"),
-        (initializers.get, "xavier_uniform", "glorot_uniform|lecun_uniform|random_uniform|he_uniform"),
         (regularizers.get, "l22", "l2"),
         (activations.get, "sigmoidd", "sigmoid"),
         (activations.get, "soft_max", "softmax"),

@@ -19,6 +19,9 @@ make_islands       three discs                     a random generator
 """
 # This package reads, checks and scales data. It must not know models, training or the compiled core.
 
+from typing import Any
+
+from fastnn.absent import attribute_error
 from fastnn.datasets._admissions import load_admissions
 from fastnn.datasets._bike_sharing import load_bike_sharing
 from fastnn.datasets._digits import load_digits
@@ -38,3 +41,7 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

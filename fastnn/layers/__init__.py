@@ -9,6 +9,9 @@ several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maxim
 ==============================  ==========================================================================
 """
 
+from typing import Any
+
+from fastnn.absent import attribute_error
 from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from fastnn.layers._base import Input, Layer
 from fastnn.layers._dense import Dense, Maxout
@@ -78,3 +81,7 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

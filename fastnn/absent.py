@@ -1,0 +1,523 @@
+"""Names of Keras, scikit-learn and PyTorch that fastnn does not have, and what there is instead.
+
+One table serves attributes of modules and of models, and names given as strings.  This file must not know
+anything that it names.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from opcode import opmap
+from types import FrameType
+
+__all__ = ["attribute_error", "instead", "near", "of_model"]
+
+_IMAGES = "tensors are (rows, features) here; flatten images, x.reshape(len(x), -1), for Dense"
+_SEQUENCES = "there are no sequences here; give the last values of a series as features to Dense"
+_TEXT = "prepare text and categories in NumPy, as by np.unique(x, return_inverse=True) and np.eye(n)[labels]"
+_NOISE = "there are no random layers yet; regularise with kernel_regularizer=L2(...) or EarlyStopping"
+_SCALED = (
+    "scale the inputs instead, (x - x.mean(axis=0)) / x.std(axis=0); residual sums by Add help deep nets"
+)
+_CODE = "descriptions are plain Python objects: write them down, or pickle them"
+_CURVES = "use 'mse', or 'binary_crossentropy' for yes and no"
+_ABSOLUTE = "use 'mse', with outliers clipped or the targets' logarithm"
+_OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
+_DISTANCES = "use 'mse', or the cross-entropies for classes"
+_MARGINS = "use MulticlassHinge, or 'binary_crossentropy'"
+_MASKS = "there are no images here; use the cross-entropies"
+_FOCAL = "use the cross-entropy without it, with class_weight in fit"
+_RATES = "use Adam or RMSprop, whose steps adapt as well"
+_SCHEDULED = "use the callbacks LearningRateScheduler and ReduceLROnPlateau"
+_SMOOTH = "use 'elu', or 'relu'"
+_BOUNDED = "use 'tanh', or 'sigmoid'"
+_SHRINKING = "use 'relu', or 'leaky_relu'"
+_GRAPH_OF_KERAS = "it belongs to the inside of Keras; nothing takes its place"
+_NO_TENSORS = "arrays are NumPy's here, use numpy"
+_FILES = "read the files with NumPy, pandas or Pillow, and give arrays to fit"
+_VARIABLES = "parameters are arrays: model.get_weights() and model.set_weights(...)"
+_STEPS = "write a loop of your own with model.train_on_batch, or with model.loss_and_gradients"
+_CPU = "fastnn runs on the CPU; dtype='float64' is an argument of the model"
+_ESTIMATOR = "models are no estimators of scikit-learn"
+
+# For each module, names, and what is said of them.  Case and underscores do not count; * and ? are wild.
+_TABLE: dict[str, tuple[tuple[str, str], ...]] = {
+    "": (
+        ("models", "models are fastnn.Sequential and fastnn.Model"),
+        ("Layer", "it is fastnn.layers.Layer"),
+        ("Loss", "it is fastnn.losses.Loss"),
+        ("Metric", "it is fastnn.metrics.Metric"),
+        ("Optimizer", "it is fastnn.optimizers.Optimizer"),
+        ("Initializer", "it is fastnn.initializers.Initializer"),
+        ("Regularizer", "the only one is fastnn.regularizers.L2"),
+        ("Dense", "it is fastnn.layers.Dense"),
+        (
+            "KerasTensor Function Operation Variable",
+            "graphs are made of fastnn.Input and layers called on it",
+        ),
+        ("InputSpec", "layers check their inputs themselves; widths are those of fastnn.Input"),
+        (
+            "DTypePolicy FloatDTypePolicy dtype_policies mixed_precision",
+            "models have dtype='float32' or 'float64'",
+        ),
+        ("constraints", "weights are free; keep them small with kernel_regularizer=L2(...)"),
+        ("Quantizer quantizers", "weights are float32 or float64"),
+        ("ops", f"{_NO_TENSORS}; in graphs use the layers Add, Multiply, Exp, Log, Square and Sum"),
+        (
+            "backend config",
+            "there is one backend; fastnn.build_info() and fastnn.threads say what it runs on",
+        ),
+        ("random", "use numpy.random, and fastnn.utils.set_random_seed"),
+        ("device distribution", "fastnn runs on one CPU; fastnn.threads(n) limits its threads"),
+        ("distillation", "train on what the teacher predicts: model.fit(x, teacher.predict(x))"),
+        ("applications", "there are no pretrained models"),
+        ("preprocessing", "prepare arrays in NumPy; fastnn.datasets has some that are ready"),
+        (
+            "wrappers SKLearn* MLPClassifier MLPRegressor",
+            f"{_ESTIMATOR}; use fastnn.Sequential, compile and fit",
+        ),
+        ("export saving", "the weights are model.get_weights(), and models can be pickled"),
+        ("visualization", "pictures are in fastnn.plotting"),
+        ("tree src legacy name_scope StatelessScope SymbolicScope", _GRAPH_OF_KERAS),
+        ("remat RematScope", "fastnn plans memory itself; nothing takes its place"),
+        ("version", "it is fastnn.__version__"),
+        ("nn", "layers are in fastnn.layers, losses in fastnn.losses"),
+        ("optim", "optimizers are in fastnn.optimizers"),
+        ("Tensor", _NO_TENSORS),
+    ),
+    "layers": (
+        ("Dropout AlphaDropout GaussianDropout SpatialDropout?D GaussianNoise", _NOISE),
+        ("ActivityRegularization", "regularise weights instead, Dense(..., kernel_regularizer=L2(...))"),
+        ("Conv?D Conv?DTranspose Convolution?D Convolution?DTranspose", f"a convolution; {_IMAGES}"),
+        ("SeparableConv?D SeparableConvolution?D DepthwiseConv?D", f"a convolution; {_IMAGES}"),
+        (
+            "*Pool?D *Pooling?D Cropping?D UpSampling?D ZeroPadding?D",
+            f"it is for images and sequences; {_IMAGES}",
+        ),
+        (
+            "CenterCrop Resizing Random* RandAugment AugMix AutoContrast CutMix MixUp Solarization",
+            "it is for images; change them in NumPy before fit",
+        ),
+        (
+            "Equalization ContrastLimitedAdaptiveHistogramEqualization MaxNumBoundingBoxes",
+            "it is for images; change them in NumPy before fit",
+        ),
+        (
+            "MelSpectrogram STFTSpectrogram",
+            "it is for sound; compute spectra with scipy.signal, and flatten them",
+        ),
+        (
+            "LSTM* GRU* RNN SimpleRNN* StackedRNNCells ConvLSTM?D Bidirectional TimeDistributed Masking",
+            _SEQUENCES,
+        ),
+        (
+            "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention",
+            "there are no sequences here; features are weighted by Multiply with a Dense(..., 'sigmoid')",
+        ),
+        (
+            "Embedding ReversibleEmbedding",
+            "give categories as columns of 0 and 1, np.eye(n)[labels]; Dense(use_bias=False) embeds them",
+        ),
+        (
+            "BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
+            _SCALED,
+        ),
+        ("Normalization", "scale in NumPy, (x - x.mean(axis=0)) / x.std(axis=0)"),
+        ("SpectralNormalization", "keep weights small with kernel_regularizer=L2(...)"),
+        ("Rescaling", "use the layers Scale and Shift"),
+        ("CategoryEncoding Hashing HashedCrossing StringLookup IntegerLookup TextVectorization", _TEXT),
+        ("Discretization", "use np.digitize, and np.eye(n)[bins] for columns of 0 and 1"),
+        (
+            "Flatten Reshape Permute RepeatVector",
+            "tensors are (rows, features) here; reshape in NumPy before fit, x.reshape(len(x), -1)",
+        ),
+        ("Identity", "leave it out, or use Activation('linear')"),
+        ("InputLayer", "begin with fastnn.Input((features,))"),
+        ("InputSpec", "layers check their inputs themselves; widths are those of fastnn.Input"),
+        (
+            "Lambda",
+            "Python functions cannot run inside the kernels; use Scale, Shift, Square, Exp, Log, Sum",
+        ),
+        ("PReLU", "slopes are not learned; use LeakyReLU(negative_slope)"),
+        ("GELU SELU Swish SiLU Mish Softplus", _SMOOTH),
+        ("ThresholdedReLU", "use ReLU"),
+        ("Dot", "use Multiply, then Sum"),
+        ("EinsumDense Linear", "use Dense"),
+        ("Wrapper Pipeline", "layers are chained by Sequential, and models can be layers of others"),
+        (
+            "FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper",
+            "only fastnn's own layers run inside the kernels",
+        ),
+        ("serialize deserialize", _CODE),
+    ),
+    "losses": (
+        ("MeanAbsoluteError MAE L1Loss", f"the mean absolute error; {_ABSOLUTE}"),
+        ("MeanAbsolutePercentageError MAPE", f"a relative error; {_ABSOLUTE}"),
+        ("MeanSquaredLogarithmicError MSLE", "use 'mse' with np.log1p(y) as the targets"),
+        ("RootMeanSquaredError RMSE", "use 'mse', whose minimum is at the same weights"),
+        ("Huber HuberLoss LogCosh LogCoshError", f"it grows like the absolute error; {_ABSOLUTE}"),
+        (
+            "BCE BinaryCrossentropyLoss BCELoss log_loss",
+            "it is BinaryCrossentropy, 'binary_crossentropy'",
+        ),
+        ("BCEWithLogitsLoss", "it is BinaryCrossentropy(from_logits=True)"),
+        (
+            "CrossEntropyLoss cross_entropy NLLLoss",
+            "use SparseCategoricalCrossentropy for integer labels, CategoricalCrossentropy for one-hot rows",
+        ),
+        ("MSELoss", "it is MeanSquaredError, 'mse'"),
+        ("BinaryFocalCrossentropy CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy", _FOCAL),
+        ("Hinge SquaredHinge CategoricalHinge", f"a margin loss; {_MARGINS}"),
+        (
+            "KLDivergence KLD kullback_leibler_divergence",
+            "use CategoricalCrossentropy, which differs by a constant for given targets",
+        ),
+        ("Poisson", "use 'mse' with np.sqrt(y) or np.log1p(y) as the targets"),
+        ("CosineSimilarity", f"a similarity of directions; {_DISTANCES}"),
+        ("Circle", f"it is for embeddings; {_DISTANCES}"),
+        ("CTC", "there are no sequences here; use the cross-entropies"),
+        ("Dice Tversky", f"it is for segmentation; {_MASKS}"),
+        ("serialize deserialize", _CODE),
+    ),
+    "metrics": (
+        ("AUC Precision Recall F1 F1Score FBetaScore", _OF_PREDICTIONS),
+        ("TrueNegatives TruePositives FalseNegatives FalsePositives", _OF_PREDICTIONS),
+        (
+            "PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity",
+            _OF_PREDICTIONS,
+        ),
+        ("Accuracy", "use the name 'accuracy', which becomes the accuracy that suits the loss"),
+        ("TopKCategoricalAccuracy SparseTopKCategoricalAccuracy TopKAccuracy", _OF_PREDICTIONS),
+        ("BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU", f"it is for segmentation; {_OF_PREDICTIONS}"),
+        (
+            "MeanAbsoluteError MAE MeanAbsolutePercentageError MAPE R2 R2Score",
+            f"use 'mse', or {_OF_PREDICTIONS}",
+        ),
+        (
+            "MeanSquaredLogarithmicError MSLE LogCosh LogCoshError Huber Poisson",
+            f"use 'mse', or {_OF_PREDICTIONS}",
+        ),
+        ("CosineSimilarity PearsonCorrelation ConcordanceCorrelation", f"use 'mse', or {_OF_PREDICTIONS}"),
+        ("RootMeanSquaredError RMSE", "use 'mse' and take its root"),
+        (
+            "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy BCE",
+            f"as a loss it is in the history, as 'loss'; else {_OF_PREDICTIONS}",
+        ),
+        ("BinaryFocalCrossentropy CategoricalFocalCrossentropy", _OF_PREDICTIONS),
+        ("Hinge SquaredHinge CategoricalHinge KLDivergence KLD", _OF_PREDICTIONS),
+        ("Mean Sum MeanMetricWrapper", "only fastnn's own metrics run inside the kernels; use a callback"),
+        ("serialize deserialize", _CODE),
+    ),
+    "optimizers": (
+        ("AdamW", "its weight decay is not there; use Adam, with kernel_regularizer=L2(...) in the layers"),
+        ("Adadelta Adafactor Adagrad Adamax Nadam RAdam", _RATES),
+        ("Ftrl Lamb Lion Muon ScheduleFreeAdamW", _RATES),
+        ("LBFGS ADMM", "use Adam or SGD with momentum; for other methods take model.loss_and_gradients"),
+        ("LossScaleOptimizer", "it is for float16, which fastnn does not have; use any optimizer as it is"),
+        (
+            "MultiOptimizer OptimizerMap",
+            "one optimizer trains all layers; freeze some with layer.trainable = False",
+        ),
+        ("schedules ExponentialDecay CosineDecay PiecewiseConstantDecay", _SCHEDULED),
+        ("Momentum", "use SGD(momentum=0.9)"),
+        ("legacy", _GRAPH_OF_KERAS),
+        ("serialize deserialize", _CODE),
+    ),
+    "callbacks": (
+        ("TensorBoard RemoteMonitor", "take model.history.history, which plotting.plot_loss draws"),
+        ("CSVLogger", "write model.history.history after fit, as by pandas.DataFrame(...).to_csv"),
+        ("ProgbarLogger", "use fit(verbose=1)"),
+        ("CallbackList", "give fit a list of callbacks"),
+        ("BackupAndRestore OrbaxCheckpoint", "keep model.get_weights() in a callback's on_epoch_end"),
+        ("SwapEMAWeights", "average model.get_weights() in a callback's on_epoch_end"),
+    ),
+    "initializers": (
+        ("TruncatedNormal", "use RandomNormal, or HeNormal or GlorotNormal"),
+        ("VarianceScaling", "use the Glorot, He or Lecun initializer that has its scale and mode"),
+        (
+            "Orthogonal OrthogonalInitializer",
+            "use GlorotUniform, or set an orthogonal kernel by layer.set_weights",
+        ),
+        ("Identity IdentityInitializer Eye", "use layer.set_weights([np.eye(n), np.zeros(n)])"),
+        ("STFT STFTInitializer", "it is for sound; use layer.set_weights"),
+        ("Xavier XavierUniform", "it is 'glorot_uniform'"),
+        ("XavierNormal", "it is 'glorot_normal'"),
+        ("Kaiming KaimingUniform", "it is 'he_uniform'"),
+        ("KaimingNormal", "it is 'he_normal'"),
+        ("Uniform", "use RandomUniform, 'random_uniform'"),
+        ("Normal", "use RandomNormal, 'random_normal'"),
+        ("serialize deserialize", _CODE),
+    ),
+    "regularizers": (
+        ("L1 L1L2", "penalties of absolute values are not there; use L2"),
+        ("OrthogonalRegularizer Regularizer", "the only regularizer is L2"),
+        ("serialize deserialize", _CODE),
+    ),
+    "activations": (
+        (
+            "gelu silu swish mish softplus celu selu squareplus sparse_plus",
+            f"a smooth kind of ReLU; {_SMOOTH}",
+        ),
+        ("relu6 hard_silu hard_swish hard_shrink soft_shrink tanh_shrink threshold", _SHRINKING),
+        ("hard_tanh softsign", f"it is like tanh; {_BOUNDED}"),
+        ("hard_sigmoid sparse_sigmoid", "it is like sigmoid; use 'sigmoid'"),
+        ("log_sigmoid", "use 'linear' and BinaryCrossentropy(from_logits=True)"),
+        ("log_softmax", "use 'linear' and a cross-entropy with from_logits=True"),
+        ("sparsemax", "use 'softmax'"),
+        ("glu", "use the layer Multiply of a Dense and a Dense(..., 'sigmoid')"),
+        ("maxout", "use the layer Maxout"),
+        ("prelu", "slopes are not learned; use LeakyReLU(negative_slope)"),
+        ("logistic", "it is 'sigmoid'"),
+        ("identity", "it is 'linear'"),
+        ("exp", "it is 'exponential'"),
+        ("serialize deserialize", _CODE),
+    ),
+    "utils": (
+        ("to_categorical", "use sparse_categorical_crossentropy with integer labels, or np.eye(n)[labels]"),
+        ("normalize", "use x / np.linalg.norm(x, axis=1, keepdims=True)"),
+        ("plot_model model_to_dot", "use fastnn.plotting.plot_graph(model)"),
+        ("split_dataset", "use fit(validation_split=...), or slices of arrays"),
+        ("pad_sequences timeseries_dataset_from_array", _SEQUENCES),
+        ("FeatureSpace", _TEXT),
+        (
+            "PyDataset Sequence",
+            "fit takes arrays that are in memory; for more use model.train_on_batch in a loop",
+        ),
+        ("Progbar *_interactive_logging is_interactive_logging_enabled", "use verbose=0, 1 or 2 in fit"),
+        ("get_file *_dataset_from_directory load_img save_img array_to_img img_to_array", _FILES),
+        ("bounding_boxes", _IMAGES),
+        ("clear_session", "there is no global state; forget the model, del model"),
+        ("pack_x_y_sample_weight unpack_x_y_sample_weight", "give fit x, y and sample_weight"),
+        ("standardize_dtype", "use np.dtype"),
+        ("*custom_object* *register* *keras_object* get_registered* Config", _CODE),
+        ("is_keras_tensor get_source_inputs legacy", _GRAPH_OF_KERAS),
+    ),
+    "datasets": (
+        ("mnist", "use load_mnist()"),
+        (
+            "fashion_mnist cifar10 cifar100",
+            "it is not here; use load_mnist() or load_digits(), or arrays of your own",
+        ),
+        (
+            "boston_housing california_housing load_diabetes fetch_california_housing",
+            "it is not here; use load_bike_sharing(), or arrays of your own",
+        ),
+        ("imdb reuters", f"it is not here, {_SEQUENCES}"),
+        ("load_iris load_wine load_breast_cancer", "use load_admissions(), or that of sklearn.datasets"),
+        (
+            "make_moons make_circles make_blobs make_classification",
+            "use make_quadrants, make_ring or make_islands, or that of sklearn.datasets",
+        ),
+    ),
+    "Model": (
+        ("predict_proba", "predict returns the probabilities, after a softmax or a sigmoid"),
+        ("predict_log_proba", "use np.log(model.predict(x))"),
+        ("predict_classes", "use model.predict(x).argmax(axis=1), or model.predict(x) > 0.5 for one output"),
+        ("decision_function", "use model.predict(x) of a model without last activation, or forward"),
+        ("score", "use model.evaluate(x, y, return_dict=True)"),
+        ("partial_fit", "use model.train_on_batch(x, y), or fit again, which goes on where it was"),
+        ("transform fit_transform fit_predict", f"{_ESTIMATOR}; use fit, then predict"),
+        ("get_params set_params", f"{_ESTIMATOR}; settings are arguments of layers and of compile"),
+        ("coef_ coefs_ intercept_ intercepts_", "use model.get_weights()"),
+        ("loss_curve_ best_loss_ n_iter_", "use model.history.history['loss']"),
+        (
+            "classes_ n_features_in_ feature_names_in_ n_outputs_ n_layers_",
+            f"{_ESTIMATOR}; see model.summary()",
+        ),
+        (
+            "fit_generator evaluate_generator predict_generator",
+            "fit, evaluate and predict take arrays; give batches that are made one by one to train_on_batch",
+        ),
+        ("predict_on_batch", "use model(x), or model.predict(x)"),
+        ("test_on_batch", "use model.evaluate(x, y)"),
+        ("train_step test_step predict_step make_*_function compute_loss compute_metrics", _STEPS),
+        ("stateless_call stateless_compute_loss symbolic_call rematerialized_call", _STEPS),
+        ("call", "models are graphs, not code; use fastnn.Model(inputs, outputs)"),
+        (
+            "metrics metrics_names metrics_variables get_metrics_result",
+            "their names are the keys of model.evaluate(x, y, return_dict=True)",
+        ),
+        ("reset_metrics reset_states", "metrics begin anew at every call; leave it out"),
+        ("loss losses", "what compile was given is not kept under this name; model.evaluate computes it"),
+        ("add_loss add_metric", "give losses and metrics to compile, one for each output"),
+        ("add_weight add_variable", "parameters belong to layers, such as Dense"),
+        ("weights trainable_weights non_trainable_weights variables", _VARIABLES),
+        ("trainable_variables non_trainable_variables parameters named_parameters", _VARIABLES),
+        ("state_dict load_state_dict get_state_tree set_state_tree", _VARIABLES),
+        ("save_own_variables load_own_variables", _VARIABLES),
+        ("get_compile_config compile_from_config get_build_config build_from_config", _CODE),
+        ("to_json to_yaml", "write the model down as Python code, or pickle it"),
+        ("export", "export is not there; take model.get_weights(), which have Keras's order"),
+        ("pop", "layers cannot be taken away; make a Sequential of model.layers[:-1]"),
+        ("build", "a graph has its widths from fastnn.Input and is built at once"),
+        ("input_shape", "use model.input.columns"),
+        ("output_shape", "use model.output.columns"),
+        ("compute_output_shape compute_output_spec input_spec", "use model.output.columns"),
+        ("compute_mask supports_masking", _SEQUENCES),
+        (
+            "run_eagerly jit_compile",
+            "compile makes a plan for the kernels; compile(reference=True) runs it in NumPy",
+        ),
+        (
+            "quantize quantized_build quantized_call quantization_mode get_quantization_layer_structure",
+            "weights are float32 or float64",
+        ),
+        ("dtype_policy compute_dtype variable_dtype input_dtype", "use model.dtype"),
+        ("path torch_params", "layers and models have names, model.name, and weights, model.get_weights()"),
+        ("train eval", "no layer behaves differently in training; leave it out, or use fit and evaluate"),
+        (
+            "zero_grad requires_grad_",
+            "model.loss_and_gradients returns gradients; freeze by layer.trainable = False",
+        ),
+        ("to cpu cuda half double float", _CPU),
+    ),
+}
+_TABLES_OF_KINDS = {
+    "activation": "activations",
+    "initializer": "initializers",
+    "loss": "losses",
+    "metric": "metrics",
+    "optimizer": "optimizers",
+    "regularizer": "regularizers",
+}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def instead(where: str, name: str) -> str:
+    """Return what there is instead of a name of other libraries, or "".
+
+    Parameters
+    ----------
+    where : str
+        A module of fastnn, ``""`` for fastnn itself, ``"Model"``, or what a string names: ``"loss"``, ...
+    name : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> instead("layers", "Rescaling")
+    'use the layers Scale and Shift'
+    >>> instead("layers", "Rescalign")
+    ''
+    """
+    wanted = _plain(name)
+    for names, sentence in _TABLE.get(_TABLES_OF_KINDS.get(where, where), ()):
+        if any(fnmatchcase(wanted, _plain(pattern)) for pattern in names.split()):
+            return sentence
+    return ""
+
+
+def _without_one(word: str) -> set[str]:
+    return {word[:i] + word[i + 1 :] for i in range(len(word))}
+
+
+def _is_typo(given: str, known: str) -> bool:
+    short, long = sorted((given, known), key=len)
+    if short == long or (len(given) > 3 and known.startswith(given)):
+        return True
+    missing = len(long) - len(short)
+    if missing:  # a letter, or part of a long word, is left out
+        same = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+        return (missing == 1 or missing * 3 < len(short)) and long.endswith(short[same:])
+    if len(short) > 4:  # one letter for another, or in another place
+        return not _without_one(short).isdisjoint(_without_one(long))
+    return sorted(short) == sorted(long)
+
+
+def near(given: str, known: Iterable[str]) -> str:
+    """Return the known name that another one is a slip of the pen for, or "".
+
+    Parameters
+    ----------
+    given : str
+    known : iterable of str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> near("rellu", ["relu", "tanh"]), near("softplus", ["softmax"])
+    ('relu', '')
+    """
+    word = _plain(given)
+    ordered = sorted(known, key=lambda name: (_plain(name) != word, not _plain(name).startswith(word), name))
+    return next((name for name in ordered if word and _is_typo(word, _plain(name))), "")
+
+
+def _is_import(frame: FrameType) -> bool:
+    """Return whether a frame is at the name of ``from module import name``."""
+    return frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]
+
+
+def attribute_error(module: str, name: str, known: Iterable[str]) -> AttributeError | ImportError:
+    """Return the error for an attribute that a module of fastnn does not have.
+
+    To be raised by the module's ``__getattr__`` itself.
+
+    Parameters
+    ----------
+    module : str
+        Its ``__name__``.
+    name : str
+    known : iterable of str
+        Its public names.
+
+    Returns
+    -------
+    AttributeError, or ImportError if the caller is ``from module import name``
+
+    Examples
+    --------
+    >>> attribute_error("fastnn.layers", "EinsumDense", ["Dense"])
+    AttributeError('fastnn.layers has no EinsumDense: use Dense')
+    """
+    default = f"module {module!r} has no attribute {name!r}"
+    if name.startswith("_"):
+        return AttributeError(default)
+    found = near(name, known)
+    sentence = instead(module.partition(".")[2], name)
+    if found and _plain(found) == _plain(name):
+        sentence = f"it is written {found} here"
+    if not sentence:
+        return AttributeError(default + (f"; did you mean {found!r}?" if found else ""))
+    message = f"{module} has no {name}: {sentence}"
+    return ImportError(message) if _is_import(sys._getframe(2)) else AttributeError(message)
+
+
+def of_model(model: object, name: str) -> AttributeError:
+    """Return the error for an attribute that a model does not have.
+
+    Parameters
+    ----------
+    model : Model
+    name : str
+
+    Returns
+    -------
+    AttributeError
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> of_model(fastnn.Sequential(), "score")
+    AttributeError('Sequential has no score: use model.evaluate(x, y, return_dict=True)')
+    """
+    kind = type(model)
+    default = f"{kind.__name__!r} object has no attribute {name!r}"
+    if name.startswith("_"):
+        return AttributeError(default)
+    sentence = instead("Model", name)
+    if sentence:
+        return AttributeError(f"{kind.__name__} has no {name}: {sentence}")
+    found = near(name, [known for known in dir(kind) if not known.startswith("_")])
+    return AttributeError(default + (f"; did you mean {found!r}?" if found else ""))

@@ -1,0 +1,227 @@
+"""Names of other libraries that fastnn does not have are refused with what there is instead."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import fastnn
+from fastnn import absent, activations, initializers, layers, losses, metrics, optimizers, regularizers
+from fastnn.errors import ConfigurationError
+
+MODULES = (
+    *("", "activations", "callbacks", "datasets", "initializers", "layers", "losses", "metrics"),
+    *("optimizers", "regularizers", "utils"),
+)
+# How models are saved is not of this table.
+ELSEWHERE = {"ModelCheckpoint", "save", "save_weights", "load_weights", "get_config", "from_config"}
+
+
+def module_of(name: str) -> Any:
+    return importlib.import_module(f"fastnn.{name}".rstrip("."))
+
+
+def refusal(thing: object, name: str) -> str:
+    """Return what is said when a name is asked for, or "" if it exists."""
+    try:
+        getattr(thing, name)
+    except AttributeError as error:
+        return str(error)
+    return ""
+
+
+def assert_helps(message: str, name: str) -> None:
+    if message:
+        assert "has no attribute" not in message, name
+        assert re.fullmatch(rf"[\w.]+ has no {name}: .{{6,}}[^.]", message), message
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_name_of_keras_exists_or_is_refused_with_advice(module: str) -> None:
+    pytest.importorskip("keras")
+    theirs = importlib.import_module(f"keras.{module}".rstrip("."))
+    names = [name for name in dir(theirs) if not name.startswith("_") and name not in ELSEWHERE]
+    assert len(names) > 7
+    for name in names:
+        assert_helps(refusal(module_of(module), name), name)
+
+
+def test_every_attribute_of_a_keras_model_exists_or_is_refused_with_advice() -> None:
+    keras = pytest.importorskip("keras")
+    torch = pytest.importorskip("torch")  # whose modules Keras's models are, with its backend
+    model = fastnn.Sequential([fastnn.Input((2,)), layers.Dense(1)])
+    graph = fastnn.Model(model.input, model.output)
+    for theirs, ours in ((keras.Sequential, model), (keras.Model, graph)):
+        for name in sorted(set(dir(theirs)) - set(dir(torch.nn.Module)) - ELSEWHERE):
+            if not name.startswith("_"):
+                assert_helps(refusal(ours, name), name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("predict_proba", "predict_log_proba", "decision_function", "score", "partial_fit", "get_params"),
+        *("predict_classes", "fit_generator", "coefs_", "classes_", "state_dict", "parameters", "zero_grad"),
+    ],
+)
+def test_attributes_of_other_models(name: str) -> None:
+    model = fastnn.Sequential([fastnn.Input((2,)), layers.Dense(1)])
+    assert_helps(refusal(model, name) or "exists", name)
+    assert not hasattr(model, name)
+    assert getattr(model, name, 3) == 3
+
+
+@pytest.mark.parametrize(
+    ("thing", "name", "message"),
+    [
+        (layers, "Dropout", "fastnn.layers has no Dropout: .*kernel_regularizer=L2"),
+        (layers, "Conv2D", "flatten images.*Dense"),
+        (layers, "conv2d", "flatten images"),
+        (fastnn, "models", "fastnn has no models: models are fastnn.Sequential and fastnn.Model"),
+        (fastnn.utils, "to_categorical", "sparse_categorical_crossentropy"),
+        (optimizers, "AdamW", "use Adam"),
+        (losses, "MeanAbsoluteError", "use 'mse'"),
+        (losses, "mean_squared_error", "it is written MeanSquaredError here"),
+        (initializers, "he_normal", "it is written HeNormal here"),
+        (metrics, "AUC", "model.predict"),
+        (fastnn.callbacks, "TensorBoard", "history"),
+        (fastnn.datasets, "mnist", r"use load_mnist\(\)"),
+    ],
+)
+def test_what_is_said(thing: Any, name: str, message: str) -> None:
+    assert re.search(message, refusal(thing, name))
+    with pytest.raises(ImportError, match=message):
+        exec(f"from {thing.__name__} import {name}")
+    if thing is not fastnn:
+        with pytest.raises(ImportError, match=message):
+            exec(f"from {thing.__name__} import {name} as other")
+
+
+@pytest.mark.parametrize(
+    ("find", "name", "message"),
+    [
+        (activations.get, "gelu", "activation 'gelu': a smooth kind of ReLU; use 'elu', or 'relu'. Known:"),
+        (activations.get, "softplus", "'softplus': a smooth kind of ReLU"),
+        (losses.get, "mae", "unknown loss 'mae': the mean absolute error; use 'mse'"),
+        (losses.get, "mean_absolute_error", "the mean absolute error"),
+        (losses.get, "bce", "'binary_crossentropy'"),
+        (optimizers.get, "adamw", "unknown optimizer 'adamw': its weight decay is not there; use Adam"),
+        (optimizers.get, "admm", "'admm': use Adam or SGD with momentum; for other methods"),
+        (initializers.get, "orthogonal", "layer.set_weights"),
+        (initializers.get, "xavier_uniform", "it is 'glorot_uniform'"),
+        (regularizers.get, "l1_l2", "use L2"),
+        (lambda name: metrics.get(name, losses.get("mse"), 1), "auc", "model.predict"),
+        (lambda name: metrics.get(name, losses.get("mse"), 1), "rmse", "use 'mse' and take its root"),
+    ],
+)  # fmt: skip
+def test_strings_are_answered_from_the_same_table(find: Any, name: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        find(name)
+    assert "did you mean" not in str(caught.value)
+
+
+KNOWN = ["relu", "leaky_relu", "softmax", "adam", "sgd", "mean_squared_error", "categorical_crossentropy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        *(("rellu", "relu"), ("ReLu", "relu"), ("relus", "relu"), ("leakyrelu", "leaky_relu")),
+        *(("adm", "adam"), ("mean_square_error", "mean_squared_error"), ("sofmtax", "softmax")),
+        *(("sdg", "sgd"), ("softmaks", ""), ("softmas", "softmax")),
+        ("categorical_entropy", "categorical_crossentropy"),
+        *(("softplus", ""), ("mean_absolute_error", ""), ("admm", ""), ("x", ""), ("", ""), ("nadal", "")),
+        *(("mean", "mean_squared_error"), ("binary_crossentropy", ""), ("selfies", ""), ("_", "")),
+    ],
+)  # fmt: skip
+def test_only_slips_of_the_pen_are_corrected(given: str, meant: str) -> None:
+    assert absent.near(given, KNOWN) == meant
+
+
+def test_names_that_nobody_has_keep_the_default_message() -> None:
+    model = fastnn.Sequential()
+    assert refusal(layers, "Quux") == "module 'fastnn.layers' has no attribute 'Quux'"
+    assert refusal(layers, "Densee") == (
+        "module 'fastnn.layers' has no attribute 'Densee'; did you mean 'Dense'?"
+    )
+    assert refusal(model, "quux") == "'Sequential' object has no attribute 'quux'"
+    assert (
+        refusal(model, "predit") == "'Sequential' object has no attribute 'predit'; did you mean 'predict'?"
+    )
+    for name in ("_private", "__wrapped__", "__array__"):
+        assert refusal(model, name) == f"'Sequential' object has no attribute {name!r}"
+        assert refusal(losses, name) == f"module 'fastnn.losses' has no attribute {name!r}"
+    with pytest.raises(ImportError, match="cannot import name 'Quux'"):
+        exec("from fastnn.layers import Quux")
+
+
+def test_a_property_that_fails_says_why_itself() -> None:
+    class Mine(fastnn.Sequential):
+        @property
+        def depth(self) -> int:
+            return self.hight  # type: ignore[attr-defined,no-any-return]
+
+    assert "has no attribute 'hight'" in refusal(Mine(), "depth")
+    assert hasattr(fastnn.Sequential(), "quux") is False
+
+
+def test_models_are_copied_and_pickled_as_before() -> None:
+    model = fastnn.Sequential([fastnn.Input((2,)), layers.Dense(1)], seed=0)
+    for other in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert refusal(other, "score")
+        assert [w.tolist() for w in other.get_weights()] == [w.tolist() for w in model.get_weights()]
+    with pytest.raises(AttributeError, match="has no attribute '_now'"):
+        _ = object.__new__(fastnn.Sequential)._now
+    assert "score" not in dir(model)
+    assert "Dropout" not in dir(layers)
+
+
+def test_no_name_of_the_table_exists() -> None:
+    model = fastnn.Model(*[fastnn.Input((2,))] * 2)
+    for where, groups in absent._TABLE.items():
+        names = [name for names, _ in groups for name in names.split()]
+        assert len(names) == len(set(map(absent._plain, names))), where
+        known = {name.lower() for name in (dir(model) if where == "Model" else module_of(where).__all__)}
+        assert {name.lower() for name in names}.isdisjoint(known), where
+        for _, sentence in groups:
+            assert not sentence.endswith(".")
+
+
+def test_what_is_named_instead_exists() -> None:
+    text = " ".join(sentence for groups in absent._TABLE.values() for _, sentence in groups)
+    for path in set(re.findall(r"\bfastnn(?:\.\w+)+", text)):
+        thing: Any = fastnn
+        for part in path.split(".")[1:]:
+            thing = getattr(thing, part)
+    model = fastnn.Model(*[fastnn.Input((2,))] * 2)
+    for name in set(re.findall(r"\bmodel\.(\w+)", text)):
+        assert hasattr(model, name), name
+
+
+SCRIPT = """
+import traceback
+try:
+    from fastnn.layers import Dense, Dropout
+except ImportError:
+    traceback.print_exc()
+import fastnn
+try:
+    fastnn.layers.Conv2D
+except AttributeError:
+    traceback.print_exc()
+"""
+
+
+def test_tracebacks_end_with_the_advice() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300, check=True
+    )
+    assert "ImportError: fastnn.layers has no Dropout: " in done.stderr
+    assert "AttributeError: fastnn.layers has no Conv2D: " in done.stderr
