@@ -312,7 +312,7 @@ def test_names_in_docstrings_exist() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'sequel'$"):
+    with pytest.raises(AttributeError, match=r"module 'fastnn' has no attribute 'sequel'$"):
         _ = fastnn.sequel
 
 

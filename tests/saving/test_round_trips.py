@@ -57,10 +57,12 @@ def nested(**options: Any) -> fastnn.Model:
     dtype = options.get("dtype", "float32")
     shared = layers.Dense(4, "relu", name="shared")
     a = fastnn.Input((4,))
-    inner = fastnn.Model(a, [shared(a), a, layers.Dense(4, name="own")(a)], dtype, name="inner")
+    inner = fastnn.Model(a, [shared(a), a, layers.Dense(4, name="own")(a)], dtype, seed=8, name="inner")
     x, y = fastnn.Input((4,)), fastnn.Input((4,))
     first, through, third = inner(x)
-    tower = fastnn.Sequential([fastnn.Input((4,)), layers.Dense(4), layers.Dense(4)], dtype, name="tower")
+    tower = fastnn.Sequential(
+        [fastnn.Input((4,)), layers.Dense(4), layers.Dense(4)], dtype, seed=9, name="tower"
+    )
     again = inner(tower(third))
     h = layers.Add()([first, through, again[0], shared(y), 1.0 - again[2]])
     return fastnn.Model([x, y], [layers.Dense(3)(h), tower(h)], **{"seed": 7, **options})
