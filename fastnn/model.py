@@ -1,14 +1,13 @@
 """Models: graphs of layers that can be trained; chains, `Sequential`, are in `sequential.py`.
 
 A model is a network (`network.py`: layers, graph, parameters) with an engine (`engine.py`: compiled
-programs) that runs forward and backward (`gradients.py`); this file adds fit, evaluate and predict.  The
-epoch loop is in `training.py`, looking inside in `inspection.py`.
+programs) that runs forward and backward (`gradients.py`) and can be kept (`serializable.py`); this file adds
+fit, evaluate and predict.  The epoch loop is in `training.py`, looking inside in `inspection.py`.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -18,12 +17,12 @@ from fastnn._core.guards import load
 from fastnn.batch import Batch, batch_of, features_of
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_flag, check_name
-from fastnn.described import own_classes
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.gradients import Differentiable
 from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding, check_dtype
 from fastnn.runtime import resolve_threads
+from fastnn.serializable import Serializable
 from fastnn.store import ParameterStore
 from fastnn.symbolic import Call, SymbolicTensor, as_list, draw, replay
 from fastnn.utils import next_seed
@@ -45,7 +44,7 @@ def _told(callbacks: Sequence[Callback] | None, steps: object) -> list[Callback]
     return checked(callbacks)
 
 
-class Model(Differentiable):
+class Model(Differentiable, Serializable):
     """A graph of layers, from inputs to outputs.
 
     Parameters
@@ -524,127 +523,6 @@ class Model(Differentiable):
         ):
             return self._draw_again(x)
         return self.predict(x)
-
-    # -- keeping
-
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the model to a file, for `fastnn.load_model`: all that training goes on from.
-
-        That are layers and how they are connected, weights, seed, what the model was compiled with, the
-        optimizer's state, and the numbers of steps and epochs.  The file is in the safetensors format,
-        whatever its name ends with.  It takes its name when it is complete: an interrupted save leaves
-        the old file, and perhaps another one, whose name begins with a point.
-
-        Parameters
-        ----------
-        filepath : str or path-like
-        overwrite : bool
-            Whether an existing file may be replaced.
-
-        Raises
-        ------
-        ConfigurationError
-            If the model is not built, has a layer of a class of your own, or the file exists and
-            `overwrite` is False.
-        BusyError
-            If another thread trains the model.
-        OSError
-            If the file cannot be written.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> import fastnn
-        >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     model.save(os.path.join(folder, "model.safetensors"))
-        ...     fastnn.load_model(os.path.join(folder, "model.safetensors")).count_params()
-        9
-        """
-        load("fastnn.saving").save_model(self, filepath, overwrite=overwrite)
-
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the weights alone to a file, for `load_weights`.
-
-        Parameters
-        ----------
-        filepath : str or path-like
-        overwrite : bool
-            Whether an existing file may be replaced.
-
-        Raises
-        ------
-        ConfigurationError, BusyError, OSError
-            As `save` does.
-        """
-        load("fastnn.saving").save_weights(self, filepath, overwrite=overwrite)
-
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
-        """Replace the weights by those in a file, in the order of `get_weights`; names do not matter.
-
-        Parameters
-        ----------
-        filepath : str or path-like
-            What `save_weights` or `save` wrote, of a model with weights of the same shapes.
-
-        Raises
-        ------
-        FileFormatError
-            If the file was not written by them, is damaged, or has weights of other shapes; the model is
-            left as it was.
-        ConfigurationError, BusyError, OSError
-            If the model is not built; if another thread trains it; if the file cannot be read.
-        """
-        load("fastnn.saving").load_weights(self, filepath)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return layers, how they are connected, dtype, seed and name, as plain values.
-
-        Returns
-        -------
-        dict
-            For `from_config`.  Weights, and what the model was compiled with, are not in it.
-
-        Raises
-        ------
-        ConfigurationError
-            If the model has a layer of a class of your own.
-        """
-        found: dict[str, Any] = load("fastnn.saving.structure").structure_of(self)
-        return found
-
-    @classmethod
-    def from_config(
-        cls, config: Mapping[str, Any], custom_objects: Mapping[str, type] | None = None
-    ) -> Model:
-        """Return a model like the one that `get_config` was called on, with new weights.
-
-        Parameters
-        ----------
-        config : dict
-        custom_objects : dict of str to type, optional
-            Classes of your own that are in it, such as initializers, by their names.
-
-        Returns
-        -------
-        Model or Sequential
-            As the model was one.
-
-        Raises
-        ------
-        ConfigurationError, DTypeError, ShapeError
-            If the configuration is not one.
-
-        Examples
-        --------
-        >>> import fastnn
-        >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
-        >>> fastnn.Sequential.from_config(model.get_config()).count_params()
-        9
-        """
-        with own_classes(custom_objects):
-            found: Model = load("fastnn.saving.structure").build(config)
-        return found
 
     # -- looking inside
 
