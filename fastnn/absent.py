@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from opcode import opmap
 from types import FrameType
 
-__all__ = ["attribute_error", "instead", "near", "of_model"]
+__all__ = ["argument", "attribute_error", "instead", "near", "of_model"]
 
 _IMAGES = "tensors are (rows, features) here; flatten images, x.reshape(len(x), -1), for Dense"
 _SEQUENCES = "there are no sequences here; give the last values of a series as features to Dense"
@@ -374,6 +374,47 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("to cpu cuda half double float", _CPU),
     ),
 }
+# For functions, arguments of Keras, the value that changes nothing, and what is said of others; if nothing
+# is said, no value changes anything.
+_ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
+    "compile": (
+        ("jit_compile steps_per_execution auto_scale_loss", None, ""),
+        ("run_eagerly", False, "compile(reference=True) runs the model in NumPy"),
+        ("weighted_metrics", None, f"metrics do not count sample weights; {_OF_PREDICTIONS}"),
+        ("sample_weight_mode target_tensors", None, _SEQUENCES),
+    ),
+    "fit": (
+        ("workers use_multiprocessing max_queue_size", None, ""),
+        ("steps_per_epoch", None, "an epoch is all rows; give x[: steps * batch_size] for fewer"),
+        ("validation_steps", None, "all rows are used; give fewer in validation_data"),
+        ("validation_batch_size", None, "validation needs no batches; leave it out"),
+        (
+            "validation_freq",
+            1,
+            "every epoch is validated; leave validation_data out to validate none",
+        ),
+    ),
+    "Dense": (
+        ("kernel_constraint bias_constraint", None, "weights are free; use kernel_regularizer=L2(...)"),
+        ("activity_regularizer", None, "regularise weights instead, kernel_regularizer=L2(...)"),
+        ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
+        (
+            "batch_input_shape",
+            None,
+            "begin with fastnn.Input((features,))",
+        ),
+        ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),
+    ),
+    "Input": (
+        ("dtype", None, "the model has a dtype, as by Model(..., dtype='float64')"),
+        ("batch_size", None, "any number of rows may come; give batch_size to fit"),
+        ("batch_shape", None, "give the number of features, Input((features,))"),
+        ("sparse ragged", False, "arrays are dense: x.toarray()"),
+        ("tensor", None, "an input is made anew; call layers on other tensors"),
+        ("optional", False, "every input is needed"),
+    ),
+    "Model": (("trainable", True, "set model.trainable = False before compile"),),
+}
 _TABLES_OF_KINDS = {
     "activation": "activations",
     "initializer": "initializers",
@@ -413,6 +454,33 @@ def instead(where: str, name: str) -> str:
         if any(fnmatchcase(wanted, _plain(pattern)) for pattern in names.split()):
             return sentence
     return ""
+
+
+def argument(where: str, name: str, value: object) -> str | None:
+    """Return what is said of an argument of Keras that a function does not have.
+
+    Parameters
+    ----------
+    where : str
+        The function.
+    name : str
+    value : object
+
+    Returns
+    -------
+    str or None
+        ``""`` if the argument changes nothing, None if Keras does not have it either.
+
+    Examples
+    --------
+    >>> argument("fit", "validation_freq", 1), argument("fit", "validation_frequency", 1)
+    ('', None)
+    """
+    for names, default, sentence in _ARGUMENTS[where]:
+        if name in names.split():
+            same = value is None or (type(value) is type(default) and value == default)
+            return "" if same else sentence
+    return None
 
 
 def _without_one(word: str) -> set[str]:

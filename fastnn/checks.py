@@ -5,12 +5,27 @@ Arrays are checked in `data.py`.  This file must not know layers, plans or array
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import numbers
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
+from fastnn.absent import argument
 from fastnn.errors import ConfigurationError, DTypeError
 
-__all__ = ["MAXIMUM_SIZE", "check_count", "check_flag", "check_name", "check_number", "shown"]
+__all__ = [
+    "MAXIMUM_SIZE",
+    "check_count",
+    "check_flag",
+    "check_name",
+    "check_number",
+    "shown",
+    "with_arguments_of_keras",
+]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 MAXIMUM_SIZE = 2**31 - 1  # the largest dimension that a BLAS integer holds
 _LONGEST_SHOWN = 100  # characters of a value in a message
@@ -184,3 +199,50 @@ def check_name(name: object) -> str | None:
     if not isinstance(name, str) or not name or "/" in name or ":" in name:
         raise ConfigurationError(f"a name must be a non-empty string without '/' and ':', got {name!r}")
     return name
+
+
+def with_arguments_of_keras(where: str) -> Callable[[_Function], _Function]:
+    """Return a decorator for functions that Keras has with more arguments.
+
+    Of those that the function does not have, values that change nothing are dropped, others refused with
+    what there is instead.
+
+    Parameters
+    ----------
+    where : str
+        What the function is called, in the table of `fastnn.absent` and in messages.
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    DTypeError
+        By the decorated function.
+
+    Examples
+    --------
+    >>> @with_arguments_of_keras("Model")
+    ... def make(name=None):
+    ...     return name
+    >>> make(name="a", trainable=True)
+    'a'
+    """
+
+    def decorate(function: _Function) -> _Function:
+        own = set(inspect.signature(function).parameters)
+
+        @functools.wraps(function)
+        def call(*given: Any, **options: Any) -> Any:
+            for name in options.keys() - own:
+                said = argument(where, name, options[name])
+                if said:
+                    raise DTypeError(f"{where} has no argument {name}: {said}")
+                if said is not None:
+                    del options[name]
+            return function(*given, **options)
+
+        return cast(_Function, call)
+
+    return decorate

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastnn import optimizers
 from fastnn._core.guards import exchange
-from fastnn.checks import check_count
+from fastnn.checks import check_count, with_arguments_of_keras
 from fastnn.compiled import Compiled
 from fastnn.errors import BusyError, ConfigurationError, unknown_name
 from fastnn.network import Binding, Network
@@ -57,6 +57,7 @@ class Engine(Network):
 
     # -- compiling
 
+    @with_arguments_of_keras("compile")
     def compile(
         self,
         optimizer: str | optimizers.Optimizer = "rmsprop",

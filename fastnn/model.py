@@ -16,7 +16,7 @@ from fastnn import absent, training
 from fastnn._core.guards import load
 from fastnn.batch import Batch, batch_of, features_of
 from fastnn.callbacks import Callback, History
-from fastnn.checks import check_count, check_flag, check_name
+from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.gradients import Differentiable
 from fastnn.listeners import Listeners, checked
@@ -79,6 +79,7 @@ class Model(Differentiable, Serializable):
     144
     """
 
+    @with_arguments_of_keras("Model")
     def __init__(
         self,
         inputs: object = None,
@@ -161,6 +162,7 @@ class Model(Differentiable, Serializable):
 
     # -- running
 
+    @with_arguments_of_keras("fit")
     def fit(
         self,
         x: object,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fastnn._core.guards import exchange
-from fastnn.checks import check_count, shown
+from fastnn.checks import check_count, shown, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.layers import Layer
 from fastnn.model import Model
@@ -51,6 +51,7 @@ class Sequential(Model):
     _input: SymbolicTensor | None
     _chain: list[Layer | Model]
 
+    @with_arguments_of_keras("Model")
     def __init__(
         self,
         layers: Sequence[Layer | Model | SymbolicTensor] | None = None,

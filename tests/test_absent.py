@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import pickle
 import re
 import subprocess
@@ -225,3 +226,89 @@ def test_tracebacks_end_with_the_advice() -> None:
     )
     assert "ImportError: fastnn.layers has no Dropout: " in done.stderr
     assert "AttributeError: fastnn.layers has no Conv2D: " in done.stderr
+
+
+# -- arguments
+
+
+def net(**options: Any) -> fastnn.Sequential:
+    return fastnn.Sequential([fastnn.Input((2,)), layers.Dense(1)], seed=0, **options)
+
+
+def compiled(**options: Any) -> fastnn.Sequential:
+    model = net()
+    model.compile("sgd", "mse", **options)
+    return model
+
+
+def fitted(**options: Any) -> Any:
+    return compiled().fit([[1.0, 2.0]], [3.0], verbose=0, **options).history
+
+
+def dense(**options: Any) -> layers.Dense:
+    return layers.Dense(2, **options)
+
+
+def begin(**options: Any) -> Any:
+    return fastnn.Input((2,), **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "options"),
+    [
+        (compiled, {"jit_compile": True, "steps_per_execution": 10, "run_eagerly": False}),
+        (compiled, {"jit_compile": "auto", "weighted_metrics": None, "auto_scale_loss": True}),
+        (
+            fitted,
+            {"validation_freq": 1, "steps_per_epoch": None, "workers": 4},
+        ),
+        (dense, {"kernel_constraint": None, "dtype": None, "activity_regularizer": None}),
+        (begin, {"batch_size": None, "dtype": None, "sparse": False}),
+        (net, {"trainable": True}),
+    ],
+)
+def test_arguments_of_keras_that_change_nothing_are_accepted(call: Any, options: dict[str, Any]) -> None:
+    call(**options)
+    assert fitted(workers=2) == fitted()
+
+
+@pytest.mark.parametrize(
+    ("call", "options", "message"),
+    [
+        (compiled, {"run_eagerly": True}, r"compile has no argument run_eagerly: compile\(reference=True\)"),
+        (compiled, {"weighted_metrics": ["mse"]}, "has no argument weighted_metrics: .*model.predict"),
+        (fitted, {"steps_per_epoch": 3}, r"an epoch is all rows; give x\[: steps \* batch_size\]"),
+        (fitted, {"validation_freq": 2}, "every epoch is validated"),
+        (fitted, {"validation_freq": True}, "every epoch is validated"),
+        (fitted, {"validation_batch_size": 8}, "leave it out"),
+        (dense, {"kernel_constraint": "max_norm"}, "Dense has no argument kernel_constraint: .*L2"),
+        (dense, {"dtype": "float64"}, r"Sequential\(..., dtype='float64'\)"),
+        (dense, {"batch_input_shape": (None, 2)}, "begin with fastnn.Input"),
+        (begin, {"dtype": "int32"}, "the model has a dtype"),
+        (begin, {"batch_shape": (1, 2)}, "Input has no argument batch_shape"),
+        (net, {"trainable": False}, "set model.trainable = False"),
+        (compiled, {"quux": 1}, r"compile\(\) got an unexpected keyword argument 'quux'"),
+        (dense, {"unit": 1}, "got an unexpected keyword argument 'unit'"),
+    ],
+)
+def test_others_are_refused_with_advice(call: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call(**options)
+
+
+@pytest.mark.parametrize("where", absent._ARGUMENTS)
+def test_every_argument_of_keras_is_known(where: str) -> None:
+    keras = pytest.importorskip("keras")
+    theirs, ours = {
+        "compile": (keras.Model.compile, fastnn.Model.compile),
+        "fit": (keras.Model.fit, fastnn.Model.fit),
+        "Dense": (keras.layers.Dense, layers.Dense),
+        "Input": (keras.Input, fastnn.Input),
+        "Model": (keras.Sequential.__init__, fastnn.Sequential),
+    }[where]
+    mine = inspect.signature(ours).parameters
+    for name, parameter in inspect.signature(theirs).parameters.items():
+        if name in {"self", *mine} or parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        assert absent.argument(where, name, parameter.default) == "", name
+        assert absent.argument(where, name, object()) is not None, name

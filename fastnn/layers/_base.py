@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastnn.checks import check_count, check_flag, check_name
+from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.described import made
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.graph import Config
@@ -35,6 +35,7 @@ def input_width(shape: object) -> int:
     return check_count(shape, "Input shape")
 
 
+@with_arguments_of_keras("Input")
 def Input(shape: int | Sequence[int], name: str | None = None) -> SymbolicTensor:
     """Declare an input of a model: the first entry of a `Sequential`, or the start of a graph.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import activations, initializers, regularizers
-from fastnn.checks import check_count, check_flag
+from fastnn.checks import check_count, check_flag, with_arguments_of_keras
 from fastnn.described import written
 from fastnn.graph import ActivationConfig, DenseConfig, MaxoutConfig
 from fastnn.layers._activation import as_code
@@ -67,6 +67,7 @@ class Dense(Layer):
 
     config: DenseConfig
 
+    @with_arguments_of_keras("Dense")
     def __init__(
         self,
         units: int,
