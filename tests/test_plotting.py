@@ -99,7 +99,7 @@ DRAWN = {
 def test_a_given_axis_is_drawn_on_and_returned(kind: str, ax: Any) -> None:
     assert DRAWN[kind](ax=ax) is ax
     assert ax.lines or ax.collections
-    assert ax.get_xlabel()
+    assert ax.figure.axes[-1].get_xlabel()
     assert ax.get_ylabel()
     assert pyplot.get_fignums() == []
 
@@ -110,7 +110,8 @@ def test_without_an_axis_there_is_one_new_figure(kind: str) -> None:
     made = DRAWN[kind]()
     assert len(pyplot.get_fignums()) == 2
     assert made.figure is not other
-    assert made.figure.axes == [made]
+    assert made.figure.axes[0] is made
+    assert len(made.figure.axes) == 1 + (kind == "loss")
     assert not other.axes
 
 
@@ -140,16 +141,45 @@ def test_what_is_no_axis_is_refused(kind: str) -> None:
 def test_curves_are_those_of_the_history(ax: Any) -> None:
     plot_loss(HISTORY, ax)
     epochs = [1, 2, 3]
+    below = ax.figure.axes[1]
     assert lines_of(ax) == {
         "training loss": (epochs, HISTORY["loss"]),
         "validation loss": (epochs, HISTORY["val_loss"]),
-        "training mae": (epochs, HISTORY["mae"]),
     }
-    assert legend_of(ax) == list(lines_of(ax))
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("epoch", "loss, mae", "linear")
-    loss, validation, mae = ax.lines
+    assert lines_of(below) == {"training mae": (epochs, HISTORY["mae"])}
+    assert (legend_of(ax), legend_of(below)) == (list(lines_of(ax)), list(lines_of(below)))
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("", "loss", "linear")
+    assert (below.get_xlabel(), below.get_ylabel(), below.get_yscale()) == ("epoch", "mae", "linear")
+    loss, validation, mae = *ax.lines, *below.lines
     assert loss.get_color() == validation.get_color() != mae.get_color()
-    assert [line.get_linestyle() for line in ax.lines] == ["-", "--", "-"]
+    assert [line.get_linestyle() for line in (loss, validation, mae)] == ["-", "--", "-"]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_losses_and_metrics_share_the_place_of_a_given_axis(by_hand: bool) -> None:
+    figure = Figure()
+    other, ax = figure.subplots(1, 2)
+    if by_hand:
+        ax.remove()
+        ax = figure.add_axes((0.5, 0.1, 0.4, 0.8))
+    before, beside = ax.get_position(), other.get_position().bounds
+    assert plot_loss(HISTORY | {"out_loss": [3, 2, 1], "accuracy": [0, 0.5, 1]}, ax) is ax
+    upper, lower = ax.get_position(), figure.axes[2].get_position()
+    assert before.y0 == pytest.approx(lower.y0)
+    assert lower.y1 < upper.y0
+    assert upper.y1 == pytest.approx(before.y1)
+    assert (ax.get_ylabel(), figure.axes[2].get_ylabel()) == ("loss, out_loss", "mae, accuracy")
+    assert ax.get_shared_x_axes().joined(ax, figure.axes[2])
+    assert other.get_position().bounds == beside
+
+
+def test_a_picture_of_training_has_a_title(ax: Any) -> None:
+    assert plot_loss(HISTORY).get_title() == "Training"
+    model = fastnn.Sequential([fastnn.Input((2,)), layers.Dense(1)], seed=0, name="bikes")
+    model.compile("sgd", "mse")
+    assert plot_loss(model.fit(SQUARE, SQUARE[:, 0], verbose=0)).get_title() == "Training of bikes"
+    ax.set_title("mine")
+    assert plot_loss(HISTORY, ax).get_title() == "mine"
 
 
 def test_a_history_of_fit_is_drawn_with_its_epochs(ax: Any) -> None:
@@ -162,7 +192,7 @@ def test_a_history_of_fit_is_drawn_with_its_epochs(ax: Any) -> None:
 
 def test_chosen_curves_only(ax: Any) -> None:
     plot_loss({**HISTORY, "learning_rate": [0.1, 0.1, 0.05]}, ax)
-    assert len(ax.lines) == 3
+    assert [len(panel.lines) for panel in ax.figure.axes] == [2, 1]
     ax.clear()
     plot_loss(HISTORY, ax, names="mae", log_scale=True)
     assert list(lines_of(ax)) == ["training mae"]
@@ -430,13 +460,93 @@ def test_a_graph_is_drawn_from_left_to_right() -> None:
     y = fastnn.layers.Add()([x, fastnn.layers.Dense(4)(h)])
     model = fastnn.Model(x, y, seed=0)
     ax = plotting.plot_graph(model, Figure().subplots())
-    assert [text.get_text() for text in ax.texts] == ["input", "dense", "dense_1", "add"]
-    assert [text.xy[0] for text in ax.texts] == [0.0, 1.0, 2.0, 3.0]  # type: ignore[attr-defined]
-    assert len(ax.patches) == 4  # one arrow for each tensor that a layer reads
-    dots = {c.get_label(): len(c.get_offsets()) for c in ax.collections}
-    assert dots == {"input": 1, "dense layer": 2, "other layer": 1}
-    assert not plotting.plot_graph(model, Figure().subplots(), labels=False).texts
+    texts = ["input\nInput 4", "dense\nDense 4\nrelu", "dense_1\nDense 4", "add\nAdd 4"]
+    assert [text.get_text() for text in ax.texts] == texts
+    across = [text.get_position()[0] for text in ax.texts]
+    assert sorted(set(across)) == across
+    arrows, boxes = patches_of(ax, "FancyArrowPatch"), patches_of(ax, "FancyBboxPatch")
+    assert len(arrows) == 4  # one for each tensor that a layer reads
+    colours = [box.get_edgecolor() for box in boxes]
+    assert colours[1] == colours[2]
+    assert len({*colours}) == 3  # inputs, dense layers, others
     with pytest.raises(DTypeError, match="plot_graph needs a model"):
         plotting.plot_graph("model")
     with pytest.raises(ConfigurationError, match="input width is not known"):
         plotting.plot_graph(fastnn.Sequential([fastnn.layers.Dense(2)]))
+
+
+def test_a_graph_without_text_has_a_legend(ax: Any) -> None:
+    drawn = plotting.plot_graph(deep(2), ax, labels=False)
+    assert not drawn.texts
+    assert legend_of(drawn) == ["input", "dense layer", "other layer"]
+    assert not plotting.plot_graph(deep(50)).texts
+    size = ax.figure.get_size_inches()
+    assert max(size) < 15
+
+
+def patches_of(ax: Any, kind: str) -> list[Any]:
+    return [patch for patch in ax.patches if type(patch).__name__ == kind]
+
+
+def deep(n_layers: int) -> fastnn.Model:
+    hidden = [layers.Dense(100, layers.LeakyReLU(0.1)) for _ in range(n_layers)]
+    return fastnn.Sequential([fastnn.Input((784,)), *hidden], seed=0)
+
+
+def residual(n_blocks: int) -> fastnn.Model:
+    x = h = fastnn.Input((8,))
+    for _ in range(n_blocks):
+        h = layers.Add()([h, layers.Dense(8, "tanh")(layers.Dense(8, "relu")(h))])
+    return fastnn.Model(x, h, seed=0)
+
+
+def wired() -> fastnn.Model:
+    x = h = fastnn.Input((64,))
+    for _ in range(12):
+        h = layers.WeightedSum()([x, layers.Dense(64, "relu")(h)])
+    return fastnn.Model(x, h, seed=0)
+
+
+def broad(n_branches: int) -> fastnn.Model:
+    inputs = [fastnn.Input((4,), name=f"a_long_name_of_station_{number}") for number in range(n_branches)]
+    return fastnn.Model(inputs, layers.Concatenate()([layers.Dense(8, "relu")(x) for x in inputs]), seed=0)
+
+
+DRAWINGS = {"short": deep(5), "deep": deep(30), "residual": residual(10)}
+DRAWINGS |= {"broad": broad(15), "wired": wired()}
+
+
+@pytest.mark.parametrize("kind", DRAWINGS)
+@pytest.mark.parametrize("given", [False, True])
+def test_text_is_inside_of_its_node_and_nodes_are_apart(kind: str, given: bool) -> None:
+    model = DRAWINGS[kind]
+    ax = plotting.plot_graph(model, Figure(figsize=(30, 30)).subplots() if given else None)
+    assert len(ax.texts) == len(model.graph.nodes) + len(model.graph.inputs)
+    assert min(text.get_fontsize() for text in ax.texts) >= (7 if given else 9)
+    ax.set_title("A title takes room")
+    ax.figure.canvas.draw()
+    boxes = [box.get_window_extent() for box in patches_of(ax, "FancyBboxPatch")]
+    for text, box in zip(ax.texts, boxes, strict=True):
+        words = text.get_window_extent()
+        assert box.x0 <= words.x0 <= words.x1 <= box.x1
+        assert box.y0 <= words.y0 <= words.y1 <= box.y1
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:number])
+        assert ax.figure.bbox.x0 <= box.x0 <= box.x1 <= ax.figure.bbox.x1
+        assert ax.figure.bbox.y0 <= box.y0 <= box.y1 <= ax.figure.bbox.y1
+
+
+def test_deep_graphs_go_downwards() -> None:
+    ax = plotting.plot_graph(deep(30))
+    places = [text.get_position() for text in ax.texts]
+    assert len({x for x, _ in places}) == 1
+    assert [y for _, y in places] == sorted((y for _, y in places), reverse=True)
+    wide, high = ax.figure.get_size_inches()
+    assert wide < 5 < 15 < high
+
+
+def test_a_name_with_dollars_is_no_formula(ax: Any) -> None:
+    x = fastnn.Input((2,), name="price_$_in_$")
+    plotting.plot_graph(fastnn.Model(x, layers.Dense(1)(x)), ax)
+    ax.figure.canvas.draw()
+    assert "price_" in ax.texts[0].get_text()

@@ -16,7 +16,7 @@ from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, unknown_name
 from fastnn.losses import MeanSquaredError, SparseCategoricalCrossentropy
 from fastnn.plan import Activation
-from fastnn.plotting._style import COLOURS, MARKERS, axes, finish, need_matplotlib, palette
+from fastnn.plotting._style import COLOURS, MARKERS, axes, finish, need_matplotlib, palette, whitened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,22 +39,24 @@ def plot_loss(
 ) -> Axes:
     """Draw loss and metrics over epochs, one colour each; validation is dashed.
 
+    Losses are above, what is measured besides has an axis of its own below.
+
     Parameters
     ----------
     history : History or dict of str to sequence of float
         What `fit` returned, or its `history`: one number per epoch.  The epochs of a dict count from 1.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Where to draw; by default on a new figure.  It is halved where a second axis is needed.
     names : str or iterable of str, optional
         What to draw, without ``val_``: ``"loss"``, or ``["loss", "accuracy"]``.  By default everything but
         the learning rate.
     log_scale : bool
-        Whether the vertical axis is logarithmic; values that are not positive are left out.
+        Whether vertical axes are logarithmic; values that are not positive are left out.
 
     Returns
     -------
     matplotlib.axes.Axes
-        `ax`, or the new one.
+        `ax`, or the new one; of two the upper one, ``ax.figure.axes`` has both.
 
     Raises
     ------
@@ -92,20 +94,43 @@ def plot_loss(
     if not chosen:
         raise ConfigurationError(f"no curve to draw; choose names of {', '.join(known)}")
 
-    ax = axes(ax)
+    losses = [name for name in chosen if name == "loss" or name.endswith("_loss")]
+    others = [name for name in chosen if name not in losses]
+    ax = axes(ax, (6.4, 6.0) if losses and others else (6.4, 4.4))
+    below = _halved(ax) if losses and others else ax
     marker = "o" if len(epochs) == 1 else ""
     for name, colour in zip(chosen, palette(len(chosen)), strict=True):
         for key, part, style in ((name, "training", "-"), (f"val_{name}", "validation", "--")):
             if key in curves:
                 label = name if name in _NOT_MEASURED else f"{part} {name}"
-                ax.plot(epochs, curves[key], style, color=colour, marker=marker, label=label)
-    if logarithmic:
-        ax.set_yscale("log", nonpositive="mask")
+                panel = ax if name in losses else below
+                panel.plot(epochs, curves[key], style, color=colour, marker=marker, label=label)
+    for panel, names_there in ((ax, losses or others), (below, others or losses)):
+        if logarithmic:
+            panel.set_yscale("log", nonpositive="mask")
+        panel.set_ylabel(", ".join(names_there))
+        finish(panel)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(", ".join(chosen))
-    finish(ax)
+    below.set_xlabel("epoch")
+    if not ax.get_title():
+        model = getattr(history, "model", None)
+        ax.set_title("Training" if model is None else f"Training of {model.name}")
     return ax
+
+
+def _halved(ax: Axes) -> Axes:
+    """Return a new axis that takes the lower half of another's place, and has its horizontal scale."""
+    figure, spec = ax.figure, ax.get_subplotspec()
+    if spec is None:  # it was put into the figure by hand
+        left, low, wide, high = ax.get_position().bounds
+        ax.set_position((left, low + 0.54 * high, wide, 0.46 * high))
+        below = figure.add_axes((left, low, wide, 0.46 * high), sharex=ax)
+    else:
+        halves = spec.subgridspec(2, 1)
+        ax.set_subplotspec(halves[0])
+        below = figure.add_subplot(halves[1], sharex=ax)
+    ax.tick_params(labelbottom=False)
+    return below
 
 
 def plot_decision_boundary(
@@ -173,7 +198,7 @@ def plot_decision_boundary(
     ['class 0', 'class 1']
     """
     need_matplotlib()
-    from matplotlib.colors import ListedColormap, to_rgb
+    from matplotlib.colors import ListedColormap
 
     limit = _threshold_of(model, threshold)
     steps = check_count(resolution, "resolution", 2)
@@ -194,7 +219,7 @@ def plot_decision_boundary(
 
     ax = axes(ax)
     colours = palette(n_classes)
-    tints = ListedColormap([tuple(_TINT + (1 - _TINT) * part for part in to_rgb(c)) for c in colours])
+    tints = ListedColormap([whitened(colour, _TINT) for colour in colours])
     # Rasterized, or a vector file would hold every cell of the grid.
     ax.pcolormesh(
         across, up, regions, cmap=tints, vmin=-0.5, vmax=n_classes - 0.5, shading="nearest", rasterized=True

@@ -1,40 +1,47 @@
 """A model's graph, drawn from left to right.
 
-This file must not know plans or kernels: of a model it takes the graph.
+This file must not know plans or kernels: of a model it takes the graph and its layers.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from fastnn.checks import check_flag
 from fastnn.errors import DTypeError
 from fastnn.graph import DenseConfig, Graph
-from fastnn.plotting._style import COLOURS, axes, need_matplotlib
+from fastnn.plotting._style import COLOURS, axes, need_matplotlib, whitened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_graph"]
 
-_LABELLED = 24  # tensors up to which each has its name
+_LABELLED = 40  # tensors up to which each has its name
 _SWEEPS = 24  # passes that pull neighbours together
+_WIDEST = 14.0  # inches; what would be wider goes downwards
+_FONT = 9.0  # points
+_CHARACTER, _LINE = 0.08, 0.15  # inches of a letter's width and a line's height at that size
+_LONGEST_NAME = 16
+_DOT = 0.2  # inches of a node without text
 
 
 def plot_graph(model: Any, ax: Axes | None = None, *, labels: bool | None = None) -> Axes:
     """Draw a model's layers and what each reads, inputs at the left and outputs at the right.
 
-    A tensor stands as far to the right as the longest way to it is long.  Dense layers, other
-    layers and inputs differ in colour.
+    A tensor stands as far to the right as the longest way to it is long, or, of deep graphs, as far down.
+    In each stand its name, the layer's type, its width and its activation.  Dense layers, other layers and
+    inputs differ in colour.
 
     Parameters
     ----------
     model : Model
         Built.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Where to draw, as large as there is room; by default on a new figure that is large enough.
     labels : bool, optional
-        Whether names are written; by default up to 24 tensors.
+        Whether the nodes have text; by default up to 40 tensors.
 
     Returns
     -------
@@ -57,62 +64,148 @@ def plot_graph(model: Any, ax: Axes | None = None, *, labels: bool | None = None
     >>> x = fastnn.Input((4,))
     >>> y = fastnn.layers.Add()([x, fastnn.layers.Dense(4, "relu")(x)])
     >>> ax = plot_graph(fastnn.Model(x, y, seed=0), Figure().subplots())
-    >>> [text.get_text() for text in ax.texts]
-    ['input', 'dense', 'add']
+    >>> [text.get_text().splitlines() for text in ax.texts]
+    [['input', 'Input 4'], ['dense', 'Dense 4', 'relu'], ['add', 'Add 4']]
     """
     graph = getattr(model, "graph", None)
     if not isinstance(graph, Graph):
         raise DTypeError(f"plot_graph needs a model, got {model!r}")
     labels = None if labels is None else check_flag(labels, "labels")
     need_matplotlib()
-    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 
-    places = _places(graph)
-    size = max(5.0, 1.1 * (1 + max(x for x, _ in places.values())))
-    heights = [y for _, y in places.values()]
-    ax = axes(ax, (min(size, 14.0), min(1.2 + 0.6 * (max(heights) - min(heights) + 1), 6.0)))
-    written = len(places) <= _LABELLED if labels is None else labels
-    dense = {node.output.name: isinstance(node.config, DenseConfig) for node in graph.nodes}
+    texts = _texts(model)
+    written = len(texts) <= _LABELLED if labels is None else labels
+    drawn = _Drawn(graph, texts if written else {})
+    wide, high = drawn.size
+    fits = 1.0 if written else min(1.0, _WIDEST / max(wide, high))
+    if ax is None:
+        ax, scale = axes(None, (max(wide * fits, 3.0), high * fits)), fits
+    else:
+        room = axes(ax).get_window_extent()
+        scale = min(room.width / wide, room.height / high) / ax.figure.dpi
     for node in graph.nodes:
-        end = places[node.output.name]
         for position, tensor in enumerate(node.inputs):
-            begin = places[tensor.name]
-            long = end[0] - begin[0] > 1 or tensor in node.inputs[:position]
+            begin, end = drawn.ends(tensor.name, node.output.name)
+            bent = drawn.is_long(tensor.name, node.output.name) or tensor in node.inputs[:position]
             ax.add_patch(
                 FancyArrowPatch(
                     begin,
                     end,
                     arrowstyle="-|>",
-                    mutation_scale=9,
-                    shrinkA=7,
-                    shrinkB=7,
+                    mutation_scale=9 * min(scale, 1.0),
+                    shrinkA=0,
+                    shrinkB=0,
                     linewidth=0.8,
                     color="0.45",
-                    connectionstyle=f"arc3,rad={0.18 if long else 0.0}",
+                    connectionstyle=f"arc3,rad={drawn.bend(begin, end) if bent else 0.0}",
                     zorder=1,
                 )
             )
-    kinds = {
-        "input": [name for name in places if name not in dense],
-        "dense layer": [name for name, is_dense in dense.items() if is_dense],
-        "other layer": [name for name, is_dense in dense.items() if not is_dense],
-    }
-    for (kind, names), colour in zip(kinds.items(), (COLOURS[2], COLOURS[0], COLOURS[4]), strict=True):
-        if names:
-            xs, ys = zip(*(places[name] for name in names), strict=True)
-            ax.scatter(xs, ys, s=70, color=colour, edgecolors="white", zorder=2, label=kind)
-    if written:
-        tensors = [*graph.inputs, *(node.output for node in graph.nodes)]
-        for tensor in tensors:
-            x, y = places[tensor.name]
-            ax.annotate(
-                tensor.label, (x, y), xytext=(0, 9), textcoords="offset points", ha="center", fontsize=8
+    kinds = {"input": COLOURS[2], "dense layer": COLOURS[0], "other layer": COLOURS[4]}
+    colours = {tensor.name: kinds["input"] for tensor in graph.inputs}
+    for node in graph.nodes:
+        is_dense = isinstance(node.config, DenseConfig)
+        colours[node.output.name] = kinds["dense layer" if is_dense else "other layer"]
+    for name, (x, y) in drawn.places.items():
+        colour = colours[name]
+        ax.add_patch(
+            FancyBboxPatch(
+                (x - drawn.box[0] / 2, y - drawn.box[1] / 2),
+                *drawn.box,
+                boxstyle="round,pad=0,rounding_size=0.06",
+                facecolor=whitened(colour, 0.8 if written else 0.0),
+                edgecolor=colour,
+                linewidth=0.8,
+                zorder=2,
             )
-    ax.set_xlim(-0.6, max(x for x, _ in places.values()) + 0.6)
-    ax.set_ylim(min(heights) - 0.8, max(heights) + 0.8)
+        )
+        if written:
+            size = _FONT * min(scale, 1.25)
+            ax.text(x, y, texts[name], ha="center", va="center", fontsize=size, linespacing=1.1, zorder=3)
+    if not written:
+        handles = [Patch(color=colour, label=kind) for kind, colour in kinds.items()]
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False)
+    ax.set_xlim(*drawn.limits(0))
+    ax.set_ylim(*drawn.limits(1))
+    ax.set_aspect("equal")
     ax.set_axis_off()
-    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
     return ax
+
+
+def _texts(model: Any) -> dict[str, str]:
+    """Return what is written into each tensor's node: name, type and width, activation."""
+    drawing = model._now.need_drawing()
+    texts = {tensor.name: [tensor.label, f"Input {tensor.columns}"] for tensor in drawing.graph.inputs}
+    for node in drawing.graph.nodes:
+        kind = type(drawing.layers[node.layer]).__name__
+        texts[node.output.name] = [node.output.label, f"{kind} {node.output.columns}"]
+        if node.config.function not in ("", "linear"):
+            texts[node.output.name].append(node.config.function)
+    return {name: "\n".join([_cut(label), *lines]) for name, (label, *lines) in texts.items()}
+
+
+def _cut(label: str) -> str:
+    """Return a name, its middle left out if it is long, without formulas of matplotlib."""
+    half = _LONGEST_NAME // 2
+    short = label if len(label) <= _LONGEST_NAME else f"{label[:half]}...{label[3 - half :]}"
+    return short.replace("$", r"\$")
+
+
+class _Drawn:
+    """Where boxes and arrows go, in inches.
+
+    Attributes
+    ----------
+    box : (float, float)
+        Width and height of each node.
+    places : dict of str to (float, float)
+        Where the middle of each tensor's node is.
+    """
+
+    def __init__(self, graph: Graph, texts: dict[str, str]) -> None:
+        lines = [text.split("\n") for text in texts.values()]
+        longest = max((len(line) for text in lines for line in text), default=0)
+        most = max(map(len, lines), default=0)
+        self.box = (0.12 + _CHARACTER * longest, 0.12 + _LINE * most) if texts else (_DOT, _DOT)
+        self.steps = _places(graph)
+        n_columns = 1 + max(depth for depth, _ in self.steps.values())
+        wide, high = self.box
+        self.down = bool(texts) and n_columns * (wide + 0.4) > _WIDEST
+        self.places = {
+            name: (height * (wide + 0.3), -depth * (high + 0.35))
+            if self.down
+            else (depth * (wide + 0.4), height * (high + 0.3))
+            for name, (depth, height) in self.steps.items()
+        }
+
+    def limits(self, axis: int) -> tuple[float, float]:
+        """Return what is to be seen along an axis."""
+        along = [place[axis] for place in self.places.values()]
+        room = self.box[axis] / 2 + 0.3
+        return min(along) - room, max(along) + room
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of all."""
+        (left, right), (low, high) = self.limits(0), self.limits(1)
+        return right - left, high - low
+
+    def ends(self, first: str, second: str) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return where an arrow leaves one node, and where it reaches the other."""
+        (x, y), (u, v) = self.places[first], self.places[second]
+        if self.down:
+            return (x, y - self.box[1] / 2), (u, v + self.box[1] / 2)
+        return (x + self.box[0] / 2, y), (u - self.box[0] / 2, v)
+
+    def is_long(self, first: str, second: str) -> bool:
+        """Return whether other nodes may stand in the way of an arrow."""
+        return self.steps[second][0] - self.steps[first][0] > 1
+
+    def bend(self, begin: tuple[float, float], end: tuple[float, float]) -> float:
+        """Return the curvature with which an arrow goes around a node."""
+        across = self.box[0] if self.down else self.box[1]
+        return 2 * (across / 2 + 0.12) / math.dist(begin, end)
 
 
 def _places(graph: Graph) -> dict[str, tuple[float, float]]:

@@ -12,7 +12,7 @@ from fastnn.errors import DTypeError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "MARKERS", "axes", "finish", "need_matplotlib", "palette"]
+__all__ = ["COLOURS", "MARKERS", "axes", "finish", "need_matplotlib", "palette", "whitened"]
 
 # Colours that stay apart for colour-blind eyes: Okabe and Ito 2002, "Color Universal Design".
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -47,6 +47,13 @@ def palette(n: int) -> Sequence[Any]:
     from matplotlib import colormaps
 
     return colormaps["viridis"](np.linspace(0.0, 0.95, n)).tolist()
+
+
+def whitened(colour: str, white: float) -> tuple[float, ...]:
+    """Return a colour with a share of white in it."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(white + (1 - white) * part for part in to_rgb(colour))
 
 
 def finish(ax: Axes, *, grid: bool = True) -> None:
