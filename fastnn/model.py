@@ -551,5 +551,5 @@ class Model(Differentiable, Serializable):
         return load("fastnn.inspection").profile(self, x, y, batch_size)
 
     def summary(self) -> None:
-        """Print the layers, in the order of `layers`, their output shapes and their numbers of parameters."""
+        """Print inputs and layers, in the order of `layers`: activations, shapes, parameters, connections."""
         print(load("fastnn.inspection").summary(self))
