@@ -21,7 +21,7 @@ _NOISE = "there are no random layers yet; regularise with kernel_regularizer=L2(
 _SCALED = (
     "scale the inputs instead, (x - x.mean(axis=0)) / x.std(axis=0); residual sums by Add help deep nets"
 )
-_CODE = "descriptions are plain Python objects: write them down, or pickle them"
+_CODE = "write objects down by get_config(), and make them anew by from_config(config)"
 _CURVES = "use 'mse', or 'binary_crossentropy' for yes and no"
 _ABSOLUTE = "use 'mse', with outliers clipped or the targets' logarithm"
 _OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
@@ -78,7 +78,8 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "wrappers SKLearn* MLPClassifier MLPRegressor",
             f"{_ESTIMATOR}; use fastnn.Sequential, compile and fit",
         ),
-        ("export saving", "the weights are model.get_weights(), and models can be pickled"),
+        ("export", "the weights are model.get_weights(); there is no export yet"),
+        ("saving", "use model.save(path) and fastnn.load_model(path)"),
         ("visualization", "pictures are in fastnn.plotting"),
         ("tree src legacy name_scope StatelessScope SymbolicScope", _GRAPH_OF_KERAS),
         ("remat RematScope", "fastnn plans memory itself; nothing takes its place"),
@@ -348,7 +349,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("state_dict load_state_dict get_state_tree set_state_tree", _VARIABLES),
         ("save_own_variables load_own_variables", _VARIABLES),
         ("get_compile_config compile_from_config get_build_config build_from_config", _CODE),
-        ("to_json to_yaml", "write the model down as Python code, or pickle it"),
+        ("to_json to_yaml", "use json.dumps(model.get_config()), and from_config"),
         ("export", "export is not there; take model.get_weights(), which have Keras's order"),
         ("pop", "layers cannot be taken away; make a Sequential of model.layers[:-1]"),
         ("build", "a graph has its widths from fastnn.Input and is built at once"),

@@ -563,10 +563,7 @@ class Plan:
 
     def __repr__(self) -> str:
         rows = f"{self.capacity} rows" if self.capacity else "any number of rows"
-        return (
-            f"<Plan {self.purpose!r}: {len(self.ops)} ops, {len(self.phases)} phases, {rows}, "
-            f"{self.flops(self.capacity or 1)} flops a {'step' if self.capacity else 'row'}>"
-        )
+        return f"<Plan {self.purpose!r}: {len(self.ops)} ops, {len(self.phases)} phases, {rows}>"
 
     def __str__(self) -> str:
         from fastnn.printing import format_plan
