@@ -87,5 +87,6 @@ setup(
         annotate=DEBUG,
         emit_linenums=bool(SANITIZE),  # reports then name lines of ours, not of generated C
         build_dir="build/cython",
-    )
+    ),
+    options={"build_ext": {"parallel": os.cpu_count()}},
 )

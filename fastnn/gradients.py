@@ -19,7 +19,7 @@ from fastnn.graph import Tensor, array_name
 from fastnn.layers import Layer
 from fastnn.network import Binding
 from fastnn.program import aligned_array
-from fastnn.programs import Key
+from fastnn.programs import Key, capacity_for
 from fastnn.symbolic import SymbolicTensor
 
 __all__ = ["Differentiable"]
@@ -80,7 +80,7 @@ class Differentiable(Engine):
         self._now.need_compiled()
         now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
         rows, flat = given.rows, aligned_array(now.store.size, self.dtype)
-        key = Key("gradients", rows, weighted=given.weighted)
+        key = Key("gradients", capacity_for(rows), weighted=given.weighted)
         plan, result = now.need_programs().run(key, given.arrays, rows, gradients=flat)
         if result.exception is not None:
             raise result.exception
@@ -203,7 +203,7 @@ class Differentiable(Engine):
         arrays = given.arrays | _upstream(now, upstream, given.rows)
         made = self._new_arrays("gradient", tensors, given.rows)
         flat = aligned_array(now.store.size, self.dtype)
-        key = Key("backward", given.rows, wrt=names)
+        key = Key("backward", capacity_for(given.rows), wrt=names)
         _, result = now.need_programs().run(key, arrays | made, given.rows, gradients=flat)
         if result.exception is not None:
             raise result.exception

@@ -13,11 +13,12 @@ import numpy as np
 
 from fastnn import runtime
 from fastnn._core import helpers
-from fastnn._core.executor import ADDRESSINGS, STATUSES, Executor, rests_for, shuffled
+from fastnn._core.executor import STATUSES, Executor, rests_for, shuffled
 from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
+from fastnn.encoding import encode
 from fastnn.errors import BusyError, PlanError
-from fastnn.plan import LOSSES, PRODUCTS, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
+from fastnn.plan import PRODUCTS, Op, OpCode, Path, Plan, Slot
 
 __all__ = ["FewRows", "Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
@@ -150,27 +151,21 @@ class Program:
     ) -> None:
         self.plan = plan
         self.dtype = np.dtype(dtype)
-        ops = [_encode(op) for op in plan.ops]
-        phases = [
-            (
-                int(phase.axis),
-                phase.tile_rows,
-                [(task.first, task.last, task.begin, task.end) for task in phase.tasks],
-            )
-            for phase in plan.phases
-        ]
-        n_losses = sum(op.code in LOSSES for op in plan.ops) if plan.purpose == "train" else 0
-        times_rows = [int(accumulator.times_rows) for accumulator in plan.accumulators]
-        per_row = max(plan.flops(1), 1) if plan.capacity == 0 else 0
+        self._code = code = encode(plan)
+        per_row = code.flops_per_row if plan.capacity == 0 else 0
         single_rows = SINGLE_ROWS if per_row * SINGLE_ROWS < SINGLE_FLOPS else SINGLE_ROWS // 2
         self.executor = Executor(
-            ops, phases, times_rows, self.dtype.itemsize == 8, n_losses, single_rows if per_row else 0
+            code.ops,
+            code.phases,
+            code.times_rows,
+            self.dtype.itemsize == 8,
+            code.n_losses,
+            single_rows if per_row else 0,
         )
         self._parameters = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
         self._gradients = gradients
         self._check_slot(Slot.PARAMETERS, self._parameters.array)
-        writes = any(operand.slot == Slot.PARAMETERS for op in plan.ops for operand in op.outputs())
-        self.executor.use_parameters(self._parameters, writes)
+        self.executor.use_parameters(self._parameters, code.writes_parameters)
         for slot, array in (
             (Slot.STATE, state),
             (Slot.WORKSPACE, aligned_array(plan.sizes[Slot.WORKSPACE], self.dtype)),
@@ -187,33 +182,22 @@ class Program:
         self._local_bytes = (plan.sizes[Slot.LOCAL] * self.dtype.itemsize + 127) // 64 * 64
         self._local = np.empty(0, np.uint8)
         self._partial = np.empty(0)
-        self._row_tiles = [phase.tile_rows for phase in plan.phases if phase.axis is Axis.ROWS]
-        self._parameter_tiles, self._feature_tiles = (
-            max((len(phase.tasks) for phase in plan.phases if phase.axis is axis), default=0)
-            for axis in (Axis.PARAMETER, Axis.FEATURES)
-        )
-        self._parameter_bytes = sum(
-            op.bytes(plan.capacity, self.dtype.itemsize)
-            for op in plan.ops
-            if op.signature.axis is Axis.PARAMETER
-        )
         # What is soon over is done by one call, unless BLAS might start threads.
         self.few_rows: FewRows | None = None
         if plan.purpose == "predict" and len(plan.externals) <= APPLY_ENDS and len(plan.phases) == 1:
             self.few_rows = self._short_way(per_row, single_rows)
         self._step_flops = 0, 0
-        self._gathers = any(op.code is OpCode.GATHER for op in plan.ops)
 
     def _short_way(self, per_row: int, single_rows: int) -> FewRows:
         """Return the way for few rows, of `per_row` flops each."""
         most_rows = APPLY_FLOPS // per_row
-        if self._guarded(self._row_tiles[0]):
+        if self._guarded(self._code.row_tiles[0]):
 
             def starts_threads(rows: int) -> bool:
                 return self._guarded(max(self.executor.tile_rows(rows), min(rows, single_rows)))
 
             # From two tiles on they have their full height.
-            enough = range(min(most_rows, 2 * self._row_tiles[0]) + 1)
+            enough = range(min(most_rows, 2 * self._code.row_tiles[0]) + 1)
             most_rows = bisect.bisect_left(enough, True, key=starts_threads) - 1
         inputs, outputs = (
             [
@@ -253,10 +237,11 @@ class Program:
             return 1
         tiles = self._batch_tiles(min(batch, rows))
         few = self.plan.sizes[Slot.PARAMETERS] < TEAM_PARAMETERS
-        if tiles == 1 and few and step > TEAM_FLOPS_PER_BYTE * self._parameter_bytes:
+        moved = self._code.parameter_bytes * self.dtype.itemsize // 4
+        if tiles == 1 and few and step > TEAM_FLOPS_PER_BYTE * moved:
             return 1
         most = runtime.default_threads() if n_threads is None else n_threads
-        return min(most, max(self._parameter_tiles, tiles))
+        return min(most, max(self._code.parameter_tiles, tiles))
 
     def _flops(self, rows: int) -> int:
         """Return the floating-point operations of a step on `rows` rows; the latest answer is kept."""
@@ -268,8 +253,8 @@ class Program:
 
     def _batch_tiles(self, rows: int) -> int:
         """Return the most tiles of a phase along the batch, for `rows` rows of it."""
-        heights = [self.executor.tile_rows(rows)] if self.plan.capacity == 0 else self._row_tiles
-        return max(self._feature_tiles, *(-(-rows // height) for height in heights), 1)
+        heights = [self.executor.tile_rows(rows)] if self.plan.capacity == 0 else self._code.row_tiles
+        return max(self._code.feature_tiles, *(-(-rows // height) for height in heights), 1)
 
     def run(
         self,
@@ -339,13 +324,13 @@ class Program:
         plan = self.plan
         if plan.capacity and batch > plan.capacity:
             raise PlanError(f"a batch of {batch} rows exceeds the plan's capacity {plan.capacity}")
-        if self._gathers and (permutation is None or permutation.size != rows):
+        if self._code.gathers and (permutation is None or permutation.size != rows):
             raise PlanError("this plan gathers rows and needs a permutation of all of them")
         team = self.team_size(rows, batch, epochs, n_threads)
         local, partial, snapshot, snapshot_step = self._local, self._partial, None, -1
         if local.size < team * self._local_bytes:
             local = self._local = aligned_array(team * self._local_bytes, np.dtype(np.uint8))
-        tiles = max(self._parameter_tiles, self._batch_tiles(min(batch, rows)))
+        tiles = max(self._code.parameter_tiles, self._batch_tiles(min(batch, rows)))
         n_sums = len(plan.accumulators)
         if partial.size < (tiles + 1) * n_sums + 1:
             partial = self._partial = np.zeros((tiles + 1) * n_sums + 1)
@@ -414,7 +399,7 @@ class Program:
         bound: list[tuple[int, np.ndarray, bool]] = []
         for name, (slot, columns, written) in self._slots.items():
             array = externals[name]
-            enough = array.size >= rows * columns if self._gathers else array.size == rows * columns
+            enough = array.size >= rows * columns if self._code.gathers else array.size == rows * columns
             if array.dtype != self.dtype or not enough or not array.flags.c_contiguous:
                 raise PlanError(f"external {name!r} must be {self.dtype} ({rows}, {columns}) in C order")
             bound.append((slot, array, written))
@@ -438,30 +423,3 @@ def _blas_flops(op: Op, rows: int) -> float:
     columns = next(op.outputs()).columns
     # Columns left over by blocks of 16, see `_core/dense.pxi`.
     return op.flops(rows) * (columns % 16) / columns if columns % 16 <= 12 else 0
-
-
-def _encode(
-    op: Op,
-) -> tuple[int, int, float, int, int, list[tuple[int, int, int, int] | None], tuple[float, ...]]:
-    """Return an op as the tuple that the executor reads."""
-    operands: list[tuple[int, int, int, int] | None] = []
-    for operand, role in zip(op.operands, op.signature.roles, strict=True):
-        if operand is None:
-            operands.append(None)
-        else:
-            addressing = ADDRESSINGS[_addressing(op, operand, role)]
-            operands.append((int(operand.slot), addressing, operand.offset, operand.columns))
-    return int(op.code), int(op.activation), op.alpha, int(op.path), op.accumulator, operands, op.constants
-
-
-def _addressing(op: Op, operand: Operand, role: Role) -> str:
-    """Return from where the rows of an operand are counted; see `_core/types.pxd`."""
-    if role & Role.INDEXED or operand.slot == Slot.LOCAL:
-        return "FIXED"
-    if operand.slot >= Slot.EXTERNAL:
-        return "STREAM" if role & Role.WHOLE else "STREAM_TILE"
-    if role & Role.WHOLE:
-        return "FIXED"
-    if op.signature.axis is Axis.ROWS and operand.rows != ROWS:
-        raise PlanError(f"{operand.name!r} of {op.layer!r} has no rows to cut")
-    return "TILE"

@@ -16,7 +16,6 @@ import numpy as np
 
 from fastnn._core.guards import Parameters, load
 from fastnn.compiled import Compiled
-from fastnn.compiler import compile_plan
 from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph import Graph
 from fastnn.memory import Layout
@@ -24,14 +23,32 @@ from fastnn.objective import Objective
 from fastnn.plan import Plan
 from fastnn.program import FewRows, Program, Result
 from fastnn.runtime import simd_level
+from fastnn.shared_plans import shared_plan
 
 if TYPE_CHECKING:
     from fastnn.reference import ReferenceProgram
 
-__all__ = ["Key", "Programs"]
+__all__ = ["Key", "Programs", "capacity_for"]
 
-_KEPT_PLANS = 8
+_KEPT_PLANS = 16
+_COARSE = 1024  # rows up to which a plan may have room for twice as many; of more, for an eighth more
 _KEPT_TWINS = 4
+
+
+def capacity_for(rows: int) -> int:
+    """Return for how many rows the plan of a single batch is compiled: at least so many.
+
+    Batches of many lengths share few plans.  It depends on the rows alone, and so do results.
+
+    Examples
+    --------
+    >>> [capacity_for(rows) for rows in (1, 20, 32, 33, 1500)]
+    [1, 32, 32, 64, 1536]
+    """
+    step = 1 << (rows - 1).bit_length()  # the next power of two
+    if rows > _COARSE:
+        step //= 16
+    return -(-rows // step) * step
 
 
 @dataclass(frozen=True)
@@ -113,16 +130,16 @@ class Programs:
                     "the model is not compiled; call model.compile(optimizer, loss) first"
                 )
             description = self._compiled.description if key.purpose == "train" else None
-        return compile_plan(
+        return shared_plan(
             self._graph,
             key.purpose,
+            self._layout,
             capacity=key.capacity,
             losses=objective.losses if objective is not None else (),
             metrics=objective.metrics if objective is not None else (),
             shares=objective.shares if objective is not None else (),
             optimizer=description,
             wrt=key.wrt,
-            layout=self._layout,
             gather=key.gather,
             weighted=key.weighted,
             simd=simd_level(),

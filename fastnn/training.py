@@ -23,7 +23,7 @@ from fastnn.listeners import Listeners, checked
 from fastnn.objective import Objective
 from fastnn.pace import Pace, cost_of_step
 from fastnn.program import Result, order_of_rows
-from fastnn.programs import Key
+from fastnn.programs import Key, capacity_for
 from fastnn.runtime import resolve_threads
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def train_on_batch(
     def step() -> tuple[Objective, dict[str, float], Batch | None]:
         now = model._now
         compiled, objective, given = now.need_compiled(), now.need_objective(), check(now)
-        program = now.need_programs().program(Key("train", given.rows, weighted=given.weighted))
+        program = now.need_programs().program(Key("train", capacity_for(given.rows), weighted=given.weighted))
         result = program.run(
             given.arrays,
             given.rows,

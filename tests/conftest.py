@@ -18,6 +18,14 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def plans_of_other_tests_are_forgotten() -> None:
+    """Let no test get plans that another one made with other thresholds."""
+    from fastnn import shared_plans
+
+    shared_plans._plans.clear()
+
+
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """Return the folder that holds the four MNIST files, or skip the test."""

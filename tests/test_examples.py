@@ -14,7 +14,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
-SMALL = 60_000  # bytes of a picture
+SMALL = 200_000  # bytes of a picture
 needs_examples = pytest.mark.skipif(not SCRIPTS, reason="the folder examples/ is not beside the tests")
 
 

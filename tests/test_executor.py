@@ -14,7 +14,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Input, Model, Sequential, compiler, layers, losses, metrics, optimizers, program, schedule
+from fastnn import (
+    Input,
+    Model,
+    Sequential,
+    compiler,
+    encoding,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    program,
+    schedule,
+)
 from fastnn._core.executor import Executor
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
@@ -583,7 +595,7 @@ def test_programs_refuse_what_does_not_fit() -> None:
 
 
 def test_an_op_without_a_kernel_stops_the_run() -> None:
-    op = (999, *([0] * (len(program._encode(Case().plan.ops[0])) - 3)), [(0, 0, 0, 1), (0, 0, 0, 1)], ())
+    op = (999, *([0] * (len(encoding.encode(Case().plan).ops[0]) - 3)), [(0, 0, 0, 1), (0, 0, 0, 1)], ())
     executor = Executor([op], [(0, 64, [(0, 1, 0, 0)])], [0], False, 0)
     executor.bind(0, np.zeros(64, np.float32), True)
     status, *_ = executor.run(4, 4, 1, [], np.zeros((1, 1)), np.zeros(8), np.zeros(128, np.uint8))
