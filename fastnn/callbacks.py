@@ -254,10 +254,8 @@ class EarlyStopping(_Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta, patience, verbose)
-        if not isinstance(restore_best_weights, bool | np.bool_):
-            raise DTypeError(f"restore_best_weights must be True or False, got {restore_best_weights!r}")
         self.baseline = None if baseline is None else check_number(baseline, "baseline")
-        self.restore_best_weights = bool(restore_best_weights)
+        self.restore_best_weights = check_flag(restore_best_weights, "restore_best_weights")
         self.start_from_epoch = check_count(start_from_epoch, "start_from_epoch", 0)
         self.stopped_epoch = self.best_epoch = 0
         self.best_weights: list[np.ndarray] | None = None

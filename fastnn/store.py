@@ -18,6 +18,7 @@ from fastnn import data
 from fastnn._core.guards import Exclusion, Parameters, load
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph import Parameter
+from fastnn.initializers import Zeros
 from fastnn.memory import aligned
 from fastnn.program import aligned_array, aligned_copy
 
@@ -226,9 +227,12 @@ def merged_store(
     array = new.array
     if seed is not None:
         random = load("numpy.random")
-        streams = random.SeedSequence(seed).spawn(len(entries))
-        for (layer, role, parameter), stream in zip(entries, streams, strict=True):
+        for number, (layer, role, parameter) in enumerate(entries):
+            if type(parameter.initializer) is Zeros:
+                continue  # as the array is
             if layer._store is None or not layer._store.holds(layer, role, parameter.shape):
+                # What `SeedSequence.spawn` makes, for the parameters that need it.
+                stream = random.SeedSequence(seed, spawn_key=(number,))
                 drawn = parameter.initializer.draw(parameter.shape, random.default_rng(stream))
                 places[layer][role].view(array)[...] = drawn
     for store in before:

@@ -6,6 +6,7 @@ graph exists when outputs do.  This file must not know models, plans or arrays.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import numbers
 import re
@@ -153,7 +154,12 @@ def stem_of(layer: Layer) -> str:
     >>> stem_of(LeakyReLU())
     'leaky_re_lu'
     """
-    spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
+    return _in_snake_case(type(layer).__name__)
+
+
+@functools.lru_cache
+def _in_snake_case(name: str) -> str:
+    spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 
@@ -384,6 +390,9 @@ class Drawing:
 
     def with_flags(self) -> Drawing:
         """Return the drawing with the layers' `trainable` flags as they are now."""
+        owners = ((node, self.layers[node.layer].trainable) for node in self.graph.nodes)
+        if all(p.trainable == flag for node, flag in owners for p in node.parameters):
+            return self
         nodes = tuple(
             replace(
                 node,

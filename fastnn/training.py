@@ -17,7 +17,7 @@ import numpy as np
 from fastnn import advice, data, progress
 from fastnn.batch import Batch, batch_of, with_class_weights
 from fastnn.callbacks import Callback, History
-from fastnn.checks import check_count, check_number
+from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
 from fastnn.listeners import Listeners, checked
 from fastnn.objective import Objective
@@ -154,8 +154,7 @@ def fit(
     shown = progress.verbosity(verbose)
     count = resolve_threads(n_threads)
     told = checked(callbacks)
-    if not isinstance(shuffle, bool | np.bool_):
-        raise DTypeError(f"shuffle must be True or False, got {shuffle!r}")
+    shuffled = check_flag(shuffle, "shuffle")
 
     def check(now: Binding, judge: bool = False) -> tuple[Batch, Batch | None]:
         given = batch_of(now, x, y, sample_weight, judge=judge)
@@ -177,7 +176,7 @@ def fit(
 
     def train() -> History:
         given, held_out = check(model._now, judge=True)
-        loop = _Loop(model, given, min(batch, given.rows), bool(shuffle), count)
+        loop = _Loop(model, given, min(batch, given.rows), shuffled, count)
         return loop.run(first, last, shown, told, held_out, batch)
 
     if not model.built:
