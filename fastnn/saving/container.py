@@ -62,6 +62,8 @@ def write(path: Filename, arrays: Mapping[str, np.ndarray], description: Mapping
     target = os.path.realpath(file_name(path))
     if os.path.isdir(target):
         raise ConfigurationError(f"{target!r} is a folder; name a file in it")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise ConfigurationError(f"{target!r} is a device or a pipe, which a file would replace; name a file")
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.tmp")
     metadata = {_KEY: json.dumps(description, allow_nan=False, separators=(",", ":"))}
@@ -127,7 +129,9 @@ class Container:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.dtypes: dict[str, np.dtype] = {}
         self._offsets: dict[str, int] = {}
-        self._file: IO[bytes] = open(self.path, "rb")  # noqa: SIM115 - closed by `close`
+        # A pipe without a writer would else be waited for.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        self._file: IO[bytes] = os.fdopen(os.open(self.path, flags), "rb")
         try:
             self._open()
         except BaseException:
