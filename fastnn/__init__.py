@@ -65,13 +65,12 @@ from fastnn.layers import Input
 from fastnn.model import Model
 from fastnn.runtime import build_info, threads
 from fastnn.sequential import Sequential
+from fastnn.version import __version__
 
 if TYPE_CHECKING:
     from fastnn import datasets, plotting
     from fastnn.inspection import gradcheck
     from fastnn.saving import load_model
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Input",

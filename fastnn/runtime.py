@@ -21,6 +21,7 @@ from fastnn._core import table as _table
 from fastnn.checks import check_count, shown
 from fastnn.errors import ConfigurationError
 from fastnn.plan import Activation, Axis, OpCode, Path
+from fastnn.version import __version__
 
 __all__ = [
     "blas_single_threaded",
@@ -262,10 +263,8 @@ def build_info() -> dict[str, str | int]:
     import numpy
     import scipy
 
-    import fastnn
-
     return {
-        "version": fastnn.__version__,
+        "version": __version__,
         "simd": simd_level(),
         "blas": _blas_name(),
         "threads": default_threads(),

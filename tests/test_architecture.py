@@ -41,8 +41,6 @@ CIRCLES: set[tuple[str, str]] = {
     ("inspection", "model"),
     ("activations", "kernels"),
     ("rules", "lowering"),
-    ("runtime", "fastnn"),
-    ("saving", "fastnn"),
     ("serializable", "saving"),
     ("serializable", "saving.structure"),
     ("benchmark.table", "benchmark.runner"),

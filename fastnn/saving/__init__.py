@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import __version__
 from fastnn.checks import check_flag, shown
 from fastnn.described import own_classes
 from fastnn.errors import BusyError, ConfigurationError, FastnnError, FileFormatError
@@ -23,6 +22,7 @@ from fastnn.saving.container import Container, Filename, file_name, write
 from fastnn.saving.structure import build, structure_of
 from fastnn.store import Place
 from fastnn.symbolic import Drawing
+from fastnn.version import __version__
 
 if TYPE_CHECKING:
     from fastnn.model import Model
