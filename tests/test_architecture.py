@@ -43,7 +43,6 @@ CIRCLES: set[tuple[str, str]] = {
     ("rules", "lowering"),
     ("serializable", "saving"),
     ("serializable", "saving.structure"),
-    ("benchmark.table", "benchmark.runner"),
 }
 PUBLIC = [name for name in fastnn.__all__ if inspect.ismodule(getattr(fastnn, name))]
 # What is never made by the user, or only to be derived from.

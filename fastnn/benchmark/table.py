@@ -7,10 +7,8 @@ clock, machine or library version.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from fastnn.benchmark.runner import Result
+from fastnn.benchmark.result import Result
 
 __all__ = ["format_head", "format_microseconds", "format_row"]
 
