@@ -7,8 +7,8 @@ calls them.  This file must not know arrays, dtypes or kernels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from fastnn.builder import Builder
 from fastnn.graph import (
     ActivationConfig,
     AffineConfig,
@@ -24,9 +24,6 @@ from fastnn.graph import (
 )
 from fastnn.plan import Activation, Op, OpCode, Operand
 
-if TYPE_CHECKING:
-    from fastnn.lowering import Lowering
-
 __all__ = ["BACKWARD", "FORWARD"]
 
 _ABREAST = 5  # tensors that one op puts side by side
@@ -35,10 +32,10 @@ _ABREAST = 5  # tensors that one op puts side by side
 # -- forward rules, by the class of a layer's configuration
 
 
-def _dense(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+def _dense(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     config = node.config
     assert isinstance(config, DenseConfig)
-    kernel, *bias = (lowering.parameter(p) for p in node.parameters)
+    kernel, *bias = (builder.parameter(p) for p in node.parameters)
     steps = [("product", OpCode.DENSE)]
     if bias:
         steps.append(("z", OpCode.ADD_BIAS))
@@ -52,7 +49,7 @@ def _dense(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Opera
         last = position == len(steps) - 1
         if code is OpCode.MAXOUT:
             width = y.columns
-        result = y if last else lowering.inside(node, suffix, width)
+        result = y if last else builder.inside(node, suffix, width)
         if code is OpCode.DENSE:
             ops.append(Op(code, node.layer, (result, x, kernel, None)))
         elif code is OpCode.ADD_BIAS:
@@ -65,47 +62,47 @@ def _dense(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Opera
     return ops
 
 
-def _activation(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+def _activation(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     assert isinstance(node.config, ActivationConfig)
     return [Op(OpCode.ACTIVATION, node.layer, (y, *inputs), node.config.activation, node.config.alpha)]
 
 
-def _affine(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+def _affine(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     assert isinstance(node.config, AffineConfig)
     return [Op(OpCode.AFFINE, node.layer, (y, *inputs), constants=(node.config.scale, node.config.shift))]
 
 
-def _square(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+def _square(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     return [Op(OpCode.MULTIPLY, node.layer, (y, inputs[0], inputs[0]))]
 
 
-def _row_sum(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+def _row_sum(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     return [Op(OpCode.ROW_SUM, node.layer, (y, *inputs))]
 
 
-def _weighted_sum(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+def _weighted_sum(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     ops: list[Op] = []
     total: Operand | None = None
     for position, (x, parameter) in enumerate(zip(inputs, node.parameters, strict=True)):
         last = position == len(inputs) - 1
-        result = y if last else lowering.inside(node, str(position), y.columns)
-        ops.append(Op(OpCode.GATED_ADD, node.layer, (result, x, lowering.parameter(parameter), total)))
+        result = y if last else builder.inside(node, str(position), y.columns)
+        ops.append(Op(OpCode.GATED_ADD, node.layer, (result, x, builder.parameter(parameter), total)))
         total = result
     return ops
 
 
-def _merge_inputs(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+def _merge_inputs(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     assert isinstance(node.config, MergeConfig)
     merge = node.config.merge
     if merge is Merge.CONCATENATE:
-        return _concatenate(lowering, node, inputs, y)
+        return _concatenate(builder, node, inputs, y)
     code = {Merge.MULTIPLY: OpCode.MULTIPLY, Merge.MAXIMUM: OpCode.MAXIMUM, Merge.MINIMUM: OpCode.MAXIMUM}
     ops: list[Op] = []
     total = inputs[0]
     for position, x in enumerate(inputs[1:], 1):
         result = y
         if position < len(inputs) - 1:
-            result = lowering.inside(node, str(position), y.columns)
+            result = builder.inside(node, str(position), y.columns)
         constants: tuple[float, ...]
         match merge:
             case Merge.MULTIPLY:
@@ -122,7 +119,7 @@ def _merge_inputs(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y
     return ops
 
 
-def _concatenate(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+def _concatenate(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     """Put tensors side by side, `_ABREAST` at a time, until one is left."""
     ops: list[Op] = []
     round_, parts = 0, list(inputs)
@@ -136,7 +133,7 @@ def _concatenate(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y:
             result = y
             if len(groups) > 1:
                 width = sum(part.columns for part in group)
-                result = lowering.inside(node, f"{round_}.{number}", width)
+                result = builder.inside(node, f"{round_}.{number}", width)
             absent = (None,) * (_ABREAST - len(group))
             ops.append(Op(OpCode.CONCATENATE, node.layer, (result, *group, *absent)))
             parts.append(result)
@@ -144,7 +141,7 @@ def _concatenate(lowering: Lowering, node: Node, inputs: tuple[Operand, ...], y:
     return ops
 
 
-FORWARD: dict[type[Config], Callable[[Lowering, Node, tuple[Operand, ...], Operand], list[Op]]] = {
+FORWARD: dict[type[Config], Callable[[Builder, Node, tuple[Operand, ...], Operand], list[Op]]] = {
     DenseConfig: _dense,
     MaxoutConfig: _dense,
     ActivationConfig: _activation,
@@ -159,81 +156,81 @@ FORWARD: dict[type[Config], Callable[[Lowering, Node, tuple[Operand, ...], Opera
 # -- backward rules, by opcode: given the gradient of an op's output, add to those of its inputs
 
 
-def _dense_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+def _dense_backward(builder: Builder, op: Op, dy: Operand) -> None:
     x, w = op.need("x"), op.need("w")
-    lowering.add_parameter_gradient(OpCode.WEIGHT_GRADIENT, w, x, dy)
-    lowering.pass_on(op.layer, x, OpCode.DENSE_BACKWARD, dy, w, None)
+    builder.add_parameter_gradient(OpCode.WEIGHT_GRADIENT, w, x, dy)
+    builder.pass_on(op.layer, x, OpCode.DENSE_BACKWARD, dy, w, None)
 
 
-def _add_bias_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
-    lowering.add_parameter_gradient(OpCode.BIAS_GRADIENT, op.need("b"), dy)
-    lowering.lend(op.need("x"), dy)
+def _add_bias_backward(builder: Builder, op: Op, dy: Operand) -> None:
+    builder.add_parameter_gradient(OpCode.BIAS_GRADIENT, op.need("b"), dy)
+    builder.lend(op.need("x"), dy)
 
 
-def _activation_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+def _activation_backward(builder: Builder, op: Op, dy: Operand) -> None:
     x, y = op.need("x"), op.need("y")
     if op.activation is not Activation.LOG:
-        lowering.pass_on(
+        builder.pass_on(
             op.layer, x, OpCode.ACTIVATION_BACKWARD, dy, y, activation=op.activation, alpha=op.alpha
         )
-    elif x.name in lowering.wanted:  # its derivative is another function of x
-        reciprocal = lowering.rows(f"1/({x.name})+{len(lowering.ops)}", x.columns)
-        lowering.ops.append(Op(OpCode.ACTIVATION, op.layer, (reciprocal, x), Activation.RECIPROCAL))
-        lowering.pass_on(op.layer, x, OpCode.MULTIPLY, dy, reciprocal)
+    elif x.name in builder.wanted:  # its derivative is another function of x
+        reciprocal = builder.rows(f"1/({x.name})+{len(builder.ops)}", x.columns)
+        builder.ops.append(Op(OpCode.ACTIVATION, op.layer, (reciprocal, x), Activation.RECIPROCAL))
+        builder.pass_on(op.layer, x, OpCode.MULTIPLY, dy, reciprocal)
 
 
-def _add_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+def _add_backward(builder: Builder, op: Op, dy: Operand) -> None:
     for name, factor in zip(("a", "b"), op.constants, strict=True):
         if factor == 1.0:
-            lowering.lend(op.need(name), dy)
+            builder.lend(op.need(name), dy)
         else:
-            lowering.pass_on(op.layer, op.need(name), OpCode.AFFINE, dy, constants=(factor, 0.0))
+            builder.pass_on(op.layer, op.need(name), OpCode.AFFINE, dy, constants=(factor, 0.0))
 
 
-def _multiply_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+def _multiply_backward(builder: Builder, op: Op, dy: Operand) -> None:
     a, b = op.need("a"), op.need("b")
-    lowering.pass_on(op.layer, a, OpCode.MULTIPLY, dy, b)
-    lowering.pass_on(op.layer, b, OpCode.MULTIPLY, dy, a)
+    builder.pass_on(op.layer, a, OpCode.MULTIPLY, dy, b)
+    builder.pass_on(op.layer, b, OpCode.MULTIPLY, dy, a)
 
 
-def _maximum_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+def _maximum_backward(builder: Builder, op: Op, dy: Operand) -> None:
     # Where both are equal the first one has the gradient.
     a, b, sign = op.need("a"), op.need("b"), op.constants[0]
-    lowering.pass_on(op.layer, a, OpCode.ROUTE, dy, a, b, constants=(sign, 0.0))
-    lowering.pass_on(op.layer, b, OpCode.ROUTE, dy, b, a, constants=(sign, 1.0))
+    builder.pass_on(op.layer, a, OpCode.ROUTE, dy, a, b, constants=(sign, 0.0))
+    builder.pass_on(op.layer, b, OpCode.ROUTE, dy, b, a, constants=(sign, 1.0))
 
 
-def _concatenate_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+def _concatenate_backward(builder: Builder, op: Op, dy: Operand) -> None:
     first = 0
     for x in op.inputs():
-        lowering.pass_on(op.layer, x, OpCode.SLICE, dy, constants=(float(first),))
+        builder.pass_on(op.layer, x, OpCode.SLICE, dy, constants=(float(first),))
         first += x.columns
 
 
-def _affine_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+def _affine_backward(builder: Builder, op: Op, dy: Operand) -> None:
     if op.constants[0] == 1.0:
-        lowering.lend(op.need("x"), dy)
+        builder.lend(op.need("x"), dy)
     else:
-        lowering.pass_on(op.layer, op.need("x"), OpCode.AFFINE, dy, constants=(op.constants[0], 0.0))
+        builder.pass_on(op.layer, op.need("x"), OpCode.AFFINE, dy, constants=(op.constants[0], 0.0))
 
 
-def _gated_add_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
+def _gated_add_backward(builder: Builder, op: Op, dy: Operand) -> None:
     x, w, a = op.need("x"), op.need("w"), op.operand("a")
-    lowering.add_parameter_gradient(OpCode.GATE_GRADIENT, w, x, dy, w)
-    lowering.pass_on(op.layer, x, OpCode.GATED_ADD, dy, w, None)
+    builder.add_parameter_gradient(OpCode.GATE_GRADIENT, w, x, dy, w)
+    builder.pass_on(op.layer, x, OpCode.GATED_ADD, dy, w, None)
     if a is not None:
-        lowering.lend(a, dy)
+        builder.lend(a, dy)
 
 
-def _row_sum_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
-    lowering.pass_on(op.layer, op.need("x"), OpCode.BROADCAST, dy)
+def _row_sum_backward(builder: Builder, op: Op, dy: Operand) -> None:
+    builder.pass_on(op.layer, op.need("x"), OpCode.BROADCAST, dy)
 
 
-def _maxout_backward(lowering: Lowering, op: Op, dy: Operand) -> None:
-    lowering.pass_on(op.layer, op.need("x"), OpCode.MAXOUT_BACKWARD, dy, op.need("x"))
+def _maxout_backward(builder: Builder, op: Op, dy: Operand) -> None:
+    builder.pass_on(op.layer, op.need("x"), OpCode.MAXOUT_BACKWARD, dy, op.need("x"))
 
 
-BACKWARD: dict[OpCode, Callable[[Lowering, Op, Operand], None]] = {
+BACKWARD: dict[OpCode, Callable[[Builder, Op, Operand], None]] = {
     OpCode.DENSE: _dense_backward,
     OpCode.ADD_BIAS: _add_bias_backward,
     OpCode.ACTIVATION: _activation_backward,

@@ -24,7 +24,18 @@ CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
 # Descriptions and the compiler: no arrays, no kernels, nothing that runs.
 PURE = {
     *("checks", "errors", "graph", "losses", "metrics", "optimizers", "regularizers", "plan"),
-    *("compiler", "described", "lowering", "rules", "fusion", "schedule", "memory", "paths", "symbolic"),
+    *(
+        "builder",
+        "compiler",
+        "described",
+        "lowering",
+        "rules",
+        "fusion",
+        "schedule",
+        "memory",
+        "paths",
+        "symbolic",
+    ),
     *("verify", "verify_forms", "verify_phases"),
 }
 # Imports that close a circle.  None may be added; one that no longer does must be taken off.
@@ -40,7 +51,6 @@ CIRCLES: set[tuple[str, str]] = {
     ("training", "model"),
     ("inspection", "model"),
     ("activations", "kernels"),
-    ("rules", "lowering"),
     ("serializable", "saving"),
     ("serializable", "saving.structure"),
 }
