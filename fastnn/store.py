@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,10 +22,6 @@ from fastnn.initializers import Zeros
 from fastnn.memory import aligned
 from fastnn.program import aligned_array, aligned_copy
 
-if TYPE_CHECKING:
-    from fastnn.layers import Layer
-    from fastnn.network import Network
-
 __all__ = ["ParameterStore", "Place", "busy", "merged_store", "stores_of"]
 
 
@@ -35,6 +31,30 @@ def busy() -> BusyError:
         "another thread is training this model, or building one over its layers; wait for it, or use a model "
         "of your own"
     )
+
+
+class Owner(Protocol):
+    """A layer, as far as a store knows it."""
+
+    name: str | None
+    _store: ParameterStore | None
+
+
+class Bound(Protocol):
+    """What a model is at a moment, as far as a store knows it."""
+
+    @property
+    def store(self) -> ParameterStore:
+        """Where its parameters are."""
+
+
+class User(Protocol):
+    """A model, as far as a store knows it."""
+
+    @property
+    def _now(self) -> Bound: ...
+
+    def _moves_to(self, store: ParameterStore) -> list[tuple[object, str, object]]: ...
 
 
 @dataclass(frozen=True)
@@ -70,21 +90,21 @@ class ParameterStore:
     ----------
     parameters : Parameters
         Holds the flat array, (size,).
-    places : WeakKeyDictionary of Layer to dict of str to Place
+    places : WeakKeyDictionary of Owner to dict of str to Place
         By layer and by role, ``"kernel"`` or ``"bias"``.  Layers that nobody has any more are gone from it,
         and from the next store.
     exclusion : Exclusion
         Held by the thread that trains, or rebuilds, a model over this store.
-    models : tuple of weak references to Network
+    models : tuple of weak references to User
         Who uses it, or did.
     """
 
     def __init__(self, dtype: np.dtype, size: int = 0) -> None:
         self.dtype = dtype
         self.parameters = Parameters(aligned_array(size, dtype))
-        self.places: MutableMapping[Layer, dict[str, Place]] = weakref.WeakKeyDictionary()
+        self.places: MutableMapping[Owner, dict[str, Place]] = weakref.WeakKeyDictionary()
         self.exclusion = Exclusion(busy)
-        self.models: tuple[weakref.ref[Network], ...] = ()
+        self.models: tuple[weakref.ref[User], ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"dtype": self.dtype, "array": self.array, "places": list(self.places.items())}
@@ -106,27 +126,27 @@ class ParameterStore:
         """Elements of the flat array."""
         return self.array.size
 
-    def users(self) -> list[Network]:
+    def users(self) -> list[User]:
         """Return the models that use the store now."""
         found = (reference() for reference in self.models)
         return [model for model in found if model is not None and model._now.store is self]
 
-    def with_model(self, model: Network) -> tuple[weakref.ref[Network], ...]:
+    def with_model(self, model: User) -> tuple[weakref.ref[User], ...]:
         """Return what `models` becomes when another one uses the store, without those that are gone."""
         kept = [ref for ref in self.models if ref() is not None and ref() is not model]
         return (*kept, weakref.ref(model))
 
-    def holds(self, layer: Layer, role: str, shape: tuple[int, ...]) -> bool:
+    def holds(self, layer: Owner, role: str, shape: tuple[int, ...]) -> bool:
         """Return whether a parameter of this shape is there."""
         place = self.places.get(layer, {}).get(role)
         return place is not None and place.shape == shape
 
-    def of_layer(self, layer: Layer) -> list[np.ndarray]:
+    def of_layer(self, layer: Owner) -> list[np.ndarray]:
         """Return copies of a layer's parameters."""
         array = self.array
         return [place.view(array).copy() for place in self.places.get(layer, {}).values()]
 
-    def set_layer(self, layer: Layer, weights: Sequence[np.ndarray]) -> None:
+    def set_layer(self, layer: Owner, weights: Sequence[np.ndarray]) -> None:
         """Replace a layer's parameters."""
         roles = self.places.get(layer, {})
         self.assign({f"{layer.name}/{role}": place for role, place in roles.items()}, weights)
@@ -157,13 +177,13 @@ class ParameterStore:
             )
 
 
-def stores_of(entries: Sequence[tuple[Layer, str, Parameter]], dtype: np.dtype) -> list[ParameterStore]:
+def stores_of(entries: Sequence[tuple[Owner, str, Parameter]], dtype: np.dtype) -> list[ParameterStore]:
     """Return the stores that the layers of a new model have their parameters in.
 
     Parameters
     ----------
-    entries : sequence of (Layer, str, Parameter)
-        Layer, role and description of each parameter.
+    entries : sequence of (Owner, str, Parameter)
+        Owner, role and description of each parameter.
     dtype : numpy.dtype
         The model's.
 
@@ -196,7 +216,7 @@ def stores_of(entries: Sequence[tuple[Layer, str, Parameter]], dtype: np.dtype) 
 
 
 def merged_store(
-    entries: Sequence[tuple[Layer, str, Parameter]],
+    entries: Sequence[tuple[Owner, str, Parameter]],
     before: Sequence[ParameterStore],
     dtype: np.dtype,
     seed: int | None,
@@ -205,14 +225,14 @@ def merged_store(
 
     Parameters
     ----------
-    entries : sequence of (Layer, str, Parameter)
+    entries : sequence of (Owner, str, Parameter)
     before : sequence of ParameterStore
         What `stores_of` found; nobody may be training models over them.
     dtype : numpy.dtype
     seed : int or None
         That the values of new parameters are drawn from, each from a stream of its own; None leaves them 0.
     """
-    places: dict[Layer, dict[str, Place]] = {}
+    places: dict[Owner, dict[str, Place]] = {}
     size = 0
     for layer, role, parameter in entries:
         places.setdefault(layer, {})[role] = Place(size, parameter.shape)

@@ -44,8 +44,6 @@ CIRCLES: set[tuple[str, str]] = {
     ("plan", "verify"),
     ("graph", "wiring"),
     ("symbolic", "layers"),
-    ("store", "layers"),
-    ("store", "network"),
     ("hooks", "model"),
     ("listeners", "model"),
     ("training", "model"),
