@@ -24,8 +24,7 @@ from fastnn.program import Program, aligned_array, aligned_copy
 from fastnn.programs import Key
 
 if TYPE_CHECKING:
-    from fastnn.model import Model
-    from fastnn.network import Binding
+    from fastnn.network import Binding, Network
 
 __all__ = ["GradientReport", "Profile", "gradcheck", "headline", "profile", "summary"]
 
@@ -71,7 +70,7 @@ class GradientReport(dict[str, float]):
 
 
 def gradcheck(
-    model: Model,
+    model: Network,
     x: object,
     y: object,
     sample_weight: object = None,
@@ -262,7 +261,7 @@ def _peak(dtype: np.dtype) -> float:
     return 2 * 1024**3 / best / 1e9
 
 
-def profile(model: Model, x: object, y: object, batch_size: int | None = None) -> Profile:
+def profile(model: Network, x: object, y: object, batch_size: int | None = None) -> Profile:
     """Time every op of a training step, on one thread and on copies of the weights.
 
     Parameters
@@ -322,7 +321,7 @@ def profile(model: Model, x: object, y: object, batch_size: int | None = None) -
     return Profile(table, peak, steps)
 
 
-def headline(model: Model) -> str:
+def headline(model: Network) -> str:
     """Return what a model shows of itself in a line: its widths or layers, its parameters, its state."""
     now = model._now
     if now.drawing is None:
@@ -351,7 +350,7 @@ def _few(widths: Sequence[int]) -> list[str]:
     return text if len(text) <= _MOST_WIDTHS else [*text[:half], "...", *text[1 - half :]]
 
 
-def summary(model: Model) -> str:
+def summary(model: Network) -> str:
     """Return the table that `Model.summary` prints, in the order of `Model.layers`, or as a chain goes.
 
     What a layer reads is named unless that is the row above, and only that.

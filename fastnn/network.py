@@ -157,10 +157,12 @@ class Network:
         Of the parameters.
     seed : int
         That initial values are drawn from.
+    name : str
     """
 
     dtype: np.dtype
     seed: int
+    name: str
     _now: Binding
     _draws_values = True  # else new parameters are 0: of a model that is being loaded
 

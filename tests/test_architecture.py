@@ -47,7 +47,6 @@ CIRCLES: set[tuple[str, str]] = {
     ("hooks", "model"),
     ("listeners", "model"),
     ("training", "model"),
-    ("inspection", "model"),
     ("activations", "kernels"),
     ("serializable", "saving"),
     ("serializable", "saving.structure"),
