@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.absent import attribute_error
+from fastnn.activation_table import ALPHAS, BY_NAME, name_of
 from fastnn.checks import check_number, shown
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.graph import ActivationConfig
@@ -39,11 +40,8 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_NAMES = {activation.name.lower(): activation for activation in Activation}
 # The layers that give them another slope or scale, and how their arguments are called.
 _LAYERS = {Activation.LEAKY_RELU: ("LeakyReLU", "negative_slope"), Activation.ELU: ("ELU", "alpha")}
-# The slope or scale of those that have one, as in Keras; kernels get them by `alphas`.
-_ALPHAS = {Activation.LEAKY_RELU: 0.2, Activation.ELU: 1.0}
 
 
 def _apply(name: str, x: np.ndarray, *options: float) -> np.ndarray:
@@ -103,7 +101,7 @@ def relu(x: np.ndarray) -> np.ndarray:
     return _apply("relu", x)
 
 
-def leaky_relu(x: np.ndarray, negative_slope: float = _ALPHAS[Activation.LEAKY_RELU]) -> np.ndarray:
+def leaky_relu(x: np.ndarray, negative_slope: float = ALPHAS[Activation.LEAKY_RELU]) -> np.ndarray:
     """Return ``x`` where it is positive, else ``negative_slope * x`` (lecture A.1); any shape.
 
     The slope is 0.2 unless told otherwise, as by the name ``"leaky_relu"``; that of the layer `LeakyReLU`
@@ -117,7 +115,7 @@ def leaky_relu(x: np.ndarray, negative_slope: float = _ALPHAS[Activation.LEAKY_R
     return _apply("leaky_relu", x, negative_slope)
 
 
-def elu(x: np.ndarray, alpha: float = _ALPHAS[Activation.ELU]) -> np.ndarray:
+def elu(x: np.ndarray, alpha: float = ALPHAS[Activation.ELU]) -> np.ndarray:
     """Return ``x`` where it is positive, else ``alpha * (exp(x) - 1)`` (lecture A.1); any shape.
 
     Examples
@@ -213,10 +211,10 @@ def get(identifier: object) -> ActivationConfig:
             f"an activation is a name or a function of fastnn.activations, got {identifier!r}; "
             "other Python functions cannot run inside the kernels"
         )
-    if identifier not in _NAMES:
-        raise unknown_name("activation", identifier, _NAMES)
-    activation = _NAMES[identifier]
-    return ActivationConfig(activation, _ALPHAS.get(activation, 0.0))
+    if identifier not in BY_NAME:
+        raise unknown_name("activation", identifier, BY_NAME)
+    activation = BY_NAME[identifier]
+    return ActivationConfig(activation, ALPHAS.get(activation, 0.0))
 
 
 def written(config: ActivationConfig) -> str | dict[str, object]:
@@ -241,28 +239,6 @@ def _from_layer(entry: Mapping[str, object]) -> ActivationConfig:
             return ActivationConfig(activation, check_number(config[argument], argument, 0.0))
     names = " or ".join(layer for layer, _ in _LAYERS.values())
     raise DTypeError(f"an activation given as a dict describes a layer {names}, got {shown(dict(entry))}")
-
-
-def alphas() -> dict[str, float]:
-    """Return the slope or scale of the activations that have one, by name.
-
-    Examples
-    --------
-    >>> alphas()
-    {'leaky_relu': 0.2, 'elu': 1.0}
-    """
-    return {name_of(activation): alpha for activation, alpha in _ALPHAS.items()}
-
-
-def name_of(activation: Activation) -> str:
-    """Return an activation's name as users write it.
-
-    Examples
-    --------
-    >>> name_of(Activation.SOFTMAX)
-    'softmax'
-    """
-    return activation.name.lower()
 
 
 def __getattr__(name: str) -> Any:

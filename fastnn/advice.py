@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fastnn.activations import name_of
+from fastnn.activation_table import name_of
 from fastnn.graph import (
     ActivationConfig,
     AffineConfig,

@@ -5,7 +5,7 @@ says; so do large products with AVX-512, elsewhere they use those of BLAS.  Exce
 those of `fastnn.errors`.
 """
 
-from fastnn import activations, checks, errors
+from fastnn import checks, errors
 from fastnn._core.api import (
     count_threads_by,
     dense_backward,
@@ -24,6 +24,7 @@ from fastnn._core.api import (
     tanh_backward,
     tanh_forward,
 )
+from fastnn.activation_table import alphas
 from fastnn.numeric import as_numbers
 from fastnn.runtime import default_threads
 
@@ -50,5 +51,5 @@ def __dir__() -> list[str]:
 
 
 # The core imports nothing from above, so what it needs from there is handed down.
-equip(errors, checks, as_numbers, activations.alphas())
+equip(errors, checks, as_numbers, alphas())
 count_threads_by(default_threads)

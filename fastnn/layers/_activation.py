@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import activations
+from fastnn.activation_table import ALPHAS, name_of
 from fastnn.checks import check_number
 from fastnn.graph import ActivationConfig
 from fastnn.layers._base import Layer
@@ -24,8 +25,8 @@ def as_code(activation: Function, alpha: float) -> str:
     >>> as_code(Function.ELU, 1.0), as_code(Function.ELU, 0.5)
     ("'elu'", 'ELU(0.5)')
     """
-    name = activations.name_of(activation)
-    if alpha == activations.alphas().get(name, 0.0):
+    name = name_of(activation)
+    if alpha == ALPHAS.get(activation, 0.0):
         return repr(name)
     return f"{'ELU' if activation is Function.ELU else 'LeakyReLU'}({alpha})"
 
