@@ -23,7 +23,7 @@ from fastnn.layers import Layer
 from fastnn.memory import Layout
 from fastnn.programs import Programs
 from fastnn.store import ParameterStore, Place, merged_store, stores_of
-from fastnn.symbolic import Drawing
+from fastnn.symbolic import Drawing, Maker
 
 if TYPE_CHECKING:
     from fastnn.compiled import Compiled
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Binding", "Network", "check_dtype"]
 
-_Entries: TypeAlias = Sequence[tuple[Layer, str, Parameter]]
+_Entries: TypeAlias = Sequence[tuple[Maker, str, Parameter]]
 _Value: TypeAlias = tuple[object, str, object]  # an attribute of something
 _MOVED = object()
 _DTYPES: dict[str, np.dtype] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}

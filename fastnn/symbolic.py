@@ -10,19 +10,18 @@ import functools
 import itertools
 import numbers
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.graph import Config, Graph, Node, Parameter, Tensor, by_depth, walk
 
-if TYPE_CHECKING:
-    from fastnn.layers import Layer
-
 __all__ = [
     "Call",
+    "OPERATORS",
     "Drawing",
+    "Maker",
     "SymbolicTensor",
     "ancestry",
     "apply",
@@ -34,6 +33,24 @@ __all__ = [
 
 
 _NUMBERS = itertools.count()
+
+
+class Maker(Protocol):
+    """A layer, as far as a graph knows it: what makes tensors."""
+
+    config: Config
+    name: str | None
+    named: bool
+    trainable: bool
+    output: SymbolicTensor | None  # the latest
+    _store: Any  # where its parameters live
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make such a layer, as plain values."""
+
+
+# The layers that operators stand for, by their names; they build on this file, and enter themselves.
+OPERATORS: dict[str, Callable[..., Callable[..., SymbolicTensor]]] = {}
 
 
 class SymbolicTensor:
@@ -70,7 +87,7 @@ class SymbolicTensor:
         self,
         columns: int,
         name: str | None = None,
-        layer: Layer | None = None,
+        layer: Maker | None = None,
         inputs: tuple[SymbolicTensor, ...] = (),
         scope: tuple[Any, ...] = (),
         call: Call | None = None,
@@ -128,24 +145,19 @@ class SymbolicTensor:
 
 def _gate(merge: str, affine: str, tensor: SymbolicTensor, other: object) -> SymbolicTensor:
     """Return what an operator makes of a tensor and another one, or a number."""
-    from fastnn import layers
-
-    made: SymbolicTensor
     if isinstance(other, SymbolicTensor):
-        made = getattr(layers, merge)()([tensor, other])
-    elif isinstance(other, numbers.Real):
-        made = getattr(layers, affine)(other)(tensor)
-    else:
-        return NotImplemented
-    return made
+        return OPERATORS[merge]()([tensor, other])
+    if isinstance(other, numbers.Real):
+        return OPERATORS[affine](other)(tensor)
+    return NotImplemented
 
 
-def title(layer: Layer) -> str:
+def title(layer: Maker) -> str:
     """Return what messages call a layer."""
     return layer.name or stem_of(layer)
 
 
-def stem_of(layer: Layer) -> str:
+def stem_of(layer: Maker) -> str:
     """Return what a layer without a name is named after: its class, in Keras's spelling.
 
     Examples
@@ -196,7 +208,7 @@ def as_list(tensors: object, what: str) -> list[SymbolicTensor]:
     return found
 
 
-def config_of(layer: Layer) -> Config:
+def config_of(layer: Maker) -> Config:
     """Return a layer's configuration.
 
     Raises
@@ -213,7 +225,7 @@ def config_of(layer: Layer) -> Config:
     return config
 
 
-def apply(layer: Layer, inputs: object) -> SymbolicTensor:
+def apply(layer: Maker, inputs: object) -> SymbolicTensor:
     """Return the tensor that a layer makes of its inputs.
 
     Raises
@@ -377,13 +389,13 @@ class Drawing:
     """
 
     graph: Graph
-    layers: dict[str, Layer]
+    layers: dict[str, Maker]
     members: dict[str, Any]
     tensors: dict[SymbolicTensor, str]
     order: list[SymbolicTensor]
-    idle: list[tuple[Layer, Parameter]]
+    idle: list[tuple[Maker, Parameter]]
 
-    def entries(self) -> list[tuple[Layer, Parameter]]:
+    def entries(self) -> list[tuple[Maker, Parameter]]:
         """Return all parameters, each with its layer, in the order of the nodes; idle ones come last."""
         owners = {p.name: self.layers[node.layer] for node in self.graph.nodes for p in node.parameters}
         return [*((owners[p.name], p) for p in self.graph.parameters), *self.idle]
@@ -422,7 +434,7 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
         known = tensor.name if tensor.layer is None else None
         tensors[tensor] = Tensor(names.of((), tensor, known, "input"), tensor.columns)
     made = order[len(inputs) :]
-    paths: dict[Layer, tuple[str, ...]] = {}  # the shortest, where one is used in several models
+    paths: dict[Maker, tuple[str, ...]] = {}  # the shortest, where one is used in several models
     for tensor in made:
         path: tuple[str, ...] = ()
         for model in tensor.scope:
@@ -433,7 +445,7 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
         if layer.named:  # names that users chose come first
             names.of(path, layer, layer.name, "")
     nodes: list[Node] = []
-    called: dict[Layer, str] = {}
+    called: dict[Maker, str] = {}
     uses: dict[str, int] = {}
     by_layer: dict[str, Node] = {}
     for tensor in made:
@@ -467,12 +479,12 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
 def _enter_layers(
     drawing: Drawing,
     order: dict[Any, list[SymbolicTensor | Call]],
-    called: dict[Layer, str],
+    called: dict[Maker, str],
     names: _Names,
 ) -> None:
     """Enter layers, and models used as layers, into a drawing; `called` knows the names of the nodes."""
 
-    def enter(path: tuple[str, ...], layer: Layer, parameters: Iterable[Parameter]) -> None:
+    def enter(path: tuple[str, ...], layer: Maker, parameters: Iterable[Parameter]) -> None:
         if layer not in called:  # no output depends on it
             name = called[layer] = "/".join((*path, names.of(path, layer, layer.name, stem_of(layer), False)))
             drawing.idle.extend((layer, replace(p, name=f"{name}/{p.role}")) for p in parameters)

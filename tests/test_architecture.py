@@ -33,7 +33,6 @@ CIRCLES: set[tuple[str, str]] = {
     ("plan", "printing"),
     ("plan", "verify"),
     ("graph", "wiring"),
-    ("symbolic", "layers"),
     ("hooks", "model"),
     ("listeners", "model"),
     ("training", "model"),

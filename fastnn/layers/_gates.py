@@ -21,6 +21,7 @@ from fastnn.graph import (
 )
 from fastnn.layers._base import Layer
 from fastnn.plan import Activation as Function
+from fastnn.symbolic import OPERATORS
 
 __all__ = [
     "Add",
@@ -379,3 +380,6 @@ class Sum(Layer):
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)
         self.config = SumConfig()
+
+
+OPERATORS.update(Add=Add, Subtract=Subtract, Multiply=Multiply, Scale=Scale, Shift=Shift)

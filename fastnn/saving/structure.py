@@ -18,7 +18,7 @@ from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.layers import Input, Layer
 from fastnn.model import Model
 from fastnn.sequential import Sequential
-from fastnn.symbolic import Drawing, SymbolicTensor, as_list, draw
+from fastnn.symbolic import Drawing, Maker, SymbolicTensor, as_list, draw
 
 __all__ = ["build", "structure_of"]
 
@@ -38,18 +38,18 @@ def structure_of(model: Model) -> dict[str, Any]:
     return {"parts": parts}
 
 
-def _write_part(part: Layer | Model, parts: list[dict[str, Any]], numbers: dict[int, int]) -> int:
+def _write_part(part: Maker | Model, parts: list[dict[str, Any]], numbers: dict[int, int]) -> int:
     """Append a part, unless it is there, and return its number."""
     if id(part) not in numbers:
-        if isinstance(part, Layer):
-            if type(part) not in _LAYERS:
-                raise ConfigurationError(
-                    f"layer {part.name!r} is of the class {type(part).__name__}, which could not be made "
-                    "anew; only layers of fastnn.layers can be written down"
-                )
-            parts.append({**written(part), "named": part.named})
-        else:
+        if isinstance(part, Model):
             _write_model(part, parts, numbers)
+        elif type(part) not in _LAYERS:
+            raise ConfigurationError(
+                f"layer {part.name!r} is of the class {type(part).__name__}, which could not be made "
+                "anew; only layers of fastnn.layers can be written down"
+            )
+        else:
+            parts.append({**written(part), "named": part.named})
         numbers[id(part)] = len(parts) - 1
     return numbers[id(part)]
 
@@ -142,7 +142,7 @@ def build(structure: object, admit: Callable[[Drawing, str], None] | None = None
         If the structure is not one.
     """
     parts = _get(structure, "parts", list, "the structure")
-    made: list[Layer | Model] = []
+    made: list[Maker | Model] = []
     for entry in parts:
         if not isinstance(entry, Mapping):
             raise DTypeError(f"a part must be a dict, got {shown(entry)}")
@@ -188,7 +188,7 @@ def _input(config: object) -> SymbolicTensor:
 
 
 def _chain(
-    config: Mapping[str, Any], made: Sequence[Layer | Model], admit: Callable[[Drawing, str], None] | None
+    config: Mapping[str, Any], made: Sequence[Maker | Model], admit: Callable[[Drawing, str], None] | None
 ) -> Model:
     model: Sequential = _blank(Sequential, config, admit is not None)
     members = [_numbered(number, made, "part") for number in _get(config, "chain", list, "a chain")]
@@ -208,7 +208,7 @@ def _chain(
 
 
 def _graph(
-    config: Mapping[str, Any], made: Sequence[Layer | Model], admit: Callable[[Drawing, str], None] | None
+    config: Mapping[str, Any], made: Sequence[Maker | Model], admit: Callable[[Drawing, str], None] | None
 ) -> Model:
     tensors: list[SymbolicTensor] = []
     for step in _get(config, "steps", list, "a graph"):
