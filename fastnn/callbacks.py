@@ -1,8 +1,9 @@
 """The callbacks that steer training or keep what it gave, and the door to all others.
 
 Names, arguments, defaults and decisions are those of Keras 3, except that numbers are compared in
-float64, not in float32.  This file must not know plans or kernels.
+float64, not in float32.
 """
+# This file must not know plans or kernels.
 
 from __future__ import annotations
 

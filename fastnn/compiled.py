@@ -1,6 +1,6 @@
 """What `compile` was given, and the optimizer's life: learning rate, steps, state.
 
-This file must not know epochs, batches or programs.
+This file must not know epochs or batches.
 """
 
 from __future__ import annotations

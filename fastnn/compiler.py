@@ -1,6 +1,6 @@
 """The compiler: from a graph to a verified plan, by lowering, scheduling and memory planning.
 
-This file must not know arrays, dtypes or kernels.
+This file must not know arrays or kernels; of a dtype it knows the size, of a machine the SIMD level.
 """
 
 from __future__ import annotations

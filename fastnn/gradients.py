@@ -1,7 +1,7 @@
 """What a loop of one's own needs of a model: outputs, losses, and gradients of whatever is asked for.
 
 Between `engine.py` (compiled programs) and `model.py` (fit, evaluate, predict).  This file must not know
-epochs or optimizers.
+epochs.
 """
 
 from __future__ import annotations

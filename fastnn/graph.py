@@ -1,7 +1,7 @@
 """The graph of a model: frozen nodes in topological order, and their parameters.
 
 A graph is what lowering sees of layers.  It holds names, widths and configurations: no
-arrays, no arithmetic.  It must not know plans or kernels.
+arrays, no arithmetic.  Of `plan.py` it knows the enum of activations.  It must not know models or kernels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a model is made of: its layers, its graph and its parameters.
 
-The base of `Model`, which adds what is done with them.  This file must not know losses or plans, nor
-how a model runs.
+The base of `Model`, which adds what is done with them.  It keeps what was compiled, and runs nothing.
+This file must not know losses or plans.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the process runs on: SIMD level, BLAS and its threads, the number of our own threads.
 
-This file must not know models or plans.
+This file must not know models; of `plan.py` it knows the enums, which must be those of the core.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where parameters live: one flat array, which several models share if they share layers.
 
 A model that uses layers of another one takes its store over, or brings the stores of all its layers
-together in a new one; then all models over those layers move.  This file must not know plans,
-losses or how a model runs.
+together in a new one; then all models over those layers move.  This file must not know plans
+or losses; of `program.py` it knows how arrays are aligned.
 """
 
 from __future__ import annotations

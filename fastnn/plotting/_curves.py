@@ -1,6 +1,7 @@
 """Loss curves, decision boundaries, predictions over time.
 
-This file must not know plans or kernels: of a model it takes the graph and what `predict` returns.
+This file must not know kernels: of a model it takes the graph and what `predict` returns, of `plan.py` the
+enum of activations.
 """
 
 from __future__ import annotations
