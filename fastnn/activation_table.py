@@ -5,12 +5,12 @@ This file must not know arrays, layers or kernels.
 
 from __future__ import annotations
 
-from fastnn.plan import Activation
+from fastnn.ops import ACTIVATIONS, Activation
 
 __all__ = ["ALPHAS", "BY_NAME", "alphas", "name_of"]
 
 # As in Keras; kernels get them by `alphas`.
-ALPHAS = {Activation.LEAKY_RELU: 0.2, Activation.ELU: 1.0}
+ALPHAS = {activation: traits.alpha for activation, traits in ACTIVATIONS.items() if traits.alpha is not None}
 
 
 def name_of(activation: Activation) -> str:

@@ -3,7 +3,7 @@
 By its name, leaky ReLU has a slope of 0.2 and ELU a scale of 1; the layer `LeakyReLU` has a slope of 0.3.
 Both are so in Keras.
 """
-# This file must not know layers or plans' ops beyond the `Activation` enum.
+# This file must not know layers, nor of plans more than their activations.
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastnn.checks import check_number, shown
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.graph import ActivationConfig
 from fastnn.numeric import as_numbers
-from fastnn.plan import Activation
+from fastnn.ops import ACTIVATIONS, Activation
 
 __all__ = [
     "elu",
@@ -41,7 +41,7 @@ def __dir__() -> list[str]:
 
 
 # The layers that give them another slope or scale, and how their arguments are called.
-_LAYERS = {Activation.LEAKY_RELU: ("LeakyReLU", "negative_slope"), Activation.ELU: ("ELU", "alpha")}
+LAYERS = {activation: traits.layer for activation, traits in ACTIVATIONS.items() if traits.layer is not None}
 
 
 def _apply(name: str, x: np.ndarray, *options: float) -> np.ndarray:
@@ -227,17 +227,17 @@ def written(config: ActivationConfig) -> str | dict[str, object]:
     """
     if config == get(name_of(config.activation)):
         return name_of(config.activation)
-    layer, argument = _LAYERS[config.activation]
+    layer, argument = LAYERS[config.activation]
     return {"class_name": layer, "config": {argument: config.alpha}}
 
 
 def _from_layer(entry: Mapping[str, object]) -> ActivationConfig:
     """Return what the description of an activation layer stands for."""
-    for activation, (layer, argument) in _LAYERS.items():
+    for activation, (layer, argument) in LAYERS.items():
         config = entry.get("config")
         if entry.get("class_name") == layer and isinstance(config, Mapping) and argument in config:
             return ActivationConfig(activation, check_number(config[argument], argument, 0.0))
-    names = " or ".join(layer for layer, _ in _LAYERS.values())
+    names = " or ".join(layer for layer, _ in LAYERS.values())
     raise DTypeError(f"an activation given as a dict describes a layer {names}, got {shown(dict(entry))}")
 
 

@@ -26,7 +26,7 @@ from fastnn.graph import (
 )
 from fastnn.losses import BinaryCrossentropy, Loss, MeanSquaredError, SquaredError
 from fastnn.metrics import BinaryAccuracy, CategoricalAccuracy, Metric
-from fastnn.plan import Activation
+from fastnn.ops import ACTIVATIONS, Activation, Values
 
 __all__ = [
     "FIRST_EPOCHS",
@@ -58,9 +58,6 @@ class _Kind(enum.Enum):
     UNKNOWN = "unknown"
 
 
-_PROBABLE = (Activation.SOFTMAX, Activation.SIGMOID)
-_UNBOUNDED = (Activation.LINEAR, Activation.RELU, Activation.LEAKY_RELU, Activation.ELU)
-_OF_SCORES = (*_UNBOUNDED, Activation.TANH)  # the others may become probabilities by a sum or a product
 _BETWEEN = (Merge.AVERAGE, Merge.MAXIMUM, Merge.MINIMUM, Merge.MULTIPLY, Merge.CONCATENATE)
 
 
@@ -76,9 +73,10 @@ def _kinds(graph: Graph) -> dict[str, _Kind]:
 def _kind(node: Node, before: Sequence[_Kind], makers: Mapping[str, Node]) -> _Kind:
     config = node.config
     if isinstance(config, DenseConfig | ActivationConfig):
-        if config.activation in _PROBABLE:
+        values = ACTIVATIONS[config.activation].values
+        if values is Values.PROBABILITIES:
             return _Kind.PROBABILITIES
-        if config.activation not in _OF_SCORES:
+        if values is Values.OTHER:
             return _Kind.UNKNOWN
         if isinstance(config, DenseConfig) or before[0] is _Kind.SCORES:
             return _Kind.SCORES
@@ -94,8 +92,8 @@ def _kind(node: Node, before: Sequence[_Kind], makers: Mapping[str, Node]) -> _K
     if isinstance(config, AffineConfig) and before[0] is _Kind.SCORES:
         # (tanh + 1) / 2 lies between 0 and 1.
         maker = makers[node.inputs[0].name].config
-        bounded = getattr(maker, "activation", Activation.TANH) not in _UNBOUNDED
-        return _Kind.UNKNOWN if bounded else _Kind.SCORES
+        activation = getattr(maker, "activation", Activation.TANH)
+        return _Kind.SCORES if ACTIVATIONS[activation].values is Values.SCORES else _Kind.UNKNOWN
     return _Kind.UNKNOWN
 
 
@@ -150,7 +148,7 @@ def _on_output(tensor: Tensor, loss: Loss, kind: _Kind, activation: Activation |
     if loss.logits:
         if kind is not _Kind.PROBABILITIES:
             return ""
-        source = f"a {name_of(activation)}" if activation in _PROBABLE else "probabilities"
+        source = "probabilities" if activation is None else f"a {name_of(activation)}"
         return (
             f"{name}(from_logits=True) takes scores and applies {fused} itself, but {what} is {source} "
             "already; leave out from_logits=True, or the activation"

@@ -21,7 +21,8 @@ from dataclasses import replace
 from fastnn.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.plan import PRODUCTS, WEIGHT_PRODUCTS, Activation, Op, OpCode, Operand, Path
+from fastnn.ops import ACTIVATIONS
+from fastnn.plan import PRODUCTS, WEIGHT_PRODUCTS, Op, OpCode, Operand, Path
 
 __all__ = ["batch_is_fast_axis", "choose_paths", "update_joins"]
 
@@ -100,12 +101,12 @@ def batch_is_fast_axis(
     if len(losses) != 1 or not graph.is_chain:
         return False
     widths = [graph.inputs[0].columns, *(node.output.columns for node in graph.nodes)]
-    # Softmax works along rows; these two are not finite at 0, which fills vectors up.
-    refused = (Activation.SOFTMAX, Activation.LOG, Activation.RECIPROCAL)
+    configs = [node.config for node in graph.nodes]
     plain = all(
-        type(node.config) in (DenseConfig, ActivationConfig)
-        and getattr(node.config, "activation", None) not in refused
-        for node in graph.nodes
+        isinstance(config, DenseConfig | ActivationConfig)
+        and type(config) in (DenseConfig, ActivationConfig)
+        and ACTIVATIONS[config.activation].fills_vectors
+        for config in configs
     )
     if graph.outputs[0].columns == 1:  # then losses and metrics find what they are used to
         known = losses[0].code in (OpCode.SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fastnn.errors import PlanError
+from fastnn.ops import Activation
 
 __all__ = [
     "ADDING",
@@ -106,21 +107,6 @@ class OpCode(enum.IntEnum):
     GATED_ADD = 38
     GATE_GRADIENT = 39
     ADAM_DENSE = 40
-
-
-class Activation(enum.IntEnum):
-    """Activation functions by the number that kernels know them by."""
-
-    LINEAR = 0
-    SIGMOID = 1
-    TANH = 2
-    RELU = 3
-    SOFTMAX = 4
-    LEAKY_RELU = 5
-    ELU = 6
-    EXPONENTIAL = 7
-    RECIPROCAL = 8
-    LOG = 9
 
 
 class Path(enum.IntEnum):

@@ -22,6 +22,7 @@ from fastnn.graph import (
     SumConfig,
     WeightedSumConfig,
 )
+from fastnn.ops import ACTIVATIONS
 from fastnn.plan import Activation, Op, OpCode, Operand
 
 __all__ = ["BACKWARD", "FORWARD"]
@@ -169,14 +170,15 @@ def _add_bias_backward(builder: Builder, op: Op, dy: Operand) -> None:
 
 def _activation_backward(builder: Builder, op: Op, dy: Operand) -> None:
     x, y = op.need("x"), op.need("y")
-    if op.activation is not Activation.LOG:
+    slope = ACTIVATIONS[op.activation].slope
+    if slope is None:
         builder.pass_on(
             op.layer, x, OpCode.ACTIVATION_BACKWARD, dy, y, activation=op.activation, alpha=op.alpha
         )
-    elif x.name in builder.wanted:  # its derivative is another function of x
-        reciprocal = builder.rows(f"1/({x.name})+{len(builder.ops)}", x.columns)
-        builder.ops.append(Op(OpCode.ACTIVATION, op.layer, (reciprocal, x), Activation.RECIPROCAL))
-        builder.pass_on(op.layer, x, OpCode.MULTIPLY, dy, reciprocal)
+    elif x.name in builder.wanted:
+        slopes = builder.rows(f"{slope.name.lower()}({x.name})+{len(builder.ops)}", x.columns)
+        builder.ops.append(Op(OpCode.ACTIVATION, op.layer, (slopes, x), slope))
+        builder.pass_on(op.layer, x, OpCode.MULTIPLY, dy, slopes)
 
 
 def _add_backward(builder: Builder, op: Op, dy: Operand) -> None:

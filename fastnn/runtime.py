@@ -20,7 +20,8 @@ from fastnn._core import helpers as _helpers
 from fastnn._core import table as _table
 from fastnn.checks import check_count, shown
 from fastnn.errors import ConfigurationError
-from fastnn.plan import Activation, Axis, OpCode, Path
+from fastnn.ops import ACTIVATIONS, Activation
+from fastnn.plan import Axis, OpCode, Path
 from fastnn.version import __version__
 
 __all__ = [
@@ -40,6 +41,9 @@ if any(
         (_executor.PATHS, Path),
         (_executor.AXES, Axis),
     )
+) or (_executor.ROW_WISE, _executor.WITHOUT_SLOPE) != (
+    {member.name for member, traits in ACTIVATIONS.items() if traits.row_wise},
+    {member.name for member, traits in ACTIVATIONS.items() if traits.slope is not None},
 ):
     raise ImportError("fastnn's compiled core does not match its Python part; build it again")
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import groupby
 
-from fastnn.plan import PRODUCTS, ROWS, WEIGHT_PRODUCTS, Activation, Axis, Op, OpCode, Phase, Slot, Task
+from fastnn.ops import ACTIVATIONS
+from fastnn.plan import PRODUCTS, ROWS, WEIGHT_PRODUCTS, Axis, Op, OpCode, Phase, Slot, Task
 
 __all__ = ["schedule"]
 
@@ -152,7 +153,7 @@ def _feature_tiles(op: Op, capacity: int) -> tuple[tuple[int, int], ...]:
         return ()
     width = next(op.outputs()).columns
     inside = any(operand is not None and operand.slot == Slot.LOCAL for operand in op.operands)
-    if inside or op.activation is Activation.SOFTMAX:
+    if inside or ACTIVATIONS[op.activation].row_wise:
         return ()
     cost = max(op.flops(capacity), BYTE_FLOPS * op.bytes(capacity))  # few rows wait for the kernel
     n_tiles = _tiles(width, cost, MINIMUM_COLUMNS, PREFERRED_COLUMNS)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import bisect
 
 from fastnn.errors import PlanError
-from fastnn.plan import LANES, LOSSES, ROWS, Activation, Axis, Op, OpCode, Operand, Path, Plan, Slot
+from fastnn.ops import ACTIVATIONS
+from fastnn.plan import LANES, LOSSES, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Slot
 from fastnn.verify_forms import USES, check_op, check_plan, describe
 from fastnn.verify_phases import check_concurrency, check_phases
 
@@ -42,8 +43,6 @@ _OF_ONE_COLUMN = frozenset(
         OpCode.ADAM_DENSE,
     }
 )
-# Softmax works along rows; these two are not finite at 0, which fills vectors up.
-_NOT_OF_COLUMNS = frozenset({Activation.SOFTMAX, Activation.LOG, Activation.RECIPROCAL})
 # The place among their constants of the flag that targets are labels; hinge losses have no others.
 _SPARSE = {OpCode.CROSSENTROPY: 2, OpCode.SOFTMAX_CROSSENTROPY: 2, OpCode.CATEGORICAL_ACCURACY: 0}
 
@@ -248,7 +247,7 @@ def _check_columns(op: Op, where: str) -> None:
     known = op.code in _OF_COLUMNS or (op.code in _OF_ONE_COLUMN and narrow)
     if op.code is OpCode.SQUARED_ERROR and op.operand("dy") is None:
         known = narrow
-    if not known or op.activation in _NOT_OF_COLUMNS:
+    if not known or not ACTIVATIONS[op.activation].fills_vectors:
         raise PlanError(f"{where} has no kernel for columns")
     turns = op.code in (OpCode.GATHER, OpCode.TRANSPOSE)
     for use, operand in operands:

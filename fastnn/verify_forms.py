@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
+from fastnn.ops import ACTIVATIONS
 from fastnn.plan import (
     ADDING,
     MOST_ADAM_ROWS,
@@ -247,8 +248,10 @@ def _check_activation(op: Op, where: str) -> None:
     if op.code not in _ACTIVATING:
         raise PlanError(f"{where} has the activation {activation.name}, and takes none")
     if op.code in _BACKWARD:
-        if activation is Activation.LOG:
-            raise PlanError(f"{where} has the activation LOG, whose derivative is not one of its output")
+        if ACTIVATIONS[activation].slope is not None:
+            raise PlanError(
+                f"{where} has the activation {activation.name}, whose derivative is not one of its output"
+            )
         if op.operand("y") is None:
             raise PlanError(f"{where} has the activation {activation.name}, and lacks its operand 'y'")
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
-from fastnn.plan import Activation, Axis, OpCode, Path, Phase, Plan, Slot, Task
+from fastnn.ops import ACTIVATIONS
+from fastnn.plan import Axis, OpCode, Path, Phase, Plan, Slot, Task
 from fastnn.verify_forms import USES, describe, is_integer
 
 __all__ = ["check_concurrency", "check_phases"]
@@ -126,7 +127,7 @@ def _check_parameter_cut(plan: Plan, first: int, last: int, cuts: list[tuple[int
 def _check_feature_cut(plan: Plan, first: int, last: int, cuts: list[tuple[int, int]]) -> None:
     """Prove that parts of an op's columns can be computed apart, and that tiles cover them once."""
     op = plan.ops[first]
-    cut = op.code in _CUT_ALONG_FEATURES and op.activation is not Activation.SOFTMAX
+    cut = op.code in _CUT_ALONG_FEATURES and not ACTIVATIONS[op.activation].row_wise
     if not cut or op.path is Path.COLUMNS or last - first != 1:
         raise PlanError(f"{op.code.name} of {op.layer!r} cannot be cut along features")
     result = op.operands[0]

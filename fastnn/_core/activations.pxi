@@ -154,11 +154,13 @@ cdef void copy_elements(real* y, const real* x, Py_ssize_t size) noexcept nogil:
         memcpy(y, x, size * sizeof(real))
 
 
-cdef void activation_forward(
+cdef Status activation_forward(
     int activation, double alpha, real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns
 ) noexcept nogil:
     """OUT y = activation(x), both (rows, columns); y may be x.  `alpha` is its slope or scale."""
-    if activation == ActivationCode.SIGMOID:
+    if activation == ActivationCode.LINEAR:
+        copy_elements(y, x, rows * columns)
+    elif activation == ActivationCode.SIGMOID:
         sigmoid_forward(y, x, rows * columns)
     elif activation == ActivationCode.TANH:
         tanh_forward(y, x, rows * columns)
@@ -177,14 +179,17 @@ cdef void activation_forward(
     elif activation == ActivationCode.LOG:
         log_forward(y, x, rows * columns)
     else:
-        copy_elements(y, x, rows * columns)
+        return Status.UNKNOWN_OP
+    return Status.OK
 
 
-cdef void activation_backward(
+cdef Status activation_backward(
     int activation, double alpha, real* dx, const real* dy, const real* y, Py_ssize_t rows, Py_ssize_t columns
 ) noexcept nogil:
     """OUT dx = dy * activation'(x), from y = activation(x), all (rows, columns); dx may be dy."""
-    if activation == ActivationCode.SIGMOID:
+    if activation == ActivationCode.LINEAR:
+        copy_elements(dx, dy, rows * columns)
+    elif activation == ActivationCode.SIGMOID:
         sigmoid_backward(dx, dy, y, rows * columns)
     elif activation == ActivationCode.TANH:
         tanh_backward(dx, dy, y, rows * columns)
@@ -201,4 +206,5 @@ cdef void activation_backward(
     elif activation == ActivationCode.RECIPROCAL:
         reciprocal_backward(dx, dy, y, rows * columns)
     else:
-        copy_elements(dx, dy, rows * columns)
+        return Status.UNKNOWN_OP
+    return Status.OK

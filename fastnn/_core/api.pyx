@@ -15,8 +15,10 @@ from libc.string cimport memset
 
 from fastnn._core.helpers cimport Crew, hire, note_work, spare_help_pays
 from fastnn._core.table cimport kernel_table, need_table
-from fastnn._core.tiles cimport Tiles, share_tiles
-from fastnn._core.types cimport MAX_OPERANDS, ActivationCode, Addressing, Frame, Op, OpCode, PathCode
+from fastnn._core.tiles cimport Tiles, check_status, share_tiles
+from fastnn._core.types cimport (
+    MAX_OPERANDS, ActivationCode, Addressing, Frame, Op, OpCode, PathCode, Status, is_row_wise, lacks_slope,
+)
 
 cdef enum:
     BACKWARD_ROWS = 1024    # of `dense_backward` at once
@@ -147,9 +149,10 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
     if code:
         if y is None:
             raise _errors.ConfigurationError(f"activation {activation!r} needs y, the forward's output")
-        if code == ActivationCode.LOG:
+        if lacks_slope(code):
             raise _errors.ConfigurationError(
-                "the derivative of log does not follow from its output; divide dy by z"
+                f"the derivative of {activation} does not follow from its output; multiply dy by what it is "
+                "at z, and leave the activation out"
             )
         y = _matrix(y, "y", dy.dtype)
         if y.shape != dy.shape:

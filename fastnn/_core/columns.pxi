@@ -101,26 +101,24 @@ cdef inline void weighted_sums(
         w += stride
 
 
-cdef void dense_forward_columns(
+cdef Status dense_forward_columns(
     real* y, const real* x, const real* w, const real* b, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT y (n, lanes) = activation(w.T @ x (k, lanes) + b); b may be NULL."""
     cdef Py_ssize_t lanes = lanes_of(m)
     weighted_sums(y, x, w, 1, n, b, n, k, lanes)
-    if activation != ActivationCode.LINEAR:
-        activation_forward(activation, alpha, y, y, n, lanes)
+    return activation_forward(activation, alpha, y, y, n, lanes)
 
 
-cdef void dense_backward_columns(
+cdef Status dense_backward_columns(
     real* dx, const real* dy, const real* w, const real* y, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
 ) noexcept nogil:
     """OUT dx (k, lanes) = (w @ dy (n, lanes)) * activation'(of the layer below, whose output is y)."""
     cdef Py_ssize_t lanes = lanes_of(m)
     weighted_sums(dx, dy, w, n, 1, <const real*>NULL, k, n, lanes)
-    if y != NULL:
-        activation_backward(activation, alpha, dx, dx, y, k, lanes)
+    return Status.OK if y == NULL else activation_backward(activation, alpha, dx, dx, y, k, lanes)
 
 
 cdef inline real inner_product(

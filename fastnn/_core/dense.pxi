@@ -55,7 +55,7 @@ cdef void add_bias(real* y, const real* x, const real* b, Py_ssize_t m, Py_ssize
             y[i * n + j] = x[i * n + j] + b[j]
 
 
-cdef void finish_rows(
+cdef Status finish_rows(
     real* y, const real* b, int activation, double alpha, Py_ssize_t m, Py_ssize_t n, Py_ssize_t ld
 ) noexcept nogil:
     """INOUT y (m, n), rows ld apart, = activation(y + b (n,)); b may be NULL.
@@ -68,10 +68,11 @@ cdef void finish_rows(
     cdef real* line
     cdef real z
     cdef Py_ssize_t i, at = 0, q, width = n, size = m * n if b != NULL else 0
+    cdef Status status = Status.OK
     if ld != n:
         for i in range(m):
-            finish_rows(y + i * ld, b, activation, alpha, 1, n, n)
-        return
+            status = finish_rows(y + i * ld, b, activation, alpha, 1, n, n)
+        return status
     if n < 256 and size >= 2048:
         width = 0
         while width < 256 or (n < 64 and width % 16):
@@ -90,7 +91,8 @@ cdef void finish_rows(
                 line[q] = line[q] + offset[q]
         at += width
     if activation != ActivationCode.LINEAR and (activation != ActivationCode.RELU or b == NULL):
-        activation_forward(activation, alpha, y, y, m, n)
+        return activation_forward(activation, alpha, y, y, m, n)
+    return Status.OK
 
 
 cdef void outer_product(
@@ -246,32 +248,28 @@ cdef bint deep_forward(
     return deep_products(path, y, ld, x, k, False, w, ld, False, <real>1.0, <real>0.0, m, n, k)
 
 
-cdef void dense_forward(
+cdef Status dense_forward(
     int path, real* y, const real* x, const real* w, const real* b, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
     """OUT y (m, n) = activation(x (m, k) @ w (k, n) + b (n,)), rows of y and w ld apart; b may be NULL.
 
-    Where ld is not n, n being a part of the layer's outputs, the activation is not a softmax.
+    Where ld is not n, n being a part of the layer's outputs, the activation is not row-wise.
     """
     cdef Py_ssize_t i, j, whole
     cdef bint relu = activation == ActivationCode.RELU
     cdef real z
     if real is float:
         if path != PathCode.BLAS and ld == n and thin_forward(y, x, w, b, m, n, k):
-            finish_rows(y, NULL, activation, alpha, m, n, n)
-            return
+            return finish_rows(y, NULL, activation, alpha, m, n, n)
         if k > CHAIN and deep_forward(path, y, x, w, m, n, k, ld):
-            finish_rows(y, b, activation, alpha, m, n, ld)
-            return
+            return finish_rows(y, b, activation, alpha, m, n, ld)
     if m == 1:      # BLAS and blocks of rows are for more
         row_product(y, x, w, b, n, k, ld)
-        finish_rows(y, NULL, activation, alpha, 1, n, n)
-        return
+        return finish_rows(y, NULL, activation, alpha, 1, n, n)
     if m <= FEW_ROWS and ld * k >= LARGE_KERNEL:
         rows_product(y, ld, x, k, w, ld, m, n, k)
-        finish_rows(y, b, activation, alpha, m, n, ld)
-        return
+        return finish_rows(y, b, activation, alpha, m, n, ld)
     if path != PathCode.BLAS:
         whole = in_blocks(path, n)
         product(y, ld, x, k, False, w, ld, False, b, <real>1.0, <real>0.0, relu, m, whole, k)
@@ -281,14 +279,12 @@ cdef void dense_forward(
                 for j in range(whole, n):
                     z = y[i * ld + j] + b[j] if b != NULL else y[i * ld + j]
                     y[i * ld + j] = <real>0.0 if relu and z <= 0 else z
-        if activation != ActivationCode.RELU:
-            finish_rows(y, NULL, activation, alpha, m, n, ld)
-        return
+        return Status.OK if relu else finish_rows(y, NULL, activation, alpha, m, n, ld)
     if n == 1 and ld == n and 0 < m * k <= LARGEST_GEMV:
         gemv(m, k, x, k, w, y)
     else:
         gemm(False, False, m, n, k, <real>1.0, x, k, w, ld, <real>0.0, y, ld)
-    finish_rows(y, b, activation, alpha, m, n, ld)
+    return finish_rows(y, b, activation, alpha, m, n, ld)
 
 
 cdef inline int kind_of(int activation) noexcept nogil:
@@ -300,17 +296,18 @@ cdef inline int kind_of(int activation) noexcept nogil:
     return OF_RELU if activation == ActivationCode.RELU else OF_NOTHING
 
 
-cdef void dense_backward(
+cdef Status dense_backward(
     int path, real* dx, const real* dy, const real* w, const real* y, int activation, double alpha,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
     """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k)).
 
-    Rows of dx and y are ld apart; y may be NULL.  Where ld is not k, the activation is not a softmax.
+    Rows of dx and y are ld apart; y may be NULL.  Where ld is not k, the activation is not row-wise.
     """
     cdef Py_ssize_t i, whole
     cdef int kind = OF_NOTHING
     cdef bint done = False
+    cdef Status status = Status.OK
     if real is float:
         if path != PathCode.BLAS and ld == k:
             if y != NULL:
@@ -318,7 +315,7 @@ cdef void dense_backward(
             done = thin_backward(dx, dy, w, y, kind, m, n, k)
     if done:
         if kind != OF_NOTHING:
-            return
+            return Status.OK
     elif (
         m <= FEW_ROWS_TRANSPOSED and m * n * ld >= LARGE_TRANSPOSED
         or m < BLOCK_ROWS and path == PathCode.BLOCKS   # 3 rows, 500 -> 500, `dense_backward` 71 us, now 38
@@ -346,10 +343,11 @@ cdef void dense_backward(
     else:
         gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, ld)
     if y != NULL and ld == k:
-        activation_backward(activation, alpha, dx, dx, y, m, k)
-    elif y != NULL:
+        return activation_backward(activation, alpha, dx, dx, y, m, k)
+    if y != NULL:
         for i in range(m):
-            activation_backward(activation, alpha, dx + i * ld, dx + i * ld, y + i * ld, 1, k)
+            status = activation_backward(activation, alpha, dx + i * ld, dx + i * ld, y + i * ld, 1, k)
+    return status
 
 
 cdef void weight_gradient(

@@ -7,6 +7,8 @@ from fastnn._core.guards import Parameters, Progress
 
 OPCODES: dict[str, int]
 ACTIVATIONS: dict[str, int]
+ROW_WISE: set[str]
+WITHOUT_SLOPE: set[str]
 STATUSES: dict[int, str]
 PATHS: dict[str, int]
 AXES: dict[str, int]

@@ -27,13 +27,15 @@ from fastnn._core.team cimport (
     take_task, wait_briefly, wait_for_helpers, wait_for_release, window,
 )
 from fastnn._core.types cimport (
-    MAX_CONSTANTS, MAX_OPERANDS, Axis, Bound, Frame, Op, Status,
+    MAX_CONSTANTS, MAX_OPERANDS, Axis, Bound, Frame, Op, Status, is_row_wise, lacks_slope,
 )
 
-# For fastnn/runtime.py, which compares them with the enums of fastnn/plan.py.
+# For fastnn/runtime.py, which compares them with fastnn/plan.py and fastnn/ops.py.
 OPCODES = {name: int(member) for name, member in _types.OpCode.__members__.items()}
 ACTIVATIONS = {name: int(member) for name, member in _types.ActivationCode.__members__.items()}
 STATUSES = {int(member): name for name, member in _types.Status.__members__.items()}
+ROW_WISE = {name for name, code in ACTIVATIONS.items() if is_row_wise(code)}
+WITHOUT_SLOPE = {name for name, code in ACTIVATIONS.items() if lacks_slope(code)}
 PATHS = {name: int(member) for name, member in _types.PathCode.__members__.items()}
 AXES = {name: int(member) for name, member in _types.Axis.__members__.items()}
 ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members__.items()}

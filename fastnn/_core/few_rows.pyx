@@ -18,8 +18,8 @@ from fastnn._core.guards cimport let_forks_pass
 from fastnn._core.helpers cimport Crew, hire, note_work, spare_help_pays
 from fastnn._core.run cimport LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, tile_for
 from fastnn._core.table cimport kernel_table
-from fastnn._core.tiles cimport Tiles, share_tiles
-from fastnn._core.types cimport ActivationCode, Frame, KernelTable, Op, OpCode, PathCode
+from fastnn._core.tiles cimport Tiles, check_status, share_tiles
+from fastnn._core.types cimport Frame, KernelTable, Op, OpCode, PathCode, is_row_wise
 
 cdef enum:
     MOST_THREADS = 4        # few rows have no work for more
@@ -41,7 +41,7 @@ cdef bint has_wide_kernel(const Op* op, Py_ssize_t rows) noexcept nogil:
     Only if it has the same bits then: BLAS multiplies in another order for another number of columns.
     """
     cdef Py_ssize_t columns = op.operands[0].columns
-    if op.code != OpCode.DENSE or op.activation == ActivationCode.SOFTMAX:
+    if op.code != OpCode.DENSE or is_row_wise(op.activation):
         return False
     if op.path != PathCode.DIRECT and (rows > 1 or op.path != PathCode.BLAS):
         return False
@@ -54,7 +54,7 @@ cdef int apply_tiles(Tiles* tiles, int n_helpers) except -1:
     crew.size = 0
     if n_helpers:
         hire(&crew, n_helpers, True)
-    share_tiles(tiles, &crew, True)
+    check_status(share_tiles(tiles, &crew, True))
     return 0
 
 

@@ -97,17 +97,15 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
 
     if op.path == PathCode.COLUMNS:
         if code == OpCode.DENSE:
-            dense_forward_columns(
+            return dense_forward_columns(
                 a, b, operands[2], operands[3], op.activation, op.alpha, m, n,
                 op.operands[1].columns
             )
-            return Status.OK
         if code == OpCode.DENSE_BACKWARD:
-            dense_backward_columns(
+            return dense_backward_columns(
                 a, b, operands[2], operands[3], op.activation, op.alpha, m,
                 op.operands[1].columns, n
             )
-            return Status.OK
         if code == OpCode.SGD_DENSE:
             long_weight_gradient_columns(
                 a, b, operands[2], <real>(-rate), <real>(1.0 - 2.0 * rate * c[0]),
@@ -135,11 +133,9 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
             transpose(a, b, NULL, m, n)
             return Status.OK
         if code == OpCode.ACTIVATION_BACKWARD:
-            activation_backward(op.activation, op.alpha, a, b, operands[2], n, lanes_of(m))
-            return Status.OK
+            return activation_backward(op.activation, op.alpha, a, b, operands[2], n, lanes_of(m))
         if code == OpCode.ACTIVATION:
-            activation_forward(op.activation, op.alpha, a, b, n, lanes_of(m))
-            return Status.OK
+            return activation_forward(op.activation, op.alpha, a, b, n, lanes_of(m))
         if code == OpCode.SQUARED_ERROR and a != NULL:
             add_to(frame.sums + op.accumulator, squared_error_columns(
                 a, b, operands[2], operands[3],
@@ -153,17 +149,21 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
             zero_past(b, m)
 
     if code == OpCode.DENSE:
-        dense_forward(
+        return dense_forward(
             op.path, a + j, b, operands[2] + j, operands[3] + j if operands[3] != NULL else NULL,
             op.activation, op.alpha, m, width, op.operands[1].columns, n
         )
-    elif code == OpCode.DENSE_BACKWARD:
-        dense_backward(
+    if code == OpCode.DENSE_BACKWARD:
+        return dense_backward(
             op.path, a + j, b, operands[2] + j * op.operands[1].columns,
             operands[3] + j if operands[3] != NULL else NULL, op.activation, op.alpha, m,
             op.operands[1].columns, width, n
         )
-    elif code == OpCode.SGD_DENSE:
+    if code == OpCode.ACTIVATION:
+        return activation_forward(op.activation, op.alpha, a, b, m, n)
+    if code == OpCode.ACTIVATION_BACKWARD:
+        return activation_backward(op.activation, op.alpha, a, b, operands[2], m, n)
+    if code == OpCode.SGD_DENSE:
         weight_gradient(
             op.path, a, b + begin, operands[2], <real>(-rate),
             <real>(1.0 - 2.0 * rate * c[0]), frame.rows, n, m, op.operands[1].columns
@@ -181,10 +181,6 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
         gather(a, b, frame.permutation + frame.origin + begin, m, n)
     elif code == OpCode.ADD_BIAS:
         add_bias(a, b, operands[2], m, n)
-    elif code == OpCode.ACTIVATION:
-        activation_forward(op.activation, op.alpha, a, b, m, n)
-    elif code == OpCode.ACTIVATION_BACKWARD:
-        activation_backward(op.activation, op.alpha, a, b, operands[2], m, n)
     elif code == OpCode.SGD:
         sgd(a, b, rate, c[0], m * n)
     elif code == OpCode.MOMENTUM:

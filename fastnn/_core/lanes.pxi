@@ -107,12 +107,12 @@ cdef Py_ssize_t run_lanes(
                 transpose(a, b, rows, lane.m, n)
         elif code == LaneCode.FORWARD:
             lanes_dense(a, b, c, d, lane.kind, n, k, lanes)
-            if lane.another:
-                activation_forward(op.activation, op.alpha, a, a, n, lanes)
+            if lane.another and activation_forward(op.activation, op.alpha, a, a, n, lanes) != Status.OK:
+                return i    # `run_op` says why
         elif code == LaneCode.BACKWARD:
             lanes_dense_back(a, b, c, d, lane.kind, k, n, lanes)
-            if lane.another:
-                activation_backward(op.activation, op.alpha, a, a, d, n, lanes)
+            if lane.another and activation_backward(op.activation, op.alpha, a, a, d, n, lanes) != Status.OK:
+                return i
         elif code == LaneCode.DERIVE:
             lanes_derive(a, b, c, lane.kind, n * lanes)
         elif code == LaneCode.GRADIENT:

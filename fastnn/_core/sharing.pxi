@@ -56,7 +56,7 @@ cdef int share_product(Op* op, Frame* frame, bint double, Py_ssize_t end) except
         return share(op, frame, double, False, end, end, 0)
     op.path = PathCode.BLOCKS
     flops = flops // FLOPS_PER_NANOSECOND
-    if of_batch and end < UNCUT and op.activation != ActivationCode.SOFTMAX:
+    if of_batch and end < UNCUT and not is_row_wise(op.activation):
         frame.end = end
         return share(op, frame, double, True, columns, product_step(columns, 32), flops)
     return share(op, frame, double, False, end, product_step(end, 8), flops)
@@ -65,11 +65,11 @@ cdef int share_product(Op* op, Frame* frame, bint double, Py_ssize_t end) except
 cdef int share_activation(
     Op* op, Frame* frame, bint double, Py_ssize_t elements, Py_ssize_t columns
 ) except -1:
-    """Run an op on arrays of one shape, element by element, or if it is a softmax, row by row."""
+    """Run an op on arrays of one shape, element by element, or if it has to be, row by row."""
     cdef Py_ssize_t rows = elements // columns
     cdef int i
     frame.rows = rows
-    if op.activation != ActivationCode.SOFTMAX:
+    if not is_row_wise(op.activation):
         rows, columns = elements, 1
     for i in range(3):
         op.operands[i].columns = columns
@@ -84,6 +84,7 @@ cdef int share(
     """Run an op along `size` rows or columns, in tiles if that pays: of `step`, or if that is 0, of any."""
     cdef Tiles tiles
     cdef Crew crew
+    cdef Status status
     cdef bint shared = work >= SHARED_WORK and step < size and _count_threads is not None
     cdef Py_ssize_t n_threads = 1
     crew.size = 0
@@ -94,14 +95,15 @@ cdef int share(
         step = size
         if crew.size:
             step = (size + PARTS * (1 + crew.size) - 1) // (PARTS * (1 + crew.size))
-            if op.activation != ActivationCode.SOFTMAX:
+            if not is_row_wise(op.activation):
                 step = (step + PIECE - 1) // PIECE * PIECE
     tiles.run_ops = kernel_table().run_double if double else kernel_table().run_float
     tiles.ops, tiles.n_ops, tiles.local = op, 1, NULL
     tiles.frame, tiles.n_slots, tiles.along_columns = frame, MAX_OPERANDS, along_columns
     tiles.size, tiles.step = size, step
     with nogil:
-        share_tiles(&tiles, &crew, False)
+        status = share_tiles(&tiles, &crew, False)
         if shared:
             note_work(work)
+    check_status(status)
     return 0

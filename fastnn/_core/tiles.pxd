@@ -5,8 +5,8 @@ from libc.string cimport memcpy
 
 from fastnn._core.helpers cimport Crew, dismiss, launch, make_way
 from fastnn._core.run cimport LOCAL_SLOT, MAX_SLOTS
-from fastnn._core.team cimport atomic_fetch_add
-from fastnn._core.types cimport Addressing, Frame, Op, RunOps
+from fastnn._core.team cimport atomic_fetch_add, atomic_load, atomic_store
+from fastnn._core.types cimport Addressing, Frame, Op, RunOps, Status
 
 cdef struct Tiles:
     RunOps run_ops
@@ -18,6 +18,7 @@ cdef struct Tiles:
     bint along_columns
     Py_ssize_t size         # of all tiles together: rows, or columns
     Py_ssize_t step         # size of a tile
+    int status              # that of an op that failed, if any did
     int taken
     int first               # that the caller takes next; helpers begin at the other end, so that from call to
     int last                # call a core finds in its caches what it had there
@@ -29,6 +30,7 @@ cdef inline void run_tiles(void* context, int thread) noexcept nogil:
     cdef Frame frame
     cdef char* base[MAX_SLOTS]
     cdef double sums[1]
+    cdef Status status
     cdef Py_ssize_t begin, end, n_tiles = (tiles.size + tiles.step - 1) // tiles.step
     memcpy(&frame, tiles.frame, sizeof(Frame))
     memcpy(base, tiles.frame.base, tiles.n_slots * sizeof(void*))
@@ -47,15 +49,18 @@ cdef inline void run_tiles(void* context, int thread) noexcept nogil:
         else:
             frame.begin, frame.end = begin, end
             frame.row[<int>Addressing.TILE] = frame.row[<int>Addressing.STREAM_TILE] = begin
-        tiles.run_ops(tiles.ops, tiles.n_ops, &frame)
+        status = tiles.run_ops(tiles.ops, tiles.n_ops, &frame)
+        if status != Status.OK:
+            atomic_store(&tiles.status, status)
+            return
 
 
-cdef inline void share_tiles(Tiles* tiles, Crew* crew, bint holds_gil) noexcept nogil:
-    """Run all tiles together with the helpers of a crew, if it has any.
+cdef inline Status share_tiles(Tiles* tiles, Crew* crew, bint holds_gil) noexcept nogil:
+    """Run all tiles together with the helpers of a crew, if it has any; return whether all went well.
 
     New helpers cannot begin while the caller holds the GIL, so they are not waited for then.
     """
-    tiles.taken = tiles.first = tiles.last = 0
+    tiles.status, tiles.taken, tiles.first, tiles.last = Status.OK, 0, 0, 0
     if crew.size:
         launch(crew, run_tiles, tiles)
         if not holds_gil:
@@ -63,3 +68,10 @@ cdef inline void share_tiles(Tiles* tiles, Crew* crew, bint holds_gil) noexcept 
     run_tiles(tiles, 0)
     if crew.size:
         dismiss(crew)
+    return <Status>atomic_load(&tiles.status)
+
+
+cdef inline int check_status(Status status) except -1:
+    if status != Status.OK:
+        raise RuntimeError(f"the kernels stopped with status {<int>status}, as they do not know an op")
+    return 0

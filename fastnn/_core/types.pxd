@@ -1,6 +1,6 @@
 # What the executor and the kernels share: enums, operands, ops, and the frame of a tile.
 #
-# The enums mirror those of fastnn/plan.py; fastnn/runtime.py compares the numbers at import.
+# The enums mirror those of fastnn/plan.py and fastnn/ops.py; fastnn/runtime.py compares the numbers at import.
 # Nothing here knows Python objects.
 
 ctypedef fused real:
@@ -68,6 +68,17 @@ cpdef enum ActivationCode:
     EXPONENTIAL = 7
     RECIPROCAL = 8
     LOG = 9
+
+# What is true of activations here and in the table of fastnn/ops.py, which fastnn/runtime.py compares.
+cdef inline bint is_row_wise(int activation) noexcept nogil:
+    """Return whether an element depends on all of its row, so that no row may be cut."""
+    return activation == ActivationCode.SOFTMAX
+
+
+cdef inline bint lacks_slope(int activation) noexcept nogil:
+    """Return whether the derivative does not follow from the output."""
+    return activation == ActivationCode.LOG
+
 
 cpdef enum PathCode:
     BLAS = 0

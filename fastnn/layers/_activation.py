@@ -28,7 +28,7 @@ def as_code(activation: Function, alpha: float) -> str:
     name = name_of(activation)
     if alpha == ALPHAS.get(activation, 0.0):
         return repr(name)
-    return f"{'ELU' if activation is Function.ELU else 'LeakyReLU'}({alpha})"
+    return f"{activations.LAYERS[activation][0]}({alpha})"
 
 
 class Activation(Layer):

@@ -79,7 +79,7 @@ ERRORS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "log": (
         lambda: kernels.dense_backward(Y, X, W, Y, "log"),
         ConfigurationError,
-        "the derivative of log does not follow from its output; divide dy by z",
+        "the derivative of log does not follow from its output; multiply dy by what it is at z",
     ),
     "y shape": (lambda: kernels.dense_backward(Y, X, W, X, "relu"), ShapeError, "y must have dy's shape"),
     "shapes": (lambda: kernels.relu_backward(X, Y), ShapeError, r"y must have dy's shape \(2, 3\)"),

@@ -1,0 +1,87 @@
+"""The vocabulary of plans that needs nothing else: activations, and what is true of each.
+
+Whoever treats one activation differently from another reads `ACTIVATIONS`.  The numbers, which functions work
+row by row, and which have no slope of their output, stand in `_core/types.pxd` as well; `runtime.py` compares
+them at import.  This file must not know graphs, plans or arrays.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+__all__ = ["ACTIVATIONS", "Activation", "Traits", "Values"]
+
+
+class Activation(enum.IntEnum):
+    """Activation functions by the number that kernels know them by."""
+
+    LINEAR = 0
+    SIGMOID = 1
+    TANH = 2
+    RELU = 3
+    SOFTMAX = 4
+    LEAKY_RELU = 5
+    ELU = 6
+    EXPONENTIAL = 7
+    RECIPROCAL = 8
+    LOG = 9
+
+
+class Values(enum.Enum):
+    """What an activation makes of the sums of a dense layer."""
+
+    SCORES = "scores"  # without limit
+    BOUNDED = "bounded scores"  # which a sum or a product may turn into probabilities
+    PROBABILITIES = "probabilities"
+    OTHER = "other"  # parts of formulas, such as the exponentials of a softmax
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is true of an activation.
+
+    Attributes
+    ----------
+    values : Values
+    row_wise : bool
+        Whether an element depends on all of its row; else only on the element itself.
+    slope : Activation or None
+        The activation that is its derivative, as a function of x; None where the derivative follows from y.
+    alpha : float or None
+        The slope or scale that it has by its name, as in Keras; None if it has none.
+    layer : tuple of (str, str) or None
+        The layer that gives another slope or scale, and that argument's name.
+    finite_at_zero : bool
+
+    Examples
+    --------
+    >>> ACTIVATIONS[Activation.ELU].alpha, ACTIVATIONS[Activation.LOG].fills_vectors
+    (1.0, False)
+    """
+
+    values: Values
+    row_wise: bool = False
+    slope: Activation | None = None
+    alpha: float | None = None
+    layer: tuple[str, str] | None = None
+    finite_at_zero: bool = True
+
+    @property
+    def fills_vectors(self) -> bool:
+        """Whether it may run with the batch as the fast axis, whose vectors are filled up with zeros."""
+        return self.finite_at_zero and not self.row_wise
+
+
+ACTIVATIONS: dict[Activation, Traits] = {
+    Activation.LINEAR: Traits(Values.SCORES),
+    Activation.SIGMOID: Traits(Values.PROBABILITIES),
+    Activation.TANH: Traits(Values.BOUNDED),
+    Activation.RELU: Traits(Values.SCORES),
+    Activation.SOFTMAX: Traits(Values.PROBABILITIES, row_wise=True),
+    Activation.LEAKY_RELU: Traits(Values.SCORES, alpha=0.2, layer=("LeakyReLU", "negative_slope")),
+    Activation.ELU: Traits(Values.SCORES, alpha=1.0, layer=("ELU", "alpha")),
+    Activation.EXPONENTIAL: Traits(Values.OTHER),
+    Activation.RECIPROCAL: Traits(Values.OTHER, finite_at_zero=False),
+    Activation.LOG: Traits(Values.OTHER, slope=Activation.RECIPROCAL, finite_at_zero=False),
+}

@@ -1,0 +1,62 @@
+"""The table of activations: it has all of them, and the core's part of it agrees."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import activations, layers
+from fastnn._core import executor
+from fastnn.ops import ACTIVATIONS, Activation, Values
+from fastnn.reference import activate
+
+NAMES = [activation.name.lower() for activation in Activation]
+
+
+def test_every_activation_has_its_row() -> None:
+    assert list(ACTIVATIONS) == list(Activation)
+    assert set(NAMES) == set(activations.__all__) - {"get", "name_of"}
+
+
+def test_the_core_knows_the_same() -> None:
+    assert executor.ROW_WISE == {a.name for a, traits in ACTIVATIONS.items() if traits.row_wise}
+    assert executor.WITHOUT_SLOPE == {a.name for a, traits in ACTIVATIONS.items() if traits.slope is not None}
+
+
+def test_a_core_that_differs_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "ROW_WISE", set())
+    source = inspect.getsource(fastnn.runtime)
+    with pytest.raises(ImportError, match="does not match its Python part"):
+        exec(compile(source, "runtime", "exec"), {"__name__": "copied"})
+
+
+@pytest.mark.parametrize("activation", Activation)
+def test_what_the_table_says_is_so(activation: Activation) -> None:
+    traits = ACTIVATIONS[activation]
+    alpha = traits.alpha or 0.0
+    row = np.array([[2.0, 0.5, 3.0]])
+    other = activate(activation, row + np.array([[0.0, 0.0, 1.0]]), alpha)
+    assert (other[0, 0] != activate(activation, row, alpha)[0, 0]) == traits.row_wise
+    with np.errstate(all="ignore"):
+        assert np.isfinite(activate(activation, np.zeros((1, 1)), alpha)).all() == traits.finite_at_zero
+        values = activate(activation, np.linspace(-40.0, 40.0, 801)[:, None] + [[0.0, 3.0]], alpha)
+    if traits.values is Values.PROBABILITIES:
+        assert values.min() >= 0
+        assert values.max() <= 1
+    if traits.values is Values.BOUNDED:
+        assert np.abs(values).max() <= 1
+    if traits.values is Values.SCORES:
+        assert values.max() > 10
+    if traits.layer is not None:
+        name, argument = traits.layer
+        config = getattr(layers, name)(**{argument: 0.75}).config
+        assert (config.activation, config.alpha) == (activation, 0.75)
+    assert (traits.alpha is None) == (traits.layer is None)
+
+
+def test_only_what_the_table_admits_runs_along_columns() -> None:
+    admitted = {activation for activation, traits in ACTIVATIONS.items() if traits.fills_vectors}
+    assert set(Activation) - admitted == {Activation.SOFTMAX, Activation.LOG, Activation.RECIPROCAL}
