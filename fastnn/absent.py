@@ -31,7 +31,7 @@ _MASKS = "there are no images here; use the cross-entropies"
 _FOCAL = "use the cross-entropy without it, with class_weight in fit"
 _RATES = "use Adam or RMSprop, whose steps adapt as well"
 _SCHEDULED = "use the callbacks LearningRateScheduler and ReduceLROnPlateau"
-_SMOOTH = "use 'elu', or 'relu'"
+_SMOOTH = "use 'softplus', 'elu' or 'relu'"
 _BOUNDED = "use 'tanh', or 'sigmoid'"
 _SHRINKING = "use 'relu', or 'leaky_relu'"
 _GRAPH_OF_KERAS = "it belongs to the inside of Keras; nothing takes its place"
@@ -142,7 +142,8 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "Python functions cannot run inside the kernels; use Scale, Shift, Square, Exp, Log, Sum",
         ),
         ("PReLU", "slopes are not learned; use LeakyReLU(negative_slope)"),
-        ("GELU SELU Swish SiLU Mish Softplus", _SMOOTH),
+        ("GELU SELU Swish SiLU Mish", _SMOOTH),
+        ("Softplus", "use Activation('softplus')"),
         ("ThresholdedReLU", "use ReLU"),
         ("Dot", "use Multiply, then Sum"),
         ("EinsumDense Linear", "use Dense"),
@@ -258,7 +259,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "activations": (
         (
-            "gelu silu swish mish softplus celu selu squareplus sparse_plus",
+            "gelu silu swish mish celu selu squareplus sparse_plus",
             f"a smooth kind of ReLU; {_SMOOTH}",
         ),
         ("relu6 hard_silu hard_swish hard_shrink soft_shrink tanh_shrink threshold", _SHRINKING),

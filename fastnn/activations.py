@@ -32,6 +32,7 @@ __all__ = [
     "relu",
     "sigmoid",
     "softmax",
+    "softplus",
     "tanh",
 ]
 
@@ -170,7 +171,18 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return _apply("softmax", x)
 
 
-_FUNCTIONS = (linear, sigmoid, tanh, relu, leaky_relu, elu, exponential, log, reciprocal, softmax)
+def softplus(x: np.ndarray) -> np.ndarray:
+    """Return ``log(1 + exp(x))``, a smooth ReLU; any shape, float32 unless x is float64.
+
+    Examples
+    --------
+    >>> softplus(np.array([-1000.0, 0.0, 1000.0])).round(4)
+    array([   0.    ,    0.6931, 1000.    ])
+    """
+    return _apply("softplus", x)
+
+
+_FUNCTIONS = (linear, sigmoid, tanh, relu, leaky_relu, elu, exponential, log, reciprocal, softmax, softplus)
 
 
 def get(identifier: object) -> ActivationConfig:

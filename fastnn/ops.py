@@ -26,6 +26,7 @@ class Activation(enum.IntEnum):
     EXPONENTIAL = 7
     RECIPROCAL = 8
     LOG = 9
+    SOFTPLUS = 10
 
 
 class Values(enum.Enum):
@@ -84,4 +85,5 @@ ACTIVATIONS: dict[Activation, Traits] = {
     Activation.EXPONENTIAL: Traits(Values.OTHER),
     Activation.RECIPROCAL: Traits(Values.OTHER, finite_at_zero=False),
     Activation.LOG: Traits(Values.OTHER, slope=Activation.RECIPROCAL, finite_at_zero=False),
+    Activation.SOFTPLUS: Traits(Values.SCORES),
 }

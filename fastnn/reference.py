@@ -169,6 +169,8 @@ def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.nd
             return 1.0 / x
         case Activation.LOG:
             return np.log(x)
+        case Activation.SOFTPLUS:
+            return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
     return x
 
 
@@ -191,6 +193,8 @@ def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: 
             return dy * y
         case Activation.RECIPROCAL:
             return -dy * y**2
+        case Activation.SOFTPLUS:
+            return -dy * np.expm1(-y)
     return dy
 
 

@@ -273,6 +273,7 @@ TOLERANCES: dict[str, float] = {
     "tanh ulp": 1.5,
     "exp ulp": 1.0,
     "elu ulp": 4.0,
+    "softplus ulp": 2.5,
     # in units of eps, relative to the sum of the absolute values that were added up, times sqrt(length)
     "sum": 4.0,
     # in units of eps, relative to the largest element

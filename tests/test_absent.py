@@ -108,8 +108,8 @@ def test_what_is_said(thing: Any, name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("find", "name", "message"),
     [
-        (activations.get, "gelu", "activation 'gelu': a smooth kind of ReLU; use 'elu', or 'relu'. Known:"),
-        (activations.get, "softplus", "'softplus': a smooth kind of ReLU"),
+        (activations.get, "gelu", "'gelu': a smooth kind of ReLU; use 'softplus', 'elu' or 'relu'. Known:"),
+        (activations.get, "silu", "'silu': a smooth kind of ReLU"),
         (losses.get, "mae", "unknown loss 'mae': the mean absolute error; use 'mse'"),
         (losses.get, "mean_absolute_error", "the mean absolute error"),
         (losses.get, "bce", "'binary_crossentropy'"),

@@ -65,6 +65,7 @@ NONSENSE: dict[str, tuple[End, Any, str]] = {
     "scores": (dense(3), LABELLED, "'end' has no activation; .*'softmax'.*from_logits=True"),
     "one score": (dense(1), "binary_crossentropy", "'end' has no activation; .*activation='sigmoid'"),
     "relu": (dense(1, "relu"), "binary_crossentropy", "'end' has activation 'relu'"),
+    "softplus": (dense(1, "softplus"), "binary_crossentropy", "'end' has activation 'softplus'"),
     "tanh": (dense(1, "tanh"), "binary_crossentropy", "'squashed' has activation 'tanh'"),
     "a mean of scores": (mean_of(None), LABELLED, "takes probabilities, but"),
     "scaled scores": (scaled, LABELLED, "takes probabilities, but"),

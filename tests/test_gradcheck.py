@@ -66,7 +66,7 @@ def network(
             draw.normal(0, 0.4, (3, 4)),
             draw.normal(0, 0.4, 4),
             draw.normal(0, 0.1, (4, 3)),
-            draw.uniform(0.4, 0.6, 3),
+            draw.uniform(0.4, 0.6, 3) - (output == "softplus"),
         ]
     )
     model.compile("sgd", loss)

@@ -27,6 +27,7 @@ FORMULAS = {
     "exponential": np.exp,
     "reciprocal": lambda z: 1 / z,
     "log": np.log,
+    "softplus": lambda z: np.log1p(np.exp(z)),
 }
 
 

@@ -115,6 +115,18 @@ cdef void log_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
             y[i] = log(x[i])
 
 
+cdef void softplus_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        y[i] = softplus_of(x[i])
+
+
+cdef void softplus_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        dx[i] = -dy[i] * expm1_of(-y[i])
+
+
 cdef void softmax_forward(real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
     """OUT y = exp(x - max) / sum, row by row."""
     cdef Py_ssize_t i, r
@@ -178,6 +190,8 @@ cdef Status activation_forward(
         reciprocal_forward(y, x, rows * columns)
     elif activation == ActivationCode.LOG:
         log_forward(y, x, rows * columns)
+    elif activation == ActivationCode.SOFTPLUS:
+        softplus_forward(y, x, rows * columns)
     else:
         return Status.UNKNOWN_OP
     return Status.OK
@@ -205,6 +219,8 @@ cdef Status activation_backward(
         exponential_backward(dx, dy, y, rows * columns)
     elif activation == ActivationCode.RECIPROCAL:
         reciprocal_backward(dx, dy, y, rows * columns)
+    elif activation == ActivationCode.SOFTPLUS:
+        softplus_backward(dx, dy, y, rows * columns)
     else:
         return Status.UNKNOWN_OP
     return Status.OK

@@ -473,6 +473,58 @@ def elu_backward(dy, y, out=None, alpha=1.0):
     return backward(ActivationCode.ELU, dy, y, out, _not_negative(alpha, "alpha"))
 
 
+def softplus_forward(z, out=None):
+    """Return ``log(1 + exp(z))``, a smooth ReLU; `out` may be `z`.
+
+    Parameters
+    ----------
+    z : array_like of any shape, float32 or float64
+    out : numpy.ndarray of z's shape and dtype, optional
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    DTypeError, ShapeError, DataError
+        For a dtype, a shape, or an `out`, that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softplus_forward(np.array([[-1000.0, 0.0, 1000.0]])).round(4)
+    array([[   0.    ,    0.6931, 1000.    ]])
+    """
+    return forward(ActivationCode.SOFTPLUS, z, out)
+
+
+def softplus_backward(dy, y, out=None):
+    """Return ``dy * (1 - exp(-y))`` from the forward's output `y`; `out` may be `dy`.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape, float32 or float64
+    out : numpy.ndarray of dy's shape and dtype, optional
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    DTypeError, ShapeError, DataError
+        For dtypes, shapes, or an `out`, that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softplus_backward(np.ones((1, 1)), np.log([[2.0]]))
+    array([[0.5]])
+    """
+    return backward(ActivationCode.SOFTPLUS, dy, y, out)
+
+
 def softmax_forward(z, out=None):
     """Return ``exp(z) / sum(exp(z))`` over the last axis, shifted by its maximum; `out` may be `z`.
 

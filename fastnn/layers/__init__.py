@@ -3,7 +3,8 @@
 ==============================  ==========================================================================
 with weights                    `Dense`, `Maxout`, `WeightedSum`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
-                                `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`
+                                `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
+                                by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
                                 `Concatenate`, and `add`, ... as functions
 ==============================  ==========================================================================

@@ -1,4 +1,4 @@
-"""Accuracy of exp, sigmoid and tanh in units in the last place (ULP), over their whole range.
+"""Accuracy of exp, sigmoid, tanh and softplus in units in the last place (ULP), over their whole range.
 
 float32 is compared with float64 NumPy; float64 with the 64-bit mantissas of `numpy.longdouble`
 where the platform has them, and with the standard library's `decimal` everywhere.
@@ -30,6 +30,10 @@ def exact_sigmoid(x: Array) -> Array:
     return np.where(x > 0, 1, e) / (1 + e)
 
 
+def exact_softplus(x: Array) -> Array:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
 def exp_through_softmax(x: Array) -> Array:
     rows = np.stack([np.zeros_like(x), x], axis=1)
     return kernels.softmax_forward(rows)[:, 1]
@@ -39,6 +43,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] 
     "sigmoid": (kernels.sigmoid_forward, exact_sigmoid),
     "tanh": (kernels.tanh_forward, np.tanh),
     "exp": (exp_through_softmax, np.exp),
+    "softplus": (kernels.softplus_forward, exact_softplus),
 }
 
 
@@ -71,7 +76,7 @@ def arguments(name: str, dtype: type, part: str) -> Array:
         return rng.uniform(low, high, POINTS).astype(dtype)
     if part == "everywhere":
         return everywhere(dtype, rng)
-    low, high = (-110, 100) if name == "sigmoid" and single else (-750, 750)
+    low, high = (-110, 100) if name in ("sigmoid", "softplus") and single else (-750, 750)
     low, high = (-12, 12) if name == "tanh" else (low, high)
     # Half of the points where the function bends.
     return np.concatenate(
@@ -87,6 +92,9 @@ CASES = [
     ("tanh", "bend"),
     ("exp", "normal"),
     ("exp", "subnormal"),
+    ("softplus", "everywhere"),
+    ("softplus", "bend"),
+    ("softplus", "subnormal"),
 ]
 
 
@@ -108,7 +116,7 @@ def test_errors_stay_within_their_marks(
         assert (given > 0).mean() > 0.9
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "exp"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "exp", "softplus"])
 def test_float64_agrees_with_decimal_arithmetic(
     name: str, simd_level: str, tolerances: dict[str, float]
 ) -> None:
@@ -116,14 +124,19 @@ def test_float64_agrees_with_decimal_arithmetic(
     x = np.concatenate([arguments(name, np.float64, part)[:700] for part in parts])
     if name == "tanh":
         x = x[(np.abs(x) > 1e-8) & (np.abs(x) < 25)]
-    if name == "sigmoid":
+    if name in ("sigmoid", "softplus"):
         x = x[np.abs(x) < 740]
     assert x.size > 700
     given = FUNCTIONS[name][0](x)
     with decimal.localcontext(prec=60):
         for argument, value in zip(x.tolist(), given.tolist(), strict=True):
             e = decimal.Decimal(argument).exp()
-            exact = {"exp": e, "sigmoid": e / (1 + e), "tanh": (e * e - 1) / (e * e + 1)}[name]
+            exact = {
+                "exp": e,
+                "sigmoid": e / (1 + e),
+                "tanh": (e * e - 1) / (e * e + 1),
+                "softplus": (1 + e).ln() if argument > -100 else e - e * e / 2,
+            }[name]
             exponent = max(int(np.frexp(float(exact))[1]) - 53, -1074)
             error = abs(decimal.Decimal(value) - exact) / decimal.Decimal(2) ** exponent
             assert error <= tolerances[f"{name} ulp"], f"{error} ULP at {argument!r}"
@@ -139,6 +152,9 @@ def test_special_values(dtype: type, simd_level: str) -> None:
         np.testing.assert_array_equal(sigmoid, np.resize(np.array([np.nan, 1, 0, 0.5, 0.5], dtype), size))
         tanh = kernels.tanh_forward(x)
         np.testing.assert_array_equal(tanh, np.resize(np.array([np.nan, 1, -1, 0, 0], dtype), size))
+        softplus = kernels.softplus_forward(x)
+        exact = np.resize(np.array([np.nan, np.inf, 0, np.log(2), np.log(2)], dtype), size)
+        np.testing.assert_allclose(softplus, exact, rtol=2 * np.finfo(dtype).eps)
         zeros = x == 0
         np.testing.assert_array_equal(np.signbit(tanh[zeros]), np.signbit(x[zeros]))
 
@@ -223,3 +239,30 @@ def test_exponential_and_elu(dtype: type, simd_level: str, tolerances: dict[str,
     exact = np.where(rows > 0, rows, np.expm1(rows.astype(EXACT[dtype])))
     assert ulp_errors(kernels.elu_forward(rows), exact).max() <= tolerances["elu ulp"]
     assert np.isnan(kernels.elu_forward(np.full((1, 40), np.nan, dtype))).all()
+
+
+@needs_longdouble
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softplus_far_out_and_its_slope(dtype: type, simd_level: str, tolerances: dict[str, float]) -> None:
+    x = np.array([1000, -1000, 3e4, -3e4, 60, -60] * 7, dtype)
+    y = kernels.softplus_forward(x)
+    exact = [1000, 0, 3e4, 0, 60, np.exp(np.longdouble(-60))] * 7
+    assert ulp_errors(y, np.array(exact, np.longdouble)).max() <= tolerances["softplus ulp"]
+    assert (kernels.softplus_backward(np.ones_like(x), y)[:4] == [1, 0, 1, 0]).all()
+    y = kernels.softplus_forward(np.random.default_rng(3).uniform(-80, 80, POINTS).astype(dtype))
+    slopes = kernels.softplus_backward(np.ones_like(y), y)
+    assert ulp_errors(slopes, -np.expm1(-y.astype(np.longdouble))).max() <= tolerances["elu ulp"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softplus_has_the_same_bits_wherever_a_number_stands(dtype: type, simd_level: str) -> None:
+    x = np.random.default_rng(4).normal(0, 5, 400).astype(dtype)
+    y = kernels.softplus_forward(x)
+    slopes = kernels.softplus_backward(x, y)
+    for begin in range(0, 40):
+        for end in (begin + 1, begin + 7, begin + 17, 400):
+            part = slice(begin, end)
+            np.testing.assert_array_equal(kernels.softplus_forward(x[part].copy()), y[part])
+            np.testing.assert_array_equal(
+                kernels.softplus_backward(x[part].copy(), y[part].copy()), slopes[part]
+            )

@@ -67,7 +67,7 @@ def sigmoid(z: np.ndarray, n_threads: int) -> bytes:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softmax"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softmax", "softplus"])
 def test_large_arrays_are_shared_out_without_changing_a_bit(
     name: str, dtype: str, started: list[int]
 ) -> None:

@@ -30,6 +30,7 @@ DEFINITIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], 
         lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
         lambda dy, y: np.where(y > 0, dy, dy * (y + 1)),
     ),
+    "softplus": (lambda z: np.log1p(np.exp(z)), lambda dy, y: dy * (1 - np.exp(-y))),
     "softmax": (softmax, lambda dy, y: y * (dy - (dy * y).sum(-1, keepdims=True))),
 }
 NAMES = list(DEFINITIONS)

@@ -95,7 +95,7 @@ def test_every_shape_agrees_with_the_reference(
             )
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh", "elu"])
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh", "elu", "softplus"])
 @pytest.mark.parametrize("outputs", [1, 2, 3, 4])
 @pytest.mark.parametrize(
     ("rows", "hidden"), [(1, 1), (3, 16), (6, 25), (17, 64), (33, 70), (40, 1024), (8, 1025)]

@@ -25,7 +25,7 @@ EXAMPLES = 230
 ROWS = 5
 CLOSE = 1e-9  # of the largest entry
 L2 = 0.01
-ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu")
+ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu", "softplus")
 BOUNDED = ("sigmoid", "tanh", "softmax")
 MERGES = ("add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate")
 FUNCTIONS = ("exp", "log", "reciprocal", "scale", "negate", "shift", "square", "sum", "leaky", "elu")
@@ -243,6 +243,8 @@ class Oracle:
                 return jnp.where(z > 0, z, 0.2 * z)
             case "elu":
                 return jnp.where(z > 0, z, jnp.expm1(jnp.minimum(z, 0.0)))
+            case "softplus":
+                return self.jax.nn.softplus(z)
         return z
 
     def apply(self, step: Step, xs: list[Any], weights: dict[str, Any]) -> Any:

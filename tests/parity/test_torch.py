@@ -78,6 +78,7 @@ class Twin:
             "relu": torch.relu,
             "leaky_relu": lambda z: torch.nn.functional.leaky_relu(z, 0.2),
             "elu": torch.nn.functional.elu,
+            "softplus": torch.nn.functional.softplus,
             "softmax": lambda z: torch.softmax(z, 1),
         }
         return functions[name](z)
