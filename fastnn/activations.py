@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from fastnn.absent import attribute_error
-from fastnn.activation_table import ALPHAS, BY_NAME, name_of
 from fastnn.checks import check_number, shown
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.graph import ActivationConfig
 from fastnn.numeric import as_numbers
-from fastnn.ops import ACTIVATIONS, Activation
+from fastnn.ops import ACTIVATIONS, ALPHAS, BY_NAME, Activation, name_of
 
 __all__ = [
     "elu",

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fastnn.activation_table import name_of
 from fastnn.graph import (
     ActivationConfig,
     AffineConfig,
@@ -26,7 +25,7 @@ from fastnn.graph import (
 )
 from fastnn.losses import BinaryCrossentropy, Loss, MeanSquaredError, SquaredError
 from fastnn.metrics import BinaryAccuracy, CategoricalAccuracy, Metric
-from fastnn.ops import ACTIVATIONS, Activation, Values
+from fastnn.ops import ACTIVATIONS, Activation, Values, name_of
 
 __all__ = [
     "FIRST_EPOCHS",

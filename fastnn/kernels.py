@@ -26,8 +26,8 @@ from fastnn._core.api import (
     tanh_backward,
     tanh_forward,
 )
-from fastnn.activation_table import alphas
 from fastnn.numeric import as_numbers
+from fastnn.ops import alphas
 from fastnn.runtime import default_threads
 
 __all__ = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["ACTIVATIONS", "Activation", "Traits", "Values"]
+__all__ = ["ACTIVATIONS", "ALPHAS", "BY_NAME", "Activation", "Traits", "Values", "alphas", "name_of"]
 
 
 class Activation(enum.IntEnum):
@@ -87,3 +87,31 @@ ACTIVATIONS: dict[Activation, Traits] = {
     Activation.LOG: Traits(Values.OTHER, slope=Activation.RECIPROCAL, finite_at_zero=False),
     Activation.SOFTPLUS: Traits(Values.SCORES),
 }
+
+# The slope or scale of those that have one; kernels get them by `alphas`.
+ALPHAS = {activation: traits.alpha for activation, traits in ACTIVATIONS.items() if traits.alpha is not None}
+
+
+def name_of(activation: Activation) -> str:
+    """Return an activation's name as users write it.
+
+    Examples
+    --------
+    >>> name_of(Activation.SOFTMAX)
+    'softmax'
+    """
+    return activation.name.lower()
+
+
+def alphas() -> dict[str, float]:
+    """Return the slope or scale of the activations that have one, by name.
+
+    Examples
+    --------
+    >>> alphas()
+    {'leaky_relu': 0.2, 'elu': 1.0}
+    """
+    return {name_of(activation): alpha for activation, alpha in ALPHAS.items()}
+
+
+BY_NAME = {name_of(activation): activation for activation in Activation}

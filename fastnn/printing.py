@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from fastnn.activation_table import name_of
+from fastnn.ops import name_of
 from fastnn.plan import PRODUCTS, ROWS, Activation, Axis, Op, Operand, Plan, Slot, Task
 
 __all__ = ["describe_op", "format_plan"]

@@ -23,7 +23,7 @@ from fastnn.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
 CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
 # Descriptions and the compiler: no arrays, no kernels, nothing that runs.
 PURE = {
-    *("absent", "activation_table", "checks", "described", "errors", "latest"),
+    *("absent", "checks", "described", "errors", "latest"),
     *("graph", "losses", "metrics", "optimizers", "ops", "regularizers", "symbolic"),
     *("builder", "compiler", "lowering", "rules", "fusion", "schedule", "memory", "paths", "shared_plans"),
     *("pace", "plan", "printing", "verify", "verify_forms", "verify_phases"),

@@ -1,14 +1,14 @@
 # Elementary functions as inline scalar code that compilers vectorise: no calls, no branches,
 # no tables.  Accuracy over the whole range, every SIMD level (tests/core/test_accuracy.py):
-# exp 1.0 ULP, tanh 1.5, sigmoid 2.5, softplus 2.5, NaN and infinities as in C.  With AVX-512, tables that fit a register
-# do tanh and sigmoid of float32 in half the time (avx512.h).
+# exp 1.0 ULP, tanh 1.5, sigmoid 2.5, softplus 2.5, NaN and infinities as in C.  With AVX-512, tables that
+# fit a register do tanh and sigmoid of float32 in half the time (avx512.h).
 #
 # exp(x) = 2^n * (1 + p(r)) with n = round(x / ln 2), r = x - n ln 2 in two parts, and
 # p(r) = r + r^2 q(r), where q is the Chebyshev fit of (exp(r) - 1 - r) / r^2 on
 # |r| <= 1.01 ln(2) / 2 (mpmath.chebyfit, 40 digits): 6 coefficients leave 1.8e-10 of exp,
 # 11 leave 1.9e-19.  tanh(x) = x + x^3 t(x^2) for |x| < 0.75, with t fitted likewise: 6
-# coefficients leave 6.6e-9, 13 leave 6.3e-18.  log(1 + u) = u - s (u - s^2 l(s^2)) for 0 <= u <= 1, with
-# s = u / (2 + u), where l is fitted likewise, to 2 (atanh(s) / s - 1) / s^2: 5 coefficients leave 3.9e-10,
+# coefficients leave 6.6e-9, 13 leave 6.3e-18.  log(1 + u) = u - s (u - s^2 q(s^2)) for 0 <= u <= 1, with
+# s = u / (2 + u), where q is fitted likewise, to 2 (atanh(s) / s - 1) / s^2: 5 coefficients leave 3.9e-10,
 # 10 leave 4.9e-18.
 
 cdef extern from "fastnn/_core/avx512.h":
@@ -182,27 +182,27 @@ cdef inline real sigmoid_of(real x) noexcept nogil:
 
 cdef inline real log1p_of(real u) noexcept nogil:
     """Return log(1 + u) for 0 <= u <= 1, or NaN; small results keep their relative accuracy."""
-    cdef real s, z, l
+    cdef real s, z, q
     s = u / (<real>2.0 + u)
     z = s * s
     if real is float:
-        l = <float>0.23230255606896358432
-        l = l * z + <float>0.21705427072838566374
-        l = l * z + <float>0.28592426074668263155
-        l = l * z + <float>0.39999705079008654409
-        l = l * z + <float>0.66666667323975009361
+        q = <float>0.23230255606896358432
+        q = q * z + <float>0.21705427072838566374
+        q = q * z + <float>0.28592426074668263155
+        q = q * z + <float>0.39999705079008654409
+        q = q * z + <float>0.66666667323975009361
     else:
-        l = 0.16172973765164870654
-        l = l * z + 0.087965270266740580494
-        l = l * z + 0.12001897520703771287
-        l = l * z + 0.13314057480122863295
-        l = l * z + 0.15385575355515837975
-        l = l * z + 0.18181789247591536337
-        l = l * z + 0.22222222721178221415
-        l = l * z + 0.28571428567071667749
-        l = l * z + 0.40000000000014722625
-        l = l * z + 0.66666666666666658475
-    return u - s * (u - z * l)
+        q = 0.16172973765164870654
+        q = q * z + 0.087965270266740580494
+        q = q * z + 0.12001897520703771287
+        q = q * z + 0.13314057480122863295
+        q = q * z + 0.15385575355515837975
+        q = q * z + 0.18181789247591536337
+        q = q * z + 0.22222222721178221415
+        q = q * z + 0.28571428567071667749
+        q = q * z + 0.40000000000014722625
+        q = q * z + 0.66666666666666658475
+    return u - s * (u - z * q)
 
 
 cdef inline real softplus_of(real x) noexcept nogil:

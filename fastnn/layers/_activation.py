@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import activations
-from fastnn.activation_table import ALPHAS, name_of
 from fastnn.checks import check_number
 from fastnn.graph import ActivationConfig
 from fastnn.layers._base import Layer
+from fastnn.ops import ALPHAS, name_of
 from fastnn.plan import Activation as Function
 
 __all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax", "as_code"]
