@@ -379,7 +379,7 @@ cdef void let_forks_pass() noexcept:
 
 
 def hold_products():
-    """Let no thread begin a product, and wait until none is inside of one, but not for ever: before a fork."""
+    """Let no thread begin a product, and wait until none is inside, but not for ever: before a fork."""
     cdef long long since = now()
     atomic_fetch_add(&_products, FORKING)
     with nogil:
