@@ -304,5 +304,6 @@ def test_a10_a_wide_layer_needs_no_jacobian(tmp_path: Path) -> None:
     needed = 4 * (n_weights + 64 * (3072 + 4096))
     assert needed < 53e6
     assert traced <= 2 * needed
-    # What the system counts: beside the weights, which were there, a gradient and buffers of BLAS.
-    assert grown <= 2 * needed
+    # What the system counts: beside the weights, which were there, a gradient and buffers of BLAS, and a few
+    # pages of what is imported meanwhile.
+    assert grown <= 2 * needed + 2_000_000
