@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from formulas import ACTIVATIONS as FORMULAS
 
 import fastnn
 from fastnn import activations, layers, optimizers, regularizers
@@ -15,20 +16,6 @@ RNG = np.random.default_rng(3)
 X = RNG.standard_normal((30, 3))
 Y = X @ [[1.0], [-2.0], [0.5]] + 0.25
 LABELS = RNG.integers(0, 3, 30)
-
-FORMULAS = {
-    "linear": lambda z: z,
-    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0),
-    "softmax": lambda z: np.exp(z) / np.exp(z).sum(1, keepdims=True),
-    "leaky_relu": lambda z: np.where(z > 0, z, 0.2 * z),
-    "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
-    "exponential": np.exp,
-    "reciprocal": lambda z: 1 / z,
-    "log": np.log,
-    "softplus": lambda z: np.log1p(np.exp(z)),
-}
 
 
 def classifier() -> fastnn.Sequential:
@@ -127,10 +114,6 @@ def test_what_a_layer_says_of_itself() -> None:
         layers.Activation("tan")
 
 
-def test_all_activations_are_tested_here() -> None:
-    assert set(FORMULAS) == {a.name.lower() for a in fastnn.plan.Activation}
-
-
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_layer_computes_its_formula_however_the_activation_is_given(name: str, dtype: str) -> None:
@@ -138,7 +121,7 @@ def test_a_layer_computes_its_formula_however_the_activation_is_given(name: str,
     inside = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4, name)], dtype=dtype, seed=1)
     kernel, bias = RNG.standard_normal((3, 4)).astype(dtype), RNG.standard_normal(4).astype(dtype)
     x = X
-    if name in ("log", "reciprocal"):
+    if FORMULAS[name].domain[0] > 0:
         x, kernel, bias = np.abs(X), np.abs(kernel) + 0.5, np.abs(bias) + 0.5
     inside.set_weights([kernel, bias])
     expected = FORMULAS[name](x.astype(dtype) @ kernel + bias)
@@ -159,7 +142,7 @@ def test_a_layer_computes_its_formula_however_the_activation_is_given(name: str,
 
 @pytest.mark.parametrize("name", [name for name in FORMULAS if name != "linear"])
 def test_an_activation_may_come_first(name: str) -> None:
-    x = np.abs(X) + 0.5 if name in ("log", "reciprocal") else X
+    x = np.abs(X) + 0.5 if FORMULAS[name].domain[0] > 0 else X
     model = fastnn.Sequential(
         [fastnn.Input((3,)), layers.Activation(name), layers.Dense(2)], dtype="float64", seed=0
     )

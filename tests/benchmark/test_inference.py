@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from formulas import ACTIVATIONS
 
 from fastnn.benchmark import inference
 from fastnn.benchmark.parts import Settings
@@ -26,13 +27,6 @@ FORMS = [
     )
     for workload in find_workloads(["xnor", "policy64", "bike", "tabular"])
 ]
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "linear": lambda z: z,
-    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-    "tanh": np.tanh,
-    "relu": lambda z: np.where(z > 0, z, 0.0),
-    "softmax": lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
-}
 
 
 def expected_outputs(workload: Workload, weights: list[Any], x: Any) -> Any:

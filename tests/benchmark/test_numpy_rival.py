@@ -6,11 +6,11 @@ The reference below shares nothing with the contender: no analytic gradient, no 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
+from formulas import ACTIVATIONS
 from numpy.typing import NDArray
 
 from fastnn.benchmark.rivals.numpy_ import NumpyRival
@@ -21,14 +21,6 @@ Optimizer = Literal["sgd", "adam"]
 
 # Central differences of order 4: offsets and weights.
 STENCIL = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda z: z,
-    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-    "tanh": np.tanh,
-    "relu": lambda z: np.where(z > 0, z, 0.0),
-    "softmax": lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
-}
 
 
 def small(workload: Workload, optimizer: Optimizer) -> Workload:

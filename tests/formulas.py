@@ -1,0 +1,159 @@
+"""What activations and losses compute, in float64 NumPy: one row each, for all tests that need it.
+
+Nothing here calls fastnn; `test_formulas.py` compares slopes with finite differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray
+CLIP = 1e-7  # Keras keeps probabilities this far from 0 and 1
+
+
+@dataclass(frozen=True)
+class ActivationFormula:
+    """An activation: `forward` of (z, alpha), `backward` of (dy, y, alpha), from the output y.
+
+    `domain` is where tests draw z from; `alpha` is the slope or scale that the name alone stands for.
+    """
+
+    forward: Callable[[Array, float], Array]
+    backward: Callable[[Array, Array, float], Array]
+    row_wise: bool = False
+    domain: tuple[float, float] = (-4.0, 4.0)
+    alpha: float = 0.0
+
+    def __call__(self, z: Array) -> Array:
+        """Return the outputs for the default slope or scale."""
+        return self.forward(z, self.alpha)
+
+    def pull(self, dy: Array, y: Array) -> Array:
+        """Return the gradient of z, for the default slope or scale."""
+        return self.backward(dy, y, self.alpha)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Return arguments of the domain."""
+        return rng.uniform(*self.domain, shape)
+
+
+def _sigmoid(z: Array, alpha: float = 0.0) -> Array:
+    e = np.exp(-np.abs(z))
+    return np.where(z > 0, 1, e) / (1 + e)
+
+
+def _softmax(z: Array, alpha: float = 0.0) -> Array:
+    e = np.exp(z - z.max(-1, keepdims=True)) if z.size else z
+    return e / e.sum(-1, keepdims=True)
+
+
+POSITIVE = (0.25, 4.0)
+ACTIVATIONS = {
+    "linear": ActivationFormula(lambda z, a: z, lambda dy, y, a: dy),
+    "sigmoid": ActivationFormula(_sigmoid, lambda dy, y, a: dy * y * (1 - y)),
+    "tanh": ActivationFormula(lambda z, a: np.tanh(z), lambda dy, y, a: dy * (1 - y**2)),
+    "relu": ActivationFormula(lambda z, a: np.maximum(z, 0), lambda dy, y, a: np.where(y > 0, dy, 0)),
+    "softmax": ActivationFormula(
+        _softmax, lambda dy, y, a: y * (dy - (dy * y).sum(-1, keepdims=True)), row_wise=True
+    ),
+    "leaky_relu": ActivationFormula(
+        lambda z, a: np.where(z > 0, z, a * z), lambda dy, y, a: np.where(y > 0, dy, a * dy), alpha=0.2
+    ),
+    "elu": ActivationFormula(
+        lambda z, a: np.where(z > 0, z, a * np.expm1(np.minimum(z, 0))),
+        lambda dy, y, a: np.where(y > 0, dy, dy * (y + a)),
+        alpha=1.0,
+    ),
+    "softplus": ActivationFormula(
+        lambda z, a: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), lambda dy, y, a: -dy * np.expm1(-y)
+    ),
+    "exponential": ActivationFormula(lambda z, a: np.exp(z), lambda dy, y, a: dy * y),
+    "reciprocal": ActivationFormula(lambda z, a: 1 / z, lambda dy, y, a: -dy * y**2, domain=POSITIVE),
+    "log": ActivationFormula(lambda z, a: np.log(z), lambda dy, y, a: dy * np.exp(-y), domain=POSITIVE),
+}
+
+
+@dataclass(frozen=True)
+class LossFormula:
+    """A loss with its default arguments: `value` of (y, t), one number a row, and its `gradient` by y.
+
+    `outputs` and `targets` draw y and t from (generator, rows, columns).
+    """
+
+    value: Callable[[Array, Array], Array]
+    gradient: Callable[[Array, Array], Array]
+    outputs: Callable[[np.random.Generator, int, int], Array]
+    targets: Callable[[np.random.Generator, int, int], Array]
+
+
+def _numbers(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    return rng.normal(size=(rows, columns))
+
+
+def _probabilities(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    return rng.uniform(0.1, 0.9, (rows, columns))
+
+
+def _shares(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    return rng.dirichlet(np.ones(columns), rows)
+
+
+def _labels(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    return rng.integers(0, columns, rows)
+
+
+def _one_hot(t: Array, y: Array) -> Array:
+    return np.eye(y.shape[1])[t]
+
+
+def _crossentropy(y: Array, t: Array) -> Array:
+    return -(t * np.log(np.clip(y / y.sum(1, keepdims=True), CLIP, 1 - CLIP))).sum(1)
+
+
+def _crossentropy_gradient(y: Array, t: Array) -> Array:
+    """Return the gradient where nothing is clipped."""
+    return t.sum(1, keepdims=True) / y.sum(1, keepdims=True) - t / y
+
+
+def _binary_crossentropy(y: Array, t: Array) -> Array:
+    p = np.clip(y, CLIP, 1 - CLIP)
+    return -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean(1)
+
+
+def _hinge_terms(y: Array, t: Array) -> Array:
+    right = _one_hot(t, y)
+    return np.where(right == 1, 0.0, np.maximum(0.0, y - (y * right).sum(1, keepdims=True) + 1.0))
+
+
+def _hinge_gradient(y: Array, t: Array) -> Array:
+    active = (_hinge_terms(y, t) > 0).astype(float)
+    return active - _one_hot(t, y) * active.sum(1, keepdims=True)
+
+
+_SQUARED = LossFormula(
+    lambda y, t: ((y - t) ** 2).mean(1), lambda y, t: 2 * (y - t) / y.shape[1], _numbers, _numbers
+)
+# By the names of the classes.
+LOSSES = {
+    "MeanSquaredError": _SQUARED,
+    "SquaredError": _SQUARED,
+    "CategoricalCrossentropy": LossFormula(_crossentropy, _crossentropy_gradient, _probabilities, _shares),
+    "SparseCategoricalCrossentropy": LossFormula(
+        lambda y, t: _crossentropy(y, _one_hot(t, y)),
+        lambda y, t: _crossentropy_gradient(y, _one_hot(t, y)),
+        _probabilities,
+        _labels,
+    ),
+    "BinaryCrossentropy": LossFormula(
+        _binary_crossentropy,
+        lambda y, t: ((1 - t) / (1 - y) - t / y) / y.shape[1],
+        _probabilities,
+        _probabilities,
+    ),
+    "MulticlassHinge": LossFormula(
+        lambda y, t: _hinge_terms(y, t).sum(1), _hinge_gradient, _numbers, _labels
+    ),
+}
