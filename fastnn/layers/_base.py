@@ -161,7 +161,7 @@ class Layer:
         --------
         >>> from fastnn.layers import Dense
         >>> Dense.from_config(Dense(3, "relu").get_config())
-        Dense(3, activation='relu', name=None)
+        Dense(3, activation='relu')
         """
         if not isinstance(config, Mapping) or "trainable" not in config:
             return made(cls, config)
