@@ -67,12 +67,12 @@ ACTIVATIONS = {
         lambda dy, y, a: np.where(y > 0, dy, dy * (y + a)),
         alpha=1.0,
     ),
-    "softplus": ActivationFormula(
-        lambda z, a: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), lambda dy, y, a: -dy * np.expm1(-y)
-    ),
     "exponential": ActivationFormula(lambda z, a: np.exp(z), lambda dy, y, a: dy * y),
     "reciprocal": ActivationFormula(lambda z, a: 1 / z, lambda dy, y, a: -dy * y**2, domain=POSITIVE),
     "log": ActivationFormula(lambda z, a: np.log(z), lambda dy, y, a: dy * np.exp(-y), domain=POSITIVE),
+    "softplus": ActivationFormula(
+        lambda z, a: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), lambda dy, y, a: -dy * np.expm1(-y)
+    ),
 }
 
 
