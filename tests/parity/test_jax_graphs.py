@@ -21,7 +21,7 @@ from fastnn.plan import Slot
 from fastnn.program import Program
 from fastnn.reference import ReferenceProgram
 
-EXAMPLES = 100
+EXAMPLES = 230
 ROWS = 5
 CLOSE = 1e-9  # of the largest entry
 L2 = 0.01
