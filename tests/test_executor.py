@@ -19,7 +19,6 @@ from fastnn import (
     Model,
     Sequential,
     compiler,
-    encoding,
     layers,
     losses,
     metrics,
@@ -27,7 +26,6 @@ from fastnn import (
     program,
     schedule,
 )
-from fastnn._core.executor import Executor
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
 from fastnn.graph import Graph
@@ -592,11 +590,3 @@ def test_programs_refuse_what_does_not_fit() -> None:
     arrays["output"].flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         predict.run({"x": arrays["x"], "output": arrays["output"]}, 23, 23)
-
-
-def test_an_op_without_a_kernel_stops_the_run() -> None:
-    op = (999, *([0] * (len(encoding.encode(Case().plan).ops[0]) - 3)), [(0, 0, 0, 1), (0, 0, 0, 1)], ())
-    executor = Executor([op], [(0, 64, [(0, 1, 0, 0)])], [0], False, 0)
-    executor.bind(0, np.zeros(64, np.float32), True)
-    status, *_ = executor.run(4, 4, 1, [], np.zeros((1, 1)), np.zeros(8), np.zeros(128, np.uint8))
-    assert program.STATUSES[status] == "UNKNOWN_OP"

@@ -1,4 +1,4 @@
-"""Activations by their codes: kernels run those of the table, and stop at any other."""
+"""Ops and activations by their codes: kernels run those of the table, and stop at any other."""
 
 from __future__ import annotations
 
@@ -38,6 +38,14 @@ def status_of(code: OpCode, path: Path, rows: int, activation: int, dtype: type,
     scratch = np.zeros(8), np.zeros(128, np.uint8)
     status, *_ = executor.run(rows, rows, 1, [], np.zeros((1, 0)), *scratch)
     return STATUSES[status]
+
+
+def test_an_op_without_a_kernel_stops_the_run() -> None:
+    op = (999, 0, 0.0, 0, -1, [(0, 0, 0, 1), (0, 0, 0, 1)], ())
+    executor = Executor([op], [(0, 64, [(0, 1, 0, 0)])], [], False, 0)
+    executor.bind(0, np.zeros(64, np.float32), True)
+    status, *_ = executor.run(4, 4, 1, [], np.zeros((1, 0)), np.zeros(8), np.zeros(128, np.uint8))
+    assert STATUSES[status] == "UNKNOWN_OP"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
