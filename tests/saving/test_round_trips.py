@@ -239,6 +239,30 @@ def test_an_initializer_of_ones_own(tmp_path: Path) -> None:
     assert_equal(model, again)
 
 
+class Once(initializers.Initializer):
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        raise AssertionError("drawn again")
+
+
+def test_nothing_is_drawn_for_a_model_that_is_loaded(tmp_path: Path) -> None:
+    model = fastnn.Sequential([fastnn.Input((4,)), layers.Dense(2, kernel_initializer=Halves())])
+    model.save(tmp_path / "model")
+    again = fastnn.load_model(tmp_path / "model", custom_objects={"Halves": Once})
+    assert_equal(model, again)
+    with pytest.raises(AssertionError, match="drawn again"):
+        fastnn.Sequential.from_config(again.get_config(), custom_objects={"Once": Once})
+
+
+def test_a_number_minus_a_tensor_counts_as_one_operation(tmp_path: Path) -> None:
+    """As in Keras, on which the order of weights depends: else `one` would be deeper than `other`."""
+    x = fastnn.Input((4,))
+    one, other = layers.Dense(4, name="one"), layers.Dense(4, name="other")
+    model = fastnn.Model(x, layers.ReLU()(other(x)) + (2 - one(x)), seed=0)
+    assert [la.name for la in model.layers][:2] == ["other", "one"]
+    model.save(tmp_path / "model")
+    assert_equal(model, fastnn.load_model(tmp_path / "model"))
+
+
 def test_a_layer_of_ones_own_is_refused_when_it_is_saved(tmp_path: Path) -> None:
     class Wide(layers.Dense):
         pass
