@@ -404,23 +404,19 @@ def test_saving_while_another_thread_trains_is_refused(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["model"]
 
 
-def test_saving_in_the_midst_of_a_step_is_refused(signals: Any, tmp_path: Path) -> None:
+def test_saving_in_the_midst_of_a_step_is_refused(interrupted: Any, tmp_path: Path) -> None:
     """By a signal handler: the weights are those of no step then."""
     model = chain()
     model.compile("adam", "mse")
     refused: list[str] = []
 
-    def save() -> None:
-        if model._now.store.parameters.is_written and not refused:
-            try:
+    def save() -> bool:
+        if model._now.store.parameters.is_written:
+            with pytest.raises(BusyError) as caught:
                 model.save(tmp_path / "model")
-                refused.append("it was saved")
-            except BusyError as error:
-                refused.append(str(error))
-            model.stop_training = True
+            refused.append(str(caught.value))
+        return bool(refused)
 
-    with signals(save):
-        while not refused:
-            model.fit(X, Y, epochs=5000, verbose=0)
+    interrupted(lambda: model.fit(X, Y, epochs=10**7, verbose=0), save)
     assert "in the midst of a training step" in refused[0]
     assert os.listdir(tmp_path) == []
