@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,8 @@ def test_digits_have_the_documented_shapes_and_ranges() -> None:
         assert set(y.tolist()) == set(range(10))
 
 
-def test_digits_are_those_of_scikit_learn() -> None:
-    sklearn_datasets = pytest.importorskip("sklearn.datasets")
-    original = sklearn_datasets.load_digits()
+def test_digits_are_those_of_scikit_learn(peer: Callable[[str], Any]) -> None:
+    original = peer("sklearn.datasets").load_digits()
     wanted = np.column_stack([original.data, original.target])
     (x_train, y_train), (x_test, y_test) = load_digits()
     given = np.column_stack([np.concatenate([x_train, x_test]) * 16, np.concatenate([y_train, y_test])])

@@ -8,9 +8,9 @@ what `compile` was given, and how far training has come.  There is no code in it
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
 
+_Taken: TypeAlias = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays, and their description
+
 OPTIMIZER = "optimizer/"  # what the arrays of its state begin with
 FORMAT = 1  # of what is written here; files of later ones are refused
 
@@ -40,10 +42,10 @@ def save_model(model: Model, path: Filename, *, overwrite: bool = True) -> None:
 
 def save_weights(model: Model, path: Filename, *, overwrite: bool = True) -> None:
     """Write a model's weights to a file; see `Model.save_weights`."""
-    _write(model, path, overwrite, lambda model: _weights(model._now.store.array, model._now.weights(), ""))
+    _write(model, path, overwrite, lambda model: (_weights_of(model), {}))
 
 
-def _write(model: Model, path: Filename, overwrite: bool, take: Any) -> None:
+def _write(model: Model, path: Filename, overwrite: bool, take: Callable[[Model], _Taken]) -> None:
     model._now.need_drawing()
     name = file_name(path)
     if not check_flag(overwrite, "overwrite") and os.path.exists(name):
@@ -54,31 +56,30 @@ def _write(model: Model, path: Filename, overwrite: bool, take: Any) -> None:
     write(name, arrays, {"format": FORMAT, "version": __version__, "weights": names, **description})
 
 
-def _between_steps(model: Model, take: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _between_steps(model: Model, take: Callable[[Model], _Taken]) -> _Taken:
     if model._now.store.parameters.is_written:
         raise BusyError(
             "a model cannot be saved in the midst of a training step, as by a signal handler; save it "
             "between steps, in a callback"
         )
-    found: tuple[dict[str, np.ndarray], dict[str, Any]] = take(model)
-    return found
+    return take(model)
 
 
-def _weights(
-    flat: np.ndarray, places: Mapping[str, Place], prefix: str
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    return {prefix + name: place.view(flat).copy() for name, place in places.items()}, {}
+def _copies(flat: np.ndarray, places: Mapping[str, Place], prefix: str = "") -> dict[str, np.ndarray]:
+    return {prefix + name: place.view(flat).copy() for name, place in places.items()}
 
 
-def _whole(model: Model) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    now = model._now
-    places = now.weights()
-    arrays, description = _weights(now.store.array, places, "")
-    description["model"] = structure_of(model)
-    if now.compiled is not None:
+def _weights_of(model: Model) -> dict[str, np.ndarray]:
+    return _copies(model._now.store.array, model._now.weights())
+
+
+def _whole(model: Model) -> _Taken:
+    arrays = _weights_of(model)
+    description: dict[str, Any] = {"model": structure_of(model)}
+    if model._now.compiled is not None:
         description["compiled"] = compilation_of(model)
         for prefix, flat in _states(model).items():
-            arrays |= _weights(flat, places, prefix)[0]
+            arrays |= _copies(flat, model._now.weights(), prefix)
     return arrays, description
 
 

@@ -58,9 +58,8 @@ def _write_model(model: Model, parts: list[dict[str, Any]], numbers: dict[int, i
     about = {"name": model.name, "dtype": model.dtype.name, "seed": model.seed}
     if isinstance(model, Sequential):
         chain = [_write_part(part, parts, numbers) for part in model.layers]
-        start = _written_input(model.inputs[0]) if model.inputs else None
-        if model._input is not None:
-            start = _written_input(model._input)
+        first = model._input or next(iter(model.inputs), None)
+        start = None if first is None else _written_input(first)
         parts.append({"class_name": "Sequential", "config": {**about, "input": start, "chain": chain}})
     else:
         steps, tensors = _written_steps(model, parts, numbers)
@@ -110,12 +109,10 @@ def _written_steps(
                 steps.append({"part": _write_part(call.model, parts, numbers), "of": sources})
             tensors[tensor] = first_of[id(call)] + tensor.port
             continue
-        if tensor in given or tensor.layer is None:
-            plain = tensor.layer is None and tensor.call is None
-            steps.append(
-                {"input": _written_input(tensor) if plain else {"columns": tensor.columns, "name": None}}
-            )
+        if tensor in given:
+            steps.append({"input": _written_input(tensor)})
         else:
+            assert tensor.layer is not None
             step = {"part": _write_part(tensor.layer, parts, numbers), "of": sources}
             steps.append(step if tensor.step == 1.0 else {**step, "depth": tensor.step})
         tensors[tensor] = count

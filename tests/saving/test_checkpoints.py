@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,8 @@ def test_epochs_stay_native() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras itself, by NumPy
-def test_decisions_of_keras(tmp_path: Path) -> None:
-    keras = pytest.importorskip("keras", reason="compares with Keras")
+def test_decisions_of_keras(peer: Callable[[str], Any], tmp_path: Path) -> None:
+    keras = peer("keras")
     numbers = [0.5, 0.4, 0.6, 0.4, 0.3, 0.35]
     (tmp_path / "k").mkdir()
     theirs = keras.callbacks.ModelCheckpoint(

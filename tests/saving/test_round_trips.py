@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import fastnn
 from fastnn import callbacks, initializers, layers, losses, metrics, optimizers, regularizers
@@ -323,11 +324,10 @@ def test_the_same_model_gives_the_same_file(tmp_path: Path) -> None:
 
 
 def test_other_tools_read_the_arrays(tmp_path: Path) -> None:
-    safetensors = pytest.importorskip("safetensors.numpy")
     model = chain()
     model.compile("adam", "mse")
     model.save(tmp_path / "model.safetensors")
-    arrays = safetensors.load_file(tmp_path / "model.safetensors")
+    arrays = load_file(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(arrays["dense/kernel"], model.layers[0].kernel)
     assert arrays["optimizer/velocity/dense_1/bias"].shape == (3,)
 
