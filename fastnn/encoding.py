@@ -78,10 +78,10 @@ class Encoded:
         return max((len(phase.tasks) for phase in self.plan.phases if phase.axis is axis), default=0)
 
     @cached_property
-    def parameter_bytes(self) -> int:
-        """The bytes that gradients and updates of a step read and write in float32."""
+    def parameter_elements(self) -> int:
+        """The numbers that gradients and updates of a step read and write."""
         ops = (op for op in self.plan.ops if op.signature.axis is Axis.PARAMETER)
-        return sum(op.bytes(self.plan.capacity, 4) for op in ops)
+        return sum(op.bytes(self.plan.capacity, itemsize=1) for op in ops)
 
 
 def encode(plan: Plan) -> Encoded:

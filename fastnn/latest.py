@@ -25,8 +25,8 @@ class Latest(Generic[T]):
     Examples
     --------
     >>> squares = Latest(10, lambda square: square)
-    >>> [squares.get(n, lambda: n * n) for n in (1, 2, 3, 2)], len(squares)
-    ([1, 4, 9, 4], 1)
+    >>> [squares.get(n, lambda: n * n) for n in (1, 2, 3, 4)], len(squares)
+    ([1, 4, 9, 16], 1)
     """
 
     def __init__(self, most: int, weigh: Callable[[T], int]) -> None:
@@ -59,6 +59,8 @@ class Latest(Generic[T]):
         return found
 
     def _keep(self, key: Hashable, thing: T) -> None:
+        if self._weigh(thing) > self._most:
+            return
         kept = dict(self._kept)
         kept[key] = thing
         weight = sum(map(self._weigh, kept.values()))

@@ -237,7 +237,7 @@ class Program:
             return 1
         tiles = self._batch_tiles(min(batch, rows))
         few = self.plan.sizes[Slot.PARAMETERS] < TEAM_PARAMETERS
-        moved = self._code.parameter_bytes * self.dtype.itemsize // 4
+        moved = self._code.parameter_elements * self.dtype.itemsize
         if tiles == 1 and few and step > TEAM_FLOPS_PER_BYTE * moved:
             return 1
         most = runtime.default_threads() if n_threads is None else n_threads
