@@ -7,6 +7,7 @@ complete.  Whoever reads one trusts nothing in it.  This file must not know mode
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -65,6 +66,8 @@ def write(path: Filename, arrays: Mapping[str, np.ndarray], description: Mapping
     if os.path.exists(target) and not os.path.isfile(target):
         raise ConfigurationError(f"{target!r} is a device or a pipe, which a file would replace; name a file")
     folder, name = os.path.split(target)
+    if not os.path.isdir(folder):  # else the error would name a file that nobody asked for
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
     temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.tmp")
     metadata = {_KEY: json.dumps(description, allow_nan=False, separators=(",", ":"))}
     content = save(dict(arrays), metadata)
