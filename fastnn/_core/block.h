@@ -117,7 +117,8 @@
 FASTNN_BLOCK(fastnn_block_float, float, int)
 FASTNN_BLOCK(fastnn_block_double, double, long long)
 
-/* The same of packed rows, side by side, or of any: as `block` in matmul.pxi, but inlined come what may. */
+/* The same of packed rows, side by side, or of rows or columns of a matrix: as `block` in matmul.pxi, but inlined
+ * come what may.  Either `row` or `step` is 1, and compilers are told which, as they count pointers then. */
 #define FASTNN_ANY_BLOCK(NAME, BLOCK, REAL)                                                                  \
     FASTNN_ALWAYS void NAME(                                                                                 \
         REAL* c, Py_ssize_t ldc, const REAL* a, Py_ssize_t row, Py_ssize_t step, const REAL* b,              \
@@ -126,8 +127,10 @@ FASTNN_BLOCK(fastnn_block_double, double, long long)
     ) {                                                                                                      \
         if (row == 1 && step == rows)                                                                        \
             BLOCK(c, ldc, a, 1, rows, b, ldb, depth, bias, alpha, beta, relu, 0, 0, 0, 0, rows, bytes);      \
+        else if (step == 1)                                                                                  \
+            BLOCK(c, ldc, a, row, 1, b, ldb, depth, bias, alpha, beta, relu, 0, 0, 0, 0, rows, bytes);       \
         else                                                                                                 \
-            BLOCK(c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, 0, 0, 0, 0, rows, bytes);    \
+            BLOCK(c, ldc, a, 1, step, b, ldb, depth, bias, alpha, beta, relu, 0, 0, 0, 0, rows, bytes);      \
     }
 
 FASTNN_ANY_BLOCK(fastnn_any_block_float, fastnn_block_float, float)
