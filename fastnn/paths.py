@@ -22,7 +22,7 @@ from fastnn.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import PRODUCTS, WEIGHT_PRODUCTS, Op, OpCode, Operand, Path
+from fastnn.plan import PRODUCTS, SIGNATURES, WEIGHT_PRODUCTS, Op, OpCode, Operand, Path
 
 __all__ = ["batch_is_fast_axis", "choose_paths", "update_joins"]
 
@@ -108,10 +108,8 @@ def batch_is_fast_axis(
         and ACTIVATIONS[config.activation].fills_vectors
         for config in configs
     )
-    if graph.outputs[0].columns == 1:  # then losses and metrics find what they are used to
-        known = losses[0].code in (OpCode.SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY)
-    else:
-        known = losses[0].code is OpCode.SQUARED_ERROR and not any(metrics)
+    codes = [losses[0].code, *(metric.code for of_output in metrics for metric in of_output)]
+    known = all(SIGNATURES[code].runs_along_columns(graph.outputs[0].columns) for code in codes)
     if simd == "v4" and itemsize == 4:
         enough = any(max(widths) <= most and capacity >= rows for most, rows in COLUMNS_BY_LANES)
     else:

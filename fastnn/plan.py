@@ -270,6 +270,10 @@ class Signature:
         What the constants mean.
     flops : callable
         ``(op, rows) -> int``.
+    paths : frozenset of Path
+        Those on which the core has a kernel for it; ops that have no choice are on the path BLAS.
+    one_column : bool
+        Whether the kernel on the path COLUMNS is for tensors of one feature only.
     """
 
     axis: Axis
@@ -278,6 +282,32 @@ class Signature:
     aliases: tuple[tuple[str, str], ...] = ()
     constants: tuple[str, ...] = ()
     flops: Callable[[Op, int], int] = lambda op, rows: 0
+    paths: frozenset[Path] = frozenset({Path.BLAS})
+    one_column: bool = False
+
+    def runs_along_columns(self, columns: int) -> bool:
+        """Return whether the path COLUMNS has a kernel for tensors of so many features.
+
+        Parameters
+        ----------
+        columns : int
+            Features of the widest tensor.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> SIGNATURES[OpCode.BINARY_ACCURACY].runs_along_columns(2)
+        False
+        """
+        return Path.COLUMNS in self.paths and (columns == 1 or not self.one_column)
+
+
+# Paths that ops have kernels on, beside the general one.
+_ALSO_COLUMNS = frozenset({Path.BLAS, Path.COLUMNS})
+_ALL = frozenset(Path)
 
 
 def _signature(
@@ -286,6 +316,8 @@ def _signature(
     aliases: str = "",
     constants: str = "",
     flops: Callable[[Op, int], int] | None = None,
+    paths: frozenset[Path] = frozenset({Path.BLAS}),
+    one_column: bool = False,
 ) -> Signature:
     """Read a signature from text such as ``"y:out x:in w:in,whole b:in,whole,optional"``."""
     names, roles = [], []
@@ -297,7 +329,16 @@ def _signature(
         names.append(name)
         roles.append(role)
     pairs = tuple((pair.split("=")[0], pair.split("=")[1]) for pair in aliases.split())
-    return Signature(axis, tuple(names), tuple(roles), pairs, tuple(constants.split()), flops or _one_each)
+    return Signature(
+        axis,
+        tuple(names),
+        tuple(roles),
+        pairs,
+        tuple(constants.split()),
+        flops or _one_each,
+        paths,
+        one_column,
+    )
 
 
 def _size(operand: Operand, rows: int) -> int:
@@ -320,16 +361,23 @@ def _nothing(op: Op, rows: int) -> int:
 # The cost of one element: transcendentals count as one, so that figures stay comparable with
 # what everybody calls the flops of a net; only products of matrices weigh.
 SIGNATURES: dict[OpCode, Signature] = {
-    OpCode.GATHER: _signature(Axis.ROWS, "y:out x:in,indexed", flops=_nothing),
+    OpCode.GATHER: _signature(Axis.ROWS, "y:out x:in,indexed", flops=_nothing, paths=_ALSO_COLUMNS),
     OpCode.ADD_BIAS: _signature(Axis.ROWS, "y:out x:in b:in,whole", "y=x"),
-    OpCode.ACTIVATION: _signature(Axis.ROWS, "y:out x:in", "y=x"),
-    OpCode.DENSE: _signature(Axis.ROWS, "y:out x:in w:in,whole b:in,whole,optional", flops=_gemm),
-    OpCode.ACTIVATION_BACKWARD: _signature(Axis.ROWS, "dx:out dy:in y:in", "dx=dy"),
-    OpCode.DENSE_BACKWARD: _signature(Axis.ROWS, "dx:out dy:in w:in,whole y:in,optional", flops=_gemm),
-    OpCode.WEIGHT_GRADIENT: _signature(Axis.PARAMETER, "dw:out x:in,whole dy:in,whole", flops=_gemm),
-    OpCode.BIAS_GRADIENT: _signature(Axis.PARAMETER, "db:out dy:in,whole"),
+    OpCode.ACTIVATION: _signature(Axis.ROWS, "y:out x:in", "y=x", paths=_ALSO_COLUMNS),
+    OpCode.DENSE: _signature(Axis.ROWS, "y:out x:in w:in,whole b:in,whole,optional", flops=_gemm, paths=_ALL),
+    OpCode.ACTIVATION_BACKWARD: _signature(Axis.ROWS, "dx:out dy:in y:in", "dx=dy", paths=_ALSO_COLUMNS),
+    OpCode.DENSE_BACKWARD: _signature(
+        Axis.ROWS, "dx:out dy:in w:in,whole y:in,optional", flops=_gemm, paths=_ALL
+    ),
+    OpCode.WEIGHT_GRADIENT: _signature(
+        Axis.PARAMETER, "dw:out x:in,whole dy:in,whole", flops=_gemm, paths=_ALL
+    ),
+    OpCode.BIAS_GRADIENT: _signature(Axis.PARAMETER, "db:out dy:in,whole", paths=_ALSO_COLUMNS),
     OpCode.SQUARED_ERROR: _signature(
-        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share scale"
+        Axis.ROWS,
+        "dy:out,optional y:in t:in weight:in,optional",
+        constants="mean share scale",
+        paths=_ALSO_COLUMNS,
     ),
     OpCode.CROSSENTROPY: _signature(
         Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share sparse"
@@ -338,17 +386,30 @@ SIGNATURES: dict[OpCode, Signature] = {
         Axis.ROWS, "y:out dx:out,optional x:in t:in weight:in,optional", "y=x", "mean share sparse"
     ),
     OpCode.BINARY_CROSSENTROPY: _signature(
-        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share"
+        Axis.ROWS,
+        "dy:out,optional y:in t:in weight:in,optional",
+        constants="mean share",
+        paths=_ALSO_COLUMNS,
+        one_column=True,
     ),
     OpCode.SIGMOID_CROSSENTROPY: _signature(
-        Axis.ROWS, "y:out dx:out,optional x:in t:in weight:in,optional", "y=x", "mean share"
+        Axis.ROWS,
+        "y:out dx:out,optional x:in t:in weight:in,optional",
+        "y=x",
+        "mean share",
+        paths=_ALSO_COLUMNS,
+        one_column=True,
     ),
     OpCode.MULTICLASS_HINGE: _signature(
         Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share margin"
     ),
-    OpCode.CATEGORICAL_ACCURACY: _signature(Axis.ROWS, "y:in t:in", constants="sparse"),
-    OpCode.BINARY_ACCURACY: _signature(Axis.ROWS, "y:in t:in", constants="threshold"),
-    OpCode.SQUARED_ERROR_METRIC: _signature(Axis.ROWS, "y:in t:in"),
+    OpCode.CATEGORICAL_ACCURACY: _signature(
+        Axis.ROWS, "y:in t:in", constants="sparse", paths=_ALSO_COLUMNS, one_column=True
+    ),
+    OpCode.BINARY_ACCURACY: _signature(
+        Axis.ROWS, "y:in t:in", constants="threshold", paths=_ALSO_COLUMNS, one_column=True
+    ),
+    OpCode.SQUARED_ERROR_METRIC: _signature(Axis.ROWS, "y:in t:in", paths=_ALSO_COLUMNS, one_column=True),
     OpCode.L2_PENALTY: _signature(Axis.PARAMETER, "w:in", constants="l2"),
     OpCode.L2_GRADIENT: _signature(Axis.PARAMETER, "dw:inout w:in", constants="l2"),
     OpCode.SGD: _signature(Axis.PARAMETER, "w:inout dw:in", constants="l2"),
@@ -358,10 +419,10 @@ SIGNATURES: dict[OpCode, Signature] = {
     ),
     OpCode.RMSPROP: _signature(Axis.PARAMETER, "w:inout v:inout dw:in", constants="l2 rho epsilon"),
     OpCode.SGD_DENSE: _signature(
-        Axis.PARAMETER, "w:inout x:in,whole dy:in,whole", constants="l2", flops=_gemm
+        Axis.PARAMETER, "w:inout x:in,whole dy:in,whole", constants="l2", flops=_gemm, paths=_ALL
     ),
-    OpCode.SGD_BIAS: _signature(Axis.PARAMETER, "b:inout dy:in,whole", constants="l2"),
-    OpCode.TRANSPOSE: _signature(Axis.ROWS, "y:out x:in", flops=_nothing),
+    OpCode.SGD_BIAS: _signature(Axis.PARAMETER, "b:inout dy:in,whole", constants="l2", paths=_ALSO_COLUMNS),
+    OpCode.TRANSPOSE: _signature(Axis.ROWS, "y:out x:in", flops=_nothing, paths=frozenset({Path.COLUMNS})),
     OpCode.ADD: _signature(Axis.ROWS, "y:out a:in b:in", "y=a y=b", "alpha beta"),
     OpCode.MULTIPLY: _signature(Axis.ROWS, "y:out a:in b:in", "y=a y=b"),
     OpCode.MAXIMUM: _signature(Axis.ROWS, "y:out a:in b:in", "y=a y=b", "sign"),
@@ -383,6 +444,8 @@ SIGNATURES: dict[OpCode, Signature] = {
         "w:inout m:inout v:inout x:in,whole dy:in,whole",
         constants="l2 beta_1 beta_2 epsilon",
         flops=_gemm,
+        paths=frozenset({Path.DIRECT, Path.COLUMNS}),
+        one_column=True,
     ),
 }
 

@@ -21,7 +21,7 @@ from fastnn._core import table as _table
 from fastnn.checks import check_count, shown
 from fastnn.errors import ConfigurationError
 from fastnn.ops import ACTIVATIONS, Activation
-from fastnn.plan import Axis, OpCode, Path
+from fastnn.plan import SIGNATURES, Axis, OpCode, Path
 from fastnn.version import __version__
 
 __all__ = [
@@ -46,6 +46,9 @@ if any(
     {member.name for member, traits in ACTIVATIONS.items() if traits.slope is not None},
 ):
     raise ImportError("fastnn's compiled core does not match its Python part; build it again")
+
+# Kernels are loaded later, and compared then.
+_table.expect((int(path), int(code)) for code, signature in SIGNATURES.items() for path in signature.paths)
 
 if hasattr(os, "register_at_fork"):  # what is registered last comes first before a fork
     os.register_at_fork(before=_guards.hold_products, after_in_parent=_guards.release_products)

@@ -17,32 +17,6 @@ from fastnn.verify_phases import check_concurrency, check_phases
 
 __all__ = ["verify_plan"]
 
-# What the path COLUMNS has kernels for, and what works on one feature, which lies the same in both layouts.
-_OF_COLUMNS = frozenset(
-    {
-        OpCode.GATHER,
-        OpCode.TRANSPOSE,
-        OpCode.DENSE,
-        OpCode.DENSE_BACKWARD,
-        OpCode.ACTIVATION,
-        OpCode.ACTIVATION_BACKWARD,
-        OpCode.WEIGHT_GRADIENT,
-        OpCode.SGD_DENSE,
-        OpCode.BIAS_GRADIENT,
-        OpCode.SGD_BIAS,
-        OpCode.SQUARED_ERROR,
-    }
-)
-_OF_ONE_COLUMN = frozenset(
-    {
-        OpCode.BINARY_CROSSENTROPY,
-        OpCode.SIGMOID_CROSSENTROPY,
-        OpCode.BINARY_ACCURACY,
-        OpCode.CATEGORICAL_ACCURACY,
-        OpCode.SQUARED_ERROR_METRIC,
-        OpCode.ADAM_DENSE,
-    }
-)
 # The place among their constants of the flag that targets are labels; hinge losses have no others.
 _SPARSE = {OpCode.CROSSENTROPY: 2, OpCode.SOFTMAX_CROSSENTROPY: 2, OpCode.CATEGORICAL_ACCURACY: 0}
 
@@ -216,16 +190,12 @@ def _check_fixed_places(operands: dict[str, Operand]) -> None:
 def _check_layout(plan: Plan) -> None:
     """Prove that all ops agree on how the tensors of the batch lie, and can work on them so."""
     if all(op.path is not Path.COLUMNS for op in plan.ops):
-        for index, op in enumerate(plan.ops):
-            if op.code is OpCode.TRANSPOSE:
-                raise PlanError(f"{describe(index, op)} writes columns where others read rows")
         return
     for index, op in enumerate(plan.ops):
-        if (op.path is Path.COLUMNS) is not op.reads_batch():
-            reason = "reads rows where others write columns" if op.reads_batch() else "has no columns"
-            raise PlanError(f"{op.code.name} of {op.layer!r} {reason}")
         if op.path is Path.COLUMNS:
             _check_columns(op, describe(index, op))
+        elif op.reads_batch():
+            raise PlanError(f"{describe(index, op)} reads rows where others write columns")
     # What is read whole is found by the height of the first phase's tiles.
     for phase in plan.phases:
         if phase.axis is Axis.FEATURES or (phase.axis is Axis.ROWS and phase.tile_rows % LANES):
@@ -237,16 +207,16 @@ def _check_layout(plan: Plan) -> None:
 
 
 def _check_columns(op: Op, where: str) -> None:
-    """Prove that there is a kernel for an op on the path COLUMNS."""
+    """Prove that the kernel of an op on the path COLUMNS can do it."""
     operands = [
         (use, operand)
         for use, operand in zip(USES[op.code], op.operands, strict=True)
         if operand is not None and use.batch
     ]
-    narrow = all(operand.columns == 1 for _, operand in operands)
-    known = op.code in _OF_COLUMNS or (op.code in _OF_ONE_COLUMN and narrow)
+    widest = max(operand.columns for _, operand in operands)
+    known = op.signature.runs_along_columns(widest)
     if op.code is OpCode.SQUARED_ERROR and op.operand("dy") is None:
-        known = narrow
+        known = widest == 1
     if not known or not ACTIVATIONS[op.activation].fills_vectors:
         raise PlanError(f"{where} has no kernel for columns")
     turns = op.code in (OpCode.GATHER, OpCode.TRANSPOSE)

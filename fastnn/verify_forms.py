@@ -222,6 +222,8 @@ def check_op(plan: Plan, index: int) -> None:
         raise PlanError(f"{where} has the reason {op.because!r}; this and the layer need to be strings")
     if not isinstance(op.path, Path):
         raise PlanError(f"{where} has the path {op.path!r}, which does not exist")
+    if op.path not in signature.paths:
+        raise PlanError(f"{where} has no kernel for {op.path.name.lower()}")
     _check_activation(op, where)
     accumulator = op.accumulator
     if code in ADDING:

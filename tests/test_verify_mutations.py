@@ -295,6 +295,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "number for a code": (lambda: with_op(P, 1, code=3), "has the code 3, which does not exist"),
     "no code": (lambda: with_op(P, 1, code=None), "has the code None, which does not exist"),
     "path": (lambda: with_op(P, 1, path=9), r"op 1 \(DENSE of 'dense'\) has the path 9, which does not"),
+    "path of others": (
+        lambda: with_op(P, 5, path=Path.DIRECT),
+        r"op 5 \(SOFTMAX_CROSSENTROPY of 'categorical_crossentropy'\) has no kernel for direct",
+    ),
     "number for a path": (lambda: with_op(P, 1, path=2), "has the path 2, which does not exist"),
     "number for an activation": (lambda: with_op(P, 1, activation=4), "has the activation 4, which does not"),
     "activation of an update": (
@@ -311,7 +315,7 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     ),
     "turned around among rows": (
         lambda: with_op(P, find(P, OpCode.GATHER), code=OpCode.TRANSPOSE),
-        "TRANSPOSE .* where others read rows",
+        r"\(TRANSPOSE of .*\) has no kernel for blas",
     ),
     # Sums.
     "accumulator -2": (lambda: with_op(P, 1, accumulator=-2), r"DENSE of 'dense'\) adds to accumulator -2"),
@@ -475,7 +479,7 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     ),
     "columns of a parameter": (
         lambda: with_op(COLUMNS, find(COLUMNS, ADAM), path=Path.COLUMNS),
-        "ADAM of .* has no columns",
+        r"\(ADAM of 'dense_1/bias'\) has no kernel for columns",
     ),
     "columns in short tiles": (
         lambda: with_phase(COLUMNS, 0, tile_rows=24),

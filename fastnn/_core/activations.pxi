@@ -224,3 +224,23 @@ cdef Status activation_backward(
     else:
         return Status.UNKNOWN_OP
     return Status.OK
+
+
+cdef Status activation_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return activation_forward(
+        bound.op.activation, bound.op.alpha, at[0], at[1], rows_of(bound), columns_of(bound, 0)
+    )
+
+
+enter(PathCode.BLAS, OpCode.ACTIVATION, activation_op[float], activation_op[double])
+
+
+cdef Status activation_backward_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return activation_backward(
+        bound.op.activation, bound.op.alpha, at[0], at[1], at[2], rows_of(bound), columns_of(bound, 0)
+    )
+
+
+enter(
+    PathCode.BLAS, OpCode.ACTIVATION_BACKWARD, activation_backward_op[float], activation_backward_op[double]
+)

@@ -316,3 +316,175 @@ cdef double squared_error_columns(
         for i in range(m, lanes):
             dy[j * lanes + i] = 0.0
     return scale * total
+
+
+cdef inline void zero_past(real* x, Py_ssize_t m) noexcept nogil:
+    """Set the lanes past the last row of a tensor with one feature to 0."""
+    cdef Py_ssize_t i
+    if x != NULL:
+        for i in range(m, lanes_of(m)):
+            x[i] = 0.0
+
+
+cdef Status gather_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    transpose(
+        at[0], at[1], frame.permutation + frame.origin + bound.begin, rows_of(bound), columns_of(bound, 0)
+    )
+    return Status.OK
+
+
+enter(PathCode.COLUMNS, OpCode.GATHER, gather_columns_op[float], gather_columns_op[double])
+
+
+cdef Status transpose_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    transpose(at[0], at[1], NULL, rows_of(bound), columns_of(bound, 0))
+    return Status.OK
+
+
+enter(PathCode.COLUMNS, OpCode.TRANSPOSE, transpose_op[float], transpose_op[double])
+
+
+cdef Status dense_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return dense_forward_columns(
+        at[0], at[1], at[2], at[3], bound.op.activation, bound.op.alpha, rows_of(bound), columns_of(bound, 0),
+        columns_of(bound, 1)
+    )
+
+
+enter(PathCode.COLUMNS, OpCode.DENSE, dense_columns_op[float], dense_columns_op[double])
+
+
+cdef Status dense_backward_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return dense_backward_columns(
+        at[0], at[1], at[2], at[3], bound.op.activation, bound.op.alpha, rows_of(bound), columns_of(bound, 1),
+        columns_of(bound, 0)
+    )
+
+
+enter(
+    PathCode.COLUMNS, OpCode.DENSE_BACKWARD,
+    dense_backward_columns_op[float], dense_backward_columns_op[double]
+)
+
+
+cdef Status activation_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return activation_forward(
+        bound.op.activation, bound.op.alpha, at[0], at[1], columns_of(bound, 0), lanes_of(rows_of(bound))
+    )
+
+
+enter(PathCode.COLUMNS, OpCode.ACTIVATION, activation_columns_op[float], activation_columns_op[double])
+
+
+cdef Status activation_backward_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return activation_backward(
+        bound.op.activation, bound.op.alpha, at[0], at[1], at[2], columns_of(bound, 0),
+        lanes_of(rows_of(bound))
+    )
+
+
+enter(
+    PathCode.COLUMNS, OpCode.ACTIVATION_BACKWARD,
+    activation_backward_columns_op[float], activation_backward_columns_op[double]
+)
+
+
+cdef Status weight_gradient_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    long_weight_gradient_columns(
+        at[0], at[1], at[2], <real>1.0, <real>0.0, frame.rows, frame.tile_rows, columns_of(bound, 0),
+        columns_of(bound, 1), bound.begin, bound.end
+    )
+    return Status.OK
+
+
+enter(
+    PathCode.COLUMNS, OpCode.WEIGHT_GRADIENT,
+    weight_gradient_columns_op[float], weight_gradient_columns_op[double]
+)
+
+
+cdef Status sgd_dense_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef double rate = frame.learning_rate
+    long_weight_gradient_columns(
+        at[0], at[1], at[2], <real>(-rate), <real>(1.0 - 2.0 * rate * constants_of(bound)[0]), frame.rows,
+        frame.tile_rows, columns_of(bound, 0), columns_of(bound, 1), bound.begin, bound.end
+    )
+    return Status.OK
+
+
+enter(PathCode.COLUMNS, OpCode.SGD_DENSE, sgd_dense_columns_op[float], sgd_dense_columns_op[double])
+
+
+cdef Status bias_gradient_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    long_bias_gradient_columns(
+        at[0], at[1], <real>1.0, <real>0.0, frame.rows, frame.tile_rows, columns_of(bound, 0)
+    )
+    return Status.OK
+
+
+enter(
+    PathCode.COLUMNS, OpCode.BIAS_GRADIENT, bias_gradient_columns_op[float], bias_gradient_columns_op[double]
+)
+
+
+cdef Status sgd_bias_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef double rate = frame.learning_rate
+    long_bias_gradient_columns(
+        at[0], at[1], <real>(-rate), <real>(1.0 - 2.0 * rate * constants_of(bound)[0]), frame.rows,
+        frame.tile_rows, columns_of(bound, 0)
+    )
+    return Status.OK
+
+
+enter(PathCode.COLUMNS, OpCode.SGD_BIAS, sgd_bias_columns_op[float], sgd_bias_columns_op[double])
+
+
+cdef Status squared_error_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    """Without a gradient there is one feature, which lies the same in both layouts."""
+    if at[0] == NULL:
+        return squared_error_op(at, bound, frame)
+    return add_total(bound, frame, squared_error_columns(
+        at[0], at[1], at[2], at[3], factor_of(bound, frame), constants_of(bound)[2], rows_of(bound),
+        columns_of(bound, 0)
+    ))
+
+
+enter(
+    PathCode.COLUMNS, OpCode.SQUARED_ERROR, squared_error_columns_op[float], squared_error_columns_op[double]
+)
+
+
+# What follows works on one feature.
+
+cdef Status binary_crossentropy_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    zero_past(at[0], rows_of(bound))
+    return binary_crossentropy_op(at, bound, frame)
+
+
+enter(
+    PathCode.COLUMNS, OpCode.BINARY_CROSSENTROPY,
+    binary_crossentropy_columns_op[float], binary_crossentropy_columns_op[double]
+)
+
+
+cdef Status sigmoid_crossentropy_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    zero_past(at[1], rows_of(bound))
+    return sigmoid_crossentropy_op(at, bound, frame)
+
+
+enter(
+    PathCode.COLUMNS, OpCode.SIGMOID_CROSSENTROPY,
+    sigmoid_crossentropy_columns_op[float], sigmoid_crossentropy_columns_op[double]
+)
+
+
+enter(
+    PathCode.COLUMNS, OpCode.CATEGORICAL_ACCURACY,
+    categorical_accuracy_op[float], categorical_accuracy_op[double]
+)
+enter(PathCode.COLUMNS, OpCode.BINARY_ACCURACY, binary_accuracy_op[float], binary_accuracy_op[double])
+enter(
+    PathCode.COLUMNS, OpCode.SQUARED_ERROR_METRIC,
+    squared_error_metric_op[float], squared_error_metric_op[double]
+)
+enter(PathCode.COLUMNS, OpCode.ADAM_DENSE, adam_dense_op[float], adam_dense_op[double])

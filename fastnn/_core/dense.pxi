@@ -457,3 +457,82 @@ cdef inline void row_sums(
                 total += kept[i * n + q]
             c[j + q] = alpha * total + beta * c[j + q] if beta != 0 else alpha * total
         j += 64
+
+
+cdef Status add_bias_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    add_bias(at[0], at[1], at[2], rows_of(bound), columns_of(bound, 0))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.ADD_BIAS, add_bias_op[float], add_bias_op[double])
+
+
+cdef inline Py_ssize_t width_of(const Bound* bound) noexcept nogil:
+    """Return the columns that a tile along features has, or all."""
+    return bound.n_columns if bound.n_columns else columns_of(bound, 0)
+
+
+cdef Status dense_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef const Op* op = bound.op
+    cdef Py_ssize_t j = bound.first_column
+    return dense_forward(
+        op.path, at[0] + j, at[1], at[2] + j, at[3] + j if at[3] != NULL else NULL, op.activation, op.alpha,
+        rows_of(bound), width_of(bound), columns_of(bound, 1), columns_of(bound, 0)
+    )
+
+
+enter_product(OpCode.DENSE, dense_op[float], dense_op[double])
+
+
+cdef Status dense_backward_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef const Op* op = bound.op
+    cdef Py_ssize_t j = bound.first_column, n = columns_of(bound, 1)
+    return dense_backward(
+        op.path, at[0] + j, at[1], at[2] + j * n, at[3] + j if at[3] != NULL else NULL, op.activation,
+        op.alpha, rows_of(bound), n, width_of(bound), columns_of(bound, 0)
+    )
+
+
+enter_product(OpCode.DENSE_BACKWARD, dense_backward_op[float], dense_backward_op[double])
+
+
+cdef Status weight_gradient_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    weight_gradient(
+        bound.op.path, at[0], at[1] + bound.begin, at[2], <real>1.0, <real>0.0, frame.rows,
+        columns_of(bound, 0), rows_of(bound), columns_of(bound, 1)
+    )
+    return Status.OK
+
+
+enter_product(OpCode.WEIGHT_GRADIENT, weight_gradient_op[float], weight_gradient_op[double])
+
+
+cdef Status sgd_dense_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef double rate = frame.learning_rate
+    weight_gradient(
+        bound.op.path, at[0], at[1] + bound.begin, at[2], <real>(-rate),
+        <real>(1.0 - 2.0 * rate * constants_of(bound)[0]), frame.rows, columns_of(bound, 0), rows_of(bound),
+        columns_of(bound, 1)
+    )
+    return Status.OK
+
+
+enter_product(OpCode.SGD_DENSE, sgd_dense_op[float], sgd_dense_op[double])
+
+
+cdef Status bias_gradient_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    bias_gradient(at[0], at[1], frame.rows, columns_of(bound, 0))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.BIAS_GRADIENT, bias_gradient_op[float], bias_gradient_op[double])
+
+
+cdef Status sgd_bias_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    sgd_bias(
+        at[0], at[1], frame.learning_rate, constants_of(bound)[0], frame.rows, columns_of(bound, 0)
+    )
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.SGD_BIAS, sgd_bias_op[float], sgd_bias_op[double])

@@ -13,7 +13,7 @@ cdef class Executor:
     cdef int* times_rows
     cdef int* bound_ends
     cdef Py_ssize_t* n_tiles
-    cdef int n_ops, n_phases, n_tasks, n_sums
+    cdef int n_ops, n_phases, n_tasks, n_sums, n_bound
     cdef int first_update
     cdef Py_ssize_t single_rows, most_tile_rows
     cdef int n_losses

@@ -245,7 +245,7 @@ cdef class Executor:
     """
 
     def __cinit__(self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0):
-        cdef int i, j, t = 0, n_bound = 0
+        cdef int i, j, t = 0
         need_table()
         self.running = Claim()
         self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
@@ -283,13 +283,13 @@ cdef class Executor:
                 self.first_update = min(self.first_update, i)
             for first, last, begin, end in tasks:
                 self.tasks[t] = [first, last, begin, end]
-                n_bound += last - first
+                self.n_bound += last - first
                 t += 1
         if self.n_phases and self.phases[0].axis == Axis.ROWS:
             self.single_rows = single_rows
         self.most_tile_rows = self.phases[0].tile_rows if self.n_phases else 0
-        self.bound = <Bound*>calloc(max(n_bound, 1), sizeof(Bound))
-        self.streams = <Stream*>calloc(max(n_bound, 1) * MAX_OPERANDS, sizeof(Stream))
+        self.bound = <Bound*>calloc(max(self.n_bound, 1), sizeof(Bound))
+        self.streams = <Stream*>calloc(max(self.n_bound, 1) * MAX_OPERANDS, sizeof(Stream))
         if not (self.bound and self.streams):
             raise MemoryError("no memory for the plan")
         for i, flag in enumerate(times_rows):
@@ -325,6 +325,27 @@ cdef class Executor:
         if array is not None:
             PyObject_GetBuffer(array, &self.views[slot], PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
             self.viewed[slot] = True
+
+    def bound_kernels(self):
+        """Return what ran each op of a step, in their order, in the last run of one thread and one tile.
+
+        Returns
+        -------
+        list of (int, int, int, int)
+            Path, opcode, the address of the kernel as in `table.cells`, and the code that the op has in
+            `_core/lanes.pxi`, which takes the kernel's place if it is not 0.
+        """
+        cdef int i
+        cdef size_t kernel
+        kernels = []
+        for i in range(self.n_bound):
+            if self.bound[i].op != NULL:
+                kernel = <size_t>self.bound[i].kernel.of_double if self.double else (
+                    <size_t>self.bound[i].kernel.of_float
+                )
+                op = self.bound[i].op
+                kernels.append((op.path, op.code, kernel, self.bound[i].lane.code))
+        return kernels
 
     def use_parameters(self, Parameters parameters, bint writes):
         """Say where the parameters are; each run takes the array that is in use when it begins.

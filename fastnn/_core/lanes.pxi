@@ -108,7 +108,7 @@ cdef Py_ssize_t run_lanes(
         elif code == LaneCode.FORWARD:
             lanes_dense(a, b, c, d, lane.kind, n, k, lanes)
             if lane.another and activation_forward(op.activation, op.alpha, a, a, n, lanes) != Status.OK:
-                return i    # `run_op` says why
+                return i    # its kernel says why
         elif code == LaneCode.BACKWARD:
             lanes_dense_back(a, b, c, d, lane.kind, k, n, lanes)
             if lane.another and activation_backward(op.activation, op.alpha, a, a, d, n, lanes) != Status.OK:

@@ -289,3 +289,113 @@ cdef double binary_accuracy(
 cdef double squared_error_metric(const real* y, const real* t, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     """Sum over rows of mean((y - t)^2)."""
     return squared_error(<real*>NULL, y, t, <const real*>NULL, 1.0, 1.0 / n, m, n)
+
+
+cdef inline double factor_of(const Bound* bound, const Frame* frame) noexcept nogil:
+    """Return the factor of a row's gradient: the reduction "mean" divides by the rows of the batch, in value
+    and gradient; `share` is the factor of this loss in the sum of all, and counts in the gradient only.
+    """
+    cdef const double* c = constants_of(bound)
+    return c[1] / <double>frame.rows if c[0] != 0 else c[1]
+
+
+cdef inline Status add_total(const Bound* bound, const Frame* frame, double total) noexcept nogil:
+    add_to(frame.sums + bound.op.accumulator, total)
+    return Status.OK
+
+
+cdef Status squared_error_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, squared_error(
+        at[0], at[1], at[2], at[3], factor_of(bound, frame), constants_of(bound)[2], rows_of(bound),
+        columns_of(bound, 1)
+    ))
+
+
+enter(PathCode.BLAS, OpCode.SQUARED_ERROR, squared_error_op[float], squared_error_op[double])
+
+
+cdef Status crossentropy_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, crossentropy(
+        at[0], at[1], at[2], at[3], constants_of(bound)[2] != 0, factor_of(bound, frame), rows_of(bound),
+        columns_of(bound, 1)
+    ))
+
+
+enter(PathCode.BLAS, OpCode.CROSSENTROPY, crossentropy_op[float], crossentropy_op[double])
+
+
+cdef Status softmax_crossentropy_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, softmax_crossentropy(
+        at[0], at[1], at[2], at[3], at[4], constants_of(bound)[2] != 0, factor_of(bound, frame),
+        rows_of(bound), columns_of(bound, 0)
+    ))
+
+
+enter(
+    PathCode.BLAS, OpCode.SOFTMAX_CROSSENTROPY,
+    softmax_crossentropy_op[float], softmax_crossentropy_op[double]
+)
+
+
+cdef Status binary_crossentropy_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, binary_crossentropy(
+        at[0], at[1], at[2], at[3], factor_of(bound, frame), rows_of(bound), columns_of(bound, 1)
+    ))
+
+
+enter(
+    PathCode.BLAS, OpCode.BINARY_CROSSENTROPY, binary_crossentropy_op[float], binary_crossentropy_op[double]
+)
+
+
+cdef Status sigmoid_crossentropy_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, sigmoid_crossentropy(
+        at[0], at[1], at[2], at[3], at[4], factor_of(bound, frame), rows_of(bound), columns_of(bound, 0)
+    ))
+
+
+enter(
+    PathCode.BLAS, OpCode.SIGMOID_CROSSENTROPY,
+    sigmoid_crossentropy_op[float], sigmoid_crossentropy_op[double]
+)
+
+
+cdef Status multiclass_hinge_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, multiclass_hinge(
+        at[0], at[1], at[2], at[3], factor_of(bound, frame), constants_of(bound)[2], rows_of(bound),
+        columns_of(bound, 1)
+    ))
+
+
+enter(PathCode.BLAS, OpCode.MULTICLASS_HINGE, multiclass_hinge_op[float], multiclass_hinge_op[double])
+
+
+cdef Status categorical_accuracy_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, categorical_accuracy(
+        at[0], at[1], constants_of(bound)[0] != 0, rows_of(bound), columns_of(bound, 0)
+    ))
+
+
+enter(
+    PathCode.BLAS, OpCode.CATEGORICAL_ACCURACY,
+    categorical_accuracy_op[float], categorical_accuracy_op[double]
+)
+
+
+cdef Status binary_accuracy_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, binary_accuracy(
+        at[0], at[1], constants_of(bound)[0], rows_of(bound), columns_of(bound, 0)
+    ))
+
+
+enter(PathCode.BLAS, OpCode.BINARY_ACCURACY, binary_accuracy_op[float], binary_accuracy_op[double])
+
+
+cdef Status squared_error_metric_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, squared_error_metric(at[0], at[1], rows_of(bound), columns_of(bound, 0)))
+
+
+enter(
+    PathCode.BLAS, OpCode.SQUARED_ERROR_METRIC,
+    squared_error_metric_op[float], squared_error_metric_op[double]
+)

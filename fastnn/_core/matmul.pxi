@@ -477,3 +477,14 @@ cdef void adam_dense(
                 i += BLOCK_ROWS
             first += most
         top += limit
+
+
+cdef Status adam_dense_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    adam_dense(
+        at[0], at[1], at[2], at[3] + bound.begin, columns_of(bound, 3), at[4], frame.rows,
+        columns_of(bound, 0), rows_of(bound), constants_of(bound), frame.learning_rate * frame.correction
+    )
+    return Status.OK
+
+
+enter(PathCode.DIRECT, OpCode.ADAM_DENSE, adam_dense_op[float], adam_dense_op[double])

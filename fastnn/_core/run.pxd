@@ -304,7 +304,9 @@ cdef inline void bind_step(Run* run, Frame* frame) noexcept nogil:
                 bound += 1
         run.bound_ends[p] = <int>(bound - run.bound)
     run.is_tiny = False
-    if not run.double_:
+    if run.double_:
+        run.table.prepare_double(run.bound, bound - run.bound, frame)
+    else:
         run.table.prepare_float(run.bound, bound - run.bound, frame)
         if run.n_sums == 1 and run.n_losses == 1:
             run.is_tiny = run.table.prepare_tiny(&run.tiny, run.bound, bound - run.bound, frame)

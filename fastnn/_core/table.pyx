@@ -12,7 +12,7 @@ from fastnn._core import guards
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
-from fastnn._core.types cimport KernelTable
+from fastnn._core.types cimport MAX_OPCODES, N_PATHS, KernelTable
 
 cdef extern from *:
     """
@@ -53,6 +53,7 @@ LEVELS = tuple(
 cdef const KernelTable* TABLE = NULL
 _chosen = None
 _module = None
+_expected = None    # the cells that have kernels, as numbers of paths and opcodes
 
 
 cdef const KernelTable* kernel_table() noexcept nogil:
@@ -98,12 +99,60 @@ def choose(level=None):
     return level
 
 
+def expect(cells):
+    """Say which paths have kernels for which ops, as kernels that differ are not to be used.
+
+    Parameters
+    ----------
+    cells : iterable of (int, int)
+        Numbers of paths and opcodes.
+    """
+    global _expected
+    _expected = frozenset(cells)
+
+
+cdef dict cells_of(const KernelTable* table, bint double):
+    """Return the addresses of kernels by path and opcode."""
+    cdef int path, code
+    cdef size_t kernel
+    cells = {}
+    for path in range(N_PATHS):
+        for code in range(MAX_OPCODES):
+            kernel = <size_t>table.double_kernels[path][code] if double else (
+                <size_t>table.float_kernels[path][code]
+            )
+            if kernel:
+                cells[path, code] = kernel
+    return cells
+
+
+def cells(bint double=False):
+    """Return which paths have kernels for which ops: their addresses by path and opcode.
+
+    Parameters
+    ----------
+    double : bool
+        Those for float64 instead of float32.
+
+    Returns
+    -------
+    dict of (int, int) to int
+    """
+    need_table()
+    return cells_of(TABLE, double)
+
+
 def load(level=None):
     """Load the kernels of a level, as `choose` understands it, and return its name."""
     global TABLE, _chosen, _module
-    _chosen = choose(level)
-    _module = guards.load(f"fastnn._core._kernels_{_chosen}")
-    TABLE = <const KernelTable*>PyCapsule_GetPointer(_module.table, "fastnn.kernel_table")
+    cdef const KernelTable* table
+    chosen = choose(level)
+    module = guards.load(f"fastnn._core._kernels_{chosen}")
+    table = <const KernelTable*>PyCapsule_GetPointer(module.table, "fastnn.kernel_table")
+    known = _expected if _expected is not None else cells_of(table, False).keys()
+    if cells_of(table, False).keys() != known or cells_of(table, True).keys() != known:
+        raise ImportError("fastnn's compiled core does not match its Python part; build it again")
+    TABLE, _chosen, _module = table, chosen, module
     return TABLE.name.decode("ascii")
 
 

@@ -104,6 +104,9 @@ cdef enum:
     MAX_OPERANDS = 6
     MAX_CONSTANTS = 4
     N_ADDRESSINGS = 4
+    N_PATHS = 4
+    MAX_OPCODES = 128       # what tables have room for
+    MAX_ACTIVATIONS = 32
 
 cdef struct Operand:
     int slot            # -1: absent
@@ -150,9 +153,20 @@ cdef struct Lane:
     float beta
     double factor
 
+cdef struct Bound
+
+# Runs an op on one tile; `at` are the addresses of its operands.
+ctypedef Status (*FloatKernel)(float** at, const Bound* bound, const Frame* frame) noexcept nogil
+ctypedef Status (*DoubleKernel)(double** at, const Bound* bound, const Frame* frame) noexcept nogil
+
+cdef union Kernel:
+    FloatKernel of_float
+    DoubleKernel of_double
+
 # An op on one tile, with the addresses of its operands: NULL if one is absent.
 cdef struct Bound:
     const Op* op
+    Kernel kernel       # set by `prepare_float` or `prepare_double`
     Py_ssize_t begin
     Py_ssize_t end
     Py_ssize_t first_column
@@ -215,11 +229,14 @@ ctypedef Status (*RunBound)(const Bound* bound, Py_ssize_t count, const Frame* f
 
 ctypedef void (*Prepare)(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
 
-# One per SIMD level; `name` is that of the level.
+# One per SIMD level; `name` is that of the level.  NULL: this path cannot do this op.
 cdef struct KernelTable:
+    FloatKernel float_kernels[N_PATHS][MAX_OPCODES]
+    DoubleKernel double_kernels[N_PATHS][MAX_OPCODES]
     RunOps run_float
     RunOps run_double
-    Prepare prepare_float   # bound ops, before they are run again and again
+    Prepare prepare_float   # bound ops, before they are run, maybe again and again
+    Prepare prepare_double
     RunBound run_bound_float
     RunBound run_bound_double
     bint (*prepare_tiny)(Tiny* net, const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil

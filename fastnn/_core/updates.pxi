@@ -89,3 +89,56 @@ cdef inline real square_root(real x) noexcept nogil:
         return sqrtf(x)
     else:
         return sqrt(x)
+
+
+cdef Status l2_penalty_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, constants_of(bound)[0] * sum_of_squares(at[0], size_of(bound)))
+
+
+enter(PathCode.BLAS, OpCode.L2_PENALTY, l2_penalty_op[float], l2_penalty_op[double])
+
+
+cdef Status l2_gradient_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    l2_gradient(at[0], at[1], constants_of(bound)[0], size_of(bound))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.L2_GRADIENT, l2_gradient_op[float], l2_gradient_op[double])
+
+
+cdef Status sgd_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    sgd(at[0], at[1], frame.learning_rate, constants_of(bound)[0], size_of(bound))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.SGD, sgd_op[float], sgd_op[double])
+
+
+cdef Status momentum_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef const double* c = constants_of(bound)
+    momentum(at[0], at[1], at[2], frame.learning_rate, c[0], c[1], c[2] != 0, size_of(bound))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.MOMENTUM, momentum_op[float], momentum_op[double])
+
+
+cdef Status adam_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef Py_ssize_t size = size_of(bound)
+    adam(
+        at[0], at[1], at[2], size, at[3], size, constants_of(bound), frame.learning_rate * frame.correction,
+        1, size
+    )
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.ADAM, adam_op[float], adam_op[double])
+
+
+cdef Status rmsprop_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef const double* c = constants_of(bound)
+    rmsprop(at[0], at[1], at[2], frame.learning_rate, c[0], c[1], c[2], size_of(bound))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.RMSPROP, rmsprop_op[float], rmsprop_op[double])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastnn._core import table
 from fastnn._core.executor import STATUSES, Executor
 from fastnn._core.few_rows import APPLY_THREADS, FewRows
 from fastnn.ops import ACTIVATIONS, Activation
-from fastnn.plan import OpCode, Path
+from fastnn.plan import SIGNATURES, OpCode, Path
 
 DTYPES = [np.float32, np.float64]
 UNKNOWN = [-1, len(Activation), 999]
@@ -46,6 +47,42 @@ def test_an_op_without_a_kernel_stops_the_run() -> None:
     executor.bind(0, np.zeros(64, np.float32), True)
     status, *_ = executor.run(4, 4, 1, [], np.zeros((1, 0)), np.zeros(8), np.zeros(128, np.uint8))
     assert STATUSES[status] == "UNKNOWN_OP"
+
+
+def status_of_op(code: int, path: int, dtype: type) -> str:
+    """Return how a run of one op without operands ends."""
+    op = (int(code), 0, 0.0, int(path), -1, (), ())
+    executor = Executor([op], [(0, 64, [(0, 1, 0, 0)])], [], dtype is np.float64, 0)
+    status, *_ = executor.run(4, 4, 1, [], np.zeros((1, 0)), np.zeros(8), np.zeros(128, np.uint8))
+    return STATUSES[status]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_op_on_a_path_without_a_kernel_stops_the_run(dtype: type, simd_level: str) -> None:
+    """It runs nothing else: all of these have kernels on other paths."""
+    empty = {(code, path) for code, signature in SIGNATURES.items() for path in set(Path) - signature.paths}
+    assert (OpCode.SOFTMAX_CROSSENTROPY, Path.COLUMNS) in empty
+    for code, path in [*sorted(empty), (OpCode.DENSE, -1), (OpCode.DENSE, len(Path)), (-1, Path.BLAS)]:
+        assert status_of_op(code, path, dtype) == "UNKNOWN_OP", (code, path)
+
+
+def test_kernels_are_those_that_signatures_say(simd_level: str) -> None:
+    cells = {(path, code) for code, signature in SIGNATURES.items() for path in signature.paths}
+    assert table.cells(False).keys() == table.cells(True).keys() == cells
+    assert set(table.cells(False).values()).isdisjoint(table.cells(True).values())
+
+
+def test_kernels_with_other_cells_are_not_loaded() -> None:
+    cells = [(int(path), int(code)) for code, signature in SIGNATURES.items() for path in signature.paths]
+    level = table.level()
+    try:
+        for others in (cells[1:], [*cells, (int(Path.DIRECT), int(OpCode.ADD))]):
+            table.expect(others)
+            with pytest.raises(ImportError, match="does not match its Python part"):
+                table.load()
+    finally:
+        table.expect(cells)
+    assert table.load(level) == level
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
