@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from fastnn.ops import name_of
-from fastnn.plan import PRODUCTS, ROWS, Activation, Axis, Op, Operand, Plan, Slot, Task
+from fastnn.plan import PRODUCTS, ROWS, Activation, Axis, Op, Operand, Path, Plan, Slot, Task
 
 __all__ = ["describe_op", "format_plan"]
 
@@ -20,14 +20,19 @@ def describe_op(plan: Plan, op: Op) -> str:
         f"{name}={value:g}" for name, value in zip(op.signature.constants, op.constants, strict=True)
     )
     arrow = f"{outputs} <- {inputs}" if outputs and inputs else outputs or inputs
-    path = f" [{op.path.name.lower()}]" if op.code in PRODUCTS else ""
+    path = f" [{op.path.name.lower()}]" if _is_chosen(op) else ""
     return f"{op.code.name.lower()}{extra}{path} {op.layer}: {arrow}" + (
         f"  ({constants})" if constants else ""
     )
 
 
+def _is_chosen(op: Op) -> bool:
+    """Return whether an op's path says something: ops that multiply no matrices are on BLAS without one."""
+    return op.code in PRODUCTS or op.path is not Path.BLAS
+
+
 def _reason(op: Op) -> str:
-    return f"  because {op.because}" if op.code in PRODUCTS and op.because else ""
+    return f"  because {op.because}" if op.because else ""
 
 
 def _operand(plan: Plan, operand: Operand) -> str:
