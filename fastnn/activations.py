@@ -7,7 +7,8 @@ Both are so in Keras.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from fastnn.checks import check_number, shown
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.graph import ActivationConfig
 from fastnn.numeric import as_numbers
-from fastnn.ops import ACTIVATIONS, ALPHAS, BY_NAME, Activation, name_of
+from fastnn.ops import ACTIVATIONS, ALPHAS, BY_NAME, Activation, Doors, name_of
 
 __all__ = [
     "elu",
@@ -31,7 +32,6 @@ __all__ = [
     "relu",
     "sigmoid",
     "softmax",
-    "softplus",
     "tanh",
 ]
 
@@ -170,18 +170,38 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return _apply("softmax", x)
 
 
-def softplus(x: np.ndarray) -> np.ndarray:
-    """Return ``log(1 + exp(x))``, a smooth ReLU; any shape, float32 unless x is float64.
+_TEXT = """Return {value}; any shape, float32 unless x is float64.
 
-    Examples
-    --------
-    >>> softplus(np.array([-100.0, 0.0, 100.0])).round(4)
-    array([  0.    ,   0.6931, 100.    ])
-    """
-    return _apply("softplus", x)
+Examples
+--------
+>>> import numpy as np
+>>> {name}({arguments}){rest}
+{result}
+"""
 
 
-_FUNCTIONS = (linear, sigmoid, tanh, relu, leaky_relu, elu, exponential, log, reciprocal, softmax, softplus)
+def _make(name: str, texts: Doors) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function of an activation without slope or scale, with a text of the table's words."""
+
+    def function(x: np.ndarray) -> np.ndarray:
+        return _apply(name, x)
+
+    value = re.sub(r"\bz\b", "x", texts.value)
+    arguments, rest, result = texts.value_example
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = _TEXT.format(value=value, name=name, arguments=arguments, rest=rest, result=result)
+    return function
+
+
+# Functions that are not written out above are made; type checkers know those that stand here.
+softplus: Callable[[np.ndarray], np.ndarray]
+for _name, _activation in BY_NAME.items():
+    _texts = ACTIVATIONS[_activation].doors
+    if _name not in globals() and _texts is not None:
+        globals()[_name] = _make(_name, _texts)
+        __all__.append(_name)
+__all__.sort()
+_FUNCTIONS = tuple(globals()[_name] for _name in BY_NAME)
 
 
 def get(identifier: object) -> ActivationConfig:

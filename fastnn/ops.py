@@ -10,7 +10,17 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["ACTIVATIONS", "ALPHAS", "BY_NAME", "Activation", "Traits", "Values", "alphas", "name_of"]
+__all__ = [
+    "ACTIVATIONS",
+    "ALPHAS",
+    "BY_NAME",
+    "Activation",
+    "Doors",
+    "Traits",
+    "Values",
+    "alphas",
+    "name_of",
+]
 
 
 class Activation(enum.IntEnum):
@@ -39,6 +49,34 @@ class Values(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Doors:
+    """What users read of an activation's functions in `fastnn.kernels`.
+
+    Attributes
+    ----------
+    value : str
+        What the forward function returns, given `z`.
+    slope : str
+        What the backward function returns, given `dy` and the output `y`.
+    value_example, slope_example : tuple of (str, str, str)
+        Arguments, what is done with the result, and how that prints.
+    option : str
+        What is said of the slope or scale, if it has one.
+
+    Examples
+    --------
+    >>> ACTIVATIONS[Activation.TANH].doors.slope
+    "``dy * (1 - y**2)`` from the forward's output `y`"
+    """
+
+    value: str
+    slope: str
+    value_example: tuple[str, str, str]
+    slope_example: tuple[str, str, str]
+    option: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Traits:
     """What is true of an activation.
 
@@ -54,6 +92,8 @@ class Traits:
     layer : tuple of (str, str) or None
         The layer that gives another slope or scale, and that argument's name.
     finite_at_zero : bool
+    doors : Doors or None
+        What its functions in `fastnn.kernels` say; None if it has none there.
 
     Examples
     --------
@@ -67,6 +107,7 @@ class Traits:
     alpha: float | None = None
     layer: tuple[str, str] | None = None
     finite_at_zero: bool = True
+    doors: Doors | None = None
 
     @property
     def fills_vectors(self) -> bool:
@@ -76,16 +117,83 @@ class Traits:
 
 ACTIVATIONS: dict[Activation, Traits] = {
     Activation.LINEAR: Traits(Values.SCORES),
-    Activation.SIGMOID: Traits(Values.PROBABILITIES),
-    Activation.TANH: Traits(Values.BOUNDED),
-    Activation.RELU: Traits(Values.SCORES),
-    Activation.SOFTMAX: Traits(Values.PROBABILITIES, row_wise=True),
-    Activation.LEAKY_RELU: Traits(Values.SCORES, alpha=0.2, layer=("LeakyReLU", "negative_slope")),
-    Activation.ELU: Traits(Values.SCORES, alpha=1.0, layer=("ELU", "alpha")),
+    Activation.SIGMOID: Traits(
+        Values.PROBABILITIES,
+        doors=Doors(
+            "``1 / (1 + exp(-z))``",
+            "``dy * y * (1 - y)`` from the forward's output `y`",
+            ("np.array([[-5.0, 5.0, 2.0]])", ".round(3)", "array([[0.007, 0.993, 0.881]])"),
+            ("np.ones((1, 1)), np.full((1, 1), 0.5)", "", "array([[0.25]])"),
+        ),
+    ),
+    Activation.TANH: Traits(
+        Values.BOUNDED,
+        doors=Doors(
+            "the hyperbolic tangent",
+            "``dy * (1 - y**2)`` from the forward's output `y`",
+            ("np.array([[0.0, 1.0]])", ".round(4)", "array([[0.    , 0.7616]])"),
+            ("np.ones((1, 1)), np.full((1, 1), 0.5)", "", "array([[0.75]])"),
+        ),
+    ),
+    Activation.RELU: Traits(
+        Values.SCORES,
+        doors=Doors(
+            "``max(z, 0)``, NaN for NaN",
+            "`dy` where the forward's output `y` is positive, else 0",
+            ("np.array([[-1.0, 2.0]])", "", "array([[0., 2.]])"),
+            ("np.array([[3.0, 4.0]]), np.array([[0.0, 2.0]])", "", "array([[0., 4.]])"),
+        ),
+    ),
+    Activation.SOFTMAX: Traits(
+        Values.PROBABILITIES,
+        row_wise=True,
+        doors=Doors(
+            "``exp(z) / sum(exp(z))`` over the last axis, shifted by its maximum",
+            "``y * (dy - sum(dy * y))`` over the last axis, from the output `y`",
+            ("np.zeros((1, 4))", "", "array([[0.25, 0.25, 0.25, 0.25]])"),
+            ("np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])", "", "array([[ 0.25, -0.25]])"),
+        ),
+    ),
+    Activation.LEAKY_RELU: Traits(
+        Values.SCORES,
+        alpha=0.2,
+        layer=("LeakyReLU", "negative_slope"),
+        doors=Doors(
+            "``z`` where it is positive, else ``negative_slope * z``",
+            "``dy`` times 1 where the output `y` is positive, else `negative_slope`",
+            ("np.array([[-1.0, 2.0]]), negative_slope=0.1", "", "array([[-0.1,  2. ]])"),
+            (
+                "np.array([[3.0, 4.0]]), np.array([[-1.0, 2.0]]), negative_slope=0.5",
+                "",
+                "array([[1.5, 4. ]])",
+            ),
+            "At least 0; default 0.2, as by name.  The layer `LeakyReLU` has 0.3.",
+        ),
+    ),
+    Activation.ELU: Traits(
+        Values.SCORES,
+        alpha=1.0,
+        layer=("ELU", "alpha"),
+        doors=Doors(
+            "``z`` where it is positive, else ``alpha * (exp(z) - 1)``",
+            "`dy` where the forward's output `y` is positive, else ``dy * (y + alpha)``",
+            ("np.array([[-1.0, 2.0]])", ".round(4)", "array([[-0.6321,  2.    ]])"),
+            ("np.ones((1, 2)), np.array([[-0.5, 2.0]])", "", "array([[0.5, 1. ]])"),
+            "At least 0.",
+        ),
+    ),
     Activation.EXPONENTIAL: Traits(Values.OTHER),
     Activation.RECIPROCAL: Traits(Values.OTHER, finite_at_zero=False),
     Activation.LOG: Traits(Values.OTHER, slope=Activation.RECIPROCAL, finite_at_zero=False),
-    Activation.SOFTPLUS: Traits(Values.SCORES),
+    Activation.SOFTPLUS: Traits(
+        Values.SCORES,
+        doors=Doors(
+            "``log(1 + exp(z))``, a smooth ReLU",
+            "``dy * (1 - exp(-y))`` from the forward's output `y`",
+            ("np.array([-100.0, 0.0, 100.0])", ".round(4)", "array([  0.    ,   0.6931, 100.    ])"),
+            ("np.ones((1, 1)), np.log([[2.0]])", "", "array([[0.5]])"),
+        ),
+    ),
 }
 
 # The slope or scale of those that have one; kernels get them by `alphas`.

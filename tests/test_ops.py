@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import inspect
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import activations, layers
-from fastnn._core import executor
+from fastnn import activations, kernels, layers
+from fastnn._core import api, executor
 from fastnn.ops import ACTIVATIONS, Activation, Values
 from fastnn.reference import activate
 
@@ -19,6 +21,35 @@ NAMES = [activation.name.lower() for activation in Activation]
 def test_every_activation_has_its_row() -> None:
     assert list(ACTIVATIONS) == list(Activation)
     assert set(NAMES) == set(activations.__all__) - {"get", "name_of"}
+
+
+DOORS = [activation for activation, traits in ACTIVATIONS.items() if traits.doors is not None]
+
+
+@pytest.mark.parametrize("activation", DOORS)
+def test_functions_follow_from_the_table(activation: Activation) -> None:
+    """Names, arguments and texts, whose examples run."""
+    name, layer = activation.name.lower(), ACTIVATIONS[activation].layer
+    option = [layer[1]] if layer is not None else []
+    for function, arguments in (
+        (getattr(kernels, f"{name}_forward"), ["z", "out", *option]),
+        (getattr(kernels, f"{name}_backward"), ["dy", "y", "out", *option]),
+        (getattr(activations, name), ["x", *option]),
+    ):
+        assert list(inspect.signature(function).parameters) == arguments
+        assert function.__name__ in importlib.import_module(function.__module__).__all__
+        (test,) = doctest.DocTestFinder().find(function, globs={"np": np, function.__name__: function})
+        assert test.examples
+        assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_others_have_no_doors() -> None:
+    doors = {f"{activation.name.lower()}_{way}" for activation in DOORS for way in ("forward", "backward")}
+    assert set(kernels.__all__) == doors | {"dense_forward", "dense_backward"}
+    with pytest.raises(AttributeError, match=r"did you mean 'relu_forward'\?"):
+        _ = kernels.rellu_forward
+    with pytest.raises(ValueError, match="no door calls its slope or scale 'beta'"):
+        api.make_doors(0, "beta")
 
 
 def test_the_core_knows_the_same() -> None:

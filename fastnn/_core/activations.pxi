@@ -1,164 +1,18 @@
-# Activation functions, forward and backward, on contiguous rows.
+# Activation functions, forward and backward, on contiguous rows, (m, n), and their table.
 #
-# Each `<name>_forward(y, x, ...)` may run in place (y == x); each `<name>_backward(dx, dy, y, ...)`
-# takes the forward's output y and may run in place on dy (dx == dy).  No other overlap.
+# Each `<name>_forward(y, x, alpha, m, n)` may run in place (y == x); each `<name>_backward(dx, dy, y, ...)`
+# takes the forward's output y and may run in place on dy (dx == dy).  No other overlap.  `alpha` is the slope
+# or scale of those that have one.
 
-cdef void sigmoid_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i, begin = 0
-    if real is float:
-        begin = sigmoid_vectors(y, x, size)
-    for i in range(begin, size):
-        y[i] = sigmoid_of(x[i])
-
-
-cdef void sigmoid_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        dx[i] = dy[i] * (y[i] * (<real>1.0 - y[i]))
-
-
-cdef void tanh_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i, begin = 0
-    if real is float:
-        begin = tanh_vectors(y, x, size)
-    for i in range(begin, size):
-        y[i] = tanh_of(x[i])
-
-
-cdef void tanh_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        dx[i] = dy[i] * (<real>1.0 - y[i] * y[i])
-
-
-cdef void relu_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef real z
-    for i in range(size):
-        z = x[i]
-        y[i] = <real>0.0 if z <= 0 else z           # NaN stays NaN
-
-
-cdef void relu_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef real upstream
-    for i in range(size):
-        upstream = dy[i]    # loaded in any case: a load behind a condition is not vectorised
-        dx[i] = <real>0.0 if y[i] <= 0 else upstream
-
-
-cdef void leaky_relu_forward(real* y, const real* x, real alpha, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef real z
-    for i in range(size):
-        z = x[i]
-        y[i] = alpha * z if z <= 0 else z
-
-
-cdef void leaky_relu_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t size
+cdef void enter_activation(
+    int activation, FloatForward float_forward, DoubleForward double_forward, FloatBackward float_backward,
+    DoubleBackward double_backward
 ) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef real upstream
-    for i in range(size):
-        upstream = dy[i]
-        dx[i] = alpha * upstream if y[i] <= 0 else upstream
-
-
-cdef void elu_forward(real* y, const real* x, real alpha, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef real z, below
-    for i in range(size):
-        z = x[i]
-        below = alpha * expm1_of(<real>0.0 if z > 0 else z)
-        y[i] = z if z > 0 else below
-
-
-cdef void elu_backward(real* dx, const real* dy, const real* y, real alpha, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef real upstream, below
-    for i in range(size):
-        upstream = dy[i]
-        below = upstream * (y[i] + alpha)
-        dx[i] = upstream if y[i] > 0 else below
-
-
-cdef void exponential_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        y[i] = exp_anywhere(x[i])
-
-
-cdef void exponential_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
-    multiply(dx, dy, y, size)
-
-
-cdef void reciprocal_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        y[i] = <real>1.0 / x[i]
-
-
-cdef void reciprocal_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        dx[i] = -dy[i] * (y[i] * y[i])
-
-
-cdef void log_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
-    """The C library's logarithm; its derivative is another op, the reciprocal."""
-    cdef Py_ssize_t i
-    for i in range(size):
-        if real is float:
-            y[i] = logf(x[i])
-        else:
-            y[i] = log(x[i])
-
-
-cdef void softplus_forward(real* y, const real* x, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        y[i] = softplus_of(x[i])
-
-
-cdef void softplus_backward(real* dx, const real* dy, const real* y, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        dx[i] = -dy[i] * expm1_of(-y[i])
-
-
-cdef void softmax_forward(real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    """OUT y = exp(x - max) / sum, row by row."""
-    cdef Py_ssize_t i, r
-    cdef real largest, factor
-    for r in range(rows):
-        largest = maximum_of(x + r * columns, columns)
-        for i in range(r * columns, (r + 1) * columns):
-            y[i] = x[i] - largest
-    # One pass over all rows: short rows alone would leave vectors half empty.
-    for i in range(rows * columns):
-        y[i] = exp_of(y[i])
-    for r in range(rows):
-        factor = <real>1.0 / sum_of(y + r * columns, columns)
-        for i in range(r * columns, (r + 1) * columns):
-            y[i] = y[i] * factor
-
-
-cdef void softmax_backward(
-    real* dx, const real* dy, const real* y, Py_ssize_t rows, Py_ssize_t columns
-) noexcept nogil:
-    """OUT dx = y * (dy - sum(dy * y)), row by row."""
-    cdef Py_ssize_t i, r
-    cdef real inner
-    for r in range(rows):
-        if sizeof(real) == 4 and columns > CHAIN:
-            inner = inner_product_of_many(dy + r * columns, y + r * columns, columns)
-        else:
-            inner = 0.0
-            for i in range(r * columns, (r + 1) * columns):
-                inner = inner + dy[i] * y[i]
-        for i in range(r * columns, (r + 1) * columns):
-            dx[i] = y[i] * (dy[i] - inner)
+    """Say what computes an activation and, where it follows from the output, its derivative, else NULL."""
+    TABLE.float_forward[activation] = float_forward
+    TABLE.double_forward[activation] = double_forward
+    TABLE.float_backward[activation] = float_backward
+    TABLE.double_backward[activation] = double_backward
 
 
 cdef void copy_elements(real* y, const real* x, Py_ssize_t size) noexcept nogil:
@@ -166,63 +20,285 @@ cdef void copy_elements(real* y, const real* x, Py_ssize_t size) noexcept nogil:
         memcpy(y, x, size * sizeof(real))
 
 
-cdef Status activation_forward(
-    int activation, double alpha, real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns
+cdef void linear_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    copy_elements(y, x, m * n)
+
+
+cdef void linear_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """OUT y = activation(x), both (rows, columns); y may be x.  `alpha` is its slope or scale."""
-    if activation == ActivationCode.LINEAR:
-        copy_elements(y, x, rows * columns)
-    elif activation == ActivationCode.SIGMOID:
-        sigmoid_forward(y, x, rows * columns)
-    elif activation == ActivationCode.TANH:
-        tanh_forward(y, x, rows * columns)
-    elif activation == ActivationCode.RELU:
-        relu_forward(y, x, rows * columns)
-    elif activation == ActivationCode.SOFTMAX:
-        softmax_forward(y, x, rows, columns)
-    elif activation == ActivationCode.LEAKY_RELU:
-        leaky_relu_forward(y, x, <real>alpha, rows * columns)
-    elif activation == ActivationCode.ELU:
-        elu_forward(y, x, <real>alpha, rows * columns)
-    elif activation == ActivationCode.EXPONENTIAL:
-        exponential_forward(y, x, rows * columns)
-    elif activation == ActivationCode.RECIPROCAL:
-        reciprocal_forward(y, x, rows * columns)
-    elif activation == ActivationCode.LOG:
-        log_forward(y, x, rows * columns)
-    elif activation == ActivationCode.SOFTPLUS:
-        softplus_forward(y, x, rows * columns)
-    else:
+    copy_elements(dx, dy, m * n)
+
+
+enter_activation(
+    ActivationCode.LINEAR, linear_forward[float], linear_forward[double],
+    linear_backward[float], linear_backward[double]
+)
+
+
+cdef void sigmoid_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, begin = 0, size = m * n
+    if real is float:
+        begin = sigmoid_vectors(y, x, size)
+    for i in range(begin, size):
+        y[i] = sigmoid_of(x[i])
+
+
+cdef void sigmoid_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        dx[i] = dy[i] * (y[i] * (<real>1.0 - y[i]))
+
+
+enter_activation(
+    ActivationCode.SIGMOID, sigmoid_forward[float], sigmoid_forward[double],
+    sigmoid_backward[float], sigmoid_backward[double]
+)
+
+
+cdef void tanh_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, begin = 0, size = m * n
+    if real is float:
+        begin = tanh_vectors(y, x, size)
+    for i in range(begin, size):
+        y[i] = tanh_of(x[i])
+
+
+cdef void tanh_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        dx[i] = dy[i] * (<real>1.0 - y[i] * y[i])
+
+
+enter_activation(
+    ActivationCode.TANH, tanh_forward[float], tanh_forward[double],
+    tanh_backward[float], tanh_backward[double]
+)
+
+
+cdef void relu_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real z
+    for i in range(size):
+        z = x[i]
+        y[i] = <real>0.0 if z <= 0 else z           # NaN stays NaN
+
+
+cdef void relu_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real upstream
+    for i in range(size):
+        upstream = dy[i]    # loaded in any case: a load behind a condition is not vectorised
+        dx[i] = <real>0.0 if y[i] <= 0 else upstream
+
+
+enter_activation(
+    ActivationCode.RELU, relu_forward[float], relu_forward[double],
+    relu_backward[float], relu_backward[double]
+)
+
+
+cdef void leaky_relu_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real z
+    for i in range(size):
+        z = x[i]
+        y[i] = alpha * z if z <= 0 else z
+
+
+cdef void leaky_relu_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real upstream
+    for i in range(size):
+        upstream = dy[i]
+        dx[i] = alpha * upstream if y[i] <= 0 else upstream
+
+
+enter_activation(
+    ActivationCode.LEAKY_RELU, leaky_relu_forward[float], leaky_relu_forward[double],
+    leaky_relu_backward[float], leaky_relu_backward[double]
+)
+
+
+cdef void elu_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real z, below
+    for i in range(size):
+        z = x[i]
+        below = alpha * expm1_of(<real>0.0 if z > 0 else z)
+        y[i] = z if z > 0 else below
+
+
+cdef void elu_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real upstream, below
+    for i in range(size):
+        upstream = dy[i]
+        below = upstream * (y[i] + alpha)
+        dx[i] = upstream if y[i] > 0 else below
+
+
+enter_activation(
+    ActivationCode.ELU, elu_forward[float], elu_forward[double],
+    elu_backward[float], elu_backward[double]
+)
+
+
+cdef void exponential_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        y[i] = exp_anywhere(x[i])
+
+
+cdef void exponential_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    multiply(dx, dy, y, m * n)
+
+
+enter_activation(
+    ActivationCode.EXPONENTIAL, exponential_forward[float], exponential_forward[double],
+    exponential_backward[float], exponential_backward[double]
+)
+
+
+cdef void reciprocal_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        y[i] = <real>1.0 / x[i]
+
+
+cdef void reciprocal_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        dx[i] = -dy[i] * (y[i] * y[i])
+
+
+enter_activation(
+    ActivationCode.RECIPROCAL, reciprocal_forward[float], reciprocal_forward[double],
+    reciprocal_backward[float], reciprocal_backward[double]
+)
+
+
+cdef void log_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """The C library's logarithm; its derivative is another op, the reciprocal."""
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        if real is float:
+            y[i] = logf(x[i])
+        else:
+            y[i] = log(x[i])
+
+
+enter_activation(
+    ActivationCode.LOG, log_forward[float], log_forward[double],
+    NULL, NULL
+)
+
+
+cdef void softplus_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        y[i] = softplus_of(x[i])
+
+
+cdef void softplus_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        dx[i] = -dy[i] * expm1_of(-y[i])
+
+
+enter_activation(
+    ActivationCode.SOFTPLUS, softplus_forward[float], softplus_forward[double],
+    softplus_backward[float], softplus_backward[double]
+)
+
+
+cdef void softmax_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """OUT y = exp(x - max) / sum, row by row."""
+    cdef Py_ssize_t i, r
+    cdef real largest, factor
+    for r in range(m):
+        largest = maximum_of(x + r * n, n)
+        for i in range(r * n, (r + 1) * n):
+            y[i] = x[i] - largest
+    # One pass over all rows: short rows alone would leave vectors half empty.
+    for i in range(m * n):
+        y[i] = exp_of(y[i])
+    for r in range(m):
+        factor = <real>1.0 / sum_of(y + r * n, n)
+        for i in range(r * n, (r + 1) * n):
+            y[i] = y[i] * factor
+
+
+cdef void softmax_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """OUT dx = y * (dy - sum(dy * y)), row by row."""
+    cdef Py_ssize_t i, r
+    cdef real inner
+    for r in range(m):
+        if sizeof(real) == 4 and n > CHAIN:
+            inner = inner_product_of_many(dy + r * n, y + r * n, n)
+        else:
+            inner = 0.0
+            for i in range(r * n, (r + 1) * n):
+                inner = inner + dy[i] * y[i]
+        for i in range(r * n, (r + 1) * n):
+            dx[i] = y[i] * (dy[i] - inner)
+
+
+enter_activation(
+    ActivationCode.SOFTMAX, softmax_forward[float], softmax_forward[double],
+    softmax_backward[float], softmax_backward[double]
+)
+
+
+cdef Status activation_forward(
+    int activation, double alpha, real* y, const real* x, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """OUT y = activation(x), both (m, n); y may be x."""
+    if not 0 <= activation < MAX_ACTIVATIONS:
         return Status.UNKNOWN_OP
+    if real is float:
+        if TABLE.float_forward[activation] == NULL:
+            return Status.UNKNOWN_OP
+        TABLE.float_forward[activation](y, x, <float>alpha, m, n)
+    else:
+        if TABLE.double_forward[activation] == NULL:
+            return Status.UNKNOWN_OP
+        TABLE.double_forward[activation](y, x, alpha, m, n)
     return Status.OK
 
 
 cdef Status activation_backward(
-    int activation, double alpha, real* dx, const real* dy, const real* y, Py_ssize_t rows, Py_ssize_t columns
+    int activation, double alpha, real* dx, const real* dy, const real* y, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """OUT dx = dy * activation'(x), from y = activation(x), all (rows, columns); dx may be dy."""
-    if activation == ActivationCode.LINEAR:
-        copy_elements(dx, dy, rows * columns)
-    elif activation == ActivationCode.SIGMOID:
-        sigmoid_backward(dx, dy, y, rows * columns)
-    elif activation == ActivationCode.TANH:
-        tanh_backward(dx, dy, y, rows * columns)
-    elif activation == ActivationCode.RELU:
-        relu_backward(dx, dy, y, rows * columns)
-    elif activation == ActivationCode.SOFTMAX:
-        softmax_backward(dx, dy, y, rows, columns)
-    elif activation == ActivationCode.LEAKY_RELU:
-        leaky_relu_backward(dx, dy, y, <real>alpha, rows * columns)
-    elif activation == ActivationCode.ELU:
-        elu_backward(dx, dy, y, <real>alpha, rows * columns)
-    elif activation == ActivationCode.EXPONENTIAL:
-        exponential_backward(dx, dy, y, rows * columns)
-    elif activation == ActivationCode.RECIPROCAL:
-        reciprocal_backward(dx, dy, y, rows * columns)
-    elif activation == ActivationCode.SOFTPLUS:
-        softplus_backward(dx, dy, y, rows * columns)
-    else:
+    """OUT dx = dy * activation'(x), from y = activation(x), all (m, n); dx may be dy."""
+    if not 0 <= activation < MAX_ACTIVATIONS:
         return Status.UNKNOWN_OP
+    if real is float:
+        if TABLE.float_backward[activation] == NULL:
+            return Status.UNKNOWN_OP
+        TABLE.float_backward[activation](dx, dy, y, <float>alpha, m, n)
+    else:
+        if TABLE.double_backward[activation] == NULL:
+            return Status.UNKNOWN_OP
+        TABLE.double_backward[activation](dx, dy, y, alpha, m, n)
     return Status.OK
 
 

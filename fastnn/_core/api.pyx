@@ -17,7 +17,7 @@ from fastnn._core.helpers cimport Crew, hire, note_work, spare_help_pays
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.tiles cimport Tiles, check_status, share_tiles
 from fastnn._core.types cimport (
-    MAX_OPERANDS, ActivationCode, Addressing, Frame, Op, OpCode, PathCode, Status, is_row_wise, lacks_slope,
+    MAX_OPERANDS, Addressing, Frame, Op, OpCode, PathCode, Status, is_row_wise, lacks_slope,
 )
 
 cdef enum:
@@ -205,374 +205,48 @@ cdef rows_of(array, Py_ssize_t begin):
     return array if len(array) <= BACKWARD_ROWS else array[begin : begin + BACKWARD_ROWS]
 
 
-def sigmoid_forward(z, out=None):
-    """Return ``1 / (1 + exp(-z))``; `out` may be `z`.
+def make_doors(int code, option=None, default=0.0):
+    """Return the doors to an activation and to its derivative, which get names and texts above.
 
     Parameters
     ----------
-    z : array_like of any shape, float32 or float64
-    out : numpy.ndarray of z's shape and dtype, optional
+    code : int
+        Of the activation.
+    option : {"negative_slope", "alpha"}, optional
+        What they call its slope or scale, if it has one.
+    default : float
+        What that is unless told otherwise.
 
     Returns
     -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For a dtype, a shape, or an `out`, that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> sigmoid_forward(np.array([[-5.0, 5.0, 2.0]])).round(3)
-    array([[0.007, 0.993, 0.881]])
+    tuple of two functions
+        ``(z, out=None)`` and ``(dy, y, out=None)``, both with `option` behind.
     """
-    return forward(ActivationCode.SIGMOID, z, out)
+    if option is None:
+        def plain_forward(z, out=None):
+            return forward(code, z, out)
 
+        def plain_backward(dy, y, out=None):
+            return backward(code, dy, y, out)
 
-def sigmoid_backward(dy, y, out=None):
-    """Return ``dy * y * (1 - y)`` from the forward's output `y`; `out` may be `dy`.
+        return plain_forward, plain_backward
 
-    Parameters
-    ----------
-    dy, y : array_like of one shape, float32 or float64
-    out : numpy.ndarray of dy's shape and dtype, optional
+    if option == "negative_slope":
+        def sloped_forward(z, out=None, negative_slope=default):
+            return forward(code, z, out, _not_negative(negative_slope, "negative_slope"))
 
-    Returns
-    -------
-    numpy.ndarray
+        def sloped_backward(dy, y, out=None, negative_slope=default):
+            return backward(code, dy, y, out, _not_negative(negative_slope, "negative_slope"))
 
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For dtypes, shapes, or an `out`, that cannot be used.
+        return sloped_forward, sloped_backward
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> sigmoid_backward(np.ones((1, 1)), np.full((1, 1), 0.5))
-    array([[0.25]])
-    """
-    return backward(ActivationCode.SIGMOID, dy, y, out)
+    if option == "alpha":
+        def scaled_forward(z, out=None, alpha=default):
+            return forward(code, z, out, _not_negative(alpha, "alpha"))
 
+        def scaled_backward(dy, y, out=None, alpha=default):
+            return backward(code, dy, y, out, _not_negative(alpha, "alpha"))
 
-def tanh_forward(z, out=None):
-    """Return the hyperbolic tangent; `out` may be `z`.
+        return scaled_forward, scaled_backward
 
-    Parameters
-    ----------
-    z : array_like of any shape, float32 or float64
-    out : numpy.ndarray of z's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For a dtype, a shape, or an `out`, that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tanh_forward(np.array([[0.0, 1.0]])).round(4)
-    array([[0.    , 0.7616]])
-    """
-    return forward(ActivationCode.TANH, z, out)
-
-
-def tanh_backward(dy, y, out=None):
-    """Return ``dy * (1 - y**2)`` from the forward's output `y`; `out` may be `dy`.
-
-    Parameters
-    ----------
-    dy, y : array_like of one shape, float32 or float64
-    out : numpy.ndarray of dy's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For dtypes, shapes, or an `out`, that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tanh_backward(np.ones((1, 1)), np.full((1, 1), 0.5))
-    array([[0.75]])
-    """
-    return backward(ActivationCode.TANH, dy, y, out)
-
-
-def relu_forward(z, out=None):
-    """Return ``max(z, 0)``, NaN for NaN; `out` may be `z`.
-
-    Parameters
-    ----------
-    z : array_like of any shape, float32 or float64
-    out : numpy.ndarray of z's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For a dtype, a shape, or an `out`, that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> relu_forward(np.array([[-1.0, 2.0]]))
-    array([[0., 2.]])
-    """
-    return forward(ActivationCode.RELU, z, out)
-
-
-def relu_backward(dy, y, out=None):
-    """Return `dy` where the forward's output `y` is positive, else 0; `out` may be `dy`.
-
-    Parameters
-    ----------
-    dy, y : array_like of one shape, float32 or float64
-    out : numpy.ndarray of dy's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For dtypes, shapes, or an `out`, that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> relu_backward(np.array([[3.0, 4.0]]), np.array([[0.0, 2.0]]))
-    array([[0., 4.]])
-    """
-    return backward(ActivationCode.RELU, dy, y, out)
-
-
-def leaky_relu_forward(z, out=None, negative_slope=0.2):
-    """Return ``z`` where it is positive, else ``negative_slope * z``; `out` may be `z`.
-
-    Parameters
-    ----------
-    z : array_like of any shape, float32 or float64
-    out : numpy.ndarray of z's shape and dtype, optional
-    negative_slope : float
-        At least 0; default 0.2, as by name.  The layer `LeakyReLU` has 0.3.
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError, ConfigurationError
-        For a dtype, a shape, an `out` or a slope that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> leaky_relu_forward(np.array([[-1.0, 2.0]]), negative_slope=0.1)
-    array([[-0.1,  2. ]])
-    """
-    return forward(ActivationCode.LEAKY_RELU, z, out, _not_negative(negative_slope, "negative_slope"))
-
-
-def leaky_relu_backward(dy, y, out=None, negative_slope=0.2):
-    """Return ``dy`` times 1 where the output `y` is positive, else `negative_slope`; `out` may be `dy`.
-
-    Parameters
-    ----------
-    dy, y : array_like of one shape, float32 or float64
-    out : numpy.ndarray of dy's shape and dtype, optional
-    negative_slope : float
-        At least 0; default 0.2, as by name.  The layer `LeakyReLU` has 0.3.
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError, ConfigurationError
-        For dtypes, shapes, an `out` or a slope that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> leaky_relu_backward(np.array([[3.0, 4.0]]), np.array([[-1.0, 2.0]]), negative_slope=0.5)
-    array([[1.5, 4. ]])
-    """
-    return backward(ActivationCode.LEAKY_RELU, dy, y, out, _not_negative(negative_slope, "negative_slope"))
-
-
-def elu_forward(z, out=None, alpha=1.0):
-    """Return ``z`` where it is positive, else ``alpha * (exp(z) - 1)``; `out` may be `z`.
-
-    Parameters
-    ----------
-    z : array_like of any shape, float32 or float64
-    out : numpy.ndarray of z's shape and dtype, optional
-    alpha : float
-        At least 0.
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError, ConfigurationError
-        For a dtype, a shape, an `out` or an `alpha` that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> elu_forward(np.array([[-1.0, 2.0]])).round(4)
-    array([[-0.6321,  2.    ]])
-    """
-    return forward(ActivationCode.ELU, z, out, _not_negative(alpha, "alpha"))
-
-
-def elu_backward(dy, y, out=None, alpha=1.0):
-    """Return `dy` where the forward's output `y` is positive, else ``dy * (y + alpha)``; `out` may be `dy`.
-
-    Parameters
-    ----------
-    dy, y : array_like of one shape, float32 or float64
-    out : numpy.ndarray of dy's shape and dtype, optional
-    alpha : float
-        At least 0.
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError, ConfigurationError
-        For dtypes, shapes, an `out` or an `alpha` that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> elu_backward(np.ones((1, 2)), np.array([[-0.5, 2.0]]))
-    array([[0.5, 1. ]])
-    """
-    return backward(ActivationCode.ELU, dy, y, out, _not_negative(alpha, "alpha"))
-
-
-def softplus_forward(z, out=None):
-    """Return ``log(1 + exp(z))``, a smooth ReLU; `out` may be `z`.
-
-    Parameters
-    ----------
-    z : array_like of any shape, float32 or float64
-    out : numpy.ndarray of z's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For a dtype, a shape, or an `out`, that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> softplus_forward(np.array([[-1000.0, 0.0, 1000.0]])).round(4)
-    array([[   0.    ,    0.6931, 1000.    ]])
-    """
-    return forward(ActivationCode.SOFTPLUS, z, out)
-
-
-def softplus_backward(dy, y, out=None):
-    """Return ``dy * (1 - exp(-y))`` from the forward's output `y`; `out` may be `dy`.
-
-    Parameters
-    ----------
-    dy, y : array_like of one shape, float32 or float64
-    out : numpy.ndarray of dy's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For dtypes, shapes, or an `out`, that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> softplus_backward(np.ones((1, 1)), np.log([[2.0]]))
-    array([[0.5]])
-    """
-    return backward(ActivationCode.SOFTPLUS, dy, y, out)
-
-
-def softmax_forward(z, out=None):
-    """Return ``exp(z) / sum(exp(z))`` over the last axis, shifted by its maximum; `out` may be `z`.
-
-    Parameters
-    ----------
-    z : array_like of any shape, float32 or float64
-        A number alone is a row of one.
-    out : numpy.ndarray of z's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For a dtype, a shape, or an `out`, that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> softmax_forward(np.zeros((1, 4)))
-    array([[0.25, 0.25, 0.25, 0.25]])
-    """
-    return forward(ActivationCode.SOFTMAX, z, out)
-
-
-def softmax_backward(dy, y, out=None):
-    """Return ``y * (dy - sum(dy * y))`` over the last axis, from the output `y`; `out` may be `dy`.
-
-    Parameters
-    ----------
-    dy, y : array_like of one shape, float32 or float64
-    out : numpy.ndarray of dy's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Raises
-    ------
-    DTypeError, ShapeError, DataError
-        For dtypes, shapes, or an `out`, that cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> softmax_backward(np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]]))
-    array([[ 0.25, -0.25]])
-    """
-    return backward(ActivationCode.SOFTMAX, dy, y, out)
+    raise ValueError(f"no door calls its slope or scale {option!r}")

@@ -13,9 +13,9 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
-    MAX_OPCODES, MAX_OPERANDS, N_PATHS, TINY_DEPTH, TINY_WIDTH, ActivationCode, Bound, DoubleKernel,
-    FloatKernel, Frame, KernelTable, Lane, Op, OpCode, PathCode, RunBound, Status, Tiny, TinyWeight, bind,
-    real,
+    MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, N_PATHS, TINY_DEPTH, TINY_WIDTH, ActivationCode, Bound,
+    DoubleBackward, DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame,
+    KernelTable, Lane, Op, OpCode, PathCode, RunBound, Status, Tiny, TinyWeight, bind, real,
 )
 
 cdef extern from *:

@@ -9,10 +9,11 @@ import importlib.util
 import os
 
 from fastnn._core import guards
+from fastnn._core import types as _types
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
-from fastnn._core.types cimport MAX_OPCODES, N_PATHS, KernelTable
+from fastnn._core.types cimport MAX_ACTIVATIONS, MAX_OPCODES, N_PATHS, KernelTable, lacks_slope
 
 cdef extern from *:
     """
@@ -126,6 +127,21 @@ cdef dict cells_of(const KernelTable* table, bint double):
     return cells
 
 
+cdef bint has_activations(const KernelTable* table):
+    """Return whether there are all activations, and no others, and all derivatives that follow from y."""
+    cdef int code
+    codes = set(_types.ActivationCode.__members__.values())
+    for code in range(MAX_ACTIVATIONS):
+        known, sloped = code in codes, code in codes and not lacks_slope(code)
+        if (
+            (table.float_forward[code] != NULL) != known or (table.double_forward[code] != NULL) != known
+            or (table.float_backward[code] != NULL) != sloped
+            or (table.double_backward[code] != NULL) != sloped
+        ):
+            return False
+    return True
+
+
 def cells(bint double=False):
     """Return which paths have kernels for which ops: their addresses by path and opcode.
 
@@ -149,6 +165,8 @@ def load(level=None):
     chosen = choose(level)
     module = guards.load(f"fastnn._core._kernels_{chosen}")
     table = <const KernelTable*>PyCapsule_GetPointer(module.table, "fastnn.kernel_table")
+    if not has_activations(table):
+        raise ImportError("fastnn's kernels lack an activation, or have one more; build them again")
     known = _expected if _expected is not None else cells_of(table, False).keys()
     if cells_of(table, False).keys() != known or cells_of(table, True).keys() != known:
         raise ImportError("fastnn's compiled core does not match its Python part; build it again")

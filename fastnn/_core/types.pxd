@@ -229,10 +229,28 @@ ctypedef Status (*RunBound)(const Bound* bound, Py_ssize_t count, const Frame* f
 
 ctypedef void (*Prepare)(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
 
+# The value of an activation, y, and what a gradient dy becomes by its derivative, which follows from y.
+ctypedef void (*FloatForward)(
+    float* y, const float* x, float alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil
+ctypedef void (*DoubleForward)(
+    double* y, const double* x, double alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil
+ctypedef void (*FloatBackward)(
+    float* dx, const float* dy, const float* y, float alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil
+ctypedef void (*DoubleBackward)(
+    double* dx, const double* dy, const double* y, double alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil
+
 # One per SIMD level; `name` is that of the level.  NULL: this path cannot do this op.
 cdef struct KernelTable:
     FloatKernel float_kernels[N_PATHS][MAX_OPCODES]
     DoubleKernel double_kernels[N_PATHS][MAX_OPCODES]
+    FloatForward float_forward[MAX_ACTIVATIONS]
+    DoubleForward double_forward[MAX_ACTIVATIONS]
+    FloatBackward float_backward[MAX_ACTIVATIONS]
+    DoubleBackward double_backward[MAX_ACTIVATIONS]
     RunOps run_float
     RunOps run_double
     Prepare prepare_float   # bound ops, before they are run, maybe again and again
