@@ -1,6 +1,6 @@
 """Training whose loss stops being finite: what the history, the callbacks and the weights are then.
 
-The executor's part, which weights come back, is tested in `test_executor_team.py` and `test_tiny_nets.py`.
+The executor's part, which weights come back, is tested in `test_executor_team.py` and `test_steps_alone.py`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ cdef class Executor:
     cdef Py_ssize_t single_rows, most_tile_rows
     cdef int n_losses
     cdef bint double
-    cdef readonly long long tiny_steps, snapshot_step
+    cdef readonly long long snapshot_step
     cdef Py_buffer views[MAX_SLOTS]
     cdef bint viewed[MAX_SLOTS]
     cdef Parameters parameters

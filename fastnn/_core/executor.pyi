@@ -20,8 +20,6 @@ _Phase: TypeAlias = tuple[int, int, Sequence[tuple[int, int, int, int]]]
 
 class Executor:
     @property
-    def tiny_steps(self) -> int: ...
-    @property
     def snapshot_step(self) -> int: ...
     def __init__(
         self,

@@ -17,8 +17,7 @@ from fastnn._core.guards cimport (
 from fastnn._core.helpers cimport Crew, dismiss, hire, launch
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
-    finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, run_tiny_steps,
-    shuffle_rows, snapshot_due, tile_for,
+    finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, shuffle_rows, tile_for,
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
@@ -197,11 +196,6 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
         if run.rows != bound_rows:
             bind_step(run, &frame)
             bound_rows = run.rows
-        if run.is_tiny and not snapshot_due(run):
-            run_tiny_steps(run)
-            if run.tiny_done:
-                finish_step(run)    # its loss is in the epoch's sum already
-                continue
         follow_streams(run)
         before = run.bound_ends[run.first_update - 1] if run.first_update else 0
         run.failure = run.run_bound(run.bound, before, &frame)
@@ -238,8 +232,6 @@ cdef class Executor:
 
     Attributes
     ----------
-    tiny_steps : int
-        Steps of the last run that were made in registers, see `_core/tiny.h`.
     snapshot_step : int
         The step at which the snapshot was made that the last run left behind; below 0 if there is none.
     """
@@ -537,7 +529,7 @@ cdef class Executor:
                 progress.steps += run.step - first_step - (run.status == Status.NOT_FINITE)
                 if count_epochs:
                     progress.epochs += min(run.epoch + 1, n_epochs)
-            self.tiny_steps, self.snapshot_step = run.tiny_steps, run.snapshot_step
+            self.snapshot_step = run.snapshot_step
             exception, self.exception = self.exception, None
             return run.status, run.step - first_step, run.epoch, exception
         finally:

@@ -13,9 +13,9 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
-    MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, N_PATHS, TINY_DEPTH, TINY_WIDTH, ActivationCode, Bound,
-    DoubleBackward, DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame,
-    KernelTable, Lane, Op, OpCode, PathCode, RunBound, Status, Tiny, TinyWeight, bind, real,
+    MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, N_PATHS, ActivationCode, Bound, DoubleBackward,
+    DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame, KernelTable, Lane, Op,
+    OpCode, PathCode, RunBound, Status, bind, real,
 )
 
 cdef extern from *:
@@ -78,7 +78,6 @@ include "losses.pxi"
 include "updates.pxi"
 include "columns.pxi"
 include "lanes.pxi"
-include "tiny.pxi"
 
 
 cdef inline Py_ssize_t run_columns(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
@@ -196,8 +195,6 @@ TABLE.prepare_float = prepare_float
 TABLE.prepare_double = prepare_double
 TABLE.run_bound_float = run_bound_float
 TABLE.run_bound_double = run_bound_double
-TABLE.prepare_tiny = prepare_tiny
-TABLE.run_tiny = run_tiny
 TABLE.nonfinite_float = nonfinite[float]
 TABLE.nonfinite_double = nonfinite[double]
 TABLE.name = LEVEL

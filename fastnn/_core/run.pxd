@@ -10,8 +10,7 @@ from libc.string cimport memcpy
 
 from fastnn._core.team cimport Team, atomic_load, atomic_store, now
 from fastnn._core.types cimport (
-    MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, Tiny,
-    bind,
+    MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, bind,
 )
 
 cdef enum:
@@ -21,7 +20,6 @@ cdef enum:
     RUNNING = -1
     SNAPSHOT_STEPS = 16
     POWER_STEPS = 64
-    MOST_TINY_STEPS = 1024  # between two looks for signals: 0.1 ms
 
 
 cdef struct Task:
@@ -55,10 +53,6 @@ cdef struct Run:
     int* bound_ends             # behind the last of each phase
     Stream* streams
     int n_streams
-    Tiny tiny
-    bint is_tiny                # whether `tiny` does what the bound ops do
-    bint tiny_done              # whether it made the step at hand
-    long long tiny_steps        # steps that it made
     char* base[MAX_SLOTS]
     char* local
     Py_ssize_t local_bytes
@@ -303,14 +297,10 @@ cdef inline void bind_step(Run* run, Frame* frame) noexcept nogil:
                         run.n_streams += 1
                 bound += 1
         run.bound_ends[p] = <int>(bound - run.bound)
-    run.is_tiny = False
     if run.double_:
         run.table.prepare_double(run.bound, bound - run.bound, frame)
     else:
         run.table.prepare_float(run.bound, bound - run.bound, frame)
-        if run.n_sums == 1 and run.n_losses == 1:
-            run.is_tiny = run.table.prepare_tiny(&run.tiny, run.bound, bound - run.bound, frame)
-            run.tiny.times = <double>run.rows if run.times_rows[0] else 1.0
 
 
 cdef inline void follow_streams(Run* run) noexcept nogil:
@@ -318,30 +308,6 @@ cdef inline void follow_streams(Run* run) noexcept nogil:
     cdef int i
     for i in range(run.n_streams):
         run.streams[i].place[0] = run.streams[i].start + run.origin * run.streams[i].row_bytes
-
-
-cdef inline void run_tiny_steps(Run* run) noexcept nogil:
-    """Make steps of a net that registers hold, up to the epoch's last whole batch at the most.
-
-    The step at hand is then the last one made, or, if its loss is not finite, one that was not made.
-    """
-    cdef Py_ssize_t count = (run.total_rows - run.origin) // run.rows, done     # the short batch is one step
-    cdef bint adam = run.beta_1 > 0 or run.beta_2 > 0
-    cdef double powers[2]
-    count = min(count, MOST_TINY_STEPS)
-    if adam:
-        count = min(count, <Py_ssize_t>(POWER_STEPS - run.step % POWER_STEPS))
-    # Without decays there is no bias to correct, and powers of 0 say so.
-    powers[0], powers[1] = (run.power_1 if adam else 0.0), (run.power_2 if adam else 0.0)
-    done = run.table.run_tiny(&run.tiny, run.origin, count, run.epoch_sums + run.epoch, powers)
-    run.tiny_steps += done
-    run.tiny_done = done == count
-    done -= run.tiny_done
-    run.step += done
-    run.origin += done * run.rows
-    if adam:
-        run.power_1, run.power_2 = powers[0], powers[1]
-        run.correction = sqrt(1.0 - run.power_2) / (1.0 - run.power_1)
 
 
 cdef inline Status run_task(Run* run, const Phase* phase, Py_ssize_t number, Frame* frame) noexcept nogil:

@@ -191,39 +191,6 @@ cdef inline void bind(Bound* bound, const Op* op, const Frame* frame, Py_ssize_t
             )
 
 
-# A net that registers hold, and how its steps go on; see `_core/tiny.pxi`.
-cdef extern from "fastnn/_core/tiny.h":
-    int TINY_DEPTH "FASTNN_TINY_DEPTH"
-    int TINY_WIDTH "FASTNN_TINY_WIDTH"
-    ctypedef struct TinyWeight "fastnn_tiny_weight":
-        float* w
-        float* m
-        float* v
-        float keep
-        float decay
-    ctypedef struct Tiny "fastnn_tiny":
-        int depth
-        int adam
-        int widths[4]
-        int kinds[3]
-        TinyWeight kernels[3]
-        TinyWeight biases[3]
-        const float* x
-        const float* t
-        const int* rows
-        Py_ssize_t m
-        float error_step
-        double factor
-        double times
-        float alpha
-        float a
-        float b
-        float epsilon
-        double rate
-        double beta_1
-        double beta_2
-
-
 ctypedef Status (*RunOps)(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil
 ctypedef Status (*RunBound)(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
 
@@ -257,10 +224,6 @@ cdef struct KernelTable:
     Prepare prepare_double
     RunBound run_bound_float
     RunBound run_bound_double
-    bint (*prepare_tiny)(Tiny* net, const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
-    Py_ssize_t (*run_tiny)(
-        const Tiny* net, Py_ssize_t origin, Py_ssize_t count, double* sum, double* powers
-    ) noexcept nogil
     Py_ssize_t (*nonfinite_float)(const float* x, Py_ssize_t size) noexcept nogil
     Py_ssize_t (*nonfinite_double)(const double* x, Py_ssize_t size) noexcept nogil
     const char* name

@@ -1,4 +1,4 @@
-"""Nets that registers hold (`_core/tiny.h`): the same bits as op by op, whatever the net and the run."""
+"""Small steps on one thread, with ops bound once: the same bits as task by task, whatever the net and the run."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ import pytest
 
 import fastnn
 from fastnn import layers, optimizers, program
-from fastnn._core import table
 from fastnn.errors import NonFiniteWarning
 from fastnn.regularizers import L2
 
 Patch = pytest.MonkeyPatch
 Weights = list[np.ndarray]
-
-
-@pytest.fixture(autouse=True)
-def _only_where_it_is() -> None:
-    if table.level() != "v4":
-        pytest.skip("nets are held in registers at the SIMD level v4 only, which this machine lacks")
 
 
 def net(
@@ -49,12 +42,6 @@ def data(rows: int, widths: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray,
     )
 
 
-def tiny_steps(model: fastnn.Sequential) -> int:
-    """Return how many steps of the last run were made in registers."""
-    kept = model._now.need_programs()._kept.items()
-    return max(made.programs[0].executor.tiny_steps for key, made in kept if key.purpose == "train")  # type: ignore[union-attr]
-
-
 def trained(model: fastnn.Sequential, x: np.ndarray, y: np.ndarray, **options: Any) -> tuple[Weights, Any]:
     """Train twice, so that the second run goes on from the first; return weights, state, losses."""
     losses = []
@@ -64,16 +51,14 @@ def trained(model: fastnn.Sequential, x: np.ndarray, y: np.ndarray, **options: A
     return [*model.get_weights(), model.optimizer.state.copy()], losses  # type: ignore[union-attr]
 
 
-def assert_same(model: Any, monkeypatch: Patch, *args: Any, expected: bool = True, **options: Any) -> Weights:
-    """Train two models of the same description, one of them op by op; all bits must be equal."""
+def assert_same(model: Any, monkeypatch: Patch, *args: Any, **options: Any) -> Weights:
+    """Train two models of the same description, one of them task by task; all bits must be equal."""
     first = model()
     weights, losses = trained(first, *args, **options)
-    assert (tiny_steps(first) > 0) == expected
     with monkeypatch.context() as patch:
         patch.setattr(program, "POLL_STEP_FLOPS", -1)
         second = model()
         slow_weights, slow_losses = trained(second, *args, **options)
-        assert tiny_steps(second) == 0
     assert losses == slow_losses
     for one, other in zip(weights, slow_weights, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -88,7 +73,7 @@ SHAPES = [
 OPTIMIZERS = {"sgd": lambda: optimizers.SGD(0.3), "adam": lambda: optimizers.Adam(0.02)}
 
 
-@pytest.mark.parametrize("batch", [1, 2, 4, 5, 8, 9, 16])
+@pytest.mark.parametrize("batch", [1, 4, 9])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("widths", SHAPES, ids=lambda widths: "-".join(map(str, widths)))
 def test_same_bits(widths: tuple[int, ...], optimizer: str, batch: int, monkeypatch: Patch) -> None:
@@ -115,7 +100,6 @@ def test_same_bits_over_many_steps(rows: int, batch: int, optimizer: str, monkey
     with monkeypatch.context() as patch:
         one = model()
         one.fit(x[:batch], y[:batch], epochs=200, batch_size=batch, verbose=0)
-        assert 0 < tiny_steps(one) < 200  # some keep a copy of the weights first
         patch.setattr(program, "POLL_STEP_FLOPS", -1)
         other = model()
         other.fit(x[:batch], y[:batch], epochs=200, batch_size=batch, verbose=0)
@@ -141,13 +125,11 @@ def test_as_the_reference_says(optimizer: str) -> None:
     models[1].set_weights(models[0].get_weights())
     for model in models:
         model.fit(x.astype(model.dtype), y.astype(model.dtype), epochs=30, batch_size=4, verbose=0)
-    assert tiny_steps(models[0]) > 250
-    assert tiny_steps(models[1]) == 0
     for one, other in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
 
 
-def test_what_is_not_of_this_kind_goes_op_by_op(monkeypatch: Patch) -> None:
+def test_same_bits_of_other_nets(monkeypatch: Patch) -> None:
     x, y = data(20, (2, 2))
     sgd = ("sigmoid", "linear")
     for model, options in (
@@ -160,7 +142,7 @@ def test_what_is_not_of_this_kind_goes_op_by_op(monkeypatch: Patch) -> None:
         (lambda: net((2, 2, 2), sgd), {"batch_size": 20}),
         (lambda: net((2, 2, 2), sgd), {"sample_weight": np.linspace(0, 1, 20)}),
     ):
-        assert_same(model, monkeypatch, x, y, expected=False, **{"batch_size": 4, **options})
+        assert_same(model, monkeypatch, x, y, **{"batch_size": 4, **options})
 
 
 def test_frozen_layers_stay(monkeypatch: Patch) -> None:
@@ -172,7 +154,7 @@ def test_frozen_layers_stay(monkeypatch: Patch) -> None:
 
     before = model().get_weights()
     x, y = data(20, (2, 1))
-    after = assert_same(model, monkeypatch, x, y, expected=False, batch_size=4)
+    after = assert_same(model, monkeypatch, x, y, batch_size=4)
     np.testing.assert_array_equal(after[0], before[0])
     assert not np.array_equal(after[2], before[2])
 
@@ -180,7 +162,7 @@ def test_frozen_layers_stay(monkeypatch: Patch) -> None:
 @pytest.mark.parametrize("bad", [0, 3, 41, 63])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_loss_that_is_not_finite(bad: int, optimizer: str, monkeypatch: Patch) -> None:
-    """Step `bad` of an epoch of 64 is not made, and the weights are those that op by op come back."""
+    """Step `bad` of an epoch of 64 is not made, and the weights are those that come back task by task."""
     x, y = data(256, (2, 1))
     y[4 * bad + 1] = 3e38
     found = []
@@ -234,6 +216,5 @@ def test_memory_beside_the_weights_is_left_alone() -> None:
     x, y = data(40, (1, 1))
     model = net((1, 1, 1), ("relu", "linear"), optimizers.Adam(0.1))
     model.fit(x, y, batch_size=4, epochs=3, verbose=0)
-    assert tiny_steps(model) > 0
     flat = model._now.store.array
     assert np.count_nonzero(flat) <= 4
