@@ -17,7 +17,7 @@ __all__ = ["argument", "attribute_error", "instead", "near", "of_model"]
 _IMAGES = "tensors are (rows, features) here; flatten images, x.reshape(len(x), -1), for Dense"
 _SEQUENCES = "there are no sequences here; give the last values of a series as features to Dense"
 _TEXT = "prepare text and categories in NumPy, as by np.unique(x, return_inverse=True) and np.eye(n)[labels]"
-_NOISE = "there are no random layers yet; regularise with kernel_regularizer=L2(...) or EarlyStopping"
+_NOISE = "the random layers are Dropout and GaussianNoise"
 _SCALED = (
     "scale the inputs instead, (x - x.mean(axis=0)) / x.std(axis=0); residual sums by Add help deep nets"
 )
@@ -30,7 +30,6 @@ _MARGINS = "use MulticlassHinge, or 'binary_crossentropy'"
 _MASKS = "there are no images here; use the cross-entropies"
 _FOCAL = "use the cross-entropy without it, with class_weight in fit"
 _RATES = "use Adam or RMSprop, whose steps adapt as well"
-_SCHEDULED = "use the callbacks LearningRateScheduler and ReduceLROnPlateau"
 _SMOOTH = "use 'softplus', 'elu' or 'relu'"
 _BOUNDED = "use 'tanh', or 'sigmoid'"
 _SHRINKING = "use 'relu', or 'leaky_relu'"
@@ -89,7 +88,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Tensor", _NO_TENSORS),
     ),
     "layers": (
-        ("Dropout AlphaDropout GaussianDropout SpatialDropout?D GaussianNoise", _NOISE),
+        ("AlphaDropout GaussianDropout SpatialDropout?D", _NOISE),
         ("ActivityRegularization", "regularise weights instead, Dense(..., kernel_regularizer=L2(...))"),
         ("Conv?D Conv?DTranspose Convolution?D Convolution?DTranspose", f"a convolution; {_IMAGES}"),
         ("SeparableConv?D SeparableConvolution?D DepthwiseConv?D", f"a convolution; {_IMAGES}"),
@@ -213,7 +212,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "optimizers": (
-        ("AdamW", "its weight decay is not there; use Adam, with kernel_regularizer=L2(...) in the layers"),
         ("Adadelta Adafactor Adagrad Adamax Nadam RAdam", _RATES),
         ("Ftrl Lamb Lion Muon ScheduleFreeAdamW", _RATES),
         ("LBFGS ADMM", "use Adam or SGD with momentum; for other methods take model.loss_and_gradients"),
@@ -222,10 +220,17 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "MultiOptimizer OptimizerMap",
             "one optimizer trains all layers; freeze some with layer.trainable = False",
         ),
-        ("schedules ExponentialDecay CosineDecay PiecewiseConstantDecay", _SCHEDULED),
+        (
+            "ExponentialDecay CosineDecay PiecewiseConstantDecay",
+            "schedules are in fastnn.optimizers.schedules",
+        ),
         ("Momentum", "use SGD(momentum=0.9)"),
         ("legacy", _GRAPH_OF_KERAS),
         ("serialize deserialize", _CODE),
+    ),
+    "optimizers.schedules": (
+        ("CosineDecayRestarts", "write a class of your own, with __call__(self, step)"),
+        ("serialize", _CODE),
     ),
     "callbacks": (
         ("TensorBoard RemoteMonitor", "take model.history.history, which plotting.plot_loss draws"),

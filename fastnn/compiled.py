@@ -6,18 +6,19 @@ This file must not know epochs or batches.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
 from fastnn import advice
 from fastnn._core.guards import Progress
 from fastnn.checks import check_flag, check_number
-from fastnn.errors import TrainingWarning, warn
+from fastnn.errors import ConfigurationError, TrainingWarning, warn
 from fastnn.graph import Graph
 from fastnn.objective import Objective, check_names, settle
 from fastnn.optimizers import Optimizer
-from fastnn.plan import OpCode
+from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.program import aligned_array, aligned_copy
 from fastnn.store import Place
 
@@ -30,6 +31,8 @@ class Compiled:
     Attributes
     ----------
     description : Optimizer
+    rule : Optimizer
+        The same without the learning rate, on which no plan depends.
     reference : bool
         Whether the reference interpreter runs the plans.
     progress : Progress
@@ -45,10 +48,12 @@ class Compiled:
     ) -> None:
         check_names(loss, loss_weights, metrics)
         self.description = optimizer
+        self.rule = replace(optimizer, learning_rate=0.0)
         self.reference = check_flag(reference, "reference")
         self.progress = Progress()
         self.state: np.ndarray | None = None
-        self._learning_rate = optimizer.learning_rate
+        # What holds where no schedule does.
+        self._learning_rate = 0.0 if self.schedule is not None else cast(float, optimizer.learning_rate)
         self.asked = (loss, loss_weights, metrics)
 
     def __repr__(self) -> str:
@@ -68,11 +73,16 @@ class Compiled:
 
     @property
     def learning_rate(self) -> float:
-        """Step size; may be set between calls of `fit` and by callbacks."""
-        return self._learning_rate
+        """Step size of the next step; it may be set, unless a schedule does that."""
+        return self._learning_rate if self.schedule is None else float(self.schedule(self.iterations))
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
+        if self.schedule is not None:
+            raise ConfigurationError(
+                f"the learning rate follows {type(self.schedule).__name__} and cannot be set; to set it, "
+                "compile with an optimizer whose learning_rate is a number"
+            )
         self._learning_rate = check_number(value, "learning_rate", 0.0)
 
     @property
@@ -81,13 +91,14 @@ class Compiled:
         return self.progress.steps
 
     @property
-    def betas(self) -> tuple[float, float]:
-        """Adam's decays, or zeros."""
-        if self.description.code is not OpCode.ADAM:
-            return 0.0, 0.0
-        return float(getattr(self.description, "beta_1", 0.0)), float(
-            getattr(self.description, "beta_2", 0.0)
-        )
+    def schedule(self) -> LearningRateSchedule | None:
+        """What sets the learning rate of each step, if anything does."""
+        rate = self.description.learning_rate
+        return rate if isinstance(rate, LearningRateSchedule) else None
+
+    def scalars(self, first: int, count: int) -> np.ndarray:
+        """Return the scalars of `count` steps after `first` others, as programs want them."""
+        return self.description.scalars(self._learning_rate, first, count)
 
     def objective(self, graph: Graph) -> Objective:
         """Return the objective of a graph."""

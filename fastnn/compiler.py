@@ -98,9 +98,12 @@ def compile_plan(
         ops = tuple(join_updates(ops, lambda kernel: update_joins(kernel, capacity, simd)))
     ops, phases = schedule(ops, capacity, LANES if columns else 1)
     ops = choose_paths(ops, capacity or phases[0].tile_rows, simd, columns)
-    states = optimizer.states if optimizer is not None and purpose == "train" else ()
+    states: tuple[str, ...] = ()
+    scalars: tuple[str, ...] = ()
+    if optimizer is not None and purpose == "train":
+        states, scalars = optimizer.states, optimizer.scalar_names
     rows = whole_vectors(capacity) if columns else capacity
     ops, sizes = place(ops, phases, layout or parameter_layout(graph.parameters), states, rows)
-    plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose)
+    plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose, scalars)
     verify_plan(plan)
     return plan

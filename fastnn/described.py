@@ -36,7 +36,7 @@ class Described:
         --------
         >>> import fastnn
         >>> fastnn.optimizers.SGD(0.1).get_config()
-        {'learning_rate': 0.1, 'momentum': 0.0, 'nesterov': False}
+        {'learning_rate': 0.1, 'weight_decay': None, 'momentum': 0.0, 'nesterov': False}
         """
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
@@ -63,6 +63,10 @@ class Described:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Described):
+        return written(value)
+    if isinstance(value, tuple):
+        return list(value)
     return value.item() if type(value).__module__ == "numpy" else value  # a scalar
 
 

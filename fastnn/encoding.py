@@ -16,6 +16,7 @@ from fastnn.plan import LOSSES, ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slo
 __all__ = ["Encoded", "encode"]
 
 _Operand = tuple[int, int, int, int]
+_Op = tuple[int, int, float, int, int, list[_Operand | None], tuple[float, ...], tuple[int, ...]]
 _KEPT_OPS = 10_000  # of all plans whose code is kept
 
 
@@ -31,7 +32,7 @@ class Encoded:
     """
 
     plan: Plan
-    ops: list[tuple[int, int, float, int, int, list[_Operand | None], tuple[float, ...]]]
+    ops: list[_Op]
     phases: list[tuple[int, int, list[tuple[int, int, int, int]]]]
 
     @cached_property
@@ -110,9 +111,7 @@ def _encode(plan: Plan) -> Encoded:
 _encoded: Latest[Encoded] = Latest(_KEPT_OPS, lambda encoded: len(encoded.ops))
 
 
-def _encode_op(
-    op: Op,
-) -> tuple[int, int, float, int, int, list[_Operand | None], tuple[float, ...]]:
+def _encode_op(op: Op) -> _Op:
     """Return an op as the tuple that the executor reads."""
     operands: list[_Operand | None] = []
     for operand, role in zip(op.operands, op.signature.roles, strict=True):
@@ -121,7 +120,16 @@ def _encode_op(
         else:
             addressing = ADDRESSINGS[_addressing(op, operand, role)]
             operands.append((int(operand.slot), addressing, operand.offset, operand.columns))
-    return int(op.code), int(op.activation), op.alpha, int(op.path), op.accumulator, operands, op.constants
+    return (
+        int(op.code),
+        int(op.activation),
+        op.alpha,
+        int(op.path),
+        op.accumulator,
+        operands,
+        op.constants,
+        op.scalars,
+    )
 
 
 def _addressing(op: Op, operand: Operand, role: Role) -> str:

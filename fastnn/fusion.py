@@ -23,7 +23,14 @@ def fuse(ops: Sequence[Op]) -> list[Op]:
     list of Op
         Computing the same; `Operand` names that nothing reads any more are gone.
     """
-    return _fuse(ops, _merge)
+    # A regulariser's gradient is that of the weights before they decay.
+    decayed = {op.layer for op in ops if op.code is OpCode.WEIGHT_DECAY}
+
+    def merge(first: Op, second: Op) -> Op | None:
+        stays = first.code is OpCode.L2_GRADIENT and first.layer in decayed
+        return None if stays else _merge(first, second)
+
+    return _fuse(ops, merge)
 
 
 def join_updates(ops: Sequence[Op], joins: Callable[[Operand], bool]) -> list[Op]:
@@ -108,8 +115,15 @@ def _merge(first: Op, second: Op) -> Op | None:
                 second.layer,
                 (w, first.need("x"), first.need("dy")),
                 constants=second.constants,
+                scalars=second.scalars,
             )
         case OpCode.BIAS_GRADIENT, OpCode.SGD if first.operands[0] == second.operand("dw"):
             b = second.operands[0]
-            return Op(OpCode.SGD_BIAS, second.layer, (b, first.need("dy")), constants=second.constants)
+            return Op(
+                OpCode.SGD_BIAS,
+                second.layer,
+                (b, first.need("dy")),
+                constants=second.constants,
+                scalars=second.scalars,
+            )
     return None

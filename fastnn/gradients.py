@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn import data
 from fastnn.batch import Batch, batch_of, features_of
+from fastnn.checks import check_count
 from fastnn.engine import Engine
 from fastnn.errors import ConfigurationError, ShapeError, unknown_name
 from fastnn.graph import Tensor, array_name
@@ -46,15 +47,20 @@ class Differentiable(Engine):
         }
 
     def loss_and_gradients(
-        self, x: object, y: object, sample_weight: object = None
+        self, x: object, y: object, sample_weight: object = None, *, step: int | None = None
     ) -> tuple[float, dict[str, np.ndarray]]:
         """Return the loss, penalties included, and its gradient for every trainable parameter.
+
+        Both are those of training: layers that draw random numbers, such as `Dropout`, do so.
 
         Parameters
         ----------
         x : array_like, (rows, features)
         y : array_like
         sample_weight : array_like, (rows,), optional
+        step : int, optional
+            The steps made before the one whose random numbers are drawn; a loop of your own counts them.
+            By default those that the optimizer has made.
 
         Returns
         -------
@@ -77,11 +83,14 @@ class Differentiable(Engine):
         >>> sorted(gradients)
         ['dense/bias', 'dense/kernel']
         """
-        self._now.need_compiled()
+        compiled = self._now.need_compiled()
+        step = compiled.iterations if step is None else check_count(step, "step", 0, 2**62)
         now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
         rows, flat = given.rows, aligned_array(now.store.size, self.dtype)
         key = Key("gradients", capacity_for(rows), weighted=given.weighted)
-        plan, result = now.need_programs().run(key, given.arrays, rows, gradients=flat)
+        plan, result = now.need_programs().run(
+            key, given.arrays, rows, gradients=flat, seed=self.seed, step=step
+        )
         if result.exception is not None:
             raise result.exception
         values = now.need_objective().values(plan, result.sums[0], rows)

@@ -21,6 +21,8 @@ __all__ = [
     "AffineConfig",
     "Config",
     "DenseConfig",
+    "DropoutConfig",
+    "GaussianNoiseConfig",
     "Graph",
     "MaxoutConfig",
     "Merge",
@@ -128,6 +130,7 @@ class Config:
 
     least_inputs: ClassVar[int] = 1
     most_inputs: ClassVar[int | None] = 1
+    training_only: ClassVar[bool] = False  # whether, but in training, the output is the input
 
     def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
         """Return the parameters of a layer of this name with inputs of these widths; by default none."""
@@ -223,6 +226,33 @@ class AffineConfig(Config):
 @dataclass(frozen=True)
 class SquareConfig(Config):
     """``x * x``, element by element."""
+
+
+@dataclass(frozen=True)
+class _DrawingConfig(Config):
+    """What draws random numbers in training, of a seed of its own if it has one, and else does nothing."""
+
+    training_only: ClassVar[bool] = True
+
+    seed: int | None
+
+    def draw(self, number: int) -> float:
+        """Return what tells the draws of a step apart, for draw `number` of a model."""
+        return 2.0 * number if self.seed is None else 2.0 * self.seed + 1.0
+
+
+@dataclass(frozen=True)
+class DropoutConfig(_DrawingConfig):
+    """``x / (1 - rate)`` or, with probability `rate`, 0, element by element."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class GaussianNoiseConfig(_DrawingConfig):
+    """``x`` plus a normal number with the standard deviation `stddev`, element by element."""
+
+    stddev: float
 
 
 @dataclass(frozen=True)

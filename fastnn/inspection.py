@@ -177,6 +177,9 @@ class _Double:
             )
             for purpose in ("gradients", "evaluate")
         }
+        # With what is different in training, the loss is that of training, which draws the same each time.
+        in_training = any(node.config.training_only for node in now.graph.nodes)
+        self.loss_purpose = "gradients" if in_training else "evaluate"
 
     def gradients(self) -> dict[str, np.ndarray]:
         self.programs["gradients"].run(self.arrays, self.rows, self.rows)
@@ -191,7 +194,7 @@ class _Double:
         return self.now.view(found, self.parameters).reshape(-1)
 
     def loss(self) -> float:
-        program = self.programs["evaluate"]
+        program = self.programs[self.loss_purpose]
         result = program.run(self.arrays, self.rows, self.rows)
         return self.now.need_objective().values(program.plan, result.sums[0], self.rows)["loss"]
 
@@ -302,8 +305,8 @@ def profile(model: Network, x: object, y: object, batch_size: int | None = None)
             epochs=n_epochs,
             n_threads=1,
             permutation=permutation,
-            learning_rate=compiled.learning_rate,
-            betas=compiled.betas,
+            scalars=compiled.scalars,
+            seed=model.seed,
             nanoseconds=nanoseconds,
         ).steps
 

@@ -20,6 +20,7 @@ from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
 from fastnn.plan import (
     PURPOSES,
+    SIGNATURES,
     Accumulator,
     External,
     Op,
@@ -151,6 +152,9 @@ class Lowering(Builder):
         for node in graph.nodes:
             inputs = tuple(self.tensors[tensor.name] for tensor in node.inputs)
             name = node.output.name
+            if node.config.training_only and not self.training:
+                self.tensors[name] = inputs[0]
+                continue
             output = results.pop(name) if name in results and name not in read else None
             if output is None:
                 output = self.rows(name, node.output.columns)
@@ -323,16 +327,18 @@ class Lowering(Builder):
                 )
 
     def update(self, optimizer: Optimizer) -> None:
-        """Append an update op for each parameter."""
+        """Append an update op for each parameter, after its decay."""
+
+        def op(code: OpCode, layer: str, operands: tuple[Operand, ...], constants: tuple[float, ...]) -> Op:
+            scalars = tuple(optimizer.scalar_names.index(name) for name in SIGNATURES[code].scalars)
+            return Op(code, layer, operands, constants=constants, scalars=scalars)
+
         for p, gradient in self.trained():
+            w = self.parameter(p)
+            if optimizer.weight_decay:
+                self.ops.append(op(OpCode.WEIGHT_DECAY, p.name, (w,), (optimizer.weight_decay,)))
             states = tuple(
                 Operand(f"{p.name}/{state}", Slot.STATE, p.rows, p.columns) for state in optimizer.states
             )
-            self.ops.append(
-                Op(
-                    optimizer.code,
-                    p.name,
-                    (self.parameter(p), *states, gradient),
-                    constants=(0.0, *optimizer.constants()),
-                )
-            )
+            constants = (0.0, *optimizer.constants())
+            self.ops.append(op(optimizer.code, p.name, (w, *states, gradient), constants))

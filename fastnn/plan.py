@@ -107,6 +107,9 @@ class OpCode(enum.IntEnum):
     GATED_ADD = 38
     GATE_GRADIENT = 39
     ADAM_DENSE = 40
+    WEIGHT_DECAY = 41
+    DROPOUT = 42
+    GAUSSIAN_NOISE = 43
 
 
 class Path(enum.IntEnum):
@@ -196,6 +199,8 @@ class Op:
         Chosen by `paths.py`.
     because : str
         Why that path.
+    scalars : tuple of int
+        Which of the plan's scalars it reads; the signature names them.
     """
 
     code: OpCode
@@ -207,6 +212,7 @@ class Op:
     accumulator: int = -1
     path: Path = Path.BLAS
     because: str = ""
+    scalars: tuple[int, ...] = ()
 
     @property
     def signature(self) -> Signature:
@@ -268,6 +274,8 @@ class Signature:
         Pairs (output, input) that may be the same memory, element for element.
     constants : tuple of str
         What the constants mean.
+    scalars : tuple of str
+        The names of the plan's scalars that it reads.
     flops : callable
         ``(op, rows) -> int``.
     paths : frozenset of Path
@@ -281,6 +289,7 @@ class Signature:
     roles: tuple[Role, ...]
     aliases: tuple[tuple[str, str], ...] = ()
     constants: tuple[str, ...] = ()
+    scalars: tuple[str, ...] = ()
     flops: Callable[[Op, int], int] = lambda op, rows: 0
     paths: frozenset[Path] = frozenset({Path.BLAS})
     one_column: bool = False
@@ -315,6 +324,7 @@ def _signature(
     operands: str,
     aliases: str = "",
     constants: str = "",
+    scalars: str = "",
     flops: Callable[[Op, int], int] | None = None,
     paths: frozenset[Path] = frozenset({Path.BLAS}),
     one_column: bool = False,
@@ -335,6 +345,7 @@ def _signature(
         tuple(roles),
         pairs,
         tuple(constants.split()),
+        tuple(scalars.split()),
         flops or _one_each,
         paths,
         one_column,
@@ -412,16 +423,31 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.SQUARED_ERROR_METRIC: _signature(Axis.ROWS, "y:in t:in", paths=_ALSO_COLUMNS, one_column=True),
     OpCode.L2_PENALTY: _signature(Axis.PARAMETER, "w:in", constants="l2"),
     OpCode.L2_GRADIENT: _signature(Axis.PARAMETER, "dw:inout w:in", constants="l2"),
-    OpCode.SGD: _signature(Axis.PARAMETER, "w:inout dw:in", constants="l2"),
-    OpCode.MOMENTUM: _signature(Axis.PARAMETER, "w:inout v:inout dw:in", constants="l2 momentum nesterov"),
+    OpCode.SGD: _signature(Axis.PARAMETER, "w:inout dw:in", constants="l2", scalars="rate"),
+    OpCode.WEIGHT_DECAY: _signature(Axis.PARAMETER, "w:inout", constants="decay", scalars="rate"),
+    OpCode.MOMENTUM: _signature(
+        Axis.PARAMETER, "w:inout v:inout dw:in", constants="l2 momentum nesterov", scalars="rate"
+    ),
     OpCode.ADAM: _signature(
-        Axis.PARAMETER, "w:inout m:inout v:inout dw:in", constants="l2 beta_1 beta_2 epsilon"
+        Axis.PARAMETER,
+        "w:inout m:inout v:inout dw:in",
+        constants="l2 beta_1 beta_2 epsilon",
+        scalars="corrected_rate",
     ),
-    OpCode.RMSPROP: _signature(Axis.PARAMETER, "w:inout v:inout dw:in", constants="l2 rho epsilon"),
+    OpCode.RMSPROP: _signature(
+        Axis.PARAMETER, "w:inout v:inout dw:in", constants="l2 rho epsilon", scalars="rate"
+    ),
     OpCode.SGD_DENSE: _signature(
-        Axis.PARAMETER, "w:inout x:in,whole dy:in,whole", constants="l2", flops=_gemm, paths=_ALL
+        Axis.PARAMETER,
+        "w:inout x:in,whole dy:in,whole",
+        constants="l2",
+        scalars="rate",
+        flops=_gemm,
+        paths=_ALL,
     ),
-    OpCode.SGD_BIAS: _signature(Axis.PARAMETER, "b:inout dy:in,whole", constants="l2", paths=_ALSO_COLUMNS),
+    OpCode.SGD_BIAS: _signature(
+        Axis.PARAMETER, "b:inout dy:in,whole", constants="l2", scalars="rate", paths=_ALSO_COLUMNS
+    ),
     OpCode.TRANSPOSE: _signature(Axis.ROWS, "y:out x:in", flops=_nothing, paths=frozenset({Path.COLUMNS})),
     OpCode.ADD: _signature(Axis.ROWS, "y:out a:in b:in", "y=a y=b", "alpha beta"),
     OpCode.MULTIPLY: _signature(Axis.ROWS, "y:out a:in b:in", "y=a y=b"),
@@ -432,6 +458,8 @@ SIGNATURES: dict[OpCode, Signature] = {
     ),
     OpCode.SLICE: _signature(Axis.ROWS, "y:out x:in", constants="first", flops=_nothing),
     OpCode.AFFINE: _signature(Axis.ROWS, "y:out x:in", "y=x", "scale shift"),
+    OpCode.DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "rate draw"),
+    OpCode.GAUSSIAN_NOISE: _signature(Axis.ROWS, "y:out x:in", "y=x", "stddev draw"),
     OpCode.ROW_SUM: _signature(Axis.ROWS, "y:out x:in"),
     OpCode.BROADCAST: _signature(Axis.ROWS, "y:out x:in", flops=_nothing),
     OpCode.MAXOUT: _signature(Axis.ROWS, "y:out x:in"),
@@ -443,6 +471,7 @@ SIGNATURES: dict[OpCode, Signature] = {
         Axis.PARAMETER,
         "w:inout m:inout v:inout x:in,whole dy:in,whole",
         constants="l2 beta_1 beta_2 epsilon",
+        scalars="corrected_rate",
         flops=_gemm,
         paths=frozenset({Path.DIRECT, Path.COLUMNS}),
         one_column=True,
@@ -569,6 +598,8 @@ class Plan:
         then grows with the batch).
     purpose : str
         One of `PURPOSES`.
+    scalars : tuple of str
+        Numbers that a run brings for each of its steps, such as ``"rate"``, the learning rate.
     """
 
     ops: tuple[Op, ...]
@@ -578,6 +609,7 @@ class Plan:
     accumulators: tuple[Accumulator, ...]
     capacity: int
     purpose: str
+    scalars: tuple[str, ...] = ()
 
     @property
     def padded_capacity(self) -> int:

@@ -6,8 +6,9 @@ The only Python file that talks to `_core.executor`.  It must not know layers or
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -101,6 +102,9 @@ def aligned_copy(array: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray
     return copied
 
 
+Scalars: TypeAlias = Callable[[int, int], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run returns.
@@ -161,6 +165,7 @@ class Program:
             self.dtype.itemsize == 8,
             code.n_losses,
             single_rows if per_row else 0,
+            len(plan.scalars),
         )
         self._parameters = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
         self._gradients = gradients
@@ -268,8 +273,7 @@ class Program:
         shuffle: bool = False,
         seed: int = 0,
         first_epoch: int = 0,
-        learning_rate: float = 0.0,
-        betas: tuple[float, float] = (0.0, 0.0),
+        scalars: Scalars | None = None,
         step: int = 0,
         progress: Progress | None = None,
         count_epochs: bool = False,
@@ -292,9 +296,9 @@ class Program:
             Order of the rows for plans that gather; overwritten if `shuffle`.
         shuffle, seed, first_epoch
             Whether each epoch has an order of its own, and what it is drawn from.
-        learning_rate : float
-        betas : tuple of float
-            Adam's decays, for its bias correction.
+        scalars : callable, optional
+            ``scalars(first, count)`` returns the plan's scalars for `count` steps after `first` others:
+            (count, scalars) numbers, or (1, scalars) if they are the same in all.
         step : int
             Steps made before.
         progress : Progress, optional
@@ -349,6 +353,11 @@ class Program:
         if progress is None:
             progress = Progress()
             progress.steps, progress.epochs = step, first_epoch
+        table = None
+        if plan.scalars:
+            if scalars is None:
+                raise PlanError(f"this plan needs the scalars {', '.join(plan.scalars)}")
+            table = scalars(progress.steps, epochs * -(-rows // batch))
         ended = self.executor.run(
             rows,
             batch,
@@ -362,9 +371,7 @@ class Program:
             permutation,
             shuffle,
             seed,
-            learning_rate,
-            betas[0],
-            betas[1],
+            table,
             progress,
             count_epochs,
             snapshot,

@@ -129,7 +129,7 @@ class Programs:
                 raise ConfigurationError(
                     "the model is not compiled; call model.compile(optimizer, loss) first"
                 )
-            description = self._compiled.description if key.purpose == "train" else None
+            description = self._compiled.rule if key.purpose == "train" else None
         return shared_plan(
             self._graph,
             key.purpose,

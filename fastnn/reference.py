@@ -13,45 +13,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from fastnn._core.guards import Parameters, Progress
+from fastnn.draws import bits_of, key_of_step, normals_of, permutation_of, stream
 from fastnn.plan import LOSSES, Activation, Op, OpCode, Plan, Slot
-from fastnn.program import Result
+from fastnn.program import Result, Scalars
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
 
 _CLIP = 1e-7
-
-
-def permutation_of(size: int, seed: int, epoch: int) -> np.ndarray:
-    """Return the order of rows that training draws for an epoch.
-
-    Fisher and Yates' shuffle; random number i is splitmix64's of a key made from seed and epoch.
-
-    Parameters
-    ----------
-    size, seed, epoch : int
-
-    Returns
-    -------
-    numpy.ndarray of int32, (size,)
-
-    Examples
-    --------
-    >>> sorted(permutation_of(4, seed=1, epoch=0).tolist())
-    [0, 1, 2, 3]
-    """
-    mask, golden = (1 << 64) - 1, 0x9E3779B97F4A7C15
-
-    def mixed(x: int) -> int:
-        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
-        return x ^ (x >> 31)
-
-    key = mixed((mixed((seed + golden) & mask) + epoch) & mask)
-    order = np.arange(size, dtype=np.int32)
-    for i in range(size - 1, 0, -1):
-        j = int((mixed((key + i * golden) & mask) >> 11) * 2.0**-53 * (i + 1))
-        order[i], order[j] = order[j], order[i]
-    return order
 
 
 class Machine:
@@ -62,8 +30,12 @@ class Machine:
     plan : Plan
     parameters, gradients, state : numpy.ndarray or None
         Flat float64 arrays, changed in place.
-    learning_rate : float
-    betas : tuple of float
+    scalars : numpy.ndarray, (1 or steps, scalars)
+        Of each step, or of all.
+    seed : int
+        Of random numbers.
+    first : int
+        Steps made before.
     """
 
     def __init__(
@@ -72,24 +44,28 @@ class Machine:
         parameters: np.ndarray,
         gradients: np.ndarray | None = None,
         state: np.ndarray | None = None,
-        learning_rate: float = 0.0,
-        betas: tuple[float, float] = (0.0, 0.0),
+        scalars: np.ndarray | None = None,
+        seed: int = 0,
+        first: int = 0,
     ) -> None:
         self.plan = plan
         self.flat = {Slot.PARAMETERS: parameters, Slot.GRADIENTS: gradients, Slot.STATE: state}
-        self.learning_rate = learning_rate
-        self.betas = betas
-        self.step = 0
+        self.scalars = np.zeros((1, 0)) if scalars is None else scalars
+        self.seed, self.first, self.step = seed, first, 0
         self.tensors: dict[str, np.ndarray] = {}
         self.sums = np.zeros(len(plan.accumulators))
         self.externals: Mapping[str, np.ndarray] = {}
         self.rows = 0
         self.order = np.zeros(0, np.int64)
 
-    @property
-    def correction(self) -> float:
-        """Adam's bias correction of the step at hand."""
-        return float(np.sqrt(1 - self.betas[1] ** self.step) / (1 - self.betas[0] ** self.step))
+    def bits(self, op: Op) -> np.ndarray:
+        """Return the random numbers that an op draws in the step at hand."""
+        key = stream(key_of_step(self.seed, self.first + self.step), int(op.constants[1]))
+        return bits_of(key, self.rows, op.need("y").columns)
+
+    def rate(self, op: Op) -> float:
+        """Return the first of an op's scalars, in the step at hand."""
+        return float(self.scalars[(self.step - 1) % len(self.scalars), op.scalars[0]])
 
     def run_step(self, externals: Mapping[str, np.ndarray], order: np.ndarray | None = None) -> np.ndarray:
         """Run one step on whole arrays.
@@ -335,13 +311,17 @@ def _gradient(m: Machine, op: Op, dw: np.ndarray | None = None) -> np.ndarray:
     return gradient
 
 
+def _weight_decay(m: Machine, op: Op) -> None:
+    m(op, "w")[...] *= 1.0 - m.rate(op) * op.constants[0]
+
+
 def _sgd(m: Machine, op: Op) -> None:
-    m(op, "w")[...] -= m.learning_rate * _gradient(m, op)
+    m(op, "w")[...] -= m.rate(op) * _gradient(m, op)
 
 
 def _momentum(m: Machine, op: Op) -> None:
     _, momentum, nesterov = op.constants
-    step = m.learning_rate * _gradient(m, op)
+    step = m.rate(op) * _gradient(m, op)
     v = m(op, "v")
     v[...] = momentum * v - step
     m(op, "w")[...] += momentum * v - step if nesterov else v
@@ -352,7 +332,7 @@ def _adam(m: Machine, op: Op, dw: np.ndarray | None = None) -> None:
     gradient, mean, square = _gradient(m, op, dw), m(op, "m"), m(op, "v")
     mean += (1 - beta_1) * (gradient - mean)
     square += (1 - beta_2) * (gradient**2 - square)
-    m(op, "w")[...] -= m.learning_rate * m.correction * mean / (np.sqrt(square) + epsilon)
+    m(op, "w")[...] -= m.rate(op) * mean / (np.sqrt(square) + epsilon)
 
 
 def _adam_dense(m: Machine, op: Op) -> None:
@@ -363,21 +343,31 @@ def _rmsprop(m: Machine, op: Op) -> None:
     _, rho, epsilon = op.constants
     gradient, square = _gradient(m, op), m(op, "v")
     square[...] = rho * square + (1 - rho) * gradient**2
-    m(op, "w")[...] -= m.learning_rate * gradient / np.sqrt(square + epsilon)
+    m(op, "w")[...] -= m.rate(op) * gradient / np.sqrt(square + epsilon)
 
 
 def _sgd_dense(m: Machine, op: Op) -> None:
     w = m(op, "w")
-    w[...] = (1 - 2 * m.learning_rate * op.constants[0]) * w - m.learning_rate * (m(op, "x").T @ m(op, "dy"))
+    w[...] = (1 - 2 * m.rate(op) * op.constants[0]) * w - m.rate(op) * (m(op, "x").T @ m(op, "dy"))
 
 
 def _sgd_bias(m: Machine, op: Op) -> None:
     b = m(op, "b")
-    b[...] -= m.learning_rate * (m(op, "dy").sum(0, keepdims=True) + 2.0 * op.constants[0] * b)
+    b[...] -= m.rate(op) * (m(op, "dy").sum(0, keepdims=True) + 2.0 * op.constants[0] * b)
 
 
 def _transpose(m: Machine, op: Op) -> None:
     m.put(op, "y", m(op, "x"))  # how a tensor lies in memory is not the reference's business
+
+
+def _dropout(m: Machine, op: Op) -> None:
+    rate = op.constants[0]
+    kept = m.bits(op) >= int(rate * 2**32) if rate < 1.0 else np.False_
+    m.put(op, "y", np.where(kept, m(op, "x") / (1.0 - rate or 1.0), 0.0))
+
+
+def _gaussian_noise(m: Machine, op: Op) -> None:
+    m.put(op, "y", m(op, "x") + op.constants[0] * normals_of(m.bits(op)))
 
 
 def _add(m: Machine, op: Op) -> None:
@@ -475,6 +465,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.L2_PENALTY: _l2_penalty,
     OpCode.L2_GRADIENT: _l2_gradient,
     OpCode.SGD: _sgd,
+    OpCode.WEIGHT_DECAY: _weight_decay,
     OpCode.MOMENTUM: _momentum,
     OpCode.ADAM: _adam,
     OpCode.ADAM_DENSE: _adam_dense,
@@ -482,6 +473,8 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.SGD_DENSE: _sgd_dense,
     OpCode.SGD_BIAS: _sgd_bias,
     OpCode.TRANSPOSE: _transpose,
+    OpCode.DROPOUT: _dropout,
+    OpCode.GAUSSIAN_NOISE: _gaussian_noise,
     OpCode.ADD: _add,
     OpCode.MULTIPLY: _multiply,
     OpCode.MAXIMUM: _maximum,
@@ -535,8 +528,7 @@ class ReferenceProgram:
         shuffle: bool = False,
         seed: int = 0,
         first_epoch: int = 0,
-        learning_rate: float = 0.0,
-        betas: tuple[float, float] = (0.0, 0.0),
+        scalars: Scalars | None = None,
         step: int = 0,
         progress: Progress | None = None,
         count_epochs: bool = False,
@@ -555,10 +547,10 @@ class ReferenceProgram:
         )
         flat = [None if a is None else a.astype(np.float64) for a in own]
         assert flat[0] is not None
-        machine = Machine(self.plan, flat[0], flat[1], flat[2], learning_rate, betas)
         if progress is not None:
             step, first_epoch = progress.steps, progress.epochs
-        machine.step = step
+        table = scalars(step, epochs * -(-rows // batch)) if scalars is not None else None
+        machine = Machine(self.plan, flat[0], flat[1], flat[2], table, seed, step)
         sums = np.zeros((epochs, len(self.plan.accumulators)))
         # Plans that gather take arrays of more rows than those of this run.
         arrays = {e.name: externals[e.name].reshape(-1, e.columns) for e in self.plan.externals}
@@ -594,6 +586,6 @@ class ReferenceProgram:
             if slot in changed and array is not None and computed is not None:
                 array[...] = computed
         if progress is not None:
-            progress.steps += machine.step - step - (not finite)
+            progress.steps += machine.step - (not finite)
             progress.epochs += min(finished + 1, epochs) if count_epochs else 0
-        return Result(sums, machine.step - step, finished, finite, None)
+        return Result(sums, machine.step, finished, finite, None)

@@ -14,6 +14,8 @@ from fastnn.graph import (
     AffineConfig,
     Config,
     DenseConfig,
+    DropoutConfig,
+    GaussianNoiseConfig,
     MaxoutConfig,
     Merge,
     MergeConfig,
@@ -75,6 +77,17 @@ def _affine(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operan
 
 def _square(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     return [Op(OpCode.MULTIPLY, node.layer, (y, inputs[0], inputs[0]))]
+
+
+def _draw(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
+    config = node.config
+    assert isinstance(config, DropoutConfig | GaussianNoiseConfig)
+    builder.n_draws += 1
+    if isinstance(config, DropoutConfig):
+        code, amount = OpCode.DROPOUT, config.rate
+    else:
+        code, amount = OpCode.GAUSSIAN_NOISE, config.stddev
+    return [Op(code, node.layer, (y, *inputs), constants=(amount, config.draw(builder.n_draws)))]
 
 
 def _row_sum(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
@@ -148,6 +161,8 @@ FORWARD: dict[type[Config], Callable[[Builder, Node, tuple[Operand, ...], Operan
     ActivationConfig: _activation,
     AffineConfig: _affine,
     SquareConfig: _square,
+    DropoutConfig: _draw,
+    GaussianNoiseConfig: _draw,
     SumConfig: _row_sum,
     MergeConfig: _merge_inputs,
     WeightedSumConfig: _weighted_sum,
@@ -216,6 +231,14 @@ def _affine_backward(builder: Builder, op: Op, dy: Operand) -> None:
         builder.pass_on(op.layer, op.need("x"), OpCode.AFFINE, dy, constants=(op.constants[0], 0.0))
 
 
+def _dropout_backward(builder: Builder, op: Op, dy: Operand) -> None:
+    builder.pass_on(op.layer, op.need("x"), OpCode.DROPOUT, dy, constants=op.constants)  # the same numbers
+
+
+def _noise_backward(builder: Builder, op: Op, dy: Operand) -> None:
+    builder.lend(op.need("x"), dy)
+
+
 def _gated_add_backward(builder: Builder, op: Op, dy: Operand) -> None:
     x, w, a = op.need("x"), op.need("w"), op.operand("a")
     builder.add_parameter_gradient(OpCode.GATE_GRADIENT, w, x, dy, w)
@@ -241,6 +264,8 @@ BACKWARD: dict[OpCode, Callable[[Builder, Op, Operand], None]] = {
     OpCode.MAXIMUM: _maximum_backward,
     OpCode.CONCATENATE: _concatenate_backward,
     OpCode.AFFINE: _affine_backward,
+    OpCode.DROPOUT: _dropout_backward,
+    OpCode.GAUSSIAN_NOISE: _noise_backward,
     OpCode.ROW_SUM: _row_sum_backward,
     OpCode.GATED_ADD: _gated_add_backward,
     OpCode.MAXOUT: _maxout_backward,

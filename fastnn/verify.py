@@ -253,8 +253,12 @@ def _check_externals(plan: Plan) -> None:
 
 
 def _check_purpose(plan: Plan) -> None:
-    """Prove what `Program` relies on for a purpose; parameters are changed in training only, and once."""
+    """Prove what `Program` relies on for a purpose; parameters are changed in training only, and once.
+
+    Or twice, if they decay first.
+    """
     changed: set[str] = set()
+    decayed: set[str] = set()
     sums: list[int] = []
     for index, op in enumerate(plan.ops):
         if op.code in LOSSES:
@@ -266,9 +270,10 @@ def _check_purpose(plan: Plan) -> None:
                 raise PlanError(
                     f"{describe(index, op)} changes {operand.name!r} in a plan for {plan.purpose!r}"
                 )
-            if operand.name in changed:
+            decays = op.code is OpCode.WEIGHT_DECAY
+            if operand.name in changed or (decays and operand.name in decayed):
                 raise PlanError(f"{describe(index, op)} changes {operand.name!r} a second time")
-            changed.add(operand.name)
+            (decayed if decays else changed).add(operand.name)
     if sorted(sums) != list(range(len(sums))):
         raise PlanError(f"losses add to the accumulators {sums}, need the first ones, each its own")
     if plan.purpose == "predict":

@@ -37,6 +37,7 @@ __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 # No memory holds more; bytes of several threads still fit an index of C.
 MOST_ELEMENTS = 2**48
 LARGEST_NUMBER = 1e308
+MOST_DRAWS = 2**53
 
 # Where parameters, and what belongs to them, may lie; operands of these names have rows of their own.
 _FIXED_SLOTS = {
@@ -160,6 +161,8 @@ def check_plan(plan: Plan) -> None:
             raise PlanError(f"the external array {external.name!r} has {columns!r} columns")
         if not isinstance(external.written, bool):
             raise PlanError(f"the external array {external.name!r} is {external.written!r}, written or not?")
+    if not isinstance(plan.scalars, tuple) or not all(isinstance(name, str) for name in plan.scalars):
+        raise PlanError(f"the scalars are {plan.scalars!r}, need to be a tuple of strings")
     _check_named("accumulators", plan.accumulators, Accumulator)
     for accumulator in plan.accumulators:
         share = accumulator.share
@@ -218,6 +221,11 @@ def check_op(plan: Plan, index: int) -> None:
         raise PlanError(f"{where} has constants {constants!r}, needs {signature.constants}")
     if not (_is_number(op.alpha) and all(map(_is_number, constants))):
         raise PlanError(f"{where} has alpha {op.alpha!r} and constants {constants!r}, needs finite numbers")
+    if not isinstance(op.scalars, tuple) or len(op.scalars) != len(signature.scalars):
+        raise PlanError(f"{where} reads the scalars {op.scalars!r}, needs {signature.scalars}")
+    for number, name in zip(op.scalars, signature.scalars, strict=True):
+        if not is_integer(number) or not 0 <= number < len(plan.scalars) or plan.scalars[number] != name:
+            raise PlanError(f"{where} reads scalar {number!r} as {name!r}; the plan has {plan.scalars}")
     if not isinstance(op.layer, str) or not isinstance(op.because, str):
         raise PlanError(f"{where} has the reason {op.because!r}; this and the layer need to be strings")
     if not isinstance(op.path, Path):
@@ -347,6 +355,12 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 raise PlanError(
                     f"{where} takes {columns('y')} columns from number {first} on, of {columns('x')}"
                 )
+        case OpCode.DROPOUT | OpCode.GAUSSIAN_NOISE:
+            amount, draw = op.constants
+            most = 1.0 if op.code is OpCode.DROPOUT else LARGEST_NUMBER
+            if not 0.0 <= amount <= most or draw != int(draw) or not 0 <= draw < MOST_DRAWS:
+                raise PlanError(f"{where} has {amount} and the draw {draw}, which are out of range")
+            agree = [(columns("x"), columns("y"))]
         case OpCode.ROW_SUM:
             agree = [(columns("y"), 1)]
         case OpCode.BROADCAST:

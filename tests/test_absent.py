@@ -83,12 +83,12 @@ def test_attributes_of_other_models(name: str) -> None:
 @pytest.mark.parametrize(
     ("thing", "name", "message"),
     [
-        (layers, "Dropout", "fastnn.layers has no Dropout: .*kernel_regularizer=L2"),
+        (layers, "AlphaDropout", "fastnn.layers has no AlphaDropout: .*Dropout"),
         (layers, "Conv2D", "flatten images.*Dense"),
         (layers, "conv2d", "flatten images"),
         (fastnn, "models", "fastnn has no models: models are fastnn.Sequential and fastnn.Model"),
         (fastnn.utils, "to_categorical", "sparse_categorical_crossentropy"),
-        (optimizers, "AdamW", "use Adam"),
+        (optimizers, "Nadam", "use Adam"),
         (losses, "MeanAbsoluteError", "use 'mse'"),
         (losses, "mean_squared_error", "it is written MeanSquaredError here"),
         (initializers, "he_normal", "it is written HeNormal here"),
@@ -114,7 +114,7 @@ def test_what_is_said(thing: Any, name: str, message: str) -> None:
         (losses.get, "mae", "unknown loss 'mae': the mean absolute error; use 'mse'"),
         (losses.get, "mean_absolute_error", "the mean absolute error"),
         (losses.get, "bce", "'binary_crossentropy'"),
-        (optimizers.get, "adamw", "unknown optimizer 'adamw': its weight decay is not there; use Adam"),
+        (optimizers.get, "nadam", "unknown optimizer 'nadam': use Adam or RMSprop"),
         (optimizers.get, "admm", "'admm': use Adam or SGD with momentum; for other methods"),
         (initializers.get, "orthogonal", "layer.set_weights"),
         (initializers.get, "xavier_uniform", "it is 'glorot_uniform'"),
@@ -182,7 +182,7 @@ def test_models_are_copied_and_pickled_as_before() -> None:
     with pytest.raises(AttributeError, match="has no attribute '_now'"):
         _ = object.__new__(fastnn.Sequential)._now
     assert "score" not in dir(model)
-    assert "Dropout" not in dir(layers)
+    assert "Conv2D" not in dir(layers)
 
 
 def test_no_name_of_the_table_exists() -> None:
@@ -211,7 +211,7 @@ def test_what_is_named_instead_exists() -> None:
 SCRIPT = """
 import traceback
 try:
-    from fastnn.layers import Dense, Dropout
+    from fastnn.layers import Dense, Attention
 except ImportError:
     traceback.print_exc()
 import fastnn
@@ -226,7 +226,7 @@ def test_tracebacks_end_with_the_advice() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300, check=True
     )
-    assert "ImportError: fastnn.layers has no Dropout: " in done.stderr
+    assert "ImportError: fastnn.layers has no Attention: " in done.stderr
     assert "AttributeError: fastnn.layers has no Conv2D: " in done.stderr
 
 

@@ -50,7 +50,7 @@ MODULES = sorted(FILES)
 def test_the_whole_package_is_seen() -> None:
     assert {short(module) for module in MODULES} >= PURE
     folders = {module.rpartition(".")[0] for module in MODULES}
-    wanted = {"layers", "datasets", "plotting", "saving", "benchmark", "benchmark.rivals"}
+    wanted = {"layers", "optimizers", "datasets", "plotting", "saving", "benchmark", "benchmark.rivals"}
     assert folders - {"", "fastnn"} == {f"fastnn.{folder}" for folder in wanted}
 
 
@@ -229,7 +229,15 @@ def test_no_op_is_left_over_anywhere() -> None:
     assert set(lowering.BACKWARD) < set(OpCode)
     # An op that makes a tensor of the forward pass from another has a backward rule.
     forward = {OpCode.DENSE, OpCode.ADD_BIAS, OpCode.ACTIVATION, OpCode.ADD, OpCode.MULTIPLY, OpCode.MAXIMUM}
-    forward |= {OpCode.GATED_ADD, OpCode.CONCATENATE, OpCode.AFFINE, OpCode.ROW_SUM, OpCode.MAXOUT}
+    forward |= {
+        OpCode.DROPOUT,
+        OpCode.GAUSSIAN_NOISE,
+        OpCode.GATED_ADD,
+        OpCode.CONCATENATE,
+        OpCode.AFFINE,
+        OpCode.ROW_SUM,
+        OpCode.MAXOUT,
+    }
     assert set(lowering.BACKWARD) == forward
 
 

@@ -184,7 +184,10 @@ BASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "Loss": (lambda: losses.Loss(), "Loss is a base class; use one of its subclasses"),
     "Metric": (lambda: metrics.Metric(), "Metric is a base class; use one of its subclasses"),
-    "Optimizer": (lambda: optimizers.Optimizer(), "Optimizer is a base class; use SGD, Adam or RMSprop"),
+    "Optimizer": (
+        lambda: optimizers.Optimizer(),
+        "Optimizer is a base class; use SGD, Adam, AdamW or RMSprop",
+    ),
     "a loss of one's own": (
         lambda: model().compile("sgd", OwnLoss()),
         "OwnLoss cannot run: losses are those of fastnn.losses",
@@ -195,7 +198,7 @@ BASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "an optimizer of one's own": (
         lambda: model().compile(OwnOptimizer(), "mse"),
-        "OwnOptimizer cannot run: optimizers are those of fastnn.optimizers, SGD, Adam and RMSprop",
+        "OwnOptimizer cannot run: optimizers are those of fastnn.optimizers, SGD, Adam, AdamW and RMSprop",
     ),
 }
 

@@ -30,7 +30,11 @@ WEIGHTS = np.linspace(0, 2, 12)
 
 ALL = [
     *(getattr(losses, name) for name in losses.__all__ if name not in ("Loss", "get")),
-    *(getattr(optimizers, name) for name in optimizers.__all__ if name not in ("Optimizer", "get")),
+    *(
+        getattr(optimizers, name)
+        for name in optimizers.__all__
+        if name not in ("Optimizer", "get", "schedules")
+    ),
     *(getattr(initializers, name) for name in initializers.__all__ if name not in ("Initializer", "get")),
     *(getattr(metrics, name) for name in metrics.__all__ if name not in ("Metric", "get")),
     regularizers.L2,

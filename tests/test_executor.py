@@ -14,26 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import (
-    Input,
-    Model,
-    Sequential,
-    compiler,
-    layers,
-    losses,
-    metrics,
-    optimizers,
-    program,
-    schedule,
-)
+from fastnn import Input, Model, Sequential, compiler, layers, losses, metrics, optimizers, program, schedule
+from fastnn.compiled import Compiled
 from fastnn.compiler import compile_plan
+from fastnn.draws import permutation_of
 from fastnn.errors import PlanError
 from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.plan import Axis, OpCode, Path, Plan, Slot
 from fastnn.program import Program, Result
-from fastnn.reference import OPS, ReferenceProgram, permutation_of
+from fastnn.reference import OPS, ReferenceProgram
 from fastnn.symbolic import SymbolicTensor
 
 Array = np.ndarray
@@ -46,6 +37,8 @@ OPTIMIZERS = {
     # A large epsilon: with a small one, Adam makes a full step of the rounding error of a zero gradient.
     "adam": optimizers.Adam(0.01, epsilon=1e-2),
     "rmsprop": optimizers.RMSprop(0.01, epsilon=1e-2),
+    "adamw": optimizers.AdamW(0.01, 0.1, epsilon=1e-2),
+    "sgd decay": optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 3, 0.5), weight_decay=0.1),
 }
 # name -> loss, output activation, accuracy
 LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
@@ -96,10 +89,18 @@ def residual(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     return layers.Dense(outputs)(x)
 
 
+def noise(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net that draws random numbers, before and behind what reads them twice."""
+    h = layers.Dense(6, "tanh")(layers.GaussianNoise(0.1)(x))
+    dropped = layers.Dropout(0.3)(h)
+    return layers.Dense(outputs)(layers.Dropout(0.2, seed=1)(layers.Add()([dropped, h])))
+
+
 NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "gates": gates,
     "shared": shared,
     "residual": residual,
+    "noise": noise,
 }
 
 
@@ -192,12 +193,10 @@ class Case:
             "epochs": self.epochs if self.purpose == "train" else 1,
             "shuffle": self.gather,
             "seed": 5,
-            "learning_rate": optimizer.learning_rate,
+            "scalars": Compiled(optimizer, "mse", None, None, False).scalars,
         }
         if self.gather:
             options["permutation"] = np.arange(self.rows, dtype=np.int32)
-        if isinstance(optimizer, optimizers.Adam):
-            options["betas"] = (optimizer.beta_1, optimizer.beta_2)
         made = kind(plan, dtype, flat["parameters"], flat["gradients"], flat["state"])
         names = {external.name for external in plan.externals}
         wanted = {name: a for name, a in arrays.items() if name in names}
@@ -230,6 +229,7 @@ EVERY_OPCODE = [
     Case("binary", "momentum"),
     Case("binary", "sgd", fused=False),
     Case("mse", "sgd", widths=(2, 3, 1), batch=12, gather=False),  # the batch is the fast axis
+    Case("mse", "sgd decay", net="noise"),
     Case("mse", "adam", rows=150, batch=64, widths=(300, 400, 260), simd="v4"),
 ]
 
@@ -589,7 +589,7 @@ def test_programs_refuse_what_does_not_fit() -> None:
     made = Program(plan, np.dtype(np.float64), parameters)
     for bad in (arrays["x"][:, :4], arrays["x"].astype(np.float32), np.asfortranarray(arrays["x"])):
         with pytest.raises(PlanError, match=r"external 'x' must be float64 \(23, 5\) in C order"):
-            made.run({**arrays, "x": bad}, 23, 7, permutation=order)
+            made.run({**arrays, "x": bad}, 23, 7, permutation=order, scalars=lambda *_: np.ones((1, 1)))
     predict = Program(replace(case, purpose="predict").plan, np.dtype(np.float64), parameters)
     arrays["output"].flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):

@@ -113,6 +113,13 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "regularized_adam_fused": lambda: regularized(True),
     "regularized_adam_unfused": lambda: regularized(False),
     "wide_adam": wide,
+    "noise_adamw": lambda: compile_plan(
+        chain(layers.GaussianNoise(0.5), layers.Dense(4, "relu"), layers.Dropout(0.25), layers.Dense(1)),
+        "train",
+        capacity=8,
+        losses=(MSE,),
+        optimizer=optimizers.AdamW(),
+    ),
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }

@@ -91,7 +91,8 @@ def test_what_runs_is_what_the_plan_says(name: str, dtype: type, simd_level: str
     x, y = make_data(workload, 1)
     arrays = {"x": x.astype(dtype), "y": y.astype(dtype).reshape(len(y), -1)}
     order = np.arange(len(x), dtype=np.int32)
-    program.run(arrays, len(x), workload.batch, permutation=order, n_threads=1, learning_rate=0.1)
+    rates = np.full((1, len(plan.scalars)), 0.1)
+    program.run(arrays, len(x), workload.batch, permutation=order, n_threads=1, scalars=lambda *_: rates)
     ran = program.executor.bound_kernels()
     ops = [plan.ops[i] for phase in plan.phases for task in phase.tasks for i in range(task.first, task.last)]
     assert [(path, code) for path, code, _, _ in ran] == [(op.path, op.code) for op in ops]

@@ -1,4 +1,4 @@
-"""Small steps on one thread, with ops bound once: the same bits as task by task, whatever the net and the run."""
+"""Small steps on one thread, with ops bound once: the same bits as task by task, whatever the net."""
 
 from __future__ import annotations
 

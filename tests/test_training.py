@@ -16,9 +16,9 @@ import pytest
 
 import fastnn
 from fastnn import callbacks, layers, losses, optimizers, schedule, shared_plans
+from fastnn.draws import permutation_of
 from fastnn.errors import ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
 from fastnn.plan import Axis
-from fastnn.reference import permutation_of
 
 RNG = np.random.default_rng(7)
 X = RNG.standard_normal((30, 3))

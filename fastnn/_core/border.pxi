@@ -134,11 +134,12 @@ cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t end, Py_ss
     cdef Op op
     cdef Frame frame
     cdef int i, opened = 0
+    cdef double minus_one = -1.0
     need_table()
     memset(&op, 0, sizeof(Op))
     memset(&frame, 0, sizeof(Frame))
     op.code, op.activation, op.alpha = code, activation, alpha
-    frame.base, frame.rows, frame.learning_rate = base, rows, -1.0     # updates add the gradient
+    frame.base, frame.rows, frame.scalars = base, rows, &minus_one     # updates add the gradient
     for i in range(MAX_OPERANDS):
         op.operands[i].slot = -1
     try:

@@ -404,7 +404,7 @@ enter(
 
 
 cdef Status sgd_dense_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef double rate = frame.learning_rate
+    cdef double rate = rate_of(bound, frame)
     long_weight_gradient_columns(
         at[0], at[1], at[2], <real>(-rate), <real>(1.0 - 2.0 * rate * constants_of(bound)[0]), frame.rows,
         frame.tile_rows, columns_of(bound, 0), columns_of(bound, 1), bound.begin, bound.end
@@ -428,7 +428,7 @@ enter(
 
 
 cdef Status sgd_bias_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef double rate = frame.learning_rate
+    cdef double rate = rate_of(bound, frame)
     long_bias_gradient_columns(
         at[0], at[1], <real>(-rate), <real>(1.0 - 2.0 * rate * constants_of(bound)[0]), frame.rows,
         frame.tile_rows, columns_of(bound, 0)

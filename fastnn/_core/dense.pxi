@@ -508,7 +508,7 @@ enter_product(OpCode.WEIGHT_GRADIENT, weight_gradient_op[float], weight_gradient
 
 
 cdef Status sgd_dense_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef double rate = frame.learning_rate
+    cdef double rate = rate_of(bound, frame)
     weight_gradient(
         bound.op.path, at[0], at[1] + bound.begin, at[2], <real>(-rate),
         <real>(1.0 - 2.0 * rate * constants_of(bound)[0]), frame.rows, columns_of(bound, 0), rows_of(bound),
@@ -530,7 +530,7 @@ enter(PathCode.BLAS, OpCode.BIAS_GRADIENT, bias_gradient_op[float], bias_gradien
 
 cdef Status sgd_bias_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     sgd_bias(
-        at[0], at[1], frame.learning_rate, constants_of(bound)[0], frame.rows, columns_of(bound, 0)
+        at[0], at[1], rate_of(bound, frame), constants_of(bound)[0], frame.rows, columns_of(bound, 0)
     )
     return Status.OK
 

@@ -16,8 +16,8 @@ cdef class Executor:
     cdef int n_ops, n_phases, n_tasks, n_sums, n_bound
     cdef int first_update
     cdef Py_ssize_t single_rows, most_tile_rows
-    cdef int n_losses
-    cdef bint double
+    cdef int n_losses, n_scalars
+    cdef bint double, draws
     cdef readonly long long snapshot_step
     cdef Py_buffer views[MAX_SLOTS]
     cdef bint viewed[MAX_SLOTS]

@@ -15,7 +15,7 @@ AXES: dict[str, int]
 ADDRESSINGS: dict[str, int]
 
 _Operand: TypeAlias = tuple[int, int, int, int]
-_Op: TypeAlias = tuple[int, int, float, int, int, Sequence[_Operand | None], Sequence[float]]
+_Op: TypeAlias = tuple[int, int, float, int, int, Sequence[_Operand | None], Sequence[float], Sequence[int]]
 _Phase: TypeAlias = tuple[int, int, Sequence[tuple[int, int, int, int]]]
 
 class Executor:
@@ -29,6 +29,7 @@ class Executor:
         double: bool,
         n_losses: int,
         single_rows: int = ...,
+        n_scalars: int = ...,
     ) -> None: ...
     def tile_rows(self, rows: int) -> int: ...
     def bind(self, slot: int, array: np.ndarray | None, writable: bool) -> None: ...
@@ -48,9 +49,7 @@ class Executor:
         permutation: np.ndarray | None = ...,
         shuffle: bool = ...,
         seed: int = ...,
-        learning_rate: float = ...,
-        beta_1: float = ...,
-        beta_2: float = ...,
+        scalars: np.ndarray | None = ...,
         progress: Progress | None = ...,
         count_epochs: bool = ...,
         snapshot: np.ndarray | None = ...,

@@ -17,7 +17,8 @@ from fastnn._core.guards cimport (
 from fastnn._core.helpers cimport Crew, dismiss, hire, launch
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
-    finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, shuffle_rows, tile_for,
+    finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, shuffle_rows,
+    tile_for,
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
@@ -26,7 +27,8 @@ from fastnn._core.team cimport (
     take_task, wait_briefly, wait_for_helpers, wait_for_release, window,
 )
 from fastnn._core.types cimport (
-    MAX_CONSTANTS, MAX_OPERANDS, Axis, Bound, Frame, Op, Status, is_row_wise, lacks_slope,
+    MAX_CONSTANTS, MAX_OPERANDS, MAX_SCALARS, Axis, Bound, Frame, Op, OpCode, Status, is_row_wise,
+    lacks_slope,
 )
 
 # For fastnn/runtime.py, which compares them with fastnn/plan.py and fastnn/ops.py.
@@ -116,7 +118,6 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
     base[LOCAL_SLOT] = run.local + thread * run.local_bytes
     frame.base = base
     frame.permutation = run.permutation
-    frame.learning_rate = run.learning_rate
     if thread == 0 and run.team.n_threads > 1:
         wait_for_helpers(&run.team)
     while True:
@@ -131,7 +132,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
             frame.rows = run.rows
             frame.tile_rows = run.phases[0].tile_rows
             frame.origin = run.origin
-            frame.correction = run.correction
+            frame.scalars, frame.key = run.step_scalars, run.key
             # An interrupt ends a step before it changes weights, or not at all.
             while p >= run.first_update or not atomic_load(&run.interrupted):
                 # A look at the clock costs 20 ns; steps of tiny nets take little longer.
@@ -182,7 +183,6 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
     frame.base = run.base
     frame.sums = run.totals
     frame.permutation = run.permutation
-    frame.learning_rate = run.learning_rate
     frame.tile_rows = run.phases[0].tile_rows
     while run.status == RUNNING:
         if run.step >= next_poll:
@@ -192,7 +192,8 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
                 run.step -= 1       # it was not made
                 run.status = Status.INTERRUPTED
                 return
-        frame.rows, frame.origin, frame.correction = run.rows, run.origin, run.correction
+        frame.rows, frame.origin, frame.scalars = run.rows, run.origin, run.step_scalars
+        frame.key = run.key
         if run.rows != bound_rows:
             bind_step(run, &frame)
             bound_rows = run.rows
@@ -216,7 +217,7 @@ cdef class Executor:
     Parameters
     ----------
     ops : list of tuple
-        ``(code, activation, alpha, path, accumulator, operands, constants)`` with operands
+        ``(code, activation, alpha, path, accumulator, operands, constants, scalars)`` with operands
         ``(slot, addressing, offset, columns)``.
     phases : list of tuple
         ``(axis, tile_rows, tasks)`` with tasks ``(first, last, begin, end)``.
@@ -229,6 +230,8 @@ cdef class Executor:
     single_rows : int
         If the plan takes any number of rows, how many its first phase, if that is along rows, does as one
         tile; more are cut, see `tile_rows`.  Else 0.
+    n_scalars : int
+        How many numbers the plan needs in each step.
 
     Attributes
     ----------
@@ -236,13 +239,15 @@ cdef class Executor:
         The step at which the snapshot was made that the last run left behind; below 0 if there is none.
     """
 
-    def __cinit__(self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0):
+    def __cinit__(
+        self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0, int n_scalars=0
+    ):
         cdef int i, j, t = 0
         need_table()
         self.running = Claim()
         self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
         self.n_tasks = sum(len(tasks) for _, _, tasks in phases)
-        self.double, self.n_losses = double, n_losses
+        self.double, self.n_losses, self.n_scalars = double, n_losses, n_scalars
         self.ops = <Op*>calloc(max(self.n_ops, 1), sizeof(Op))
         self.phases = <Phase*>calloc(max(self.n_phases, 1), sizeof(Phase))
         self.tasks = <Task*>calloc(max(self.n_tasks, 1), sizeof(Task))
@@ -253,11 +258,12 @@ cdef class Executor:
             self.ops and self.phases and self.tasks and self.times_rows and self.bound_ends and self.n_tiles
         ):
             raise MemoryError("no memory for the plan")
-        for i, (code, activation, alpha, path, accumulator, operands, constants) in enumerate(ops):
-            if len(operands) > MAX_OPERANDS or len(constants) > MAX_CONSTANTS:
-                raise ValueError(f"op {i} has too many operands or constants")
+        for i, (code, activation, alpha, path, accumulator, operands, constants, scalars) in enumerate(ops):
+            if len(operands) > MAX_OPERANDS or len(constants) > MAX_CONSTANTS or len(scalars) > MAX_SCALARS:
+                raise ValueError(f"op {i} has too many operands, constants or scalars")
             self.ops[i].code, self.ops[i].activation, self.ops[i].path = code, activation, path
             self.ops[i].accumulator, self.ops[i].alpha = accumulator, alpha
+            self.draws = self.draws or code == OpCode.DROPOUT or code == OpCode.GAUSSIAN_NOISE
             for j in range(MAX_OPERANDS):
                 self.ops[i].operands[j].slot = -1
             for j, operand in enumerate(operands):
@@ -268,6 +274,10 @@ cdef class Executor:
                     self.ops[i].operands[j] = [slot, addressing, offset, columns]
             for j, constant in enumerate(constants):
                 self.ops[i].constants[j] = constant
+            for j, scalar in enumerate(scalars):
+                if not 0 <= scalar < n_scalars:
+                    raise ValueError(f"op {i} needs scalar {scalar}; there are {n_scalars}")
+                self.ops[i].scalars[j] = scalar
         self.first_update = self.n_phases
         for i, (axis, tile_rows, tasks) in enumerate(phases):
             self.phases[i] = [axis, tile_rows, t, len(tasks)]
@@ -370,7 +380,7 @@ cdef class Executor:
         self, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t n_epochs, externals, double[:, ::1] sums,
         double[::1] partial, unsigned char[::1] local, int n_threads=1, bint guarded=False,
         int[::1] permutation=None, bint shuffle=False, unsigned long long seed=0,
-        double learning_rate=0.0, double beta_1=0.0, double beta_2=0.0,
+        const double[:, ::1] scalars=None,
         Progress progress=None, bint count_epochs=False,
         unsigned char[::1] snapshot=None, bint restorable=False, long long snapshot_step=-1,
         bint poll_always=True,
@@ -399,7 +409,8 @@ cdef class Executor:
         shuffle : bool
             Whether to fill `permutation` anew for each epoch, from `seed` and the epoch's number.
         seed : int
-        learning_rate, beta_1, beta_2 : float
+        scalars : array of float64, (1 or steps, scalars of the plan), optional
+            What the plan needs in each step, or in all of them.
         progress : Progress, optional
             INOUT, steps and epochs made before; by default none.
         count_epochs : bool
@@ -430,6 +441,8 @@ cdef class Executor:
         cdef bint alone, written
         cdef int i, slot, blas = -1, opened = 0
         cdef long long first_step = 0, first_epoch = 0
+        cdef Py_ssize_t steps
+        cdef double nothing = 0.0
         cdef void* poller = NULL
         cdef Claim writing = self.parameters.writing if self.writes else None
         if self.running.depth:
@@ -476,8 +489,17 @@ cdef class Executor:
             if progress is not None:
                 first_step, first_epoch = progress.steps, progress.epochs
             run.shuffle, run.seed, run.first_epoch = shuffle, seed, first_epoch
-            run.learning_rate, run.beta_1, run.beta_2 = learning_rate, beta_1, beta_2
-            run.step = first_step
+            run.draws = self.draws
+            run.step = run.first_step = first_step
+            run.scalars = &nothing
+            if self.n_scalars:
+                steps = n_epochs * ((rows + batch - 1) // batch)
+                if scalars is None or scalars.shape[1] != self.n_scalars or (
+                    scalars.shape[0] != 1 and scalars.shape[0] != steps
+                ):
+                    raise ValueError(f"the plan needs {self.n_scalars} scalars, for 1 or {steps} steps")
+                run.scalars = &scalars[0, 0]
+                run.scalars_stride = self.n_scalars if scalars.shape[0] > 1 else 0
             run.n_sums, run.times_rows, run.n_losses = self.n_sums, self.times_rows, self.n_losses
             # The totals lie behind the tiles' partial sums.
             run.partial = &partial[0]
@@ -487,7 +509,6 @@ cdef class Executor:
             if nanoseconds is not None:
                 run.nanoseconds = &nanoseconds[0]
             run.snapshot_step = snapshot_step
-            run.power_1, run.correction = -1.0, 1.0
             alone = n_threads == 1 and nanoseconds is None and not poll_always
             for i in range(self.n_phases):
                 if self.phases[i].axis == Axis.ROWS:

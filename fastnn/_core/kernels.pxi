@@ -68,6 +68,11 @@ cdef inline const double* constants_of(const Bound* bound) noexcept nogil:
     return <const double*>bound.op.constants
 
 
+cdef inline double rate_of(const Bound* bound, const Frame* frame) noexcept nogil:
+    """Return the learning rate of an update in the step at hand."""
+    return frame.scalars[bound.op.scalars[0]]
+
+
 include "simd_math.pxi"
 include "activations.pxi"
 include "gates.pxi"
@@ -76,6 +81,7 @@ include "long_sums.pxi"
 include "dense.pxi"
 include "losses.pxi"
 include "updates.pxi"
+include "noise.pxi"
 include "columns.pxi"
 include "lanes.pxi"
 

@@ -58,8 +58,7 @@ cdef void prepare_lane(Bound* bound, const Frame* frame) noexcept nogil:
     lane.lanes, lane.shift = lanes_of(m), 0
     lane.kind = kind_of(op.activation)
     lane.another = lane.kind == OF_NOTHING and op.activation != ActivationCode.LINEAR
-    lane.alpha = <float>(-frame.learning_rate) if update else <float>1.0
-    lane.beta = <float>(1.0 - 2.0 * frame.learning_rate * c[0]) if update else <float>0.0
+    lane.update, lane.alpha, lane.beta = update, <float>1.0, <float>0.0
     if op.code == OpCode.GATHER or op.code == OpCode.TRANSPOSE:
         lane.code, lane.shift = LaneCode.TURN, begin
     elif op.code == OpCode.DENSE:
@@ -93,6 +92,8 @@ cdef Py_ssize_t run_lanes(
     cdef const int* rows
     cdef Py_ssize_t i, n, k, lanes = LANES
     cdef int code
+    cdef float alpha, beta
+    cdef double rate
     for i in range(count):
         op, lane = bound[i].op, &bound[i].lane
         a, b = <float*>bound[i].operands[0], <float*>bound[i].operands[1]
@@ -115,10 +116,15 @@ cdef Py_ssize_t run_lanes(
                 return i
         elif code == LaneCode.DERIVE:
             lanes_derive(a, b, c, lane.kind, n * lanes)
-        elif code == LaneCode.GRADIENT:
-            lanes_gradient(a, b + lane.shift, c, lane.alpha, lane.beta, n, lane.m, lanes)
-        elif code == LaneCode.BIAS:
-            lanes_gradient(a, NULL, b, lane.alpha, lane.beta, n, 1, lanes)
+        elif code == LaneCode.GRADIENT or code == LaneCode.BIAS:
+            alpha, beta = lane.alpha, lane.beta
+            if lane.update:
+                rate = rate_of(bound + i, frame)
+                alpha, beta = <float>(-rate), <float>(1.0 - 2.0 * rate * op.constants[0])
+            if code == LaneCode.GRADIENT:
+                lanes_gradient(a, b + lane.shift, c, alpha, beta, n, lane.m, lanes)
+            else:
+                lanes_gradient(a, NULL, b, alpha, beta, n, 1, lanes)
         elif code == LaneCode.ERRORS:
             add_to(frame.sums + op.accumulator, lane.factor * lanes_errors(
                 a, b, c, lane.alpha, lane.m, n, lanes

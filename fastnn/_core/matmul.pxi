@@ -482,7 +482,7 @@ cdef void adam_dense(
 cdef Status adam_dense_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     adam_dense(
         at[0], at[1], at[2], at[3] + bound.begin, columns_of(bound, 3), at[4], frame.rows,
-        columns_of(bound, 0), rows_of(bound), constants_of(bound), frame.learning_rate * frame.correction
+        columns_of(bound, 0), rows_of(bound), constants_of(bound), rate_of(bound, frame)
     )
     return Status.OK
 

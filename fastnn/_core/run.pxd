@@ -5,9 +5,10 @@
 # `finish_phase`, which adds up the sums and sets out the next phase, step or epoch.
 
 from libc.float cimport DBL_MAX, FLT_MAX
-from libc.math cimport fabs, pow, sqrt
+from libc.math cimport fabs
 from libc.string cimport memcpy
 
+from fastnn._core.random cimport mixed, stream
 from fastnn._core.team cimport Team, atomic_load, atomic_store, now
 from fastnn._core.types cimport (
     MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, bind,
@@ -19,7 +20,6 @@ cdef enum:
     LOCAL_SLOT = 4
     RUNNING = -1
     SNAPSHOT_STEPS = 16
-    POWER_STEPS = 64
 
 
 cdef struct Task:
@@ -64,18 +64,18 @@ cdef struct Run:
     bint shuffle
     unsigned long long seed
     Py_ssize_t first_epoch
-    double learning_rate
-    double beta_1
-    double beta_2
+    long long first_step        # made before
+    const double* scalars       # of each step, or of all
+    Py_ssize_t scalars_stride   # from step to step; 0 if they are the same in all
     # where it stands
     Py_ssize_t epoch
     Py_ssize_t origin
     Py_ssize_t rows
     Py_ssize_t* n_tiles         # of each phase
     long long step
-    double power_1              # of Adam's decays, below 0 before the first step
-    double power_2
-    double correction
+    const double* step_scalars  # of the step at hand
+    bint draws                  # whether an op draws random numbers
+    unsigned long long key      # of those of the step at hand
     # sums
     int n_sums
     const int* times_rows
@@ -99,22 +99,13 @@ cdef struct Run:
     Team team
 
 
-cdef inline unsigned long long mixed(unsigned long long x) noexcept nogil:
-    """splitmix64's output function (Steele, Lea and Flood 2014)."""
-    x = (x ^ (x >> 30)) * <unsigned long long>0xBF58476D1CE4E5B9
-    x = (x ^ (x >> 27)) * <unsigned long long>0x94D049BB133111EB
-    return x ^ (x >> 31)
-
-
 cdef inline void shuffle_rows(
     int* permutation, Py_ssize_t size, unsigned long long seed, Py_ssize_t epoch
 ) noexcept nogil:
     """OUT permutation: Fisher and Yates, with random number i of (seed, epoch); see fastnn.reference."""
     cdef Py_ssize_t i, j
     cdef int kept
-    cdef unsigned long long key = mixed(
-        mixed(seed + <unsigned long long>0x9E3779B97F4A7C15) + <unsigned long long>epoch
-    )
+    cdef unsigned long long key = mixed(stream(seed, 0) + <unsigned long long>epoch)
     for i in range(size):
         permutation[i] = <int>i
     for i in range(size - 1, 0, -1):
@@ -151,32 +142,14 @@ cdef inline void take_snapshot(Run* run) noexcept nogil:
         run.snapshot_step = run.step
 
 
-cdef inline void correct_bias(Run* run) noexcept nogil:
-    """Set Adam's correction for the step at hand.
-
-    Powers are what the step before had times the decay, which is 40 ns less than two calls of `pow`, and
-    anew every POWER_STEPS; where a run begins makes no difference.
-    """
-    cdef long long _, since = run.step % POWER_STEPS
-    if since == 0 or run.power_1 < 0:
-        run.power_1 = pow(run.beta_1, <double>(run.step - since))
-        run.power_2 = pow(run.beta_2, <double>(run.step - since))
-        for _ in range(since):
-            run.power_1 *= run.beta_1
-            run.power_2 *= run.beta_2
-    else:
-        run.power_1 *= run.beta_1
-        run.power_2 *= run.beta_2
-    run.correction = sqrt(1.0 - run.power_2) / (1.0 - run.power_1)
-
-
 cdef inline void begin_step(Run* run, Py_ssize_t origin) noexcept nogil:
     cdef Py_ssize_t rows = min(run.batch, run.total_rows - origin)
     cdef int p, s
     run.origin = origin
     run.step += 1
-    if run.beta_1 > 0 or run.beta_2 > 0:
-        correct_bias(run)
+    run.step_scalars = run.scalars + (run.step - run.first_step - 1) * run.scalars_stride
+    if run.draws:
+        run.key = stream(stream(run.seed, 1), <unsigned long long>run.step)
     if rows != run.rows:
         run.rows = rows
         for p in range(run.n_phases):

@@ -56,6 +56,9 @@ cpdef enum OpCode:
     GATED_ADD = 38
     GATE_GRADIENT = 39
     ADAM_DENSE = 40
+    WEIGHT_DECAY = 41
+    DROPOUT = 42
+    GAUSSIAN_NOISE = 43
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -103,6 +106,7 @@ cpdef enum Addressing:
 cdef enum:
     MAX_OPERANDS = 6
     MAX_CONSTANTS = 4
+    MAX_SCALARS = 2     # of an op
     N_ADDRESSINGS = 4
     N_PATHS = 4
     MAX_OPCODES = 128       # what tables have room for
@@ -122,6 +126,7 @@ cdef struct Op:
     Operand operands[MAX_OPERANDS]
     double constants[MAX_CONSTANTS]
     double alpha        # the activation's slope or scale
+    int scalars[MAX_SCALARS]    # which of the step's
 
 # What one thread sees while it runs ops on one tile.
 cdef struct Frame:
@@ -135,14 +140,15 @@ cdef struct Frame:
     Py_ssize_t tile_rows                # rows of its tiles, but for the last
     Py_ssize_t origin                   # the batch's first row in the epoch
     const int* permutation              # row numbers of the epoch's order
-    double learning_rate
-    double correction                   # Adam: sqrt(1 - beta_2^t) / (1 - beta_1^t)
+    const double* scalars               # of the step: learning rates and the like, see Optimizer.scalars
+    unsigned long long key              # of the step's random numbers
     double* sums                        # the tile's partial sums, one per accumulator
 
 # What `_core/lanes.pxi` finds out about an op before it runs.
 cdef struct Lane:
     int code            # a LaneCode; 0: the op runs elsewhere
     int kind            # of its activation
+    bint update         # whether alpha and beta follow from the step's learning rate
     bint another        # an activation without a kind
     Py_ssize_t m
     Py_ssize_t n

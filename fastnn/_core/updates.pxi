@@ -16,6 +16,14 @@ cdef void l2_gradient(real* dw, const real* w, double l2, Py_ssize_t size) noexc
         dw[i] = dw[i] + factor * w[i]
 
 
+cdef void weight_decay(real* w, double rate, double decay, Py_ssize_t size) noexcept nogil:
+    """INOUT w -= rate * decay * w."""
+    cdef Py_ssize_t i
+    cdef real keep = <real>(1.0 - rate * decay)
+    for i in range(size):
+        w[i] = keep * w[i]
+
+
 cdef void sgd(real* w, const real* dw, double rate, double l2, Py_ssize_t size) noexcept nogil:
     """INOUT w -= rate * (dw + 2 l2 w)."""
     cdef Py_ssize_t i
@@ -106,8 +114,16 @@ cdef Status l2_gradient_op(real** at, const Bound* bound, const Frame* frame) no
 enter(PathCode.BLAS, OpCode.L2_GRADIENT, l2_gradient_op[float], l2_gradient_op[double])
 
 
+cdef Status weight_decay_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    weight_decay(at[0], rate_of(bound, frame), constants_of(bound)[0], size_of(bound))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.WEIGHT_DECAY, weight_decay_op[float], weight_decay_op[double])
+
+
 cdef Status sgd_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    sgd(at[0], at[1], frame.learning_rate, constants_of(bound)[0], size_of(bound))
+    sgd(at[0], at[1], rate_of(bound, frame), constants_of(bound)[0], size_of(bound))
     return Status.OK
 
 
@@ -116,7 +132,7 @@ enter(PathCode.BLAS, OpCode.SGD, sgd_op[float], sgd_op[double])
 
 cdef Status momentum_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     cdef const double* c = constants_of(bound)
-    momentum(at[0], at[1], at[2], frame.learning_rate, c[0], c[1], c[2] != 0, size_of(bound))
+    momentum(at[0], at[1], at[2], rate_of(bound, frame), c[0], c[1], c[2] != 0, size_of(bound))
     return Status.OK
 
 
@@ -126,7 +142,7 @@ enter(PathCode.BLAS, OpCode.MOMENTUM, momentum_op[float], momentum_op[double])
 cdef Status adam_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     cdef Py_ssize_t size = size_of(bound)
     adam(
-        at[0], at[1], at[2], size, at[3], size, constants_of(bound), frame.learning_rate * frame.correction,
+        at[0], at[1], at[2], size, at[3], size, constants_of(bound), rate_of(bound, frame),
         1, size
     )
     return Status.OK
@@ -137,7 +153,7 @@ enter(PathCode.BLAS, OpCode.ADAM, adam_op[float], adam_op[double])
 
 cdef Status rmsprop_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     cdef const double* c = constants_of(bound)
-    rmsprop(at[0], at[1], at[2], frame.learning_rate, c[0], c[1], c[2], size_of(bound))
+    rmsprop(at[0], at[1], at[2], rate_of(bound, frame), c[0], c[1], c[2], size_of(bound))
     return Status.OK
 
 

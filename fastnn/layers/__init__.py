@@ -5,6 +5,7 @@ with weights                    `Dense`, `Maxout`, `WeightedSum`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
                                 by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
+random, in training only         `Dropout`, `GaussianNoise`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
                                 `Concatenate`, and `add`, ... as functions
 ==============================  ==========================================================================
@@ -43,6 +44,7 @@ from fastnn.layers._gates import (
     Sum,
     WeightedSum,
 )
+from fastnn.layers._random import Dropout, GaussianNoise
 
 __all__ = [
     "ELU",
@@ -51,7 +53,9 @@ __all__ = [
     "Average",
     "Concatenate",
     "Dense",
+    "Dropout",
     "Exp",
+    "GaussianNoise",
     "Input",
     "Layer",
     "LeakyReLU",

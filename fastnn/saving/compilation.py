@@ -117,6 +117,8 @@ def compile_again(model: Model, config: Mapping[str, Any]) -> None:
     for layer, flag in flags.items():
         layer.trainable = flag
     compiled: Compiled = model.optimizer
-    compiled.learning_rate = check_number(config["learning_rate"], "learning_rate", 0.0)
+    rate = check_number(config["learning_rate"], "learning_rate", 0.0)
+    if compiled.schedule is None:
+        compiled.learning_rate = rate
     compiled.progress.steps = check_count(config["steps"], "steps", 0, _MOST)
     compiled.progress.epochs = check_count(config["epochs"], "epochs", 0, _MOST)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -88,7 +89,8 @@ def step(plan: Plan, x: Array, y: Array, n_threads: int = 1) -> dict[Slot, Array
     slots = (Slot.PARAMETERS, Slot.GRADIENTS, Slot.STATE)
     arrays = {slot: np.zeros(plan.sizes[slot], np.float32) for slot in slots}
     program = Program(plan, SINGLE, *arrays.values())
-    program.run({"x": x, "y": y}, len(x), len(x), learning_rate=1.0, betas=(0.9, 0.999), n_threads=n_threads)
+    rates = np.ones((1, len(plan.scalars)))
+    program.run({"x": x, "y": y}, len(x), len(x), scalars=lambda *_: rates, n_threads=n_threads)
     return arrays
 
 
@@ -155,7 +157,8 @@ def test_updates_of_long_batches_scale_the_weights(
     given = rows_of(1, plan.sizes[Slot.PARAMETERS], "random", 3).reshape(-1)
     exact = given.astype(np.float64)
     for kind, made, parameters in ((Program, forced(plan, path), given), (ReferenceProgram, plan, exact)):
-        kind(made, parameters.dtype, parameters).run({"x": x, "y": y}, rows, rows, learning_rate=0.5)
+        program = kind(made, parameters.dtype, parameters)
+        program.run({"x": x, "y": y}, rows, rows, scalars=partial(optimizer.scalars, 0.5))
     np.testing.assert_allclose(given, exact, rtol=0, atol=tolerances["long sum"] * np.abs(exact).max())
 
 

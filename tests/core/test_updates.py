@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,7 @@ def test_adam_inside_a_product_agrees_with_float64(
         parameters, state = start.astype(real), np.zeros(plan.sizes[Slot.STATE], real)
         made = kind(plan, parameters.dtype, parameters, np.zeros(plan.sizes[Slot.GRADIENTS], real), state)
         arrays = {"x": x.astype(real), "y": y.astype(real)}
-        made.run(arrays, rows, batch, learning_rate=0.01, betas=(0.9, 0.999))
+        made.run(arrays, rows, batch, scalars=partial(optimizers.Adam().scalars, 0.01))
         return parameters, state
 
     tolerance = 2e-5 if dtype == "float32" else 1e-12
@@ -82,7 +84,7 @@ def test_adam_agrees_with_float64_whatever_its_state(gradient: float, dtype: str
         state[offset : offset + size] = SQUARES.astype(np.float32)
         arrays = {"x": np.full((1, size), gradient, real), "y": np.full((1, 1), -1, real)}
         made = kind(plan, parameters.dtype, parameters, np.zeros(plan.sizes[Slot.GRADIENTS], real), state)
-        made.run(arrays, 1, 1, learning_rate=0.1, betas=(0.9, 0.999))
+        made.run(arrays, 1, 1, scalars=partial(optimizers.Adam().scalars, 0.1))
         return parameters[:size], state
 
     found, state = trained(Program, dtype)
@@ -122,12 +124,12 @@ def test_state_without_gradients_does_not_stay_subnormal(
     )
     arrays = {"x": np.zeros((1, size), dtype), "y": np.zeros((1, 1), dtype)}
     # 0.9^n of 50 tiny: normal after 30 steps, below after 40.
-    made.run(arrays, 1, 1, epochs=30, learning_rate=0.1, betas=(0.9, 0.9))
+    made.run(arrays, 1, 1, epochs=30, scalars=partial(optimizer.scalars, 0.1))
     kept = [o for op in plan.ops for o in op.outputs() if o.slot == Slot.STATE]
     assert kept
     for operand in kept:
         assert (np.abs(state[operand.offset : operand.offset + size]) >= tiny).all()
-    made.run(arrays, 1, 1, epochs=10, learning_rate=0.1, betas=(0.9, 0.9))
+    made.run(arrays, 1, 1, epochs=10, scalars=partial(optimizer.scalars, 0.1))
     for operand in kept:
         np.testing.assert_array_equal(state[operand.offset : operand.offset + size], 0)
 
@@ -147,8 +149,7 @@ def test_adam_keeps_what_is_not_finite_to_its_place(bad: float, simd_level: str)
         {"x": np.full((1, 40), 0.5, np.float32), "y": np.zeros((1, 1), np.float32)},
         1,
         1,
-        learning_rate=0.1,
-        betas=(0.9, 0.999),
+        scalars=partial(optimizers.Adam().scalars, 0.1),
     )
     assert np.isfinite(np.delete(parameters[:40], 3)).all()
     assert np.isnan(parameters[3])  # infinity too: v + (1 - beta) (g^2 - v)

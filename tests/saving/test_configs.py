@@ -26,6 +26,9 @@ DESCRIPTIONS = [
     optimizers.SGD(0.5, 0.9, True),
     optimizers.Adam(epsilon=1e-5),
     optimizers.RMSprop(rho=0.5),
+    optimizers.AdamW(optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)),
+    optimizers.SGD(optimizers.schedules.PiecewiseConstantDecay([3], [0.1, 0.2]), weight_decay=0.1),
+    optimizers.schedules.CosineDecay(0.1, 10, warmup_target=0.2, warmup_steps=3),
     regularizers.L2(0.25),
     *(cls() for cls in initializers._CLASSES),
     initializers.Constant(np.float64(3)),
@@ -49,6 +52,9 @@ LAYERS = [
     layers.Scale(np.float32(2.5)),
     layers.Shift(-1),
     layers.WeightedSum(trainable=False),
+    layers.Dropout(0.5),
+    layers.Dropout(0.1, seed=3),
+    layers.GaussianNoise(0.25, seed=0),
 ]
 PLAIN = [
     cls()

@@ -110,6 +110,7 @@ def change_code(plan: Plan, rng: random.Random) -> Mutation:
     if isinstance(code, OpCode) and rng.random() < 0.7:  # with as many constants as it needs
         needed = len(SIGNATURES[code].constants)
         changes["constants"] = (*op.constants, 1.0, 0.0, 1.0, 0.5)[:needed]
+        changes["scalars"] = (*op.scalars, 0)[: len(SIGNATURES[code].scalars)]
         if rng.random() < 0.5:
             changes["accumulator"] = 0 if code in ADDING else -1
     return with_op(plan, index, **changes), f"op {index}: {changes}"
@@ -157,6 +158,17 @@ def change_constants(plan: Plan, rng: random.Random) -> Mutation:
             (0.0, 1.0, -1.0, 2.0, 0.5, -0.5, 7.0, 1e300, math.inf, *STRANGE, constants[place] + 1)
         )
     return with_op(plan, index, constants=tuple(constants)), f"op {index}: constants={constants}"
+
+
+def change_scalars(plan: Plan, rng: random.Random) -> Mutation:
+    if rng.random() < 0.3:
+        names = rng.choice(
+            ((), ("rate",), ("rate", "corrected_rate"), (*plan.scalars, "other"), "rate", None)
+        )
+        return replace(plan, scalars=names), f"scalars={names!r}"
+    index = rng.choice([i for i, op in enumerate(plan.ops) if op.scalars] or [rng.randrange(len(plan.ops))])
+    scalars = rng.choice(((), (0,), (1,), (-1,), (2**31,), (0, 0), (True,), ("rate",), None, *STRANGE))
+    return with_op(plan, index, scalars=scalars), f"op {index}: scalars={scalars!r}"
 
 
 def new_field(plan: Plan, rng: random.Random, operand: Operand) -> dict[str, Any]:
@@ -439,6 +451,7 @@ MUTATIONS: dict[Callable[[Plan, random.Random], Mutation], int] = {
     change_op: 8,
     change_paths: 2,
     change_constants: 5,
+    change_scalars: 4,
     change_operand: 10,
     change_operand_everywhere: 16,
     exchange_operands: 10,

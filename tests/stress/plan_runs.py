@@ -166,9 +166,11 @@ def run_program(
     rng: random.Random,
 ) -> None:
     plan, size = made.plan, made.dtype.itemsize
-    arguments: dict[str, Any] = {"learning_rate": 0.01, "epochs": rng.choice((1, 2)), "n_threads": 1}
+    arguments: dict[str, Any] = {"epochs": rng.choice((1, 2)), "n_threads": 1}
     if rng.random() < 0.7:
-        arguments["betas"] = (0.9, 0.99)
+        arguments["scalars"] = lambda _, count: np.full((count, len(plan.scalars)), 0.01)
+    else:
+        arguments["scalars"] = lambda *_: np.full((1, len(plan.scalars)), 0.01)
     if rng.random() < 0.3:
         arguments["nanoseconds"] = np.zeros(len(plan.ops), np.int64)
     if rng.random() < 0.3:

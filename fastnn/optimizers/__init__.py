@@ -1,0 +1,67 @@
+"""Optimisers: frozen descriptions of an update rule, and schedules of its learning rate.
+
+The learning rate lives in the compiled model, where it can change between epochs, unless a schedule sets it.
+"""
+# This file must not know layers or kernels.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastnn.absent import attribute_error
+from fastnn.described import rebuilt
+from fastnn.errors import DTypeError, unknown_name
+from fastnn.optimizers import schedules
+from fastnn.optimizers._rules import SGD, Adam, AdamW, Optimizer, RMSprop
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+_BY_NAME: dict[str, type[Optimizer]] = {cls.name: cls for cls in (SGD, Adam, AdamW, RMSprop)}
+
+
+def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) -> Optimizer:
+    """Return the optimiser that a name, a class or an instance stands for.
+
+    Parameters
+    ----------
+    identifier : str, Optimizer, subclass or dict
+        Names are case-insensitive.  A dict has the ``"class_name"`` and the ``"config"`` of an optimizer.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ConfigurationError
+        If the name is unknown.
+    DTypeError
+        If it is neither a name nor an optimiser.
+
+    Examples
+    --------
+    >>> get("adam").learning_rate
+    0.001
+    """
+    if isinstance(identifier, Optimizer):
+        _ = identifier.code  # a class that has none says so
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+        return get(identifier())
+    if isinstance(identifier, Mapping):
+        return get(rebuilt(identifier, _BY_NAME.values(), "optimizer"))
+    if isinstance(identifier, str):
+        if identifier.lower() not in _BY_NAME:
+            raise unknown_name("optimizer", identifier, _BY_NAME)
+        return _BY_NAME[identifier.lower()]()
+    raise DTypeError(f"an optimizer is a name or an Optimizer, got {identifier!r}")
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

@@ -1,0 +1,381 @@
+"""Learning rates as functions of the number of steps made, with the formulas of Keras 3.
+
+Where an optimizer is given a schedule instead of a number, each step of an epoch has a rate of its own.
+"""
+# This file must not know optimizers, layers or kernels.
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastnn.absent import attribute_error
+from fastnn.checks import check_count, check_flag, check_number
+from fastnn.described import Described, rebuilt
+from fastnn.errors import ConfigurationError, DTypeError
+
+__all__ = [
+    "CosineDecay",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "LearningRateSchedule",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "deserialize",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class LearningRateSchedule(Described):
+    """Base of the schedules; a class of your own defines `__call__`.
+
+    Examples
+    --------
+    >>> class Halved(LearningRateSchedule):
+    ...     def __call__(self, step):
+    ...         return 0.1 / 2 ** (step // 1000)
+    >>> Halved().rates(first=999, count=2)
+    array([0.1 , 0.05])
+    """
+
+    def __call__(self, step: int) -> float:
+        """Return the rate of the step after `step` others."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
+
+    def rates(self, first: int, count: int) -> np.ndarray:
+        """Return the rates of `count` steps after `first` others.
+
+        Parameters
+        ----------
+        first, count : int
+
+        Returns
+        -------
+        numpy.ndarray, (count,), float64
+
+        Raises
+        ------
+        ConfigurationError
+            If one of them is negative or not finite.
+        """
+        found = np.asarray([float(self(step)) for step in range(first, first + count)])
+        good = (found >= 0.0) & (found < math.inf)
+        if not good.all():
+            step = int(good.argmin())
+            raise ConfigurationError(
+                f"{type(self).__name__} gives the learning rate {found[step]} for step {first + step}; it "
+                "must be a finite number, at least 0"
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class _Formula(LearningRateSchedule):
+    """A schedule whose formula takes all steps at once."""
+
+    def _at(self, steps: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def __call__(self, step: int) -> float:
+        """Return the rate of the step after `step` others."""
+        return float(self._at(np.asarray([step], np.float64))[0])
+
+    def rates(self, first: int, count: int) -> np.ndarray:
+        """Return the rates of `count` steps after `first` others."""
+        return self._at(np.arange(first, first + count, dtype=np.float64))
+
+    def _check(self, field: str, low: float = 0.0, high: float = math.inf, open_low: bool = False) -> None:
+        value = check_number(getattr(self, field), field, low, high, open_minimum=open_low)
+        object.__setattr__(self, field, value)
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(_Formula):
+    """``initial_learning_rate * decay_rate^(step / decay_steps)``.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+        At least 0.
+    decay_steps : float
+        Steps in which the rate falls by the factor `decay_rate`; more than 0.
+    decay_rate : float
+        More than 0.
+    staircase : bool
+        Whether the rate falls every `decay_steps` steps at once, as the exponent is an integer.
+    name : str
+        As in Keras; nothing reads it.
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> ExponentialDecay(0.1, decay_steps=1000, decay_rate=0.5)(2000)
+    0.025
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    staircase: bool = False
+    name: str = field(default="ExponentialDecay", repr=False)
+
+    def __post_init__(self) -> None:
+        self._check("initial_learning_rate")
+        self._check("decay_steps", open_low=True)
+        self._check("decay_rate", open_low=True)
+        object.__setattr__(self, "staircase", check_flag(self.staircase, "staircase"))
+
+    def _at(self, steps: np.ndarray) -> np.ndarray:
+        times = steps / self.decay_steps
+        return self.initial_learning_rate * self.decay_rate ** (np.floor(times) if self.staircase else times)
+
+
+@dataclass(frozen=True)
+class InverseTimeDecay(_Formula):
+    """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+        At least 0.
+    decay_steps : float
+        More than 0.
+    decay_rate : float
+        At least 0.
+    staircase : bool
+        Whether ``step / decay_steps`` is rounded down.
+    name : str
+        As in Keras; nothing reads it.
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> InverseTimeDecay(0.1, decay_steps=100, decay_rate=1.0)(300)
+    0.025
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    staircase: bool = False
+    name: str = field(default="InverseTimeDecay", repr=False)
+
+    def __post_init__(self) -> None:
+        self._check("initial_learning_rate")
+        self._check("decay_steps", open_low=True)
+        self._check("decay_rate")
+        object.__setattr__(self, "staircase", check_flag(self.staircase, "staircase"))
+
+    def _at(self, steps: np.ndarray) -> np.ndarray:
+        times = steps / self.decay_steps
+        return self.initial_learning_rate / (
+            1.0 + self.decay_rate * (np.floor(times) if self.staircase else times)
+        )
+
+
+@dataclass(frozen=True)
+class PolynomialDecay(_Formula):
+    """``(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps)^power + end_learning_rate``.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+        At least 0.
+    decay_steps : float
+        After which the rate stays what it is; more than 0.
+    end_learning_rate : float
+        At least 0.
+    power : float
+        At least 0; 1 is a straight line.
+    cycle : bool
+        Whether, instead of staying, the rate begins again, each time with `decay_steps` steps more.
+    name : str
+        As in Keras; nothing reads it.
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> PolynomialDecay(0.1, decay_steps=100, end_learning_rate=0.0)(75)
+    0.025
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    end_learning_rate: float = 0.0001
+    power: float = 1.0
+    cycle: bool = False
+    name: str = field(default="PolynomialDecay", repr=False)
+
+    def __post_init__(self) -> None:
+        for number in ("initial_learning_rate", "end_learning_rate", "power"):
+            self._check(number)
+        self._check("decay_steps", open_low=True)
+        object.__setattr__(self, "cycle", check_flag(self.cycle, "cycle"))
+
+    def _at(self, steps: np.ndarray) -> np.ndarray:
+        period = self.decay_steps * np.maximum(np.ceil(steps / self.decay_steps), 1.0)
+        done = steps / period if self.cycle else np.minimum(steps / self.decay_steps, 1.0)
+        above = self.initial_learning_rate - self.end_learning_rate
+        return above * (1.0 - done) ** self.power + self.end_learning_rate
+
+
+@dataclass(frozen=True)
+class PiecewiseConstantDecay(_Formula):
+    """A rate for each piece of training: ``values[0]`` up to step ``boundaries[0]``, and so on.
+
+    Parameters
+    ----------
+    boundaries : sequence of int
+        Ascending numbers of steps; a piece ends with the step of its boundary.
+    values : sequence of float
+        One more than there are boundaries, each at least 0.
+    name : str
+        As in Keras; nothing reads it.
+
+    Raises
+    ------
+    ConfigurationError
+        If the numbers do not fit together or are out of range.
+
+    Examples
+    --------
+    >>> PiecewiseConstantDecay([1000, 2000], [0.1, 0.05, 0.01])(1500)
+    0.05
+    """
+
+    boundaries: Sequence[float]
+    values: Sequence[float]
+    name: str = field(default="PiecewiseConstant", repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("boundaries", "values"):
+            given = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
+                raise DTypeError(f"{name} must be a list of numbers, got {given!r}")
+            numbers = tuple(check_number(one, f"a number in {name}", 0.0) for one in given)
+            object.__setattr__(self, name, numbers)
+        if not self.boundaries or sorted(set(self.boundaries)) != list(self.boundaries):
+            raise ConfigurationError(f"boundaries must be numbers that ascend, got {list(self.boundaries)}")
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ConfigurationError(
+                f"values must be one more than boundaries, got {len(self.values)} and {len(self.boundaries)}"
+            )
+
+    def _at(self, steps: np.ndarray) -> np.ndarray:
+        found: np.ndarray = np.asarray(self.values)[np.searchsorted(self.boundaries, steps)]
+        return found
+
+
+@dataclass(frozen=True)
+class CosineDecay(_Formula):
+    """Half a wave of a cosine from the initial rate to `alpha` times it, after a warm-up if asked for.
+
+    Loshchilov and Hutter 2017, without restarts.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+        At least 0; where the warm-up begins if there is one.
+    decay_steps : float
+        Steps of the decay; more than 0.
+    alpha : float
+        In [0, 1]: the part of the rate that is left in the end.
+    name : str
+        As in Keras; nothing reads it.
+    warmup_target : float, optional
+        Where a straight line leads in `warmup_steps` steps before the decay; at least 0.
+    warmup_steps : int
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> rate = CosineDecay(0.0, decay_steps=1000, warmup_target=0.1, warmup_steps=100)
+    >>> rate(50), rate(100), round(rate(600), 6)
+    (0.05, 0.1, 0.05)
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    alpha: float = 0.0
+    name: str = field(default="CosineDecay", repr=False)
+    warmup_target: float | None = None
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        self._check("initial_learning_rate")
+        self._check("decay_steps", open_low=True)
+        self._check("alpha", 0.0, 1.0)
+        object.__setattr__(self, "warmup_steps", check_count(self.warmup_steps, "warmup_steps", 0))
+        if self.warmup_target is not None:
+            self._check("warmup_target")
+
+    def _at(self, steps: np.ndarray) -> np.ndarray:
+        top, before = self.initial_learning_rate, 0
+        if self.warmup_target is not None:
+            top, before = self.warmup_target, self.warmup_steps
+        done = np.clip((steps - before) / self.decay_steps, 0.0, 1.0)
+        rates: np.ndarray = top * ((1.0 - self.alpha) * 0.5 * (1.0 + np.cos(np.pi * done)) + self.alpha)
+        if before:
+            line = (
+                self.initial_learning_rate
+                + (top - self.initial_learning_rate) * np.minimum(steps, before) / before
+            )
+            rates = np.where(steps < before, line, rates)
+        return rates
+
+
+def deserialize(config: Mapping[str, Any]) -> LearningRateSchedule:
+    """Return the schedule that a dict of its class's name and its arguments describes.
+
+    Parameters
+    ----------
+    config : dict
+        ``{"class_name": ..., "config": {...}}``, as in an optimizer's `get_config`.
+
+    Returns
+    -------
+    LearningRateSchedule
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If there is no such schedule.
+
+    Examples
+    --------
+    >>> arguments = {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5}
+    >>> deserialize({"class_name": "ExponentialDecay", "config": arguments})(10)
+    0.05
+    """
+    found: LearningRateSchedule = rebuilt(config, _CLASSES, "learning rate schedule")
+    return found
+
+
+_CLASSES = (ExponentialDecay, InverseTimeDecay, PolynomialDecay, PiecewiseConstantDecay, CosineDecay)
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)
