@@ -23,7 +23,7 @@ _SCALED = (
 )
 _CODE = "write objects down by get_config(), and make them anew by from_config(config)"
 _CURVES = "use 'mse', or 'binary_crossentropy' for yes and no"
-_ABSOLUTE = "use 'mse', with outliers clipped or the targets' logarithm"
+_ABSOLUTE = "use 'mae', or 'mse' with outliers clipped"
 _OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
 _DISTANCES = "use 'mse', or the cross-entropies for classes"
 _MARGINS = "use MulticlassHinge, or 'binary_crossentropy'"
@@ -155,7 +155,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "losses": (
-        ("MeanAbsoluteError MAE L1Loss", f"the mean absolute error; {_ABSOLUTE}"),
+        ("MAE L1Loss", "it is MeanAbsoluteError, 'mae'"),
         ("MeanAbsolutePercentageError MAPE", f"a relative error; {_ABSOLUTE}"),
         ("MeanSquaredLogarithmicError MSLE", "use 'mse' with np.log1p(y) as the targets"),
         ("RootMeanSquaredError RMSE", "use 'mse', whose minimum is at the same weights"),

@@ -15,12 +15,14 @@ from fastnn.absent import attribute_error
 from fastnn.checks import check_flag, check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
+from fastnn.ops import POINTWISE, Pointwise
 from fastnn.plan import Activation, OpCode
 
 __all__ = [
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
     "Loss",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "MulticlassHinge",
     "SparseCategoricalCrossentropy",
@@ -58,6 +60,7 @@ class Loss(Described):
     code: ClassVar[OpCode]
     fused_code: ClassVar[OpCode | None] = None
     fuses: ClassVar[Activation | None] = None
+    function: ClassVar[Pointwise | None] = None  # of point-wise losses
     sparse: ClassVar[bool] = False
     probabilities: ClassVar[bool] = False  # whether targets must lie in [0, 1]
 
@@ -66,6 +69,17 @@ class Loss(Described):
             raise unknown_name("reduction", self.reduction, _REDUCTIONS)
         if hasattr(self, "from_logits"):
             object.__setattr__(self, "from_logits", check_flag(self.logits, "from_logits"))
+        argument = POINTWISE[self.function] if self.function is not None else None
+        if argument is not None:
+            value = check_number(
+                getattr(self, argument.name),
+                argument.name,
+                argument.least,
+                argument.most,
+                open_minimum=True,
+                open_maximum=True,
+            )
+            object.__setattr__(self, argument.name, value)
         if type(self) is Loss:
             raise ConfigurationError("Loss is a base class; use one of its subclasses")
 
@@ -81,7 +95,10 @@ class Loss(Described):
 
     def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the constants of the loss op that follow its reduction and its share."""
-        return ()
+        if self.function is None:
+            return ()
+        argument = POINTWISE[self.function]
+        return float(self.function), 0.0 if argument is None else getattr(self, argument.name)
 
 
 @dataclass(frozen=True)
@@ -151,6 +168,30 @@ class SquaredError(Loss):
         """Return the factor of a row's sum of squares."""
         factor = 0.5 if self.scale.startswith("half") else 1.0
         return (factor / outputs if self.scale.endswith("mean") else factor,)
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(Loss):
+    """Absolute error, ``mean(|y - t|)`` over the outputs of a row.
+
+    Gradient ``sign(y - t) / outputs``, 0 where ``y = t``, times the reduction's factor.  Outliers count less
+    than in `MeanSquaredError`: the best constant is the median of the targets, not their mean.
+
+    Parameters
+    ----------
+    reduction : {"sum_over_batch_size", "sum"}
+
+    Examples
+    --------
+    >>> get("mae")
+    MeanAbsoluteError(reduction='sum_over_batch_size')
+    """
+
+    reduction: str = "sum_over_batch_size"
+
+    name: ClassVar[str] = "mean_absolute_error"
+    code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
+    function: ClassVar[Pointwise | None] = Pointwise.ABSOLUTE_ERROR
 
 
 @dataclass(frozen=True)
@@ -296,9 +337,11 @@ _CLASSES: tuple[type[Loss], ...] = (
     BinaryCrossentropy,
     SquaredError,
     MulticlassHinge,
+    MeanAbsoluteError,
 )
 _BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
 _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
+_BY_NAME |= {"mae": MeanAbsoluteError, "MAE": MeanAbsoluteError}
 
 
 def get(identifier: object) -> Loss:

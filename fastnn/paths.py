@@ -71,6 +71,9 @@ WIDEST_COLUMNS = 6
 # 1.2; width 16 at most 0.8.
 COLUMNS_BY_LANES = ((6, 1), (8, 2), (12, 64))
 
+# Losses whose kernels work on one feature with the batch as the fast axis.
+_OF_ONE_OUTPUT = frozenset({OpCode.SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY, OpCode.POINTWISE_LOSS})
+
 
 def batch_is_fast_axis(
     graph: Graph,
@@ -109,7 +112,7 @@ def batch_is_fast_axis(
         for config in configs
     )
     if graph.outputs[0].columns == 1:  # then losses and metrics find what they are used to
-        known = losses[0].code in (OpCode.SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY)
+        known = losses[0].code in _OF_ONE_OUTPUT
     else:
         known = losses[0].code is OpCode.SQUARED_ERROR and not any(metrics)
     if simd == "v4" and itemsize == 4:

@@ -107,6 +107,7 @@ class OpCode(enum.IntEnum):
     GATED_ADD = 38
     GATE_GRADIENT = 39
     ADAM_DENSE = 40
+    POINTWISE_LOSS = 41
 
 
 class Path(enum.IntEnum):
@@ -343,6 +344,11 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.SIGMOID_CROSSENTROPY: _signature(
         Axis.ROWS, "y:out dx:out,optional x:in t:in weight:in,optional", "y=x", "mean share"
     ),
+    OpCode.POINTWISE_LOSS: _signature(
+        Axis.ROWS,
+        "dy:out,optional y:in t:in weight:in,optional",
+        constants="mean share function parameter",
+    ),
     OpCode.MULTICLASS_HINGE: _signature(
         Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share margin"
     ),
@@ -395,6 +401,7 @@ LOSSES = frozenset(
         OpCode.BINARY_CROSSENTROPY,
         OpCode.SIGMOID_CROSSENTROPY,
         OpCode.MULTICLASS_HINGE,
+        OpCode.POINTWISE_LOSS,
     }
 )
 # The ops that add to an accumulator.

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from fastnn._core.guards import Parameters, Progress
+from fastnn.errors import PlanError
+from fastnn.ops import Pointwise
 from fastnn.plan import LOSSES, Activation, Op, OpCode, Plan, Slot
 from fastnn.program import Result
 
@@ -198,6 +200,17 @@ def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: 
     return dy
 
 
+def pointwise(
+    function: Pointwise, y: np.ndarray, t: np.ndarray, parameter: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a point-wise loss of outputs and targets, and its slope by the outputs."""
+    error = y - t
+    match function:
+        case Pointwise.ABSOLUTE_ERROR:
+            return np.abs(error), np.sign(error)
+    raise PlanError(f"there is no point-wise loss {function!r}")
+
+
 def _gather(m: Machine, op: Op) -> None:
     m.put(op, "y", m(op, "x")[m.order])
 
@@ -253,6 +266,14 @@ def _squared_error(m: Machine, op: Op) -> None:
     difference = m(op, "y") - m(op, "t")
     m.add(op, scale * (weight * difference**2).sum())
     m.put(op, "dy", weight * factor * scale * 2.0 * difference)
+
+
+def _pointwise_loss(m: Machine, op: Op) -> None:
+    weight, factor = _row_weights(m, op)
+    y = m(op, "y")
+    value, slope = pointwise(Pointwise(int(op.constants[2])), y, m(op, "t"), op.constants[3])
+    m.add(op, (weight * value).sum() / y.shape[1])
+    m.put(op, "dy", weight * factor * slope / y.shape[1])
 
 
 def _multiclass_hinge(m: Machine, op: Op) -> None:
@@ -464,6 +485,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.WEIGHT_GRADIENT: _weight_gradient,
     OpCode.BIAS_GRADIENT: _bias_gradient,
     OpCode.SQUARED_ERROR: _squared_error,
+    OpCode.POINTWISE_LOSS: _pointwise_loss,
     OpCode.MULTICLASS_HINGE: _multiclass_hinge,
     OpCode.CROSSENTROPY: _crossentropy,
     OpCode.SOFTMAX_CROSSENTROPY: _softmax_crossentropy,

@@ -38,6 +38,7 @@ _OF_ONE_COLUMN = frozenset(
         OpCode.BINARY_CROSSENTROPY,
         OpCode.SIGMOID_CROSSENTROPY,
         OpCode.BINARY_ACCURACY,
+        OpCode.POINTWISE_LOSS,
         OpCode.CATEGORICAL_ACCURACY,
         OpCode.SQUARED_ERROR_METRIC,
         OpCode.ADAM_DENSE,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS
+from fastnn.ops import ACTIVATIONS, POINTWISE, Pointwise
 from fastnn.plan import (
     ADDING,
     MOST_ADAM_ROWS,
@@ -223,6 +223,8 @@ def check_op(plan: Plan, index: int) -> None:
     if not isinstance(op.path, Path):
         raise PlanError(f"{where} has the path {op.path!r}, which does not exist")
     _check_activation(op, where)
+    if code is OpCode.POINTWISE_LOSS:
+        _check_pointwise(op, where)
     accumulator = op.accumulator
     if code in ADDING:
         fits = is_integer(accumulator) and 0 <= accumulator < len(plan.accumulators)
@@ -254,6 +256,16 @@ def _check_activation(op: Op, where: str) -> None:
             )
         if op.operand("y") is None:
             raise PlanError(f"{where} has the activation {activation.name}, and lacks its operand 'y'")
+
+
+def _check_pointwise(op: Op, where: str) -> None:
+    """Check that the function exists, with such a parameter."""
+    _, _, function, parameter = op.constants
+    if function not in set(Pointwise):
+        raise PlanError(f"{where} has the function {function!r}, which does not exist")
+    argument = POINTWISE[Pointwise(int(function))]
+    if not (parameter == 0 if argument is None else argument.takes(parameter)):
+        raise PlanError(f"{where} has the parameter {parameter!r}, which its function does not take")
 
 
 def _check_operand(plan: Plan, operand: Operand, use: Use, where: str) -> None:

@@ -153,6 +153,9 @@ LOSSES = {
         _probabilities,
         _probabilities,
     ),
+    "MeanAbsoluteError": LossFormula(
+        lambda y, t: np.abs(y - t).mean(1), lambda y, t: np.sign(y - t) / y.shape[1], _numbers, _numbers
+    ),
     "MulticlassHinge": LossFormula(
         lambda y, t: _hinge_terms(y, t).sum(1), _hinge_gradient, _numbers, _labels
     ),

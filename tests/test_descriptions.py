@@ -96,6 +96,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(
 
 def test_short_names() -> None:
     assert losses.get("mse") == losses.get("MSE") == losses.MeanSquaredError()
+    assert losses.get("mae") == losses.get("MAE") == losses.MeanAbsoluteError()
     assert regularizers.get(None) is None
     assert regularizers.get("l2") == regularizers.get("L2") == regularizers.L2(0.01)
     assert activations.get(None) == activations.get("linear") == activations.get(activations.linear)

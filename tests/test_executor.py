@@ -62,6 +62,7 @@ LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
         losses.SparseCategoricalCrossentropy(from_logits=True), None, metrics.SparseCategoricalAccuracy()
     ),
     "half squares": (losses.SquaredError("half_mean"), None, metrics.MeanSquaredError()),
+    "absolute": (losses.MeanAbsoluteError(), None, metrics.MeanSquaredError()),
     "hinge": (losses.MulticlassHinge(0.5), None, metrics.SparseCategoricalAccuracy()),
     "binary": (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
     "binary plain": (losses.BinaryCrossentropy(reduction="sum"), "softmax", metrics.MeanSquaredError()),
@@ -226,6 +227,7 @@ EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),
     Case("hinge", "adam", net="shared"),
     Case("categorical", "sgd"),
+    Case("absolute", "sgd"),
     Case("categorical plain", "rmsprop"),
     Case("binary", "momentum"),
     Case("binary", "sgd", fused=False),

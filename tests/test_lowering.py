@@ -106,6 +106,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "gates_train": gates,
     "columns_train": lambda: two_layers(MSE, metrics.MeanSquaredError(), 1, SGD),
     "plain_unfused": lambda: two_layers(MSE, metrics.MeanSquaredError(), 2, SGD, fused=False),
+    "pointwise_train": lambda: two_layers(
+        losses.MeanAbsoluteError("sum"), metrics.MeanSquaredError(), 2, SGD
+    ),
     "distributions_train": lambda: two_layers(
         losses.CategoricalCrossentropy(), metrics.CategoricalAccuracy(), 3, optimizers.RMSprop(), False
     ),

@@ -85,6 +85,7 @@ def gates(purpose: str = "train") -> Plan:
 P = helpers.good()  # gathers, weights, Adam
 T = trained(layers.Dense(7, "relu"), layers.Dense(3))
 EVALUATE, PREDICT, GATES = helpers.good("evaluate"), helpers.good("predict"), gates()
+ABSOLUTE = trained(layers.Dense(3), losses=(losses.MeanAbsoluteError(),))
 COLUMNS = trained(
     layers.Dense(2, "tanh"), layers.Dense(1, "tanh"), inputs=2, capacity=33, optimizer=optimizers.Adam()
 )
@@ -344,6 +345,18 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "columns from between": (
         lambda: with_op(GATES, find(GATES, SLICE), constants=(0.5,)),
         "from number 0.5 on",
+    ),
+    "function": (
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 99.0, 0.0)),
+        "has the function 99.0, which does not exist",
+    ),
+    "half a function": (
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.5, 0.0)),
+        "has the function 0.5, which does not exist",
+    ),
+    "parameter of none": (
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.0, 2.0)),
+        "has the parameter 2.0, which its function does not take",
     ),
     "constant None": (lambda: with_op(P, find(P, LOSS), constants=(1.0, 1.0, None)), "needs finite numbers"),
     "constant beyond": (

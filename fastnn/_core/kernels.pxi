@@ -13,7 +13,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
     MAX_OPERANDS, TINY_DEPTH, TINY_WIDTH, ActivationCode, Bound, Frame, KernelTable, Lane, Op, OpCode,
-    PathCode, RunBound, Status, Tiny, TinyWeight, bind, real,
+    PathCode, PointwiseCode, RunBound, Status, Tiny, TinyWeight, bind, real,
 )
 
 cdef extern from *:
@@ -39,6 +39,7 @@ include "matmul.pxi"
 include "long_sums.pxi"
 include "dense.pxi"
 include "losses.pxi"
+include "pointwise.pxi"
 include "updates.pxi"
 include "columns.pxi"
 include "lanes.pxi"
@@ -93,6 +94,7 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
     cdef double rate = frame.learning_rate, factor, total
     cdef real* a = operands[0]
     cdef real* b = operands[1]
+    cdef Status status
     cdef Py_ssize_t j = bound.first_column, width = bound.n_columns if bound.n_columns else n
 
     if op.path == PathCode.COLUMNS:
@@ -143,7 +145,7 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
             ))
             return Status.OK
         # What is left works on one feature, which lies the same in both layouts.
-        if code == OpCode.BINARY_CROSSENTROPY:
+        if code == OpCode.BINARY_CROSSENTROPY or code == OpCode.POINTWISE_LOSS:
             zero_past(a, m)
         elif code == OpCode.SIGMOID_CROSSENTROPY:
             zero_past(b, m)
@@ -242,6 +244,12 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
             total = squared_error(
                 a, b, operands[2], operands[3], factor, c[2], m, op.operands[1].columns
             )
+        elif code == OpCode.POINTWISE_LOSS:
+            status = pointwise_loss(
+                &total, a, b, operands[2], operands[3], <int>c[2], c[3], factor, m, op.operands[1].columns
+            )
+            if status != Status.OK:
+                return status
         elif code == OpCode.MULTICLASS_HINGE:
             total = multiclass_hinge(
                 a, b, operands[2], operands[3], factor, c[2], m, op.operands[1].columns

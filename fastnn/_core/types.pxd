@@ -56,6 +56,7 @@ cpdef enum OpCode:
     GATED_ADD = 38
     GATE_GRADIENT = 39
     ADAM_DENSE = 40
+    POINTWISE_LOSS = 41
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -80,6 +81,9 @@ cdef inline bint lacks_slope(int activation) noexcept nogil:
     """Return whether the derivative does not follow from the output."""
     return activation == ActivationCode.LOG
 
+
+cpdef enum PointwiseCode:
+    ABSOLUTE_ERROR = 0
 
 cpdef enum PathCode:
     BLAS = 0
