@@ -23,7 +23,7 @@ _SCALED = (
 )
 _CODE = "write objects down by get_config(), and make them anew by from_config(config)"
 _CURVES = "use 'mse', or 'binary_crossentropy' for yes and no"
-_ABSOLUTE = "use 'mae', or 'mse' with outliers clipped"
+_ABSOLUTE = "use 'mae', or 'huber'"
 _OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
 _DISTANCES = "use 'mse', or the cross-entropies for classes"
 _MARGINS = "use MulticlassHinge, or 'binary_crossentropy'"
@@ -159,7 +159,8 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("MeanAbsolutePercentageError MAPE", f"a relative error; {_ABSOLUTE}"),
         ("MeanSquaredLogarithmicError MSLE", "use 'mse' with np.log1p(y) as the targets"),
         ("RootMeanSquaredError RMSE", "use 'mse', whose minimum is at the same weights"),
-        ("Huber HuberLoss LogCosh LogCoshError", f"it grows like the absolute error; {_ABSOLUTE}"),
+        ("HuberLoss SmoothL1Loss", "it is Huber, 'huber'"),
+        ("LogCosh LogCoshError", f"it grows like the absolute error; {_ABSOLUTE}"),
         (
             "BCE BinaryCrossentropyLoss BCELoss log_loss",
             "it is BinaryCrossentropy, 'binary_crossentropy'",

@@ -21,6 +21,7 @@ from fastnn.plan import Activation, OpCode
 __all__ = [
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
+    "Huber",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
@@ -195,6 +196,40 @@ class MeanAbsoluteError(Loss):
 
 
 @dataclass(frozen=True)
+class Huber(Loss):
+    """Huber's loss: half the squared error where it is small, and a line beyond.
+
+    With e = y - t, the mean over the outputs of a row of ``e^2 / 2`` where ``|e| <= delta``, else of
+    ``delta |e| - delta^2 / 2``.  Gradient e, kept within -delta and delta, over the outputs, times the
+    reduction's factor.  After Huber 1964.
+
+    Parameters
+    ----------
+    delta : float
+        Above 0.
+    reduction : {"sum_over_batch_size", "sum"}
+
+    Raises
+    ------
+    ConfigurationError
+        If delta is not above 0 and finite.
+    DTypeError
+        If it is not a number.
+
+    Examples
+    --------
+    >>> Huber(2.0).delta
+    2.0
+    """
+
+    delta: float = 1.0
+
+    name: ClassVar[str] = "huber"
+    code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
+    function: ClassVar[Pointwise | None] = Pointwise.HUBER
+
+
+@dataclass(frozen=True)
 class MulticlassHinge(Loss):
     """Multiclass SVM loss ``sum over j != label of max(0, s_j - s_label + margin)`` (lecture A.9).
 
@@ -338,6 +373,7 @@ _CLASSES: tuple[type[Loss], ...] = (
     SquaredError,
     MulticlassHinge,
     MeanAbsoluteError,
+    Huber,
 )
 _BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
 _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}

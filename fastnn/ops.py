@@ -134,6 +134,7 @@ class Pointwise(enum.IntEnum):
     """Losses of one output and its target each, by the number that kernels know them by."""
 
     ABSOLUTE_ERROR = 0
+    HUBER = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +165,5 @@ class Argument:
 
 POINTWISE: dict[Pointwise, Argument | None] = {
     Pointwise.ABSOLUTE_ERROR: None,
+    Pointwise.HUBER: Argument("delta"),
 }

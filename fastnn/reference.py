@@ -208,6 +208,10 @@ def pointwise(
     match function:
         case Pointwise.ABSOLUTE_ERROR:
             return np.abs(error), np.sign(error)
+        case Pointwise.HUBER:
+            near = np.abs(error) <= parameter
+            line = parameter * np.abs(error) - parameter**2 / 2
+            return np.where(near, error**2 / 2, line), np.where(near, error, parameter * np.sign(error))
     raise PlanError(f"there is no point-wise loss {function!r}")
 
 

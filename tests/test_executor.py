@@ -63,6 +63,7 @@ LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
     ),
     "half squares": (losses.SquaredError("half_mean"), None, metrics.MeanSquaredError()),
     "absolute": (losses.MeanAbsoluteError(), None, metrics.MeanSquaredError()),
+    "huber": (losses.Huber(0.3), None, metrics.MeanSquaredError()),
     "hinge": (losses.MulticlassHinge(0.5), None, metrics.SparseCategoricalAccuracy()),
     "binary": (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
     "binary plain": (losses.BinaryCrossentropy(reduction="sum"), "softmax", metrics.MeanSquaredError()),

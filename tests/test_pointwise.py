@@ -11,7 +11,7 @@ from formulas import LOSSES
 import fastnn
 from fastnn import layers, losses
 from fastnn._core.executor import STATUSES, Executor
-from fastnn.errors import NonFiniteWarning
+from fastnn.errors import ConfigurationError, NonFiniteWarning
 from fastnn.ops import Pointwise
 from fastnn.plan import OpCode, Path
 
@@ -115,3 +115,16 @@ def test_an_unknown_function_stops_the_run(double: bool, simd_level: str) -> Non
         executor.bind(0, np.ones(128, np.float64 if double else np.float32), True)
         found, *_ = executor.run(4, 4, 1, [], np.zeros((1, 1)), np.zeros(8), np.zeros(128, np.uint8))
         assert STATUSES[found] == status
+
+
+@pytest.mark.parametrize("delta", [0, -1.0, float("inf"), float("nan")])
+def test_deltas_of_huber_are_above_0(delta: float) -> None:
+    with pytest.raises(ConfigurationError, match="delta must be a finite number in "):
+        losses.Huber(delta)
+
+
+def test_huber_is_half_the_square_up_to_delta_and_a_line_beyond() -> None:
+    y, t = np.array([[0.5, -2.0, 3.0, 2.0]]), np.zeros((1, 4))
+    loss, gradients = identity(4, losses.Huber(2, reduction="sum")).loss_and_gradients(y, t)
+    assert loss == pytest.approx((0.125 + 2 + 4 + 2) / 4)
+    np.testing.assert_allclose(gradients["dense/bias"], np.array([0.5, -2, 2, 2]) / 4)

@@ -354,6 +354,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.5, 0.0)),
         "has the function 0.5, which does not exist",
     ),
+    "parameter 0": (
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 1.0, 0.0)),
+        "has the parameter 0.0, which its function does not take",
+    ),
     "parameter of none": (
         lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.0, 2.0)),
         "has the parameter 2.0, which its function does not take",

@@ -13,11 +13,29 @@ cdef inline void absolute_error(
         slope[j] = copysign(1.0, error) if error > 0 or error < 0 else error     # NaN shows
 
 
+cdef inline void huber(
+    double* value, double* slope, const double* y, const double* t, double delta
+) noexcept nogil:
+    """OUT value = (y - t)^2 / 2 up to an error of delta, a line beyond."""
+    cdef Py_ssize_t j
+    cdef double error
+    for j in range(16):
+        error = y[j] - t[j]
+        if fabs(error) > delta:
+            value[j] = delta * fabs(error) - 0.5 * delta * delta
+            slope[j] = copysign(delta, error)
+        else:
+            value[j] = 0.5 * error * error      # NaN comes here and shows
+            slope[j] = error
+
+
 cdef inline Status pointwise_block(
     int function, double* value, double* slope, const double* y, const double* t, double parameter
 ) noexcept nogil:
     if function == PointwiseCode.ABSOLUTE_ERROR:
         absolute_error(value, slope, y, t, parameter)
+    elif function == PointwiseCode.HUBER:
+        huber(value, slope, y, t, parameter)
     else:
         return Status.UNKNOWN_OP
     return Status.OK

@@ -84,6 +84,7 @@ cdef inline bint lacks_slope(int activation) noexcept nogil:
 
 cpdef enum PointwiseCode:
     ABSOLUTE_ERROR = 0
+    HUBER = 1
 
 cpdef enum PathCode:
     BLAS = 0

@@ -16,6 +16,7 @@ DESCRIPTIONS = [
     losses.MeanSquaredError(reduction="sum"),
     losses.SquaredError("half_mean"),
     losses.MulticlassHinge(margin=np.float32(2)),
+    losses.Huber(np.float32(0.5)),
     losses.MeanAbsoluteError("sum"),
     losses.CategoricalCrossentropy(from_logits=True),
     losses.SparseCategoricalCrossentropy(),
