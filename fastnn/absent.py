@@ -195,15 +195,16 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("TopKCategoricalAccuracy SparseTopKCategoricalAccuracy TopKAccuracy", _OF_PREDICTIONS),
         ("BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU", f"it is for segmentation; {_OF_PREDICTIONS}"),
         (
-            "MeanAbsoluteError MAE MeanAbsolutePercentageError MAPE R2 R2Score",
-            f"use 'mse', or {_OF_PREDICTIONS}",
+            "MeanAbsolutePercentageError MAPE R2 R2Score",
+            f"use 'mae' or 'mse', or {_OF_PREDICTIONS}",
         ),
         (
             "MeanSquaredLogarithmicError MSLE LogCosh LogCoshError Huber Poisson",
             f"use 'mse', or {_OF_PREDICTIONS}",
         ),
         ("CosineSimilarity PearsonCorrelation ConcordanceCorrelation", f"use 'mse', or {_OF_PREDICTIONS}"),
-        ("RootMeanSquaredError RMSE", "use 'mse' and take its root"),
+        ("RMSE", "it is RootMeanSquaredError"),
+        ("MAE", "it is MeanAbsoluteError, 'mae'"),
         (
             "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy BCE",
             f"as a loss it is in the history, as 'loss'; else {_OF_PREDICTIONS}",

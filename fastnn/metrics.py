@@ -1,12 +1,13 @@
 """Metrics: frozen descriptions, with the formulas of Keras 3.
 
-Each is a sum over rows that the plan adds up while it runs, divided by the rows at the end.
+A description says which op, without a gradient, adds up its sums while a plan runs, what these are divided
+by, and what number is made of them at the end.
 """
 # This file must not know layers or kernels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,13 +16,16 @@ from fastnn.checks import check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.losses import Loss
+from fastnn.ops import Pointwise
 from fastnn.plan import OpCode
 
 __all__ = [
     "BinaryAccuracy",
     "CategoricalAccuracy",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "Metric",
+    "RootMeanSquaredError",
     "SparseCategoricalAccuracy",
     "get",
 ]
@@ -29,6 +33,9 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+_AS_IT_IS = (0.0, 1.0)  # constants of a loss's op: it is not divided by the rows, and its share is 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,9 @@ class Metric(Described):
 
     default_name: ClassVar[str] = ""
     code: ClassVar[OpCode]
+    function: ClassVar[Pointwise | None] = None  # of point-wise metrics
     sparse: ClassVar[bool] = False
+    counts: ClassVar[bool] = False  # whether the sums are not divided: by the rows, or by their weights
     larger_is_better: ClassVar[bool] = False  # which way callbacks with mode="auto" look
 
     def __post_init__(self) -> None:
@@ -54,9 +63,28 @@ class Metric(Described):
         if not self.name:
             object.__setattr__(self, "name", self.default_name)
 
-    def constants(self) -> tuple[float, ...]:
+    @property
+    def width(self) -> int:
+        """How many sums there are."""
+        return 1
+
+    def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the op's constants."""
-        return ()
+        return _AS_IT_IS if self.function is None else (*_AS_IT_IS, float(self.function), 0.0)
+
+    def result(self, sums: Sequence[Any]) -> Any:
+        """Return the metric.
+
+        Parameters
+        ----------
+        sums : sequence of float, or of numpy.ndarray
+            Divided by the rows, or by their weights, unless `counts`; arrays have a number for each epoch.
+
+        Returns
+        -------
+        float or numpy.ndarray
+        """
+        return sums[0]
 
 
 @dataclass(frozen=True)
@@ -85,7 +113,7 @@ class BinaryAccuracy(Metric):
         super().__post_init__()
         object.__setattr__(self, "threshold", check_number(self.threshold, "threshold"))
 
-    def constants(self) -> tuple[float, ...]:
+    def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the op's constants."""
         return (self.threshold,)
 
@@ -104,7 +132,7 @@ class CategoricalAccuracy(Metric):
     code: ClassVar[OpCode] = OpCode.CATEGORICAL_ACCURACY
     larger_is_better: ClassVar[bool] = True
 
-    def constants(self) -> tuple[float, ...]:
+    def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the op's constants."""
         return (0.0,)
 
@@ -124,7 +152,7 @@ class SparseCategoricalAccuracy(Metric):
     sparse: ClassVar[bool] = True
     larger_is_better: ClassVar[bool] = True
 
-    def constants(self) -> tuple[float, ...]:
+    def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the op's constants."""
         return (1.0,)
 
@@ -140,7 +168,43 @@ class MeanSquaredError(Metric):
     """
 
     default_name: ClassVar[str] = "mean_squared_error"
-    code: ClassVar[OpCode] = OpCode.SQUARED_ERROR_METRIC
+    code: ClassVar[OpCode] = OpCode.SQUARED_ERROR
+
+    def constants(self, outputs: int) -> tuple[float, ...]:
+        """Return the op's constants."""
+        return (*_AS_IT_IS, 1.0 / outputs)
+
+
+@dataclass(frozen=True)
+class RootMeanSquaredError(MeanSquaredError):
+    """Root of the mean over rows and outputs of ``(y - t)^2``.
+
+    Examples
+    --------
+    >>> RootMeanSquaredError().result([4.0])
+    2.0
+    """
+
+    default_name: ClassVar[str] = "root_mean_squared_error"
+
+    def result(self, sums: Sequence[Any]) -> Any:
+        """Return the root of the mean."""
+        return sums[0] ** 0.5
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(Metric):
+    """Mean over rows and outputs of ``|y - t|``.
+
+    Examples
+    --------
+    >>> MeanAbsoluteError().name
+    'mean_absolute_error'
+    """
+
+    default_name: ClassVar[str] = "mean_absolute_error"
+    code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
+    function: ClassVar[Pointwise | None] = Pointwise.ABSOLUTE_ERROR
 
 
 _CLASSES: tuple[type[Metric], ...] = (
@@ -148,9 +212,12 @@ _CLASSES: tuple[type[Metric], ...] = (
     CategoricalAccuracy,
     SparseCategoricalAccuracy,
     MeanSquaredError,
+    RootMeanSquaredError,
+    MeanAbsoluteError,
 )
 _BY_NAME = {cls.default_name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
 _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
+_BY_NAME |= {"mae": MeanAbsoluteError, "MAE": MeanAbsoluteError}
 
 
 def get(identifier: str | Metric | type[Metric] | Mapping[str, object], loss: Loss, outputs: int) -> Metric:

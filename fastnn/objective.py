@@ -18,7 +18,7 @@ from fastnn.checks import check_number
 from fastnn.errors import ConfigurationError
 from fastnn.graph import Graph, metric_name
 from fastnn.losses import Loss
-from fastnn.plan import OpCode, Plan
+from fastnn.plan import WEIGHTS, OpCode, Plan
 
 __all__ = ["Objective", "check_names", "settle"]
 
@@ -54,12 +54,22 @@ class Objective:
 
     def _values(self, plan: Plan, sums: Sequence[Any], rows: int) -> dict[str, Any]:
         loss, found = 0.0, {"loss": 0.0}
-        for accumulator, total in zip(plan.accumulators, sums, strict=True):
-            value = total / rows
+        denominators: dict[str, Any] = {"rows": rows}
+        first = 0
+        for accumulator in plan.accumulators:
+            part = sums[first : first + accumulator.width]
+            first += accumulator.width
+            if accumulator.name == WEIGHTS:
+                denominators["weights"] = part[0]
+                continue
+            if accumulator.per != "nothing":
+                denominator = denominators[accumulator.per]
+                part = [_over(total, denominator) for total in part]
             if accumulator.share is not None:
-                loss += accumulator.share * value
+                loss += accumulator.share * part[0]
             if accumulator.name not in ("loss", "penalty"):
-                found[accumulator.name] = value
+                metric = self.measured.get(accumulator.name)
+                found[accumulator.name] = part[0] if metric is None else metric.result(part)
         found["loss"] = loss
         return found
 
@@ -72,6 +82,13 @@ class Objective:
             first = 1 + len(self.losses)
             names[first:] = sorted(names[first:])
         return [values[name] for name in names] if len(names) > 1 else values["loss"]
+
+
+def _over(total: Any, denominator: Any) -> Any:
+    """Return a quotient, or several; what is divided by 0, when all weights are, is 0, as in Keras."""
+    if isinstance(denominator, np.ndarray):
+        return np.divide(total, denominator, out=np.zeros_like(total), where=denominator != 0)
+    return total / denominator if denominator else 0.0
 
 
 def check_names(loss: object, loss_weights: object, metrics: object) -> None:
@@ -150,7 +167,7 @@ def _per_output(metrics: object, names: list[str]) -> list[object]:
 def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss) -> None:
     seen: set[str] = set()
     for metric in metrics:
-        if metric.name in seen or metric.name in ("loss", "penalty"):
+        if metric.name in seen or metric.name in ("loss", "penalty", WEIGHTS):
             raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
         seen.add(metric.name)
         if metric.sparse != loss.sparse:

@@ -8,6 +8,7 @@ call kernels.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from fastnn._core.guards import Parameters, Progress
 from fastnn.errors import PlanError
 from fastnn.ops import Pointwise
-from fastnn.plan import LOSSES, Activation, Op, OpCode, Plan, Slot
+from fastnn.plan import Activation, Op, OpCode, Plan, Slot
 from fastnn.program import Result
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
@@ -83,7 +84,9 @@ class Machine:
         self.betas = betas
         self.step = 0
         self.tensors: dict[str, np.ndarray] = {}
-        self.sums = np.zeros(len(plan.accumulators))
+        ends = np.cumsum([0, *(a.width for a in plan.accumulators)])
+        self.places = [slice(*pair) for pair in itertools.pairwise(ends.tolist())]
+        self.sums = np.zeros(plan.n_sums)
         self.externals: Mapping[str, np.ndarray] = {}
         self.rows = 0
         self.order = np.zeros(0, np.int64)
@@ -105,17 +108,17 @@ class Machine:
 
         Returns
         -------
-        numpy.ndarray, (accumulators,)
-            Sums of this step.
+        numpy.ndarray, (sums of all accumulators,)
+            Of this step.
         """
         self.externals = externals
         self.order = order if order is not None else self.order
         self.rows = len(order) if order is not None else len(next(iter(externals.values())))
         self.step += 1
-        self.sums = np.zeros(len(self.plan.accumulators))
+        self.sums = np.zeros(self.plan.n_sums)
         for op in self.plan.ops:
             OPS[op.code](self, op)
-        factors = [self.rows if a.times_rows else 1 for a in self.plan.accumulators]
+        factors = [self.rows if a.times_rows else 1 for a in self.plan.accumulators for _ in range(a.width)]
         return self.sums * factors
 
     def __call__(self, op: Op, name: str) -> np.ndarray:
@@ -143,9 +146,9 @@ class Machine:
         else:
             self(op, name)[...] = value
 
-    def add(self, op: Op, value: float) -> None:
+    def add(self, op: Op, value: float | np.ndarray) -> None:
         """Add to the op's accumulator."""
-        self.sums[op.accumulator] += value
+        self.sums[self.places[op.accumulator]] += value
 
 
 def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.ndarray:
@@ -252,11 +255,15 @@ def _bias_gradient(m: Machine, op: Op) -> None:
     m.put(op, "db", m(op, "dy").sum(0, keepdims=True))
 
 
+def _weights(m: Machine, op: Op) -> np.ndarray:
+    """Return the sample weights as a column."""
+    weight = m.get(op, "weight")
+    return np.ones((m.rows, 1)) if weight is None else weight
+
+
 def _row_weights(m: Machine, op: Op) -> tuple[np.ndarray, float]:
     """Return the sample weights as a column, and the factor of a row's gradient."""
-    weight = m.get(op, "weight")
-    column = np.ones((m.rows, 1)) if weight is None else weight
-    return column, op.constants[1] / m.rows if op.constants[0] else op.constants[1]
+    return _weights(m, op), op.constants[1] / m.rows if op.constants[0] else op.constants[1]
 
 
 def _targets(m: Machine, op: Op, sparse: bool, classes: int) -> np.ndarray:
@@ -335,15 +342,16 @@ def _sigmoid_crossentropy(m: Machine, op: Op) -> None:
 def _categorical_accuracy(m: Machine, op: Op) -> None:
     y = m(op, "y")
     t = _targets(m, op, bool(op.constants[0]), y.shape[1])
-    m.add(op, float((y.argmax(1) == t.argmax(1)).sum()))
+    m.add(op, float(_weights(m, op)[y.argmax(1) == t.argmax(1)].sum()))
 
 
 def _binary_accuracy(m: Machine, op: Op) -> None:
-    m.add(op, float(((m(op, "y") > op.constants[0]) == m(op, "t")).mean(1).sum()))
+    hits = (m(op, "y") > op.constants[0]) == m(op, "t")
+    m.add(op, float((_weights(m, op) * hits).sum() / hits.shape[1]))
 
 
-def _squared_error_metric(m: Machine, op: Op) -> None:
-    m.add(op, float(((m(op, "y") - m(op, "t")) ** 2).mean(1).sum()))
+def _weight_total(m: Machine, op: Op) -> None:
+    m.add(op, float(m(op, "weight").sum()))
 
 
 def _l2_penalty(m: Machine, op: Op) -> None:
@@ -497,7 +505,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.SIGMOID_CROSSENTROPY: _sigmoid_crossentropy,
     OpCode.CATEGORICAL_ACCURACY: _categorical_accuracy,
     OpCode.BINARY_ACCURACY: _binary_accuracy,
-    OpCode.SQUARED_ERROR_METRIC: _squared_error_metric,
+    OpCode.WEIGHT_TOTAL: _weight_total,
     OpCode.L2_PENALTY: _l2_penalty,
     OpCode.L2_GRADIENT: _l2_gradient,
     OpCode.SGD: _sgd,
@@ -585,12 +593,12 @@ class ReferenceProgram:
         if progress is not None:
             step, first_epoch = progress.steps, progress.epochs
         machine.step = step
-        sums = np.zeros((epochs, len(self.plan.accumulators)))
+        sums = np.zeros((epochs, self.plan.n_sums))
         # Plans that gather take arrays of more rows than those of this run.
         arrays = {e.name: externals[e.name].reshape(-1, e.columns) for e in self.plan.externals}
         gathers = any(op.code is OpCode.GATHER for op in self.plan.ops)
         written = {external.name for external in self.plan.externals if external.written}
-        n_losses = sum(op.code in LOSSES for op in self.plan.ops)
+        n_losses = sum(map(self.plan.is_loss, self.plan.ops))
         finite, finished = True, 0
         for epoch in range(epochs):
             if shuffle:

@@ -13,11 +13,13 @@ from fastnn.errors import PlanError
 from fastnn.ops import ACTIVATIONS, POINTWISE, Pointwise
 from fastnn.plan import (
     ADDING,
+    DENOMINATORS,
     MOST_ADAM_ROWS,
     MOST_EXTERNALS,
     PURPOSES,
     ROWS,
     SIGNATURES,
+    WEIGHTS,
     Accumulator,
     Activation,
     Axis,
@@ -37,6 +39,7 @@ __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 # No memory holds more; bytes of several threads still fit an index of C.
 MOST_ELEMENTS = 2**48
 LARGEST_NUMBER = 1e308
+MOST_SUMS = 100_000  # of an accumulator: each tile has its own
 
 # Where parameters, and what belongs to them, may lie; operands of these names have rows of their own.
 _FIXED_SLOTS = {
@@ -168,6 +171,19 @@ def check_plan(plan: Plan) -> None:
                 f"the accumulator {accumulator.name!r} has times_rows={accumulator.times_rows!r} and "
                 f"share={share!r}, needs a bool, and a number or None"
             )
+        if not is_integer(accumulator.width) or not 1 <= accumulator.width <= MOST_SUMS:
+            raise PlanError(
+                f"the accumulator {accumulator.name!r} has {accumulator.width!r} sums, needs 1 to {MOST_SUMS}"
+            )
+        if not isinstance(accumulator.per, str) or accumulator.per not in DENOMINATORS:
+            raise PlanError(
+                f"the accumulator {accumulator.name!r} is divided by {accumulator.per!r}, "
+                f"needs one of {', '.join(DENOMINATORS)}"
+            )
+    if any(a.per == "weights" for a in plan.accumulators) and not any(
+        a.name == WEIGHTS and a.width == 1 for a in plan.accumulators
+    ):
+        raise PlanError("an accumulator is divided by the sum of the weights, which is not there")
 
 
 def _check_named(
@@ -232,6 +248,8 @@ def check_op(plan: Plan, index: int) -> None:
         fits = is_integer(accumulator) and accumulator == -1
     if not fits:
         raise PlanError(f"{where} adds to accumulator {accumulator!r}, which does not exist")
+    if code in ADDING and plan.accumulators[accumulator].width != 1:
+        raise PlanError(f"{where} adds one sum to {plan.accumulators[accumulator].width}")
     for use, operand in zip(uses, op.operands, strict=True):
         if operand is not None:
             _check_operand(plan, operand, use, where)
@@ -340,6 +358,8 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 agree.append((columns("x"), columns("y")))
         case OpCode.CATEGORICAL_ACCURACY:
             agree = [(columns("t"), 1 if op.constants[0] else columns("y"))]
+        case OpCode.WEIGHT_TOTAL:  # has weights only, which are looked at below
+            pass
         case OpCode.MULTICLASS_HINGE:
             agree = [(columns("t"), 1), *((operand.columns, columns("y")) for operand in op.outputs())]
         case OpCode.GATED_ADD:

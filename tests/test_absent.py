@@ -120,7 +120,7 @@ def test_what_is_said(thing: Any, name: str, message: str) -> None:
         (initializers.get, "xavier_uniform", "it is 'glorot_uniform'"),
         (regularizers.get, "l1_l2", "use L2"),
         (lambda name: metrics.get(name, losses.get("mse"), 1), "auc", "model.predict"),
-        (lambda name: metrics.get(name, losses.get("mse"), 1), "rmse", "use 'mse' and take its root"),
+        (lambda name: metrics.get(name, losses.get("mse"), 1), "rmse", "it is RootMeanSquaredError"),
     ],
 )  # fmt: skip
 def test_strings_are_answered_from_the_same_table(find: Any, name: str, message: str) -> None:

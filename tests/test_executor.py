@@ -147,6 +147,7 @@ class Case:
             capacity=max(self.batch, self.rows if self.purpose != "train" else 0) if stepwise else 0,
             losses=(loss,),
             metrics=((metric,) if self.measured and self.purpose != "gradients" else (),),
+            weighted_metrics=((replace(metric, name="weighted"),) if self.measured else (),),
             optimizer=OPTIMIZERS[self.optimizer],
             gather=self.gather and self.purpose == "train",
             weighted=self.weighted,
@@ -227,7 +228,7 @@ def same_bits(left: dict[str, Array], right: dict[str, Array]) -> None:
 EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),
     Case("hinge", "adam", net="shared"),
-    Case("categorical", "sgd"),
+    Case("categorical", "sgd", weighted=True),
     Case("absolute", "sgd"),
     Case("categorical plain", "rmsprop"),
     Case("binary", "momentum"),

@@ -60,6 +60,7 @@ def regularized(fused: bool) -> Plan:
         capacity=8,
         losses=(losses.BinaryCrossentropy(),),
         metrics=((metrics.BinaryAccuracy(), metrics.MeanSquaredError()),),
+        weighted_metrics=((metrics.BinaryAccuracy("weighted"), metrics.RootMeanSquaredError()),),
         optimizer=optimizers.Adam(),
         weighted=True,
         fused=fused,

@@ -161,7 +161,7 @@ def labels_of_two_sizes() -> Plan:
     assert GATES.ops[index].layer == "size"
     metric = find(GATES, OpCode.CATEGORICAL_ACCURACY)
     return with_op(
-        GATES, metric, operands=(operand(GATES, OpCode.SQUARED_ERROR, "y"), GATES.ops[metric].operands[1])
+        GATES, metric, operands=(operand(GATES, OpCode.SQUARED_ERROR, "y"), *GATES.ops[metric].operands[1:])
     )
 
 
@@ -441,6 +441,15 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     ),
     "array that may be written": (lambda: with_more(P, 1, None), "external array 'more' is None, written or"),
     "sum without a name": (lambda: with_accumulator(P, name=None), "need to be strings"),
+    "sums of none": (lambda: with_accumulator(P, width=0), "has 0 sums, needs 1 to"),
+    "sums without end": (lambda: with_accumulator(P, width=10**9), "has 1000000000 sums, needs 1 to"),
+    "sums of half": (lambda: with_accumulator(P, width=1.5), "has 1.5 sums"),
+    "more sums than the op adds": (lambda: with_accumulator(P, width=2), "adds one sum to 2"),
+    "sum over what": (lambda: with_accumulator(P, per="columns"), "divided by 'columns', needs one of rows"),
+    "sum over nobody's weights": (
+        lambda: with_accumulator(P, per="weights"),
+        "the sum of the weights, which is not there",
+    ),
     "sum of what": (lambda: with_accumulator(P, times_rows=None, share="1"), "times_rows=None and share='1'"),
     # Rows that are looked up.
     "transposed and gathered": (transposed_and_gathered, r"reads 'y' as it lies, while rows of others are"),

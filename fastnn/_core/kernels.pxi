@@ -201,11 +201,11 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
     elif code == OpCode.L2_PENALTY:
         add_to(frame.sums + op.accumulator, c[0] * sum_of_squares(a, m * n))
     elif code == OpCode.CATEGORICAL_ACCURACY:
-        add_to(frame.sums + op.accumulator, categorical_accuracy(a, b, c[0] != 0, m, n))
+        add_to(frame.sums + op.accumulator, categorical_accuracy(a, b, operands[2], c[0] != 0, m, n))
     elif code == OpCode.BINARY_ACCURACY:
-        add_to(frame.sums + op.accumulator, binary_accuracy(a, b, c[0], m, n))
-    elif code == OpCode.SQUARED_ERROR_METRIC:
-        add_to(frame.sums + op.accumulator, squared_error_metric(a, b, m, n))
+        add_to(frame.sums + op.accumulator, binary_accuracy(a, b, operands[2], c[0], m, n))
+    elif code == OpCode.WEIGHT_TOTAL:
+        add_to(frame.sums + op.accumulator, weight_total(a, m))
     elif code == OpCode.ADD:
         add(a, b, operands[2], <real>c[0], <real>c[1], m * n)
     elif code == OpCode.MULTIPLY:

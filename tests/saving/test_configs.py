@@ -25,6 +25,8 @@ DESCRIPTIONS = [
     metrics.CategoricalAccuracy(),
     metrics.SparseCategoricalAccuracy("acc"),
     metrics.MeanSquaredError(),
+    metrics.RootMeanSquaredError(),
+    metrics.MeanAbsoluteError("m"),
     optimizers.SGD(0.5, 0.9, True),
     optimizers.Adam(epsilon=1e-5),
     optimizers.RMSprop(rho=0.5),

@@ -7,6 +7,7 @@ import functools
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -119,7 +120,9 @@ def valid_plans() -> tuple[Plan, ...]:
             measured = (metric,) if purpose != "gradients" and rng.random() < 0.6 else ()
             chosen = options(rng, purpose)
             with small_work_is_cut() if rng.random() < 0.4 else contextlib.nullcontext():
-                plans.append(compile_plan(graph, purpose, losses=(loss,), metrics=(measured,), **chosen))
+                weighed = tuple(replace(metric, name=f"weighted {metric.name}") for metric in measured)
+                chosen |= {"metrics": (measured,), "weighted_metrics": (weighed,)}
+                plans.append(compile_plan(graph, purpose, losses=(loss,), **chosen))
     for draw in GATES:
         for purpose in ("train", rng.choice(PURPOSES)):
             loss, _, metric = OBJECTIVES[rng.choice((0, 3, 10))]
