@@ -384,7 +384,6 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
     "compile": (
         ("jit_compile steps_per_execution auto_scale_loss", None, ""),
         ("run_eagerly", False, "compile(reference=True) runs the model in NumPy"),
-        ("weighted_metrics", None, f"metrics do not count sample weights; {_OF_PREDICTIONS}"),
         ("sample_weight_mode target_tensors", None, _SEQUENCES),
     ),
     "fit": (

@@ -35,21 +35,27 @@ class Compiled:
     progress : Progress
         Steps made, and epochs begun, which number the orders of rows.
     asked : tuple
-        Loss, loss weights and metrics, as they were given.
+        Loss, loss weights, metrics and weighted metrics, as they were given.
     state : numpy.ndarray or None
         What the optimizer keeps for each parameter, once the model is built.
     """
 
     def __init__(
-        self, optimizer: Optimizer, loss: object, loss_weights: object, metrics: object, reference: bool
+        self,
+        optimizer: Optimizer,
+        loss: object,
+        loss_weights: object,
+        metrics: object,
+        weighted_metrics: object,
+        reference: bool,
     ) -> None:
-        check_names(loss, loss_weights, metrics)
+        check_names(loss, loss_weights, metrics, weighted_metrics)
         self.description = optimizer
         self.reference = check_flag(reference, "reference")
         self.progress = Progress()
         self.state: np.ndarray | None = None
         self._learning_rate = optimizer.learning_rate
-        self.asked = (loss, loss_weights, metrics)
+        self.asked = (loss, loss_weights, metrics, weighted_metrics)
 
     def __repr__(self) -> str:
         life = f"{self.iterations} steps, learning rate {self.learning_rate:g}"

@@ -258,7 +258,7 @@ def begin(**options: Any) -> Any:
     ("call", "options"),
     [
         (compiled, {"jit_compile": True, "steps_per_execution": 10, "run_eagerly": False}),
-        (compiled, {"jit_compile": "auto", "weighted_metrics": None, "auto_scale_loss": True}),
+        (compiled, {"jit_compile": "auto", "auto_scale_loss": True}),
         (
             fitted,
             {"validation_freq": 1, "steps_per_epoch": None, "workers": 4},
@@ -277,7 +277,6 @@ def test_arguments_of_keras_that_change_nothing_are_accepted(call: Any, options:
     ("call", "options", "message"),
     [
         (compiled, {"run_eagerly": True}, r"compile has no argument run_eagerly: compile\(reference=True\)"),
-        (compiled, {"weighted_metrics": ["mse"]}, "has no argument weighted_metrics: .*model.predict"),
         (fitted, {"steps_per_epoch": 3}, r"an epoch is all rows; give x\[: steps \* batch_size\]"),
         (fitted, {"validation_freq": 2}, "every epoch is validated"),
         (fitted, {"validation_freq": True}, "every epoch is validated"),
