@@ -185,7 +185,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "metrics": (
-        ("AUC Precision Recall F1 F1Score FBetaScore", _OF_PREDICTIONS),
+        ("F1 F1Score FBetaScore", f"use Precision and Recall, or {_OF_PREDICTIONS}"),
         ("TrueNegatives TruePositives FalseNegatives FalsePositives", _OF_PREDICTIONS),
         (
             "PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity",

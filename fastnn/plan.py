@@ -112,6 +112,7 @@ class OpCode(enum.IntEnum):
     GATE_GRADIENT = 39
     ADAM_DENSE = 40
     POINTWISE_LOSS = 41
+    THRESHOLD_COUNTS = 42
 
 
 class Path(enum.IntEnum):
@@ -358,6 +359,9 @@ SIGNATURES: dict[OpCode, Signature] = {
     ),
     OpCode.CATEGORICAL_ACCURACY: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="sparse"),
     OpCode.BINARY_ACCURACY: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="threshold"),
+    OpCode.THRESHOLD_COUNTS: _signature(
+        Axis.ROWS, "y:in t:in weight:in,optional", constants="buckets shift scale first"
+    ),
     OpCode.WEIGHT_TOTAL: _signature(Axis.ROWS, "weight:in"),
     OpCode.L2_PENALTY: _signature(Axis.PARAMETER, "w:in", constants="l2"),
     OpCode.L2_GRADIENT: _signature(Axis.PARAMETER, "dw:inout w:in", constants="l2"),
@@ -414,6 +418,7 @@ ADDING = LOSSES | frozenset(
     {
         OpCode.CATEGORICAL_ACCURACY,
         OpCode.BINARY_ACCURACY,
+        OpCode.THRESHOLD_COUNTS,
         OpCode.WEIGHT_TOTAL,
         OpCode.L2_PENALTY,
     }

@@ -41,6 +41,7 @@ _OF_ONE_COLUMN = frozenset(
         OpCode.POINTWISE_LOSS,
         OpCode.CATEGORICAL_ACCURACY,
         OpCode.WEIGHT_TOTAL,
+        OpCode.THRESHOLD_COUNTS,
         OpCode.ADAM_DENSE,
     }
 )

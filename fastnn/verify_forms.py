@@ -248,8 +248,8 @@ def check_op(plan: Plan, index: int) -> None:
         fits = is_integer(accumulator) and accumulator == -1
     if not fits:
         raise PlanError(f"{where} adds to accumulator {accumulator!r}, which does not exist")
-    if code in ADDING and plan.accumulators[accumulator].width != 1:
-        raise PlanError(f"{where} adds one sum to {plan.accumulators[accumulator].width}")
+    if code in ADDING and plan.accumulators[accumulator].width != (n_sums := _sums_of(op, where)):
+        raise PlanError(f"{where} adds {n_sums} sums to {plan.accumulators[accumulator].width}")
     for use, operand in zip(uses, op.operands, strict=True):
         if operand is not None:
             _check_operand(plan, operand, use, where)
@@ -274,6 +274,16 @@ def _check_activation(op: Op, where: str) -> None:
             )
         if op.operand("y") is None:
             raise PlanError(f"{where} has the activation {activation.name}, and lacks its operand 'y'")
+
+
+def _sums_of(op: Op, where: str) -> int:
+    """Return how many sums an op adds to."""
+    if op.code is not OpCode.THRESHOLD_COUNTS:
+        return 1
+    buckets = op.constants[0]
+    if buckets != int(buckets) or not 1 <= buckets <= MOST_SUMS // 2:
+        raise PlanError(f"{where} has {buckets!r} buckets, needs 1 to {MOST_SUMS // 2}")
+    return 2 * int(buckets)
 
 
 def _check_pointwise(op: Op, where: str) -> None:

@@ -66,6 +66,7 @@ LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
     "huber": (losses.Huber(0.3), None, metrics.MeanSquaredError()),
     "hinge": (losses.MulticlassHinge(0.5), None, metrics.SparseCategoricalAccuracy()),
     "binary": (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
+    "binary curve": (losses.BinaryCrossentropy(), "sigmoid", metrics.AUC(7)),
     "binary plain": (losses.BinaryCrossentropy(reduction="sum"), "softmax", metrics.MeanSquaredError()),
     "binary logits": (losses.BinaryCrossentropy(from_logits=True), None, metrics.BinaryAccuracy("b", 0.1)),
 }  # fmt: skip
@@ -230,6 +231,7 @@ EVERY_OPCODE = [
     Case("hinge", "adam", net="shared"),
     Case("categorical", "sgd", weighted=True),
     Case("absolute", "sgd"),
+    Case("binary curve", "sgd", weighted=True),
     Case("categorical plain", "rmsprop"),
     Case("binary", "momentum"),
     Case("binary", "sgd", fused=False),

@@ -60,7 +60,9 @@ def regularized(fused: bool) -> Plan:
         capacity=8,
         losses=(losses.BinaryCrossentropy(),),
         metrics=((metrics.BinaryAccuracy(), metrics.MeanSquaredError()),),
-        weighted_metrics=((metrics.BinaryAccuracy("weighted"), metrics.RootMeanSquaredError()),),
+        weighted_metrics=(
+            (metrics.BinaryAccuracy("weighted"), metrics.RootMeanSquaredError(), metrics.Recall()),
+        ),
         optimizer=optimizers.Adam(),
         weighted=True,
         fused=fused,

@@ -238,6 +238,13 @@ def with_accumulator(plan: Plan, **changes: Any) -> Plan:
     return replace(plan, accumulators=(replace(plan.accumulators[0], **changes), *plan.accumulators[1:]))
 
 
+def with_buckets(buckets: float, width: int) -> Plan:
+    plan = trained(layers.Dense(1, "sigmoid"), metrics=((metrics.Recall(),),))
+    first, second = plan.accumulators
+    plan = replace(plan, accumulators=(first, replace(second, width=width)))
+    return with_op(plan, find(plan, OpCode.THRESHOLD_COUNTS), constants=(buckets, 0.5, 1.0, 0.0))
+
+
 def one_sum(plan: Plan, code: OpCode) -> Plan:
     return with_op(plan, find(plan, code), accumulator=0)
 
@@ -444,7 +451,11 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "sums of none": (lambda: with_accumulator(P, width=0), "has 0 sums, needs 1 to"),
     "sums without end": (lambda: with_accumulator(P, width=10**9), "has 1000000000 sums, needs 1 to"),
     "sums of half": (lambda: with_accumulator(P, width=1.5), "has 1.5 sums"),
-    "more sums than the op adds": (lambda: with_accumulator(P, width=2), "adds one sum to 2"),
+    "more sums than the op adds": (lambda: with_accumulator(P, width=2), "adds 1 sums to 2"),
+    "buckets of half a number": (lambda: with_buckets(1.5, 3), "has 1.5 buckets, needs 1 to"),
+    "no buckets": (lambda: with_buckets(0.0, 1), "has 0.0 buckets, needs 1 to"),
+    "buckets without end": (lambda: with_buckets(1e300, 2), "has 1e\\+300 buckets, needs 1 to"),
+    "more buckets than sums": (lambda: with_buckets(3.0, 4), "adds 6 sums to 4"),
     "sum over what": (lambda: with_accumulator(P, per="columns"), "divided by 'columns', needs one of rows"),
     "sum over nobody's weights": (
         lambda: with_accumulator(P, per="weights"),

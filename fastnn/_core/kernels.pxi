@@ -4,7 +4,7 @@
 # An op wrapper has the addresses of its operands and calls one kernel; `tag` is a null pointer
 # that only carries the dtype.  Nothing here allocates, raises or takes the GIL.
 
-from libc.math cimport copysign, copysignf, exp, fabs, fabsf, log, log1p, logf, sqrt, sqrtf
+from libc.math cimport ceil, copysign, copysignf, exp, fabs, fabsf, log, log1p, logf, sqrt, sqrtf
 from libc.string cimport memcpy, memset
 
 from cpython.pyport cimport PY_SSIZE_T_MAX
@@ -40,6 +40,7 @@ include "long_sums.pxi"
 include "dense.pxi"
 include "losses.pxi"
 include "pointwise.pxi"
+include "counts.pxi"
 include "updates.pxi"
 include "columns.pxi"
 include "lanes.pxi"
@@ -204,6 +205,8 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
         add_to(frame.sums + op.accumulator, categorical_accuracy(a, b, operands[2], c[0] != 0, m, n))
     elif code == OpCode.BINARY_ACCURACY:
         add_to(frame.sums + op.accumulator, binary_accuracy(a, b, operands[2], c[0], m, n))
+    elif code == OpCode.THRESHOLD_COUNTS:
+        threshold_counts(frame.sums + op.accumulator, a, b, operands[2], c, m, n)
     elif code == OpCode.WEIGHT_TOTAL:
         add_to(frame.sums + op.accumulator, weight_total(a, m))
     elif code == OpCode.ADD:

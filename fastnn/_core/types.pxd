@@ -57,6 +57,7 @@ cpdef enum OpCode:
     GATE_GRADIENT = 39
     ADAM_DENSE = 40
     POINTWISE_LOSS = 41
+    THRESHOLD_COUNTS = 42
 
 cpdef enum ActivationCode:
     LINEAR = 0

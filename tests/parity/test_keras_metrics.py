@@ -130,3 +130,36 @@ def test_weighted_metrics_of_several_outputs(keras: Any, shape: str) -> None:
         )
     theirs, ours = results
     assert_same(ours, theirs)
+
+
+BINARY: dict[str, Callable[[Any], Any]] = {
+    **{
+        f"{curve}, {method}, {count}": lambda k, curve=curve, method=method, count=count: k.metrics.AUC(
+            count, curve, method, name="m"
+        )
+        for curve in ("ROC", "PR")
+        for method in ("interpolation", "minoring", "majoring")
+        for count in (2, 7, 200)
+    },
+    "by name": lambda k: "AUC",
+    "precision": lambda k: k.metrics.Precision(name="m"),
+    "precision of few": lambda k: k.metrics.Precision(0.6, name="m"),
+    "recall": lambda k: k.metrics.Recall(name="m"),
+    "recall of most": lambda k: k.metrics.Recall(thresholds=0.2, name="m"),
+}
+
+
+@pytest.mark.parametrize("case", ["one of each", "several"])
+@pytest.mark.parametrize("metric", BINARY)
+def test_metrics_made_of_counts_are_those_of_keras(keras: Any, metric: str, case: str) -> None:
+    make, y = BINARY[metric], CASES[case][-1]
+    made = pair(keras, case, metrics=lambda k: [make(k)], weighted_metrics=lambda k: [make(k)])
+    options = {"sample_weight": WEIGHTS, "batch_size": 32, "verbose": 0}
+    theirs, ours = (model.evaluate(X, y, return_dict=True, **options) for model in made)
+    one, other = (value for name, value in ours.items() if name != "loss")
+    assert one != other or metric.endswith(" 2")
+    assert_same(ours, theirs)
+    theirs, ours = (
+        model.fit(X, y, epochs=2, validation_data=(X, y), shuffle=False, **options).history for model in made
+    )
+    assert_same(ours, theirs)

@@ -34,6 +34,7 @@ OBJECTIVES: tuple[tuple[losses.Loss, str | None, metrics.Metric], ...] = (
     (losses.SparseCategoricalCrossentropy(), "sigmoid", metrics.SparseCategoricalAccuracy()),
     (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
     (losses.BinaryCrossentropy(from_logits=True), None, metrics.BinaryAccuracy()),
+    (losses.BinaryCrossentropy(), "sigmoid", metrics.AUC(5)),
     (losses.BinaryCrossentropy(), "tanh", metrics.MeanSquaredError()),
     (losses.MeanAbsoluteError(), None, metrics.MeanSquaredError()),
     (losses.Huber(0.5), None, metrics.MeanSquaredError()),
