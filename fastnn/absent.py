@@ -23,7 +23,7 @@ _SCALED = (
 )
 _CODE = "write objects down by get_config(), and make them anew by from_config(config)"
 _CURVES = "use 'mse', or 'binary_crossentropy' for yes and no"
-_ABSOLUTE = "use 'mse', with outliers clipped or the targets' logarithm"
+_ABSOLUTE = "use 'mae', or 'huber'"
 _OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
 _DISTANCES = "use 'mse', or the cross-entropies for classes"
 _MARGINS = "use MulticlassHinge, or 'binary_crossentropy'"
@@ -154,11 +154,12 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "losses": (
-        ("MeanAbsoluteError MAE L1Loss", f"the mean absolute error; {_ABSOLUTE}"),
+        ("MAE L1Loss", "it is MeanAbsoluteError, 'mae'"),
         ("MeanAbsolutePercentageError MAPE", f"a relative error; {_ABSOLUTE}"),
         ("MeanSquaredLogarithmicError MSLE", "use 'mse' with np.log1p(y) as the targets"),
         ("RootMeanSquaredError RMSE", "use 'mse', whose minimum is at the same weights"),
-        ("Huber HuberLoss LogCosh LogCoshError", f"it grows like the absolute error; {_ABSOLUTE}"),
+        ("HuberLoss SmoothL1Loss", "it is Huber, 'huber'"),
+        ("LogCosh LogCoshError", f"it grows like the absolute error; {_ABSOLUTE}"),
         (
             "BCE BinaryCrossentropyLoss BCELoss log_loss",
             "it is BinaryCrossentropy, 'binary_crossentropy'",
@@ -183,7 +184,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "metrics": (
-        ("AUC Precision Recall F1 F1Score FBetaScore", _OF_PREDICTIONS),
+        ("F1 F1Score FBetaScore", f"use Precision and Recall, or {_OF_PREDICTIONS}"),
         ("TrueNegatives TruePositives FalseNegatives FalsePositives", _OF_PREDICTIONS),
         (
             "PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity",
@@ -193,15 +194,16 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("TopKCategoricalAccuracy SparseTopKCategoricalAccuracy TopKAccuracy", _OF_PREDICTIONS),
         ("BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU", f"it is for segmentation; {_OF_PREDICTIONS}"),
         (
-            "MeanAbsoluteError MAE MeanAbsolutePercentageError MAPE R2 R2Score",
-            f"use 'mse', or {_OF_PREDICTIONS}",
+            "MeanAbsolutePercentageError MAPE R2 R2Score",
+            f"use 'mae' or 'mse', or {_OF_PREDICTIONS}",
         ),
         (
             "MeanSquaredLogarithmicError MSLE LogCosh LogCoshError Huber Poisson",
             f"use 'mse', or {_OF_PREDICTIONS}",
         ),
         ("CosineSimilarity PearsonCorrelation ConcordanceCorrelation", f"use 'mse', or {_OF_PREDICTIONS}"),
-        ("RootMeanSquaredError RMSE", "use 'mse' and take its root"),
+        ("RMSE", "it is RootMeanSquaredError"),
+        ("MAE", "it is MeanAbsoluteError, 'mae'"),
         (
             "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy BCE",
             f"as a loss it is in the history, as 'loss'; else {_OF_PREDICTIONS}",
@@ -387,7 +389,6 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
     "compile": (
         ("jit_compile steps_per_execution auto_scale_loss", None, ""),
         ("run_eagerly", False, "compile(reference=True) runs the model in NumPy"),
-        ("weighted_metrics", None, f"metrics do not count sample weights; {_OF_PREDICTIONS}"),
         ("sample_weight_mode target_tensors", None, _SEQUENCES),
     ),
     "fit": (

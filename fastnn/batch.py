@@ -84,8 +84,13 @@ def batch_of(
     features = features_of(binding, x, judge=judge)
     rows, arrays = features.rows, features.arrays
     given = data.by_name(y, [tensor.label for tensor in graph.outputs], "y")
-    for tensor, loss, metrics, value in zip(
-        graph.outputs, objective.losses, objective.metrics, given, strict=True
+    for tensor, loss, metrics, weighted, value in zip(
+        graph.outputs,
+        objective.losses,
+        objective.metrics,
+        objective.weighted_metrics,
+        given,
+        strict=True,
     ):
         one = len(graph.outputs) == 1
         targets = data.as_targets(
@@ -93,7 +98,7 @@ def batch_of(
         )
         arrays[array_name("y", tensor, graph.outputs)] = targets
         if judge:
-            _say(advice.on_accuracy(targets, loss, metrics))
+            _say(advice.on_accuracy(targets, loss, (*metrics, *weighted)))
     if sample_weight is not None:
         arrays["sample_weight"] = data.as_sample_weight(sample_weight, rows, dtype)
     batch = Batch(arrays, rows)

@@ -38,15 +38,21 @@ class Compiled:
     progress : Progress
         Steps made, and epochs begun, which number the orders of rows.
     asked : tuple
-        Loss, loss weights and metrics, as they were given.
+        Loss, loss weights, metrics and weighted metrics, as they were given.
     state : numpy.ndarray or None
         What the optimizer keeps for each parameter, once the model is built.
     """
 
     def __init__(
-        self, optimizer: Optimizer, loss: object, loss_weights: object, metrics: object, reference: bool
+        self,
+        optimizer: Optimizer,
+        loss: object,
+        loss_weights: object,
+        metrics: object,
+        weighted_metrics: object,
+        reference: bool,
     ) -> None:
-        check_names(loss, loss_weights, metrics)
+        check_names(loss, loss_weights, metrics, weighted_metrics)
         self.description = optimizer
         self.rule = replace(optimizer, learning_rate=0.0)
         self.reference = check_flag(reference, "reference")
@@ -54,7 +60,7 @@ class Compiled:
         self.state: np.ndarray | None = None
         # What holds where no schedule does.
         self._learning_rate = 0.0 if self.schedule is not None else cast(float, optimizer.learning_rate)
-        self.asked = (loss, loss_weights, metrics)
+        self.asked = (loss, loss_weights, metrics, weighted_metrics)
 
     def __repr__(self) -> str:
         life = f"{self.iterations} steps, learning rate {self.learning_rate:g}"

@@ -28,6 +28,7 @@ def compile_plan(
     capacity: int = 0,
     losses: tuple[Loss, ...] = (),
     metrics: tuple[tuple[Metric, ...], ...] = (),
+    weighted_metrics: tuple[tuple[Metric, ...], ...] = (),
     optimizer: Optimizer | None = None,
     shares: tuple[float, ...] = (),
     wrt: tuple[str, ...] = (),
@@ -46,7 +47,7 @@ def compile_plan(
     purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward"}
     capacity : int
         Rows of a batch, for ``"train"``, ``"gradients"`` and ``"backward"``; the others take any number.
-    losses, metrics, optimizer, shares, wrt, gather, weighted, fused
+    losses, metrics, weighted_metrics, optimizer, shares, wrt, gather, weighted, fused
         As in `fastnn.lowering.lower`.
     layout : Layout, optional
         Where the parameters lie, if they share their array with those of other models.
@@ -71,8 +72,9 @@ def compile_plan(
     >>> [op.code.name for op in compile_plan(model.graph, "predict").ops]
     ['DENSE']
     """
+    measured = (*metrics, *weighted_metrics)
     columns = (
-        purpose == "train" and fused and batch_is_fast_axis(graph, losses, metrics, capacity, simd, itemsize)
+        purpose == "train" and fused and batch_is_fast_axis(graph, losses, measured, capacity, simd, itemsize)
     )
     lowered = lower(
         graph,
@@ -80,6 +82,7 @@ def compile_plan(
         losses,
         metrics,
         optimizer,
+        weighted_metrics=weighted_metrics,
         shares=shares,
         wrt=wrt,
         gather=gather,

@@ -5,13 +5,14 @@ This file must not know arrays or memory.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
 from fastnn._core.executor import ADDRESSINGS
 from fastnn.errors import PlanError
 from fastnn.latest import Latest
-from fastnn.plan import LOSSES, ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
+from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
 
 __all__ = ["Encoded", "encode"]
 
@@ -37,13 +38,13 @@ class Encoded:
 
     @cached_property
     def times_rows(self) -> list[int]:
-        """For each accumulator whether a batch's sum is multiplied by its rows."""
-        return [int(accumulator.times_rows) for accumulator in self.plan.accumulators]
+        """For each sum whether that of a batch is multiplied by its rows."""
+        return [int(a.times_rows) for a in self.plan.accumulators for _ in range(a.width)]
 
     @cached_property
     def n_losses(self) -> int:
         """The number of losses of a training step."""
-        return sum(op.code in LOSSES for op in self.plan.ops) if self.plan.purpose == "train" else 0
+        return sum(map(self.plan.is_loss, self.plan.ops)) if self.plan.purpose == "train" else 0
 
     @cached_property
     def flops_per_row(self) -> int:
@@ -105,13 +106,15 @@ def _encode(plan: Plan) -> Encoded:
         )
         for phase in plan.phases
     ]
-    return Encoded(plan, [_encode_op(op) for op in plan.ops], phases)
+    first_sums = [*itertools.accumulate((a.width for a in plan.accumulators), initial=0)]
+    ops = [_encode_op(op, first_sums[op.accumulator] if op.accumulator >= 0 else -1) for op in plan.ops]
+    return Encoded(plan, ops, phases)
 
 
 _encoded: Latest[Encoded] = Latest(_KEPT_OPS, lambda encoded: len(encoded.ops))
 
 
-def _encode_op(op: Op) -> _Op:
+def _encode_op(op: Op, first_sum: int) -> _Op:
     """Return an op as the tuple that the executor reads."""
     operands: list[_Operand | None] = []
     for operand, role in zip(op.operands, op.signature.roles, strict=True):
@@ -125,7 +128,7 @@ def _encode_op(op: Op) -> _Op:
         int(op.activation),
         op.alpha,
         int(op.path),
-        op.accumulator,
+        first_sum,
         operands,
         op.constants,
         op.scalars,

@@ -65,6 +65,7 @@ class Engine(Network):
         metrics: object = None,
         loss_weights: object = None,
         *,
+        weighted_metrics: object = None,
         reference: bool = False,
     ) -> None:
         """Say how the model is trained.
@@ -78,6 +79,9 @@ class Engine(Network):
             With several outputs a list with an entry, or list, for each, or a dict.
         loss_weights : list or dict of float, optional
             With several outputs, the factor of each loss in their sum; default 1.
+        weighted_metrics : list of str or Metric, optional
+            As `metrics`, for those that count each row by its sample weight and the weight of its class; the
+            others count all rows alike.  Where `metrics` has one of the same name, it is ``"weighted_..."``.
         reference : bool
             Whether to run on the float64 NumPy interpreter instead of the kernels; slow, for
             finding out who is wrong.
@@ -97,7 +101,9 @@ class Engine(Network):
         """
         if loss is None:
             raise ConfigurationError("compile needs a loss, for example loss='mse'")
-        compiled = Compiled(optimizers.get(optimizer), loss, loss_weights, metrics, reference)
+        compiled = Compiled(
+            optimizers.get(optimizer), loss, loss_weights, metrics, weighted_metrics, reference
+        )
         now = self._exclusively(self._compile, compiled)
         if now.drawing is not None:
             compiled.judge(now.graph, now.need_objective())

@@ -15,12 +15,15 @@ from fastnn.absent import attribute_error
 from fastnn.checks import check_flag, check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
+from fastnn.ops import POINTWISE, Pointwise
 from fastnn.plan import Activation, OpCode
 
 __all__ = [
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
+    "Huber",
     "Loss",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "MulticlassHinge",
     "SparseCategoricalCrossentropy",
@@ -58,6 +61,7 @@ class Loss(Described):
     code: ClassVar[OpCode]
     fused_code: ClassVar[OpCode | None] = None
     fuses: ClassVar[Activation | None] = None
+    function: ClassVar[Pointwise | None] = None  # of point-wise losses
     sparse: ClassVar[bool] = False
     probabilities: ClassVar[bool] = False  # whether targets must lie in [0, 1]
 
@@ -66,6 +70,17 @@ class Loss(Described):
             raise unknown_name("reduction", self.reduction, _REDUCTIONS)
         if hasattr(self, "from_logits"):
             object.__setattr__(self, "from_logits", check_flag(self.logits, "from_logits"))
+        argument = POINTWISE[self.function] if self.function is not None else None
+        if argument is not None:
+            value = check_number(
+                getattr(self, argument.name),
+                argument.name,
+                argument.least,
+                argument.most,
+                open_minimum=True,
+                open_maximum=True,
+            )
+            object.__setattr__(self, argument.name, value)
         if type(self) is Loss:
             raise ConfigurationError("Loss is a base class; use one of its subclasses")
 
@@ -81,7 +96,10 @@ class Loss(Described):
 
     def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the constants of the loss op that follow its reduction and its share."""
-        return ()
+        if self.function is None:
+            return ()
+        argument = POINTWISE[self.function]
+        return float(self.function), 0.0 if argument is None else getattr(self, argument.name)
 
 
 @dataclass(frozen=True)
@@ -151,6 +169,64 @@ class SquaredError(Loss):
         """Return the factor of a row's sum of squares."""
         factor = 0.5 if self.scale.startswith("half") else 1.0
         return (factor / outputs if self.scale.endswith("mean") else factor,)
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(Loss):
+    """Absolute error, ``mean(|y - t|)`` over the outputs of a row.
+
+    Gradient ``sign(y - t) / outputs``, 0 where ``y = t``, times the reduction's factor.  Outliers count less
+    than in `MeanSquaredError`: the best constant is the median of the targets, not their mean.
+
+    Parameters
+    ----------
+    reduction : {"sum_over_batch_size", "sum"}
+
+    Examples
+    --------
+    >>> get("mae")
+    MeanAbsoluteError(reduction='sum_over_batch_size')
+    """
+
+    reduction: str = "sum_over_batch_size"
+
+    name: ClassVar[str] = "mean_absolute_error"
+    code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
+    function: ClassVar[Pointwise | None] = Pointwise.ABSOLUTE_ERROR
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Huber's loss: half the squared error where it is small, and a line beyond.
+
+    With e = y - t, the mean over the outputs of a row of ``e^2 / 2`` where ``|e| <= delta``, else of
+    ``delta |e| - delta^2 / 2``.  Gradient e, kept within -delta and delta, over the outputs, times the
+    reduction's factor.  After Huber 1964.
+
+    Parameters
+    ----------
+    delta : float
+        Above 0.
+    reduction : {"sum_over_batch_size", "sum"}
+
+    Raises
+    ------
+    ConfigurationError
+        If delta is not above 0 and finite.
+    DTypeError
+        If it is not a number.
+
+    Examples
+    --------
+    >>> Huber(2.0).delta
+    2.0
+    """
+
+    delta: float = 1.0
+
+    name: ClassVar[str] = "huber"
+    code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
+    function: ClassVar[Pointwise | None] = Pointwise.HUBER
 
 
 @dataclass(frozen=True)
@@ -296,9 +372,12 @@ _CLASSES: tuple[type[Loss], ...] = (
     BinaryCrossentropy,
     SquaredError,
     MulticlassHinge,
+    MeanAbsoluteError,
+    Huber,
 )
 _BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
 _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
+_BY_NAME |= {"mae": MeanAbsoluteError, "MAE": MeanAbsoluteError}
 
 
 def get(identifier: object) -> Loss:

@@ -21,6 +21,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.plan import (
     PURPOSES,
     SIGNATURES,
+    WEIGHTS,
     Accumulator,
     External,
     Op,
@@ -56,6 +57,7 @@ def lower(
     metrics: tuple[tuple[Metric, ...], ...] = (),
     optimizer: Optimizer | None = None,
     *,
+    weighted_metrics: tuple[tuple[Metric, ...], ...] = (),
     shares: tuple[float, ...] = (),
     wrt: tuple[str, ...] = (),
     gather: bool = False,
@@ -73,6 +75,8 @@ def lower(
         One for each output, for the first three purposes.
     metrics : tuple of tuple of Metric
         For each output, added up in ``"train"`` and ``"evaluate"``; may be empty.
+    weighted_metrics : tuple of tuple of Metric
+        The same of metrics that count rows by their sample weights, if there are any.
     optimizer : Optimizer, optional
         Needed for ``"train"``.
     shares : tuple of float
@@ -100,8 +104,9 @@ def lower(
         if len(losses) != len(graph.outputs):
             raise PlanError(f"lowering for {purpose!r} needs a loss for each output")
         lowering.forward()
-        found = metrics if purpose != "gradients" else ()
-        lowering.objectives(losses, shares or (1.0,) * len(losses), found, fused)
+        targets, weight = lowering.objectives(losses, shares or (1.0,) * len(losses), fused)
+        if purpose != "gradients":
+            lowering.measure(metrics, weighted_metrics, targets, weight)
         lowering.penalties()
     else:
         lowering.forward(to_outputs=purpose == "predict")
@@ -170,36 +175,53 @@ class Lowering(Builder):
     # -- loss, metrics, penalties
 
     def objectives(
-        self,
-        losses: tuple[Loss, ...],
-        shares: tuple[float, ...],
-        metrics: tuple[tuple[Metric, ...], ...],
-        fused: bool,
-    ) -> None:
-        """Append the losses and the metrics of all outputs."""
+        self, losses: tuple[Loss, ...], shares: tuple[float, ...], fused: bool
+    ) -> tuple[list[Operand], Operand | None]:
+        """Append the losses of all outputs; return their targets and the weights."""
         outputs = self.graph.outputs
         targets = [
             self.stream(array_name("y", tensor, outputs), 1 if loss.sparse else tensor.columns)
             for tensor, loss in zip(outputs, losses, strict=True)
         ]
-        weight = self.stream("sample_weight", 1) if self.weighted else None
+        weight = self.stream(WEIGHTS, 1) if self.weighted else None
         for tensor, loss, share, t in zip(outputs, losses, shares, targets, strict=True):
             name = metric_name("loss", tensor, outputs)
             self.accumulators.append(Accumulator(name, not loss.mean, share))
             self.objective(self.tensors[tensor.name], t, weight, loss, share, fused)
-        for tensor, chosen, t in zip(outputs, metrics, targets, strict=False):
-            for metric in chosen:
-                name = metric_name(metric.name, tensor, outputs)
-                self.accumulators.append(Accumulator(name))
-                self.ops.append(
-                    Op(
-                        metric.code,
-                        metric.name,
-                        (self.tensors[tensor.name], t),
-                        constants=metric.constants(),
-                        accumulator=len(self.accumulators) - 1,
-                    )
-                )
+        return targets, weight
+
+    def measure(
+        self,
+        metrics: tuple[tuple[Metric, ...], ...],
+        weighted_metrics: tuple[tuple[Metric, ...], ...],
+        targets: list[Operand],
+        weight: Operand | None,
+    ) -> None:
+        """Append the metrics of all outputs."""
+        if weight is not None and any(weighted_metrics):
+            self.accumulators.append(Accumulator(WEIGHTS))
+            place = len(self.accumulators) - 1
+            self.ops.append(Op(OpCode.WEIGHT_TOTAL, WEIGHTS, (weight,), accumulator=place))
+        for chosen, counted in ((metrics, None), (weighted_metrics, weight)):
+            for tensor, several, t in zip(self.graph.outputs, chosen, targets, strict=False):
+                for metric in several:
+                    self.metric(metric, tensor, t, counted)
+
+    def metric(self, metric: Metric, tensor: Tensor, t: Operand, weight: Operand | None) -> None:
+        """Append a metric of an output: an op without a gradient, whose sums `Metric.result` takes."""
+        per = "nothing" if metric.counts else "rows" if weight is None else "weights"
+        name = metric_name(metric.name, tensor, self.graph.outputs)
+        self.accumulators.append(Accumulator(name, width=metric.width, per=per))
+        operands = {"y": self.tensors[tensor.name], "t": t, "weight": weight}
+        self.ops.append(
+            Op(
+                metric.code,
+                metric.name,
+                tuple(operands.get(name) for name in SIGNATURES[metric.code].names),
+                constants=metric.constants(tensor.columns),
+                accumulator=len(self.accumulators) - 1,
+            )
+        )
 
     def objective(
         self, y: Operand, t: Operand, weight: Operand | None, loss: Loss, share: float, fused: bool

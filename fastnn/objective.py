@@ -6,7 +6,7 @@ This file must not know epochs, batches or programs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from fastnn.checks import check_number
 from fastnn.errors import ConfigurationError
 from fastnn.graph import Graph, metric_name
 from fastnn.losses import Loss
-from fastnn.plan import OpCode, Plan
+from fastnn.plan import WEIGHTS, OpCode, Plan
 
 __all__ = ["Objective", "check_names", "settle"]
 
@@ -35,6 +35,8 @@ class Objective:
         The factor of each loss in their sum.
     metrics : tuple of tuple of Metric
         For each output.
+    weighted_metrics : tuple of tuple of Metric
+        Those that count rows by their sample weights.
     measured : dict of str to Metric
         By the keys that they have in a `History`.
     """
@@ -42,6 +44,7 @@ class Objective:
     losses: tuple[Loss, ...]
     shares: tuple[float, ...]
     metrics: tuple[tuple[metrics_.Metric, ...], ...]
+    weighted_metrics: tuple[tuple[metrics_.Metric, ...], ...]
     measured: dict[str, metrics_.Metric]
 
     def values(self, plan: Plan, sums: np.ndarray, rows: int) -> dict[str, float]:
@@ -54,12 +57,22 @@ class Objective:
 
     def _values(self, plan: Plan, sums: Sequence[Any], rows: int) -> dict[str, Any]:
         loss, found = 0.0, {"loss": 0.0}
-        for accumulator, total in zip(plan.accumulators, sums, strict=True):
-            value = total / rows
+        denominators: dict[str, Any] = {"rows": rows}
+        first = 0
+        for accumulator in plan.accumulators:
+            part = sums[first : first + accumulator.width]
+            first += accumulator.width
+            if accumulator.name == WEIGHTS:
+                denominators["weights"] = part[0]
+                continue
+            if accumulator.per != "nothing":
+                denominator = denominators[accumulator.per]
+                part = [_over(total, denominator) for total in part]
             if accumulator.share is not None:
-                loss += accumulator.share * value
+                loss += accumulator.share * part[0]
             if accumulator.name not in ("loss", "penalty"):
-                found[accumulator.name] = value
+                metric = self.measured.get(accumulator.name)
+                found[accumulator.name] = part[0] if metric is None else metric.result(part)
         found["loss"] = loss
         return found
 
@@ -74,20 +87,29 @@ class Objective:
         return [values[name] for name in names] if len(names) > 1 else values["loss"]
 
 
-def check_names(loss: object, loss_weights: object, metrics: object) -> None:
+def _over(total: Any, denominator: Any) -> Any:
+    """Return a quotient, or several; what is divided by 0, when all weights are, is 0, as in Keras."""
+    if isinstance(denominator, np.ndarray):
+        return np.divide(total, denominator, out=np.zeros_like(total), where=denominator != 0)
+    return total / denominator if denominator else 0.0
+
+
+def check_names(loss: object, loss_weights: object, metrics: object, weighted_metrics: object) -> None:
     """Raise for unknown names: they are found when `compile` is called, not when the outputs are known."""
     several = isinstance(loss, list | tuple | dict)
     given = _values(loss) if several else [loss]
     if given in ([], [None]):
         raise ConfigurationError("compile needs a loss, for example loss='mse'")
     chosen = [losses_.get(one) for one in given]
-    for name in _leaves(metrics):
+    for name in (*_leaves(metrics), *_leaves(weighted_metrics)):
         metrics_.get(name, chosen[0], 2)
     for share in _values(loss_weights) if isinstance(loss_weights, list | tuple | dict) else ():
         check_number(share, "a loss weight", 0.0)
 
 
-def settle(graph: Graph, loss: object, loss_weights: object, metrics: object) -> Objective:
+def settle(
+    graph: Graph, loss: object, loss_weights: object, metrics: object, weighted_metrics: object
+) -> Objective:
     """Return the objective of a graph, from what `compile` was given."""
     names = [tensor.label for tensor in graph.outputs]
     if isinstance(loss, list | tuple | dict):
@@ -99,10 +121,19 @@ def settle(graph: Graph, loss: object, loss_weights: object, metrics: object) ->
         given = data.by_name(loss_weights, names, "loss_weights")
         shares = tuple(check_number(share, "a loss weight", 0.0) for share in given)
     chosen: list[tuple[metrics_.Metric, ...]] = []
-    for tensor, one, entry in zip(graph.outputs, losses, _per_output(metrics, names), strict=True):
-        found = tuple(metrics_.get(name, one, tensor.columns) for name in _leaves(entry))
-        _check_metrics(found, one)
-        chosen.append(found)
+    weighted: list[tuple[metrics_.Metric, ...]] = []
+    for tensor, one, plain, counted in zip(
+        graph.outputs,
+        losses,
+        _per_output(metrics, names, "metrics"),
+        _per_output(weighted_metrics, names, "weighted_metrics"),
+        strict=True,
+    ):
+        chosen.append(tuple(metrics_.get(name, one, tensor.columns) for name in _leaves(plain)))
+        taken = {metric.name for metric in chosen[-1]}
+        found = (metrics_.get(name, one, tensor.columns) for name in _leaves(counted))
+        weighted.append(tuple(_apart(metric, taken) for metric in found))
+        _check_metrics((*chosen[-1], *weighted[-1]), one)
         if one.fuses is not None and one.code is OpCode.CROSSENTROPY and tensor.columns < 2:
             raise ConfigurationError(
                 f"{one.name} needs at least 2 outputs, one per class, and the model has "
@@ -110,10 +141,16 @@ def settle(graph: Graph, loss: object, loss_weights: object, metrics: object) ->
             )
     measured = {
         metric_name(metric.name, tensor, graph.outputs): metric
-        for tensor, found in zip(graph.outputs, chosen, strict=True)
-        for metric in found
+        for several in (chosen, weighted)
+        for tensor, found_ in zip(graph.outputs, several, strict=True)
+        for metric in found_
     }
-    return Objective(losses, shares, tuple(chosen), measured)
+    return Objective(losses, shares, tuple(chosen), tuple(weighted), measured)
+
+
+def _apart(metric: metrics_.Metric, taken: set[str]) -> metrics_.Metric:
+    """Return a weighted metric, under another name if a metric without weights has that, as in Keras."""
+    return replace(metric, name=f"weighted_{metric.name}") if metric.name in taken else metric
 
 
 def _values(several: object) -> list[Any]:
@@ -129,20 +166,20 @@ def _leaves(metrics: object) -> list[Any]:
     return [metrics]
 
 
-def _per_output(metrics: object, names: list[str]) -> list[object]:
+def _per_output(metrics: object, names: list[str], what: str) -> list[object]:
     """Return the metrics of each output."""
     if len(names) == 1 and not isinstance(metrics, dict):
         return [metrics]
     if isinstance(metrics, dict):
         unknown = set(metrics) - set(names)
         if unknown:
-            raise ConfigurationError(f"metrics has the key {unknown.pop()!r}; the outputs are {names}")
+            raise ConfigurationError(f"{what} has the key {unknown.pop()!r}; the outputs are {names}")
         return [metrics.get(name) for name in names]
     if metrics is None:
         return [None] * len(names)
     if not isinstance(metrics, list | tuple) or len(metrics) != len(names):
         raise ConfigurationError(
-            f"metrics must be a list with one entry, or list, for each of the outputs {names}, or a dict"
+            f"{what} must be a list with one entry, or list, for each of the outputs {names}, or a dict"
         )
     return list(metrics)
 
@@ -150,7 +187,7 @@ def _per_output(metrics: object, names: list[str]) -> list[object]:
 def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss) -> None:
     seen: set[str] = set()
     for metric in metrics:
-        if metric.name in seen or metric.name in ("loss", "penalty"):
+        if metric.name in seen or metric.name in ("loss", "penalty", WEIGHTS):
             raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
         seen.add(metric.name)
         if metric.sparse != loss.sparse:

@@ -1,21 +1,25 @@
-"""The vocabulary of plans that needs nothing else: activations, and what is true of each.
+"""The vocabulary of plans that needs nothing else: activations, point-wise losses, and what is true of each.
 
-Whoever treats one activation differently from another reads `ACTIVATIONS`.  The numbers, which functions work
-row by row, and which have no slope of their output, stand in `_core/types.pxd` as well; `runtime.py` compares
-them at import.  This file must not know graphs, plans or arrays.
+Whoever treats one activation differently from another reads `ACTIVATIONS`.  The numbers, which activations
+work row by row, and which have no slope of their output, stand in `_core/types.pxd` as well; `runtime.py`
+compares them at import.  This file must not know graphs, plans or arrays.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 
 __all__ = [
     "ACTIVATIONS",
     "ALPHAS",
     "BY_NAME",
+    "POINTWISE",
     "Activation",
+    "Argument",
     "Doors",
+    "Pointwise",
     "Traits",
     "Values",
     "alphas",
@@ -223,3 +227,42 @@ def alphas() -> dict[str, float]:
 
 
 BY_NAME = {name_of(activation): activation for activation in Activation}
+
+
+class Pointwise(enum.IntEnum):
+    """Losses of one output and its target each, by the number that kernels know them by."""
+
+    ABSOLUTE_ERROR = 0
+    HUBER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """The one number that a point-wise loss depends on besides output and target.
+
+    Attributes
+    ----------
+    name : str
+        As the loss calls it.
+    least, most : float
+        Between which it lies.
+
+    Examples
+    --------
+    >>> Argument("delta").takes(1.0), Argument("delta").takes(0.0)
+    (True, False)
+    """
+
+    name: str
+    least: float = 0.0
+    most: float = math.inf
+
+    def takes(self, value: float) -> bool:
+        """Return whether a value is allowed."""
+        return self.least < value < self.most
+
+
+POINTWISE: dict[Pointwise, Argument | None] = {
+    Pointwise.ABSOLUTE_ERROR: None,
+    Pointwise.HUBER: Argument("delta"),
+}

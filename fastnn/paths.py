@@ -71,6 +71,9 @@ WIDEST_COLUMNS = 6
 # 1.2; width 16 at most 0.8.
 COLUMNS_BY_LANES = ((6, 1), (8, 2), (12, 64))
 
+# Losses whose kernels work on one feature with the batch as the fast axis.
+_OF_ONE_OUTPUT = frozenset({OpCode.SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY, OpCode.POINTWISE_LOSS})
+
 
 def batch_is_fast_axis(
     graph: Graph,
@@ -109,7 +112,10 @@ def batch_is_fast_axis(
         for config in configs
     )
     codes = [losses[0].code, *(metric.code for of_output in metrics for metric in of_output)]
-    known = all(SIGNATURES[code].runs_along_columns(graph.outputs[0].columns) for code in codes)
+    width = graph.outputs[0].columns  # metrics of several features have no kernel there
+    known = all(SIGNATURES[code].runs_along_columns(width) for code in codes) and not (
+        width > 1 and any(metrics)
+    )
     if simd == "v4" and itemsize == 4:
         enough = any(max(widths) <= most and capacity >= rows for most, rows in COLUMNS_BY_LANES)
     else:

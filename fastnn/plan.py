@@ -20,6 +20,7 @@ from fastnn.ops import Activation
 
 __all__ = [
     "ADDING",
+    "DENOMINATORS",
     "LOSSES",
     "MOST_ADAM_ROWS",
     "MOST_EXTERNALS",
@@ -27,6 +28,7 @@ __all__ = [
     "PURPOSES",
     "LANES",
     "ROWS",
+    "WEIGHTS",
     "WEIGHT_PRODUCTS",
     "Accumulator",
     "Activation",
@@ -47,6 +49,8 @@ __all__ = [
 ]
 
 PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients", "backward")
+WEIGHTS = "sample_weight"  # the accumulator of the sum of all sample weights
+DENOMINATORS = ("rows", "weights", "nothing")
 ROWS = -1  # an operand's row count when it has one row per row of the batch
 MOST_EXTERNALS = 123  # arrays of the caller that a plan can name
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
@@ -81,7 +85,7 @@ class OpCode(enum.IntEnum):
     SIGMOID_CROSSENTROPY = 12
     CATEGORICAL_ACCURACY = 13
     BINARY_ACCURACY = 14
-    SQUARED_ERROR_METRIC = 15
+    WEIGHT_TOTAL = 15
     L2_PENALTY = 16
     L2_GRADIENT = 17
     SGD = 18
@@ -110,6 +114,8 @@ class OpCode(enum.IntEnum):
     WEIGHT_DECAY = 41
     DROPOUT = 42
     GAUSSIAN_NOISE = 43
+    POINTWISE_LOSS = 44
+    THRESHOLD_COUNTS = 45
 
 
 class Path(enum.IntEnum):
@@ -411,16 +417,30 @@ SIGNATURES: dict[OpCode, Signature] = {
         paths=_ALSO_COLUMNS,
         one_column=True,
     ),
+    OpCode.POINTWISE_LOSS: _signature(
+        Axis.ROWS,
+        "dy:out,optional y:in t:in weight:in,optional",
+        constants="mean share function parameter",
+        paths=_ALSO_COLUMNS,
+        one_column=True,
+    ),
     OpCode.MULTICLASS_HINGE: _signature(
         Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share margin"
     ),
     OpCode.CATEGORICAL_ACCURACY: _signature(
-        Axis.ROWS, "y:in t:in", constants="sparse", paths=_ALSO_COLUMNS, one_column=True
+        Axis.ROWS, "y:in t:in weight:in,optional", constants="sparse", paths=_ALSO_COLUMNS, one_column=True
     ),
     OpCode.BINARY_ACCURACY: _signature(
-        Axis.ROWS, "y:in t:in", constants="threshold", paths=_ALSO_COLUMNS, one_column=True
+        Axis.ROWS, "y:in t:in weight:in,optional", constants="threshold", paths=_ALSO_COLUMNS, one_column=True
     ),
-    OpCode.SQUARED_ERROR_METRIC: _signature(Axis.ROWS, "y:in t:in", paths=_ALSO_COLUMNS, one_column=True),
+    OpCode.THRESHOLD_COUNTS: _signature(
+        Axis.ROWS,
+        "y:in t:in weight:in,optional",
+        constants="buckets shift scale first",
+        paths=_ALSO_COLUMNS,
+        one_column=True,
+    ),
+    OpCode.WEIGHT_TOTAL: _signature(Axis.ROWS, "weight:in", paths=_ALSO_COLUMNS, one_column=True),
     OpCode.L2_PENALTY: _signature(Axis.PARAMETER, "w:in", constants="l2"),
     OpCode.L2_GRADIENT: _signature(Axis.PARAMETER, "dw:inout w:in", constants="l2"),
     OpCode.SGD: _signature(Axis.PARAMETER, "w:inout dw:in", constants="l2", scalars="rate"),
@@ -479,6 +499,7 @@ SIGNATURES: dict[OpCode, Signature] = {
 }
 
 
+# Ops of losses; without a gradient they serve metrics as well, see `Plan.is_loss`.
 LOSSES = frozenset(
     {
         OpCode.SQUARED_ERROR,
@@ -487,6 +508,7 @@ LOSSES = frozenset(
         OpCode.BINARY_CROSSENTROPY,
         OpCode.SIGMOID_CROSSENTROPY,
         OpCode.MULTICLASS_HINGE,
+        OpCode.POINTWISE_LOSS,
     }
 )
 # The ops that add to an accumulator.
@@ -494,7 +516,8 @@ ADDING = LOSSES | frozenset(
     {
         OpCode.CATEGORICAL_ACCURACY,
         OpCode.BINARY_ACCURACY,
-        OpCode.SQUARED_ERROR_METRIC,
+        OpCode.THRESHOLD_COUNTS,
+        OpCode.WEIGHT_TOTAL,
         OpCode.L2_PENALTY,
     }
 )
@@ -525,7 +548,7 @@ class External:
 
 @dataclass(frozen=True, slots=True)
 class Accumulator:
-    """A float64 sum that ops add to, one partial sum per tile, added up in tile order.
+    """Float64 sums that ops add to, one partial sum per tile, added up in tile order.
 
     Attributes
     ----------
@@ -536,11 +559,18 @@ class Accumulator:
         by its rows is the mean over rows in every case.
     share : float or None
         The factor with which it enters the loss that is minimised; None for a metric.
+    width : int
+        How many sums they are.
+    per : {"rows", "weights", "nothing"}
+        What they are divided by: the rows, the sum of the sample weights, which the accumulator named
+        `WEIGHTS` is, or nothing.
     """
 
     name: str
     times_rows: bool = False
     share: float | None = None
+    width: int = 1
+    per: str = "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -617,6 +647,17 @@ class Plan:
         if self.ops and self.ops[0].path is Path.COLUMNS:
             return whole_vectors(self.capacity)
         return self.capacity
+
+    @property
+    def n_sums(self) -> int:
+        """The number of float64 sums of all accumulators."""
+        return sum(accumulator.width for accumulator in self.accumulators)
+
+    def is_loss(self, op: Op) -> bool:
+        """Return whether an op adds to a loss, which must stay finite; others of its code add to a metric."""
+        if op.code not in LOSSES:
+            return False
+        return self.accumulators[op.accumulator].share is not None or any(True for _ in op.outputs())
 
     def flops(self, rows: int) -> int:
         """Return the floating-point operations of one step on `rows` rows."""

@@ -111,7 +111,7 @@ class Result:
 
     Attributes
     ----------
-    sums : numpy.ndarray, (epochs, accumulators), float64
+    sums : numpy.ndarray, (epochs, sums of all accumulators), float64
         Sums over the epoch's rows.
     steps : int
         Steps made, and the one at which the loss was not finite.
@@ -335,7 +335,7 @@ class Program:
         if local.size < team * self._local_bytes:
             local = self._local = aligned_array(team * self._local_bytes, np.dtype(np.uint8))
         tiles = max(self._code.parameter_tiles, self._batch_tiles(min(batch, rows)))
-        n_sums = len(plan.accumulators)
+        n_sums = plan.n_sums
         if partial.size < (tiles + 1) * n_sums + 1:
             partial = self._partial = np.zeros((tiles + 1) * n_sums + 1)
         if restore:

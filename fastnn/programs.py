@@ -137,6 +137,7 @@ class Programs:
             capacity=key.capacity,
             losses=objective.losses if objective is not None else (),
             metrics=objective.metrics if objective is not None else (),
+            weighted_metrics=objective.weighted_metrics if objective is not None else (),
             shares=objective.shares if objective is not None else (),
             optimizer=description,
             wrt=key.wrt,

@@ -8,13 +8,16 @@ call kernels.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from fastnn._core.guards import Parameters, Progress
 from fastnn.draws import bits_of, key_of_step, normals_of, permutation_of, stream
-from fastnn.plan import LOSSES, Activation, Op, OpCode, Plan, Slot
+from fastnn.formulas import activate, differentiate, pointwise
+from fastnn.ops import Pointwise
+from fastnn.plan import Activation, Op, OpCode, Plan, Slot
 from fastnn.program import Result, Scalars
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
@@ -53,7 +56,9 @@ class Machine:
         self.scalars = np.zeros((1, 0)) if scalars is None else scalars
         self.seed, self.first, self.step = seed, first, 0
         self.tensors: dict[str, np.ndarray] = {}
-        self.sums = np.zeros(len(plan.accumulators))
+        ends = np.cumsum([0, *(a.width for a in plan.accumulators)])
+        self.places = [slice(*pair) for pair in itertools.pairwise(ends.tolist())]
+        self.sums = np.zeros(plan.n_sums)
         self.externals: Mapping[str, np.ndarray] = {}
         self.rows = 0
         self.order = np.zeros(0, np.int64)
@@ -79,17 +84,17 @@ class Machine:
 
         Returns
         -------
-        numpy.ndarray, (accumulators,)
-            Sums of this step.
+        numpy.ndarray, (sums of all accumulators,)
+            Of this step.
         """
         self.externals = externals
         self.order = order if order is not None else self.order
         self.rows = len(order) if order is not None else len(next(iter(externals.values())))
         self.step += 1
-        self.sums = np.zeros(len(self.plan.accumulators))
+        self.sums = np.zeros(self.plan.n_sums)
         for op in self.plan.ops:
             OPS[op.code](self, op)
-        factors = [self.rows if a.times_rows else 1 for a in self.plan.accumulators]
+        factors = [self.rows if a.times_rows else 1 for a in self.plan.accumulators for _ in range(a.width)]
         return self.sums * factors
 
     def __call__(self, op: Op, name: str) -> np.ndarray:
@@ -117,61 +122,9 @@ class Machine:
         else:
             self(op, name)[...] = value
 
-    def add(self, op: Op, value: float) -> None:
+    def add(self, op: Op, value: float | np.ndarray) -> None:
         """Add to the op's accumulator."""
-        self.sums[op.accumulator] += value
-
-
-def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.ndarray:
-    """Return an activation of x."""
-    match activation:
-        case Activation.SIGMOID:
-            small = np.exp(-np.abs(x))
-            return np.where(x > 0, 1.0, small) / (1.0 + small)
-        case Activation.TANH:
-            return np.tanh(x)
-        case Activation.RELU:
-            return np.maximum(x, 0.0)
-        case Activation.SOFTMAX:
-            e = np.exp(x - x.max(1, keepdims=True))
-            return e / e.sum(1, keepdims=True)
-        case Activation.LEAKY_RELU:
-            return np.where(x > 0, x, alpha * x)
-        case Activation.ELU:
-            return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
-        case Activation.EXPONENTIAL:
-            return np.exp(x)
-        case Activation.RECIPROCAL:
-            return 1.0 / x
-        case Activation.LOG:
-            return np.log(x)
-        case Activation.SOFTPLUS:
-            return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
-    return x
-
-
-def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: float = 0.0) -> np.ndarray:
-    """Return dy * activation'(x) from y = activation(x)."""
-    match activation:
-        case Activation.SIGMOID:
-            return dy * y * (1.0 - y)
-        case Activation.TANH:
-            return dy * (1.0 - y**2)
-        case Activation.RELU:
-            return np.where(y > 0, dy, 0.0)
-        case Activation.SOFTMAX:
-            return y * (dy - (dy * y).sum(1, keepdims=True))
-        case Activation.LEAKY_RELU:
-            return np.where(y > 0, dy, alpha * dy)
-        case Activation.ELU:
-            return np.where(y > 0, dy, dy * (y + alpha))
-        case Activation.EXPONENTIAL:
-            return dy * y
-        case Activation.RECIPROCAL:
-            return -dy * y**2
-        case Activation.SOFTPLUS:
-            return -dy * np.expm1(-y)
-    return dy
+        self.sums[self.places[op.accumulator]] += value
 
 
 def _gather(m: Machine, op: Op) -> None:
@@ -211,11 +164,15 @@ def _bias_gradient(m: Machine, op: Op) -> None:
     m.put(op, "db", m(op, "dy").sum(0, keepdims=True))
 
 
+def _weights(m: Machine, op: Op) -> np.ndarray:
+    """Return the sample weights as a column."""
+    weight = m.get(op, "weight")
+    return np.ones((m.rows, 1)) if weight is None else weight
+
+
 def _row_weights(m: Machine, op: Op) -> tuple[np.ndarray, float]:
     """Return the sample weights as a column, and the factor of a row's gradient."""
-    weight = m.get(op, "weight")
-    column = np.ones((m.rows, 1)) if weight is None else weight
-    return column, op.constants[1] / m.rows if op.constants[0] else op.constants[1]
+    return _weights(m, op), op.constants[1] / m.rows if op.constants[0] else op.constants[1]
 
 
 def _targets(m: Machine, op: Op, sparse: bool, classes: int) -> np.ndarray:
@@ -229,6 +186,14 @@ def _squared_error(m: Machine, op: Op) -> None:
     difference = m(op, "y") - m(op, "t")
     m.add(op, scale * (weight * difference**2).sum())
     m.put(op, "dy", weight * factor * scale * 2.0 * difference)
+
+
+def _pointwise_loss(m: Machine, op: Op) -> None:
+    weight, factor = _row_weights(m, op)
+    y = m(op, "y")
+    value, slope = pointwise(Pointwise(int(op.constants[2])), y, m(op, "t"), op.constants[3])
+    m.add(op, (weight * value).sum() / y.shape[1])
+    m.put(op, "dy", weight * factor * slope / y.shape[1])
 
 
 def _multiclass_hinge(m: Machine, op: Op) -> None:
@@ -286,15 +251,24 @@ def _sigmoid_crossentropy(m: Machine, op: Op) -> None:
 def _categorical_accuracy(m: Machine, op: Op) -> None:
     y = m(op, "y")
     t = _targets(m, op, bool(op.constants[0]), y.shape[1])
-    m.add(op, float((y.argmax(1) == t.argmax(1)).sum()))
+    m.add(op, float(_weights(m, op)[y.argmax(1) == t.argmax(1)].sum()))
 
 
 def _binary_accuracy(m: Machine, op: Op) -> None:
-    m.add(op, float(((m(op, "y") > op.constants[0]) == m(op, "t")).mean(1).sum()))
+    hits = (m(op, "y") > op.constants[0]) == m(op, "t")
+    m.add(op, float((_weights(m, op) * hits).sum() / hits.shape[1]))
 
 
-def _squared_error_metric(m: Machine, op: Op) -> None:
-    m.add(op, float(((m(op, "y") - m(op, "t")) ** 2).mean(1).sum()))
+def _threshold_counts(m: Machine, op: Op) -> None:
+    buckets, shift, scale, first = op.constants
+    place = np.clip(np.ceil((m(op, "y") - shift) * scale) - first, 0, buckets - 1).astype(int)
+    place = np.where(m(op, "t") != 0, place, place + int(buckets))
+    weights = np.broadcast_to(_weights(m, op), place.shape)
+    m.add(op, np.bincount(place.ravel(), weights.ravel(), 2 * int(buckets)))
+
+
+def _weight_total(m: Machine, op: Op) -> None:
+    m.add(op, float(m(op, "weight").sum()))
 
 
 def _l2_penalty(m: Machine, op: Op) -> None:
@@ -454,6 +428,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.WEIGHT_GRADIENT: _weight_gradient,
     OpCode.BIAS_GRADIENT: _bias_gradient,
     OpCode.SQUARED_ERROR: _squared_error,
+    OpCode.POINTWISE_LOSS: _pointwise_loss,
     OpCode.MULTICLASS_HINGE: _multiclass_hinge,
     OpCode.CROSSENTROPY: _crossentropy,
     OpCode.SOFTMAX_CROSSENTROPY: _softmax_crossentropy,
@@ -461,7 +436,8 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.SIGMOID_CROSSENTROPY: _sigmoid_crossentropy,
     OpCode.CATEGORICAL_ACCURACY: _categorical_accuracy,
     OpCode.BINARY_ACCURACY: _binary_accuracy,
-    OpCode.SQUARED_ERROR_METRIC: _squared_error_metric,
+    OpCode.THRESHOLD_COUNTS: _threshold_counts,
+    OpCode.WEIGHT_TOTAL: _weight_total,
     OpCode.L2_PENALTY: _l2_penalty,
     OpCode.L2_GRADIENT: _l2_gradient,
     OpCode.SGD: _sgd,
@@ -551,12 +527,12 @@ class ReferenceProgram:
             step, first_epoch = progress.steps, progress.epochs
         table = scalars(step, epochs * -(-rows // batch)) if scalars is not None else None
         machine = Machine(self.plan, flat[0], flat[1], flat[2], table, seed, step)
-        sums = np.zeros((epochs, len(self.plan.accumulators)))
+        sums = np.zeros((epochs, self.plan.n_sums))
         # Plans that gather take arrays of more rows than those of this run.
         arrays = {e.name: externals[e.name].reshape(-1, e.columns) for e in self.plan.externals}
         gathers = any(op.code is OpCode.GATHER for op in self.plan.ops)
         written = {external.name for external in self.plan.externals if external.written}
-        n_losses = sum(op.code in LOSSES for op in self.plan.ops)
+        n_losses = sum(map(self.plan.is_loss, self.plan.ops))
         finite, finished = True, 0
         for epoch in range(epochs):
             if shuffle:

@@ -20,7 +20,7 @@ from fastnn._core import helpers as _helpers
 from fastnn._core import table as _table
 from fastnn.checks import check_count, shown
 from fastnn.errors import ConfigurationError
-from fastnn.ops import ACTIVATIONS, Activation
+from fastnn.ops import ACTIVATIONS, Activation, Pointwise
 from fastnn.plan import SIGNATURES, Axis, OpCode, Path
 from fastnn.version import __version__
 
@@ -38,6 +38,7 @@ if any(
     for known, enum in (
         (_executor.OPCODES, OpCode),
         (_executor.ACTIVATIONS, Activation),
+        (_executor.POINTWISE, Pointwise),
         (_executor.PATHS, Path),
         (_executor.AXES, Axis),
     )

@@ -299,7 +299,7 @@ class _Loop:
         if self.permutation is not None:
             order_of_rows(self.model.seed, done.epochs, self.permutation)
         done.epochs += 1
-        sums = np.zeros(len(self.program.plan.accumulators))
+        sums = np.zeros(self.program.plan.n_sums)
         values: dict[str, float] = {}
         stride = at_once * self.batch
         for number, begin in enumerate(range(0, self.rows, stride)):

@@ -11,7 +11,7 @@ import bisect
 
 from fastnn.errors import PlanError
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import LANES, LOSSES, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Slot
+from fastnn.plan import LANES, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Slot
 from fastnn.verify_forms import USES, check_op, check_plan, describe
 from fastnn.verify_phases import check_concurrency, check_phases
 
@@ -261,7 +261,7 @@ def _check_purpose(plan: Plan) -> None:
     decayed: set[str] = set()
     sums: list[int] = []
     for index, op in enumerate(plan.ops):
-        if op.code in LOSSES:
+        if plan.is_loss(op):
             sums.append(op.accumulator)
         for operand in op.outputs():
             if operand.slot != Slot.PARAMETERS:

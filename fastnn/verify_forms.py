@@ -10,14 +10,16 @@ from typing import NamedTuple
 
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS
+from fastnn.ops import ACTIVATIONS, POINTWISE, Pointwise
 from fastnn.plan import (
     ADDING,
+    DENOMINATORS,
     MOST_ADAM_ROWS,
     MOST_EXTERNALS,
     PURPOSES,
     ROWS,
     SIGNATURES,
+    WEIGHTS,
     Accumulator,
     Activation,
     Axis,
@@ -38,6 +40,7 @@ __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 MOST_ELEMENTS = 2**48
 LARGEST_NUMBER = 1e308
 MOST_DRAWS = 2**53
+MOST_SUMS = 100_000  # of an accumulator: each tile has its own
 
 # Where parameters, and what belongs to them, may lie; operands of these names have rows of their own.
 _FIXED_SLOTS = {
@@ -171,6 +174,19 @@ def check_plan(plan: Plan) -> None:
                 f"the accumulator {accumulator.name!r} has times_rows={accumulator.times_rows!r} and "
                 f"share={share!r}, needs a bool, and a number or None"
             )
+        if not is_integer(accumulator.width) or not 1 <= accumulator.width <= MOST_SUMS:
+            raise PlanError(
+                f"the accumulator {accumulator.name!r} has {accumulator.width!r} sums, needs 1 to {MOST_SUMS}"
+            )
+        if not isinstance(accumulator.per, str) or accumulator.per not in DENOMINATORS:
+            raise PlanError(
+                f"the accumulator {accumulator.name!r} is divided by {accumulator.per!r}, "
+                f"needs one of {', '.join(DENOMINATORS)}"
+            )
+    if any(a.per == "weights" for a in plan.accumulators) and not any(
+        a.name == WEIGHTS and a.width == 1 for a in plan.accumulators
+    ):
+        raise PlanError("an accumulator is divided by the sum of the weights, which is not there")
 
 
 def _check_named(
@@ -233,6 +249,8 @@ def check_op(plan: Plan, index: int) -> None:
     if op.path not in signature.paths:
         raise PlanError(f"{where} has no kernel for {op.path.name.lower()}")
     _check_activation(op, where)
+    if code is OpCode.POINTWISE_LOSS:
+        _check_pointwise(op, where)
     accumulator = op.accumulator
     if code in ADDING:
         fits = is_integer(accumulator) and 0 <= accumulator < len(plan.accumulators)
@@ -240,6 +258,8 @@ def check_op(plan: Plan, index: int) -> None:
         fits = is_integer(accumulator) and accumulator == -1
     if not fits:
         raise PlanError(f"{where} adds to accumulator {accumulator!r}, which does not exist")
+    if code in ADDING and plan.accumulators[accumulator].width != (n_sums := _sums_of(op, where)):
+        raise PlanError(f"{where} adds {n_sums} sums to {plan.accumulators[accumulator].width}")
     for use, operand in zip(uses, op.operands, strict=True):
         if operand is not None:
             _check_operand(plan, operand, use, where)
@@ -264,6 +284,26 @@ def _check_activation(op: Op, where: str) -> None:
             )
         if op.operand("y") is None:
             raise PlanError(f"{where} has the activation {activation.name}, and lacks its operand 'y'")
+
+
+def _sums_of(op: Op, where: str) -> int:
+    """Return how many sums an op adds to."""
+    if op.code is not OpCode.THRESHOLD_COUNTS:
+        return 1
+    buckets = op.constants[0]
+    if buckets != int(buckets) or not 1 <= buckets <= MOST_SUMS // 2:
+        raise PlanError(f"{where} has {buckets!r} buckets, needs 1 to {MOST_SUMS // 2}")
+    return 2 * int(buckets)
+
+
+def _check_pointwise(op: Op, where: str) -> None:
+    """Check that the function exists, with such a parameter."""
+    _, _, function, parameter = op.constants
+    if function not in set(Pointwise):
+        raise PlanError(f"{where} has the function {function!r}, which does not exist")
+    argument = POINTWISE[Pointwise(int(function))]
+    if not (parameter == 0 if argument is None else argument.takes(parameter)):
+        raise PlanError(f"{where} has the parameter {parameter!r}, which its function does not take")
 
 
 def _check_operand(plan: Plan, operand: Operand, use: Use, where: str) -> None:
@@ -338,6 +378,8 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 agree.append((columns("x"), columns("y")))
         case OpCode.CATEGORICAL_ACCURACY:
             agree = [(columns("t"), 1 if op.constants[0] else columns("y"))]
+        case OpCode.WEIGHT_TOTAL:  # has weights only, which are looked at below
+            pass
         case OpCode.MULTICLASS_HINGE:
             agree = [(columns("t"), 1), *((operand.columns, columns("y")) for operand in op.outputs())]
         case OpCode.GATED_ADD:

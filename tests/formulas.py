@@ -153,6 +153,15 @@ LOSSES = {
         _probabilities,
         _probabilities,
     ),
+    "MeanAbsoluteError": LossFormula(
+        lambda y, t: np.abs(y - t).mean(1), lambda y, t: np.sign(y - t) / y.shape[1], _numbers, _numbers
+    ),
+    "Huber": LossFormula(
+        lambda y, t: np.where(np.abs(y - t) <= 1, (y - t) ** 2 / 2, np.abs(y - t) - 0.5).mean(1),
+        lambda y, t: np.clip(y - t, -1, 1) / y.shape[1],
+        _numbers,
+        _numbers,
+    ),
     "MulticlassHinge": LossFormula(
         lambda y, t: _hinge_terms(y, t).sum(1), _hinge_gradient, _numbers, _labels
     ),

@@ -109,6 +109,7 @@ NUMBERS: dict[str, Callable[[Any], Any]] = {
     "momentum": lambda value: optimizers.SGD(momentum=value),
     "epsilon": lambda value: optimizers.Adam(epsilon=value),
     "margin": losses.MulticlassHinge,
+    "delta": losses.Huber,
     "threshold": lambda value: metrics.BinaryAccuracy(threshold=value),
     "value": initializers.Constant,
     "negative_slope": layers.LeakyReLU,

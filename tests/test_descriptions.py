@@ -100,6 +100,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(
 
 def test_short_names() -> None:
     assert losses.get("mse") == losses.get("MSE") == losses.MeanSquaredError()
+    assert losses.get("mae") == losses.get("MAE") == losses.MeanAbsoluteError()
     assert regularizers.get(None) is None
     assert regularizers.get("l2") == regularizers.get("L2") == regularizers.L2(0.01)
     assert activations.get(None) == activations.get("linear") == activations.get(activations.linear)
@@ -261,7 +262,8 @@ def test_positional_arguments_mean_what_they_mean_in_keras() -> None:
 
 def test_metrics_compute_keras_formulas() -> None:
     made = model("sigmoid", "binary_crossentropy", measured=["accuracy", "acc", "binary_accuracy", "mse",
-                 metrics.BinaryAccuracy("high", threshold=0.7), metrics.MeanSquaredError])  # fmt: skip
+                 metrics.BinaryAccuracy("high", threshold=0.7), metrics.MeanSquaredError, "mae",
+                 metrics.RootMeanSquaredError()])  # fmt: skip
     y = made.predict(X)
     expected = {
         "accuracy": (y.argmax(1) == MANY.argmax(1)).mean(),  # of several outputs, as Keras chooses
@@ -270,6 +272,8 @@ def test_metrics_compute_keras_formulas() -> None:
         "mse": ((y - MANY) ** 2).mean(),
         "high": ((y > 0.7) == MANY).mean(),
         "mean_squared_error": ((y - MANY) ** 2).mean(),
+        "mae": np.abs(y - MANY).mean(),
+        "root_mean_squared_error": ((y - MANY) ** 2).mean() ** 0.5,
     }
     found = made.evaluate(
         X, MANY, verbose=0, return_dict=True, sample_weight=WEIGHTS

@@ -55,8 +55,11 @@ LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
         losses.SparseCategoricalCrossentropy(from_logits=True), None, metrics.SparseCategoricalAccuracy()
     ),
     "half squares": (losses.SquaredError("half_mean"), None, metrics.MeanSquaredError()),
+    "absolute": (losses.MeanAbsoluteError(), None, metrics.MeanSquaredError()),
+    "huber": (losses.Huber(0.3), None, metrics.MeanSquaredError()),
     "hinge": (losses.MulticlassHinge(0.5), None, metrics.SparseCategoricalAccuracy()),
     "binary": (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
+    "binary curve": (losses.BinaryCrossentropy(), "sigmoid", metrics.AUC(7)),
     "binary plain": (losses.BinaryCrossentropy(reduction="sum"), "softmax", metrics.MeanSquaredError()),
     "binary logits": (losses.BinaryCrossentropy(from_logits=True), None, metrics.BinaryAccuracy("b", 0.1)),
 }  # fmt: skip
@@ -146,6 +149,7 @@ class Case:
             capacity=max(self.batch, self.rows if self.purpose != "train" else 0) if stepwise else 0,
             losses=(loss,),
             metrics=((metric,) if self.measured and self.purpose != "gradients" else (),),
+            weighted_metrics=((replace(metric, name="weighted"),) if self.measured else (),),
             optimizer=OPTIMIZERS[self.optimizer],
             gather=self.gather and self.purpose == "train",
             weighted=self.weighted,
@@ -193,7 +197,7 @@ class Case:
             "epochs": self.epochs if self.purpose == "train" else 1,
             "shuffle": self.gather,
             "seed": 5,
-            "scalars": Compiled(optimizer, "mse", None, None, False).scalars,
+            "scalars": Compiled(optimizer, "mse", None, None, None, False).scalars,
         }
         if self.gather:
             options["permutation"] = np.arange(self.rows, dtype=np.int32)
@@ -224,7 +228,9 @@ def same_bits(left: dict[str, Array], right: dict[str, Array]) -> None:
 EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),
     Case("hinge", "adam", net="shared"),
-    Case("categorical", "sgd"),
+    Case("categorical", "sgd", weighted=True),
+    Case("absolute", "sgd"),
+    Case("binary curve", "sgd", weighted=True),
     Case("categorical plain", "rmsprop"),
     Case("binary", "momentum"),
     Case("binary", "sgd", fused=False),

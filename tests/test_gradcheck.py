@@ -25,6 +25,7 @@ SOFT = RNG.dirichlet(np.ones(3), 5)
 WEIGHTS = np.array([0.0, 0.5, 1.0, 2.0, 3.0])
 LOSSES: dict[str, tuple[Any, np.ndarray]] = {
     "mse": (losses.MeanSquaredError(), SOFT),
+    "mae": (losses.MeanAbsoluteError(), SOFT),
     "ce": (losses.CategoricalCrossentropy(), SOFT),
     "ce logits": (losses.CategoricalCrossentropy(from_logits=True), SOFT),
     "sparse ce": (losses.SparseCategoricalCrossentropy(), LABELS),

@@ -60,6 +60,9 @@ def regularized(fused: bool) -> Plan:
         capacity=8,
         losses=(losses.BinaryCrossentropy(),),
         metrics=((metrics.BinaryAccuracy(), metrics.MeanSquaredError()),),
+        weighted_metrics=(
+            (metrics.BinaryAccuracy("weighted"), metrics.RootMeanSquaredError(), metrics.Recall()),
+        ),
         optimizer=optimizers.Adam(),
         weighted=True,
         fused=fused,
@@ -106,6 +109,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "gates_train": gates,
     "columns_train": lambda: two_layers(MSE, metrics.MeanSquaredError(), 1, SGD),
     "plain_unfused": lambda: two_layers(MSE, metrics.MeanSquaredError(), 2, SGD, fused=False),
+    "pointwise_train": lambda: two_layers(
+        losses.MeanAbsoluteError("sum"), metrics.MeanSquaredError(), 2, SGD
+    ),
     "distributions_train": lambda: two_layers(
         losses.CategoricalCrossentropy(), metrics.CategoricalAccuracy(), 3, optimizers.RMSprop(), False
     ),

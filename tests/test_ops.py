@@ -12,8 +12,8 @@ import pytest
 import fastnn
 from fastnn import activations, kernels, layers
 from fastnn._core import api, executor
+from fastnn.formulas import activate
 from fastnn.ops import ACTIVATIONS, Activation, Values
-from fastnn.reference import activate
 
 NAMES = [activation.name.lower() for activation in Activation]
 

@@ -31,6 +31,7 @@ OPTIMIZERS: dict[str, Callable[[], optimizers.Optimizer]] = {
 OBJECTIVES: dict[str, tuple[losses.Loss, str | None]] = {
     "squared error": (losses.MeanSquaredError(), None),
     "summed squared error of tanh": (losses.MeanSquaredError(reduction="sum"), "tanh"),
+    "absolute error": (losses.MeanAbsoluteError(), None),
     "softmax": (losses.CategoricalCrossentropy(), "softmax"),
     "scores": (losses.CategoricalCrossentropy(from_logits=True), None),
     "cross-entropy of sigmoids": (losses.CategoricalCrossentropy(), "sigmoid"),

@@ -85,6 +85,7 @@ def gates(purpose: str = "train") -> Plan:
 P = helpers.good()  # gathers, weights, Adam
 T = trained(layers.Dense(7, "relu"), layers.Dense(3))
 EVALUATE, PREDICT, GATES = helpers.good("evaluate"), helpers.good("predict"), gates()
+ABSOLUTE = trained(layers.Dense(3), losses=(losses.MeanAbsoluteError(),))
 COLUMNS = trained(
     layers.Dense(2, "tanh"), layers.Dense(1, "tanh"), inputs=2, capacity=33, optimizer=optimizers.Adam()
 )
@@ -160,7 +161,7 @@ def labels_of_two_sizes() -> Plan:
     assert GATES.ops[index].layer == "size"
     metric = find(GATES, OpCode.CATEGORICAL_ACCURACY)
     return with_op(
-        GATES, metric, operands=(operand(GATES, OpCode.SQUARED_ERROR, "y"), GATES.ops[metric].operands[1])
+        GATES, metric, operands=(operand(GATES, OpCode.SQUARED_ERROR, "y"), *GATES.ops[metric].operands[1:])
     )
 
 
@@ -235,6 +236,13 @@ def no_rows_first() -> Plan:
 
 def with_accumulator(plan: Plan, **changes: Any) -> Plan:
     return replace(plan, accumulators=(replace(plan.accumulators[0], **changes), *plan.accumulators[1:]))
+
+
+def with_buckets(buckets: float, width: int) -> Plan:
+    plan = trained(layers.Dense(1, "sigmoid"), metrics=((metrics.Recall(),),))
+    first, second = plan.accumulators
+    plan = replace(plan, accumulators=(first, replace(second, width=width)))
+    return with_op(plan, find(plan, OpCode.THRESHOLD_COUNTS), constants=(buckets, 0.5, 1.0, 0.0))
 
 
 def one_sum(plan: Plan, code: OpCode) -> Plan:
@@ -349,6 +357,22 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: with_op(GATES, find(GATES, SLICE), constants=(0.5,)),
         "from number 0.5 on",
     ),
+    "function": (
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 99.0, 0.0)),
+        "has the function 99.0, which does not exist",
+    ),
+    "half a function": (
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.5, 0.0)),
+        "has the function 0.5, which does not exist",
+    ),
+    "parameter 0": (
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 1.0, 0.0)),
+        "has the parameter 0.0, which its function does not take",
+    ),
+    "parameter of none": (
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.0, 2.0)),
+        "has the parameter 2.0, which its function does not take",
+    ),
     "constant None": (lambda: with_op(P, find(P, LOSS), constants=(1.0, 1.0, None)), "needs finite numbers"),
     "constant beyond": (
         lambda: with_op(P, find(P, ADAM), constants=(10**400, 0.9, 0.9, 1e-7)),
@@ -428,6 +452,19 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     ),
     "array that may be written": (lambda: with_more(P, 1, None), "external array 'more' is None, written or"),
     "sum without a name": (lambda: with_accumulator(P, name=None), "need to be strings"),
+    "sums of none": (lambda: with_accumulator(P, width=0), "has 0 sums, needs 1 to"),
+    "sums without end": (lambda: with_accumulator(P, width=10**9), "has 1000000000 sums, needs 1 to"),
+    "sums of half": (lambda: with_accumulator(P, width=1.5), "has 1.5 sums"),
+    "more sums than the op adds": (lambda: with_accumulator(P, width=2), "adds 1 sums to 2"),
+    "buckets of half a number": (lambda: with_buckets(1.5, 3), "has 1.5 buckets, needs 1 to"),
+    "no buckets": (lambda: with_buckets(0.0, 1), "has 0.0 buckets, needs 1 to"),
+    "buckets without end": (lambda: with_buckets(1e300, 2), "has 1e\\+300 buckets, needs 1 to"),
+    "more buckets than sums": (lambda: with_buckets(3.0, 4), "adds 6 sums to 4"),
+    "sum over what": (lambda: with_accumulator(P, per="columns"), "divided by 'columns', needs one of rows"),
+    "sum over nobody's weights": (
+        lambda: with_accumulator(P, per="weights"),
+        "the sum of the weights, which is not there",
+    ),
     "sum of what": (lambda: with_accumulator(P, times_rows=None, share="1"), "times_rows=None and share='1'"),
     # Rows that are looked up.
     "transposed and gathered": (transposed_and_gathered, r"reads 'y' as it lies, while rows of others are"),

@@ -467,6 +467,17 @@ enter(
 )
 
 
+cdef Status pointwise_loss_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    zero_past(at[0], rows_of(bound))
+    return pointwise_loss_op(at, bound, frame)
+
+
+enter(
+    PathCode.COLUMNS, OpCode.POINTWISE_LOSS,
+    pointwise_loss_columns_op[float], pointwise_loss_columns_op[double]
+)
+
+
 cdef Status sigmoid_crossentropy_columns_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     zero_past(at[1], rows_of(bound))
     return sigmoid_crossentropy_op(at, bound, frame)
@@ -483,8 +494,6 @@ enter(
     categorical_accuracy_op[float], categorical_accuracy_op[double]
 )
 enter(PathCode.COLUMNS, OpCode.BINARY_ACCURACY, binary_accuracy_op[float], binary_accuracy_op[double])
-enter(
-    PathCode.COLUMNS, OpCode.SQUARED_ERROR_METRIC,
-    squared_error_metric_op[float], squared_error_metric_op[double]
-)
+enter(PathCode.COLUMNS, OpCode.WEIGHT_TOTAL, weight_total_op[float], weight_total_op[double])
+enter(PathCode.COLUMNS, OpCode.THRESHOLD_COUNTS, threshold_counts_op[float], threshold_counts_op[double])
 enter(PathCode.COLUMNS, OpCode.ADAM_DENSE, adam_dense_op[float], adam_dense_op[double])

@@ -7,6 +7,7 @@ from fastnn._core.guards import Parameters, Progress
 
 OPCODES: dict[str, int]
 ACTIVATIONS: dict[str, int]
+POINTWISE: dict[str, int]
 ROW_WISE: set[str]
 WITHOUT_SLOPE: set[str]
 STATUSES: dict[int, str]

@@ -256,9 +256,9 @@ cdef double multiclass_hinge(
 
 
 cdef double categorical_accuracy(
-    const real* y, const real* t, bint sparse, Py_ssize_t m, Py_ssize_t n
+    const real* y, const real* t, const real* weight, bint sparse, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """Count of rows whose first largest output stands at the label, or at the first largest target."""
+    """Sum of the weights of rows whose first largest output stands at the label, or first largest target."""
     cdef Py_ssize_t i, j, best, label
     cdef double total = 0.0
     for i in range(m):
@@ -271,24 +271,32 @@ cdef double categorical_accuracy(
             for j in range(1, n):
                 if t[i * n + j] > t[i * n + label]:
                     label = j
-        total += 1.0 if best == label else 0.0
+        if best == label:
+            total += weight[i] if weight != NULL else <real>1.0
     return total
 
 
 cdef double binary_accuracy(
-    const real* y, const real* t, double threshold, Py_ssize_t m, Py_ssize_t n
+    const real* y, const real* t, const real* weight, double threshold, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """Sum over rows of the share of outputs on the target's side of the threshold."""
-    cdef Py_ssize_t i
-    cdef double total = 0.0
-    for i in range(m * n):
-        total += 1.0 if (1.0 if <double>y[i] > threshold else 0.0) == <double>t[i] else 0.0
+    """Sum over rows of weight * the share of outputs on the target's side of the threshold."""
+    cdef Py_ssize_t i, j, at
+    cdef double total = 0.0, hits
+    for i in range(m):
+        hits = 0.0
+        for j in range(n):
+            at = i * n + j
+            hits += 1.0 if (1.0 if <double>y[at] > threshold else 0.0) == <double>t[at] else 0.0
+        total += hits * (weight[i] if weight != NULL else <real>1.0)
     return total / n
 
 
-cdef double squared_error_metric(const real* y, const real* t, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
-    """Sum over rows of mean((y - t)^2)."""
-    return squared_error(<real*>NULL, y, t, <const real*>NULL, 1.0, 1.0 / n, m, n)
+cdef double weight_total(const real* weight, Py_ssize_t m) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double total = 0.0
+    for i in range(m):
+        total += weight[i]
+    return total
 
 
 cdef inline double factor_of(const Bound* bound, const Frame* frame) noexcept nogil:
@@ -372,7 +380,7 @@ enter(PathCode.BLAS, OpCode.MULTICLASS_HINGE, multiclass_hinge_op[float], multic
 
 cdef Status categorical_accuracy_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     return add_total(bound, frame, categorical_accuracy(
-        at[0], at[1], constants_of(bound)[0] != 0, rows_of(bound), columns_of(bound, 0)
+        at[0], at[1], at[2], constants_of(bound)[0] != 0, rows_of(bound), columns_of(bound, 0)
     ))
 
 
@@ -384,18 +392,15 @@ enter(
 
 cdef Status binary_accuracy_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     return add_total(bound, frame, binary_accuracy(
-        at[0], at[1], constants_of(bound)[0], rows_of(bound), columns_of(bound, 0)
+        at[0], at[1], at[2], constants_of(bound)[0], rows_of(bound), columns_of(bound, 0)
     ))
 
 
 enter(PathCode.BLAS, OpCode.BINARY_ACCURACY, binary_accuracy_op[float], binary_accuracy_op[double])
 
 
-cdef Status squared_error_metric_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    return add_total(bound, frame, squared_error_metric(at[0], at[1], rows_of(bound), columns_of(bound, 0)))
+cdef Status weight_total_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, weight_total(at[0], rows_of(bound)))
 
 
-enter(
-    PathCode.BLAS, OpCode.SQUARED_ERROR_METRIC,
-    squared_error_metric_op[float], squared_error_metric_op[double]
-)
+enter(PathCode.BLAS, OpCode.WEIGHT_TOTAL, weight_total_op[float], weight_total_op[double])

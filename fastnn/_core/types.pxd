@@ -30,7 +30,7 @@ cpdef enum OpCode:
     SIGMOID_CROSSENTROPY = 12
     CATEGORICAL_ACCURACY = 13
     BINARY_ACCURACY = 14
-    SQUARED_ERROR_METRIC = 15
+    WEIGHT_TOTAL = 15
     L2_PENALTY = 16
     L2_GRADIENT = 17
     SGD = 18
@@ -59,6 +59,8 @@ cpdef enum OpCode:
     WEIGHT_DECAY = 41
     DROPOUT = 42
     GAUSSIAN_NOISE = 43
+    POINTWISE_LOSS = 44
+    THRESHOLD_COUNTS = 45
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -83,6 +85,10 @@ cdef inline bint lacks_slope(int activation) noexcept nogil:
     """Return whether the derivative does not follow from the output."""
     return activation == ActivationCode.LOG
 
+
+cpdef enum PointwiseCode:
+    ABSOLUTE_ERROR = 0
+    HUBER = 1
 
 cpdef enum PathCode:
     BLAS = 0

@@ -24,7 +24,7 @@ def compilation_of(model: Model) -> dict[str, Any]:
     """Return what a compiled model was compiled with, the learning rate as it is now, steps and epochs."""
     now = model._now
     compiled = now.need_compiled()
-    loss, loss_weights, metrics_ = compiled.asked
+    loss, loss_weights, metrics_, weighted_metrics = compiled.asked
     drawing = now.need_drawing()
     owners = {node.layer: node for node in drawing.graph.nodes}
     return {
@@ -33,6 +33,7 @@ def compilation_of(model: Model) -> dict[str, Any]:
         "loss": _written(loss),
         "loss_weights": _written(loss_weights),
         "metrics": _written(metrics_),
+        "weighted_metrics": _written(weighted_metrics),
         "reference": compiled.reference,
         "steps": compiled.progress.steps,
         "epochs": compiled.progress.epochs,
@@ -112,6 +113,7 @@ def compile_again(model: Model, config: Mapping[str, Any]) -> None:
         _read(config["loss"], _classes(losses, losses.Loss), "loss"),
         _read(config["metrics"], _classes(metrics, metrics.Metric), "metric"),
         _read(config["loss_weights"], [], "loss weight"),
+        weighted_metrics=_read(config.get("weighted_metrics"), _classes(metrics, metrics.Metric), "metric"),
         reference=check_flag(config["reference"], "reference"),
     )
     for layer, flag in flags.items():

@@ -32,6 +32,10 @@ NEW = RNG.standard_normal((20, 4)).astype(np.float32)
 CASES: dict[str, tuple[int, str | None, Callable[[Any], Any], list[Any], np.ndarray]] = {
     "mse": (3, None, lambda k: "mse", ["mse", "mean_squared_error"], SCORES),
     "mse by class, sum": (3, None, lambda k: k.losses.MeanSquaredError(reduction="sum"), ["mse"], SCORES / 4),
+    "mae": (3, None, lambda k: "mae", ["mse", "mae", "RootMeanSquaredError"], SCORES),
+    "huber": (3, None, lambda k: "huber", ["mse"], SCORES),
+    "huber, delta": (3, None, lambda k: k.losses.Huber(0.3, reduction="sum"), ["mse"], SCORES),
+    "mae, sum": (3, None, lambda k: k.losses.MeanAbsoluteError(reduction="sum"), ["mse"], SCORES),
     "ce": (3, "softmax", lambda k: "categorical_crossentropy", ["accuracy"], ONE_HOT),
     "ce, logits": (
         3,

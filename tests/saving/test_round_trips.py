@@ -420,3 +420,17 @@ def test_saving_in_the_midst_of_a_step_is_refused(interrupted: Any, tmp_path: Pa
     interrupted(lambda: model.fit(X, Y, epochs=10**7, verbose=0), save)
     assert "in the midst of a training step" in refused[0]
     assert os.listdir(tmp_path) == []
+
+
+def test_weighted_metrics_and_arguments_of_losses(tmp_path: Path) -> None:
+    model = chain()
+    model.compile(
+        "sgd",
+        losses.Huber(0.5),
+        metrics=["mae"],
+        weighted_metrics=["mae", metrics.RootMeanSquaredError(name="root")],
+    )
+    model.save(tmp_path / "model")
+    again = fastnn.load_model(tmp_path / "model")
+    assert again._now.objective == model._now.objective
+    assert list(again._now.need_objective().measured) == ["mae", "weighted_mae", "root"]

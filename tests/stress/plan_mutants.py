@@ -408,8 +408,8 @@ def change_accumulators(plan: Plan, rng: random.Random) -> Mutation:
         accumulators = rng.choice((more, shuffled_items(rng, accumulators), list(accumulators), ()))
     else:
         index = rng.randrange(len(accumulators))
-        field = rng.choice(("name", "times_rows", "share"))
-        value = rng.choice((rng.choice(accumulators).name, 0.5, False, *STRANGE))
+        field = rng.choice(("name", "times_rows", "share", "width", "per"))
+        value = rng.choice((rng.choice(accumulators).name, 0.5, False, 2, 10**6, "weights", *STRANGE))
         accumulators = changed_at(accumulators, index, replace(accumulators[index], **{field: value}))
     if rng.random() < 0.3:
         adding = [

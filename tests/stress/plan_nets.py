@@ -7,6 +7,7 @@ import functools
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -33,7 +34,10 @@ OBJECTIVES: tuple[tuple[losses.Loss, str | None, metrics.Metric], ...] = (
     (losses.SparseCategoricalCrossentropy(), "sigmoid", metrics.SparseCategoricalAccuracy()),
     (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
     (losses.BinaryCrossentropy(from_logits=True), None, metrics.BinaryAccuracy()),
+    (losses.BinaryCrossentropy(), "sigmoid", metrics.AUC(5)),
     (losses.BinaryCrossentropy(), "tanh", metrics.MeanSquaredError()),
+    (losses.MeanAbsoluteError(), None, metrics.MeanSquaredError()),
+    (losses.Huber(0.5), None, metrics.MeanSquaredError()),
     (losses.MulticlassHinge(), None, metrics.SparseCategoricalAccuracy()),
 )
 WIDTHS = ((5, 7, 3), (3, 4, 2), (2, 2, 1), (1, 1), (6, 2, 1), (4, 20, 4), (17, 33, 5), (2, 3, 3, 2), (8, 4))
@@ -117,7 +121,9 @@ def valid_plans() -> tuple[Plan, ...]:
             measured = (metric,) if purpose != "gradients" and rng.random() < 0.6 else ()
             chosen = options(rng, purpose)
             with small_work_is_cut() if rng.random() < 0.4 else contextlib.nullcontext():
-                plans.append(compile_plan(graph, purpose, losses=(loss,), metrics=(measured,), **chosen))
+                weighed = tuple(replace(metric, name=f"weighted {metric.name}") for metric in measured)
+                chosen |= {"metrics": (measured,), "weighted_metrics": (weighed,)}
+                plans.append(compile_plan(graph, purpose, losses=(loss,), **chosen))
     for draw in GATES:
         for purpose in ("train", rng.choice(PURPOSES)):
             loss, _, metric = OBJECTIVES[rng.choice((0, 3, 10))]

@@ -183,7 +183,7 @@ def run_program(
     # What `Program` allots is a little larger than what the plan asks for; each thread's begins at a line.
     made._local_bytes = -(-plan.sizes[Slot.LOCAL] * size // 64) * 64
     tiles = max(made._code.parameter_tiles, made._batch_tiles(min(batch, rows)))
-    made._partial = fence.array("partial sums", (tiles + 1) * len(plan.accumulators) + 1, np.float64)
+    made._partial = fence.array("partial sums", (tiles + 1) * plan.n_sums + 1, np.float64)
     if rng.random() < 0.1 and "nanoseconds" not in arguments:
         with teams():
             made.run(arrays, rows, batch, **arguments | {"n_threads": 2})

@@ -1,0 +1,176 @@
+"""Metrics over several batches, with and without sample weights, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import layers, metrics
+from fastnn.callbacks import LambdaCallback
+from fastnn.errors import ConfigurationError, DTypeError
+
+RNG = np.random.default_rng(6)
+X = RNG.standard_normal((70, 3))
+Y = RNG.standard_normal((70, 2))
+WEIGHTS = RNG.uniform(0, 2, 70)
+
+
+def net(
+    loss: Any = "mse", units: int = 2, activation: str | None = None, **options: Any
+) -> fastnn.Sequential:
+    chain = [fastnn.Input((3,)), layers.Dense(4, "tanh"), layers.Dense(units, activation)]
+    model = fastnn.Sequential(chain, seed=3, dtype="float64")
+    model.compile(fastnn.optimizers.SGD(0.0), loss, **options)
+    return model
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_a_root_is_taken_once_for_all_rows(reference: bool) -> None:
+    metric = metrics.RootMeanSquaredError("root")
+    model = net(metrics=[metric], weighted_metrics=[metric], reference=reference)
+    error = (model.predict(X) - Y) ** 2
+    expected = {
+        "root": error.mean() ** 0.5,
+        "weighted_root": ((WEIGHTS @ error.mean(1)) / WEIGHTS.sum()) ** 0.5,
+    }
+    history = model.fit(X, Y, sample_weight=WEIGHTS, batch_size=16, epochs=2, verbose=0).history
+    seen: list[dict[str, float]] = []
+    watch = LambdaCallback(on_test_batch_end=lambda batch, logs: seen.append(dict(logs)))
+    found = model.evaluate(
+        X, Y, sample_weight=WEIGHTS, batch_size=16, callbacks=[watch], verbose=0, return_dict=True
+    )
+    for name, value in expected.items():
+        np.testing.assert_allclose(history[name], [value, value], rtol=1e-12)
+        assert found[name] == seen[-1][name] == pytest.approx(value, rel=1e-12)
+        assert type(found[name]) is float
+    part = slice(0, 16)
+    assert seen[0]["root"] == pytest.approx(error[part].mean() ** 0.5, rel=1e-12)
+    assert len(seen) == 5
+
+
+def test_weights_that_are_all_0_make_0() -> None:
+    model = net(weighted_metrics=["mae"])
+    assert model.evaluate(X, Y, sample_weight=np.zeros(70), verbose=0) == [0.0, 0.0]
+    history = model.fit(X, Y, sample_weight=np.zeros(70), epochs=2, verbose=0).history
+    assert history["mae"] == [0.0, 0.0]
+
+
+def test_without_weights_all_rows_count_alike() -> None:
+    one, other = net(metrics=["mae", "mse"]), net(weighted_metrics=["mae", "mse"])
+    assert one.evaluate(X, Y, verbose=0) == other.evaluate(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize("n_threads", [2, 4])
+def test_every_number_of_threads_gives_the_same_sums(n_threads: int) -> None:
+    x, weights = RNG.standard_normal((900, 3)), RNG.uniform(0, 2, 900)
+    wide = [fastnn.Input((3,)), layers.Dense(300, "tanh"), layers.Dense(2, "sigmoid")]
+    model = fastnn.Sequential(wide, seed=3)
+    names = ["mae", metrics.BinaryAccuracy(), metrics.RootMeanSquaredError()]
+    model.compile("sgd", "mse", weighted_metrics=names)
+    y = (x[:, :2] > 0).astype(float)
+    one = model.evaluate(x, y, sample_weight=weights, verbose=0, n_threads=1)
+    assert model.evaluate(x, y, sample_weight=weights, verbose=0, n_threads=n_threads) == one
+
+
+def test_callbacks_know_weighted_metrics() -> None:
+    model = net(metrics=["accuracy"], weighted_metrics=["accuracy"])
+    assert model._now.need_objective().measured["weighted_accuracy"].larger_is_better
+
+
+def test_weighted_metrics_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="unknown metric 'mea'"):
+        net(weighted_metrics=["mea"])
+    with pytest.raises(ConfigurationError, match="weighted_metrics has the key 'b'"):
+        net(weighted_metrics={"b": ["mae"]})
+    with pytest.raises(ConfigurationError, match="does not suit"):
+        net(weighted_metrics=[metrics.SparseCategoricalAccuracy()])
+    with pytest.raises(ConfigurationError, match="two metrics are named 'sample_weight'"):
+        net(metrics=[metrics.MeanSquaredError("sample_weight")])
+
+
+def area_by_pairs(y: np.ndarray, t: np.ndarray, weights: np.ndarray) -> float:
+    """Return the share of pairs of a positive and a negative that stand in the right order."""
+    order = (y[t == 1][:, None] > y[t == 0]) + 0.5 * (y[t == 1][:, None] == y[t == 0])
+    both = weights[t == 1][:, None] * weights[t == 0]
+    return float((order * both).sum() / both.sum())
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("units", [1, 3])
+def test_the_area_is_that_of_pairs(units: int, reference: bool) -> None:
+    """With many thresholds; of several outputs all are compared with each other."""
+    given = [metrics.AUC(9_000, name="area")]
+    model = net(
+        "binary_crossentropy", units, "sigmoid", metrics=given, weighted_metrics=given, reference=reference
+    )
+    t = (RNG.random((70, units)) < 0.4).astype(float)
+    y = model.predict(X)
+    found = model.evaluate(X, t, sample_weight=WEIGHTS, verbose=0, return_dict=True)
+    ones, repeated = np.ones(70 * units), np.repeat(WEIGHTS, units)
+    assert found["area"] == pytest.approx(area_by_pairs(y.ravel(), t.ravel(), ones), abs=2e-3)
+    assert found["weighted_area"] == pytest.approx(area_by_pairs(y.ravel(), t.ravel(), repeated), abs=2e-3)
+    history = model.fit(X, t, sample_weight=WEIGHTS, batch_size=8, epochs=2, verbose=0).history
+    for name in ("area", "weighted_area"):
+        np.testing.assert_allclose(history[name], [found[name]] * 2, rtol=1e-9)
+
+
+def test_what_lies_on_a_threshold_is_not_above_it() -> None:
+    model = fastnn.Sequential([fastnn.Input((1,)), layers.Dense(1, use_bias=False)])
+    model.compile(
+        "sgd", "mse", metrics=[metrics.Precision(), metrics.Recall(), metrics.Precision(0.3, name="low")]
+    )
+    model.set_weights([np.ones((1, 1))])
+    x = np.array([0.5, 0.25, 0.75, 1.0, 0.0, -7.0, 9.0, 0.3], np.float32)[:, None]
+    t = np.array([1, 0, 1, 0, 0, 1, 1, 0.0])[:, None]
+    found = model.evaluate(x, t, verbose=0, return_dict=True)
+    assert found["precision"] == pytest.approx(2 / 3)
+    assert found["recall"] == pytest.approx(2 / 4)
+    assert found["low"] == pytest.approx(3 / 4)
+
+
+def test_nothing_found_is_0() -> None:
+    for metric, width in ((metrics.Precision(), 4), (metrics.Recall(), 4), (metrics.AUC(4), 6)):
+        assert metric.width == width
+        assert metric.result([0.0] * width) == 0.0
+        np.testing.assert_array_equal(metric.result([np.zeros(3)] * width), np.zeros(3))
+    for method in ("interpolation", "minoring", "majoring"):
+        assert metrics.AUC(4, "PR", method).result([0.0] * 6) == 0.0
+
+
+def test_counts_are_the_same_for_every_number_of_threads() -> None:
+    x, weights = RNG.standard_normal((3000, 3)), RNG.uniform(0, 2, 3000)
+    wide = [fastnn.Input((3,)), layers.Dense(300, "tanh"), layers.Dense(1, "sigmoid")]
+    model = fastnn.Sequential(wide, seed=3)
+    model.compile("adam", "binary_crossentropy", weighted_metrics=[metrics.AUC(), metrics.Recall()])
+    y, start = (x[:, :1] > 0).astype(float), model.get_weights()
+    histories = []
+    for n_threads in (1, 2, 4):
+        model.set_weights(start)
+        model.compile("adam", "binary_crossentropy", weighted_metrics=[metrics.AUC(), metrics.Recall()])
+        options: dict[str, Any] = {"sample_weight": weights, "batch_size": 1000, "verbose": 0}
+        history = model.fit(x, y, epochs=2, shuffle=False, n_threads=n_threads, **options).history
+        histories.append(
+            (history, model.evaluate(x, y, sample_weight=weights, verbose=0, n_threads=n_threads))
+        )
+    assert histories[0] == histories[1] == histories[2]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: metrics.AUC(1), "num_thresholds must be at least 2, got 1"),
+        (lambda: metrics.AUC(10**6), "num_thresholds must be at most 10000"),
+        (lambda: metrics.AUC(curve="PRGAIN"), "unknown curve 'PRGAIN'"),
+        (lambda: metrics.AUC(summation_method="mean"), "unknown summation_method 'mean'"),
+        (lambda: metrics.Precision(1.5), "thresholds must be a finite number in"),
+        (lambda: net("sparse_categorical_crossentropy", 2, "softmax", metrics=["auc"]), "does not suit"),
+    ],
+)
+def test_metrics_made_of_counts_that_cannot_be_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make()
+    with pytest.raises(DTypeError, match="thresholds must be a number"):
+        metrics.Recall([0.5])  # type: ignore[arg-type]
