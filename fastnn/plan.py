@@ -20,6 +20,7 @@ from fastnn.ops import Activation
 
 __all__ = [
     "ADDING",
+    "KEPT_SLOTS",
     "LOSSES",
     "MOST_ADAM_ROWS",
     "MOST_EXTERNALS",
@@ -127,6 +128,9 @@ class Slot(enum.IntEnum):
     WORKSPACE = 3  # shared by all threads; one row per row of the batch
     LOCAL = 4  # one per thread; counted from the first row of the tile at hand
     EXTERNAL = 5
+
+
+KEPT_SLOTS = frozenset({Slot.PARAMETERS, Slot.STATE})  # what outlives a step
 
 
 class Axis(enum.IntEnum):
@@ -482,11 +486,15 @@ class Phase:
     tasks : tuple of Task
     tile_rows : int
         Rows per tile, 0 for other axes than rows.
+    updates : bool
+        Whether it changes parameters or state.  Such phases come last, and run only if the losses of the
+        step are finite.
     """
 
     axis: Axis
     tasks: tuple[Task, ...]
     tile_rows: int = 0
+    updates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

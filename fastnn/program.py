@@ -161,6 +161,7 @@ class Program:
             self.dtype.itemsize == 8,
             code.n_losses,
             single_rows if per_row else 0,
+            code.first_update,
         )
         self._parameters = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
         self._gradients = gradients

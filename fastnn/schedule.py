@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import PRODUCTS, ROWS, WEIGHT_PRODUCTS, Axis, Op, OpCode, Phase, Slot, Task
+from fastnn.plan import KEPT_SLOTS, PRODUCTS, ROWS, WEIGHT_PRODUCTS, Axis, Op, OpCode, Phase, Slot, Task
 
 __all__ = ["schedule"]
 
@@ -93,7 +93,8 @@ def schedule(
     if tasks:
         # Long tasks first, so that the last ones to finish are short.
         tasks.sort(key=lambda task: -_task_flops(task, ordered, capacity))
-        phases.append(Phase(Axis.PARAMETER, tuple(_out_of_step(tasks, capacity))))
+        updates = any(operand.slot in KEPT_SLOTS for op in ordered for operand in op.outputs())
+        phases.append(Phase(Axis.PARAMETER, tuple(_out_of_step(tasks, capacity)), updates=updates))
     return tuple(ordered), tuple(phases)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import Axis, OpCode, Path, Phase, Plan, Slot, Task
+from fastnn.plan import KEPT_SLOTS, LOSSES, Axis, OpCode, Path, Phase, Plan, Slot, Task
 from fastnn.verify_forms import USES, describe, is_integer
 
 __all__ = ["check_concurrency", "check_phases"]
@@ -38,10 +38,11 @@ def check_phases(plan: Plan) -> list[int]:
             raise PlanError(f"phase {number} is {phase!r}, needs to be a Phase along an Axis")
         if not isinstance(phase.tasks, tuple) or not phase.tasks:
             raise PlanError(f"phase {number} has the tasks {phase.tasks!r}, needs a tuple that is not empty")
-    along = [phase.axis for phase in plan.phases]
+        if not isinstance(phase.updates, bool):
+            raise PlanError(f"phase {number} updates: {phase.updates!r}, needs True or False")
     # The executor ends a step whose loss is not finite before the first of them.
-    if Axis.PARAMETER in along and set(along[along.index(Axis.PARAMETER) :]) != {Axis.PARAMETER}:
-        raise PlanError("a phase along the batch comes after one along parameters")
+    if sorted(phase.updates for phase in plan.phases) != [phase.updates for phase in plan.phases]:
+        raise PlanError("a phase that updates nothing comes after one that updates")
     covered = 0
     heights = [0] * len(plan.ops)
     for number, phase in enumerate(plan.phases):
@@ -67,6 +68,7 @@ def check_phases(plan: Plan) -> list[int]:
             else:
                 rows = max(end - begin for begin, end in cuts)
                 _check_parameter_cut(plan, first, last, cuts)
+            _check_updates(plan, phase, first, last)
             heights[first:last] = [rows] * (last - first)
     if covered != len(plan.ops):
         raise PlanError(f"phases end at op {covered} of {len(plan.ops)}")
@@ -100,6 +102,21 @@ def _check_tile_rows(plan: Plan, phase: Phase) -> None:
         raise PlanError("a phase along rows has no tile height")
     elif rows > (plan.padded_capacity or MAXIMUM_SIZE):
         raise PlanError(f"tiles of {rows} rows are higher than a batch of {plan.capacity or MAXIMUM_SIZE}")
+
+
+def _check_updates(plan: Plan, phase: Phase, first: int, last: int) -> None:
+    """Prove that a step's losses are known before anything that outlives the step is changed."""
+    for index in range(first, last):
+        op = plan.ops[index]
+        if phase.updates:
+            if op.code in LOSSES:
+                raise PlanError(f"{describe(index, op)} is in a phase that updates")
+            continue
+        for operand in op.outputs():
+            if operand.slot in KEPT_SLOTS:
+                raise PlanError(
+                    f"{describe(index, op)} changes {operand.name!r} in a phase that updates nothing"
+                )
 
 
 def _cover(cuts: list[tuple[int, int]], size: int) -> bool:

@@ -235,6 +235,8 @@ cdef class Executor:
     single_rows : int
         If the plan takes any number of rows, how many its first phase, if that is along rows, does as one
         tile; more are cut, see `tile_rows`.  Else 0.
+    first_update : int
+        The first phase that changes what outlives a step; below 0 if none does.  All later ones do, too.
 
     Attributes
     ----------
@@ -244,7 +246,10 @@ cdef class Executor:
         The step at which the snapshot was made that the last run left behind; below 0 if there is none.
     """
 
-    def __cinit__(self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0):
+    def __cinit__(
+        self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0,
+        int first_update=-1,
+    ):
         cdef int i, j, t = 0, n_bound = 0
         need_table()
         self.running = Claim()
@@ -276,11 +281,9 @@ cdef class Executor:
                     self.ops[i].operands[j] = [slot, addressing, offset, columns]
             for j, constant in enumerate(constants):
                 self.ops[i].constants[j] = constant
-        self.first_update = self.n_phases
+        self.first_update = first_update if first_update >= 0 else self.n_phases
         for i, (axis, tile_rows, tasks) in enumerate(phases):
             self.phases[i] = [axis, tile_rows, t, len(tasks)]
-            if axis == Axis.PARAMETER:
-                self.first_update = min(self.first_update, i)
             for first, last, begin, end in tasks:
                 self.tasks[t] = [first, last, begin, end]
                 n_bound += last - first
