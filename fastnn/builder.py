@@ -105,7 +105,7 @@ class Builder:
 
     def add_parameter_gradient(self, code: OpCode, w: Operand, *sources: Operand) -> None:
         """Append an op that makes a part of a parameter's gradient, unless it is frozen."""
-        if not self.to_parameters or not self.parameters[w.name].trainable:
+        if not self.to_parameters or not self.parameters[w.name].is_trained:
             return
         before = self.gradients.get(w.name)
         if before is None:

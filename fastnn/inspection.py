@@ -183,7 +183,7 @@ class _Double:
         return {
             p.name: self.now.view(p, self.flat_gradients).copy()
             for p in self.now.graph.parameters
-            if p.trainable
+            if p.is_trained
         }
 
     def parameter(self, name: str) -> np.ndarray:
@@ -390,7 +390,7 @@ def summary(model: Network) -> str:
     lines = [f"model {model.name!r}, {model.dtype}", *_table(rows)]
     if drawing is not None:
         total = model.count_params()
-        trainable = sum(p.rows * p.columns for p in drawing.graph.parameters if p.trainable)
+        trainable = sum(p.rows * p.columns for p in drawing.graph.parameters if p.is_trained)
         lines.append(f"parameters: {total:,}, trainable: {trainable:,}, non-trainable: {total - trainable:,}")
     return "\n".join(lines)
 
