@@ -82,7 +82,8 @@ def gradcheck(
 
     The relative error of an entry is ``|a - b| / max(|a|, |b|, s)`` with s = 1e-3 times the
     largest entry of the gradient, so that entries lost in rounding do not count.  Entries at
-    which differences with steps h and h / 2 disagree stand at a kink (ReLU at 0) and are skipped.
+    which differences with steps h and h / 2 disagree stand at a kink (ReLU at 0) and are skipped.  The
+    loss is that of training: `BatchNormalization` takes the moments of the rows given.
 
     Parameters
     ----------
@@ -191,7 +192,9 @@ class _Double:
         return self.now.view(found, self.parameters).reshape(-1)
 
     def loss(self) -> float:
-        program = self.programs["evaluate"]
+        # Statistics of the batch stand in for a layer's where gradients are computed.
+        follows_batch = any(p.statistic for p in self.now.graph.parameters)
+        program = self.programs["gradients" if follows_batch else "evaluate"]
         result = program.run(self.arrays, self.rows, self.rows)
         return self.now.need_objective().values(program.plan, result.sums[0], self.rows)["loss"]
 

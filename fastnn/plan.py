@@ -108,6 +108,11 @@ class OpCode(enum.IntEnum):
     GATED_ADD = 38
     GATE_GRADIENT = 39
     ADAM_DENSE = 40
+    BATCH_MOMENTS = 41
+    NORMALIZE = 42
+    MOMENT_GRADIENTS = 43
+    NORMALIZE_BACKWARD = 44
+    MOVING_AVERAGE = 45
 
 
 class Path(enum.IntEnum):
@@ -138,7 +143,7 @@ class Axis(enum.IntEnum):
 
     ROWS = 0  # rows of the batch
     PARAMETER = 1  # rows of a parameter (the inputs of a kernel); the batch is read whole
-    FEATURES = 2  # of phases only: columns of what a dense layer writes, for all rows of the batch
+    FEATURES = 2  # columns that a reduction over rows, or a dense layer, writes; all rows of the batch
 
 
 class Role(enum.IntFlag):
@@ -148,7 +153,7 @@ class Role(enum.IntFlag):
     OUT = 2
     INOUT = 3
     OPTIONAL = 4
-    WHOLE = 8  # not cut by the op's axis: read or written as a whole by each tile
+    WHOLE = 8  # not cut by the op's axis: each tile reads all rows
     INDEXED = 16  # rows are looked up through the permutation
 
 
@@ -388,6 +393,26 @@ SIGNATURES: dict[OpCode, Signature] = {
         constants="l2 beta_1 beta_2 epsilon",
         flops=_gemm,
     ),
+    OpCode.BATCH_MOMENTS: _signature(Axis.FEATURES, "mean:out variance:out x:in,whole"),
+    OpCode.NORMALIZE: _signature(
+        Axis.ROWS,
+        "y:out x:in mean:in,whole variance:in,whole gamma:in,whole,optional beta:in,whole,optional",
+        "y=x",
+        "epsilon",
+    ),
+    OpCode.MOMENT_GRADIENTS: _signature(
+        Axis.FEATURES,
+        "dgamma:out dbeta:out dy:in,whole x:in,whole mean:in variance:in",
+        constants="epsilon",
+    ),
+    OpCode.NORMALIZE_BACKWARD: _signature(
+        Axis.ROWS,
+        "dx:out dy:in x:in mean:in,whole variance:in,whole gamma:in,whole,optional "
+        "dgamma:in,whole,optional dbeta:in,whole,optional",
+        "dx=dy",
+        "epsilon",
+    ),
+    OpCode.MOVING_AVERAGE: _signature(Axis.PARAMETER, "w:inout moment:in", constants="momentum"),
 }
 
 

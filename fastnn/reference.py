@@ -15,6 +15,7 @@ import numpy as np
 from fastnn._core.guards import Parameters, Progress
 from fastnn.plan import LOSSES, Activation, Op, OpCode, Plan, Slot
 from fastnn.program import Result
+from fastnn.reference_normalization import OPS as NORMALIZATION
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
 
@@ -401,8 +402,7 @@ def _route(m: Machine, op: Op) -> None:
 
 
 def _concatenate(m: Machine, op: Op) -> None:
-    parts = [m.get(op, name) for name in op.signature.names[1:]]
-    m.put(op, "y", np.hstack([part for part in parts if part is not None]))
+    m.put(op, "y", np.hstack([m(op, name) for name in op.signature.names[1:] if op.operand(name)]))
 
 
 def _slice(m: Machine, op: Op) -> None:
@@ -411,8 +411,7 @@ def _slice(m: Machine, op: Op) -> None:
 
 
 def _affine(m: Machine, op: Op) -> None:
-    scale, shift = op.constants
-    m.put(op, "y", scale * m(op, "x") + shift)
+    m.put(op, "y", op.constants[0] * m(op, "x") + op.constants[1])
 
 
 def _row_sum(m: Machine, op: Op) -> None:
@@ -496,6 +495,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.GATED_ADD: _gated_add,
     OpCode.GATE_GRADIENT: _gate_gradient,
     OpCode.ADD_GRADIENT: _add_gradient,
+    **NORMALIZATION,
 }
 
 

@@ -49,6 +49,8 @@ def check_phases(plan: Plan) -> list[int]:
         groups = _groups(plan, phase, number)
         if phase.axis is Axis.ROWS and len(phase.tasks) != 1:
             raise PlanError(f"a phase along rows has {len(phase.tasks)} tasks, needs one")
+        if phase.axis is Axis.FEATURES and len(groups) != 1:
+            raise PlanError(f"a phase along features has {len(groups)} ops, needs one")
         _check_tile_rows(plan, phase)
         for first, last in sorted(groups):
             if first != covered:
@@ -144,7 +146,8 @@ def _check_parameter_cut(plan: Plan, first: int, last: int, cuts: list[tuple[int
 def _check_feature_cut(plan: Plan, first: int, last: int, cuts: list[tuple[int, int]]) -> None:
     """Prove that parts of an op's columns can be computed apart, and that tiles cover them once."""
     op = plan.ops[first]
-    cut = op.code in _CUT_ALONG_FEATURES and not ACTIVATIONS[op.activation].row_wise
+    product = op.code in _CUT_ALONG_FEATURES and not ACTIVATIONS[op.activation].row_wise
+    cut = product or op.signature.axis is Axis.FEATURES
     if not cut or op.path is Path.COLUMNS or last - first != 1:
         raise PlanError(f"{op.code.name} of {op.layer!r} cannot be cut along features")
     result = op.operands[0]

@@ -232,7 +232,14 @@ def test_no_op_is_left_over_anywhere() -> None:
     assert set(lowering.BACKWARD) < set(OpCode)
     # An op that makes a tensor of the forward pass from another has a backward rule.
     forward = {OpCode.DENSE, OpCode.ADD_BIAS, OpCode.ACTIVATION, OpCode.ADD, OpCode.MULTIPLY, OpCode.MAXIMUM}
-    forward |= {OpCode.GATED_ADD, OpCode.CONCATENATE, OpCode.AFFINE, OpCode.ROW_SUM, OpCode.MAXOUT}
+    forward |= {
+        OpCode.NORMALIZE,
+        OpCode.GATED_ADD,
+        OpCode.CONCATENATE,
+        OpCode.AFFINE,
+        OpCode.ROW_SUM,
+        OpCode.MAXOUT,
+    }
     assert set(lowering.BACKWARD) == forward
 
 
@@ -253,7 +260,7 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
     assert constant("LOCAL_SLOT", "run.pxd") == Slot.LOCAL
     assert constant("SNAPSHOT_STEPS", "run.pxd") == pace.SNAPSHOT_STEPS
     assert constant("MAX_SLOTS", "run.pxd") == Slot.EXTERNAL + plan.MOST_EXTERNALS
-    assert {s.axis for s in SIGNATURES.values()} == {Axis.ROWS, Axis.PARAMETER}
+    assert {s.axis for s in SIGNATURES.values()} == set(Axis)
     assert {axis.name: int(axis) for axis in Axis} == executor.AXES
     assert {path.name: int(path) for path in plan.Path} == executor.PATHS
 

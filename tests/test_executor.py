@@ -14,18 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import (
-    Input,
-    Model,
-    Sequential,
-    compiler,
-    layers,
-    losses,
-    metrics,
-    optimizers,
-    program,
-    schedule,
-)
+from fastnn import Input, Model, Sequential, compiler, layers, losses, metrics, optimizers, program, schedule
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
 from fastnn.graph import Graph
@@ -96,10 +85,19 @@ def residual(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     return layers.Dense(outputs)(x)
 
 
+def normalized(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net that scales inputs and features, some of them twice by one layer, some without gamma."""
+    norm = layers.BatchNormalization(momentum=0.5, epsilon=0.1, gamma_regularizer="l2")
+    h = layers.Dense(6, "tanh")(layers.BatchNormalization(center=False)(x))
+    h = layers.Add()([norm(h), norm(layers.Dense(6)(h))])
+    return layers.Dense(outputs)(layers.BatchNormalization(scale=False, beta_regularizer="l2")(h))
+
+
 NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "gates": gates,
     "shared": shared,
     "residual": residual,
+    "normalized": normalized,
 }
 
 
@@ -180,6 +178,8 @@ class Case:
         dtype = np.dtype(self.dtype)
         rng = np.random.default_rng(3)
         flat = {"parameters": rng.normal(0, 0.5, plan.sizes[Slot.PARAMETERS]).astype(dtype)}
+        for o in (o for op in plan.ops for o in op.inputs() if o.name.endswith("/moving_variance")):
+            flat["parameters"][o.offset : o.offset + o.columns] **= 2
         flat["gradients"] = np.zeros(plan.sizes[Slot.GRADIENTS], dtype)
         flat["state"] = np.zeros(plan.sizes[Slot.STATE], dtype)
         arrays = self.data()
@@ -225,6 +225,7 @@ def same_bits(left: dict[str, Array], right: dict[str, Array]) -> None:
 EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),
     Case("hinge", "adam", net="shared"),
+    Case("mse", "momentum", net="normalized"),
     Case("categorical", "sgd"),
     Case("categorical plain", "rmsprop"),
     Case("binary", "momentum"),

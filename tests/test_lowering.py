@@ -87,6 +87,16 @@ def gates() -> Plan:
     )
 
 
+def normalized() -> Plan:
+    graph = chain(
+        layers.BatchNormalization(momentum=0.9),
+        layers.Dense(5, "tanh"),
+        layers.BatchNormalization(scale=False),
+        layers.Dense(2),
+    )
+    return compile_plan(graph, "train", capacity=64, losses=(MSE,), optimizer=SGD)
+
+
 def two_layers(
     loss: Loss, metric: metrics.Metric, units: int, optimizer: Optimizer, fused: bool = True
 ) -> Plan:
@@ -113,6 +123,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "regularized_adam_fused": lambda: regularized(True),
     "regularized_adam_unfused": lambda: regularized(False),
     "wide_adam": wide,
+    "normalized_train": normalized,
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }

@@ -13,7 +13,7 @@ from fastnn import Input, Sequential, layers, losses, optimizers
 from fastnn.compiler import compile_plan
 from fastnn.encoding import encode
 from fastnn.errors import PlanError
-from fastnn.plan import KEPT_SLOTS, PURPOSES, Axis, OpCode, Phase, Plan, Slot, Task
+from fastnn.plan import KEPT_SLOTS, PURPOSES, Axis, Op, OpCode, Phase, Plan, Slot, Task
 from fastnn.program import Program
 
 RNG = np.random.default_rng(5)
@@ -91,6 +91,102 @@ def test_rows_may_follow_parameters() -> None:
 
 
 TRAIN = plan_of("train")
+
+
+def normalized(purpose: str = "train") -> Plan:
+    """Return a plan that goes from rows to features and back, four times."""
+    chained = [
+        layers.Dense(7, "tanh"),
+        layers.BatchNormalization(gamma_regularizer="l2"),
+        layers.Dense(6),
+        layers.BatchNormalization(),
+        layers.Dense(3),
+    ]
+    return compile_plan(
+        Sequential([Input((5,)), *chained], seed=0).graph,
+        purpose,
+        capacity=8 if purpose in ("train", "gradients", "backward") else 0,
+        losses=(losses.MeanSquaredError(),),
+        optimizer=optimizers.Adam(),
+        gather=purpose == "train",
+    )
+
+
+NORM = normalized()
+MOMENTS, NORMALIZE, MOVING = OpCode.BATCH_MOMENTS, OpCode.NORMALIZE, OpCode.MOVING_AVERAGE
+BACK = OpCode.NORMALIZE_BACKWARD
+
+
+def find(code: OpCode, layer: str = "") -> int:
+    return next(i for i, op in enumerate(NORM.ops) if op.code is code and op.layer.endswith(layer))
+
+
+def with_op(index: int, **changes: Any) -> Plan:
+    return replace(NORM, ops=(*NORM.ops[:index], replace(NORM.ops[index], **changes), *NORM.ops[index + 1 :]))
+
+
+def with_operand(code: OpCode, role: str, layer: str = "", **changes: Any) -> Plan:
+    """Return the plan with one operand of an op changed, or left out."""
+    index = find(code, layer)
+    op = NORM.ops[index]
+    place = op.signature.names.index(role)
+    new = replace(op.need(role), **changes) if changes else None
+    return with_op(index, operands=(*op.operands[:place], new, *op.operands[place + 1 :]))
+
+
+def everywhere(name: str, **changes: Any) -> Plan:
+    """Return the plan with an operand changed wherever it stands."""
+
+    def change(op: Op) -> Op:
+        operands = (replace(o, **changes) if o is not None and o.name == name else o for o in op.operands)
+        return replace(op, operands=tuple(operands))
+
+    return replace(NORM, ops=tuple(map(change, NORM.ops)), sizes=tuple(size + 99 for size in NORM.sizes))
+
+
+def with_moments(**changes: Any) -> Plan:
+    """Return the plan with the first phase along features changed."""
+    number = next(i for i, phase in enumerate(NORM.phases) if phase.axis is Axis.FEATURES)
+    phases = list(NORM.phases)
+    phases[number] = replace(phases[number], **changes)
+    return replace(NORM, phases=tuple(phases))
+
+
+def tile(*cuts: tuple[int, int]) -> tuple[Task, ...]:
+    first = find(MOMENTS)
+    return tuple(Task(first, first + 1, *cut) for cut in cuts)
+
+
+def two_at_once() -> Plan:
+    tasks = [phase.tasks for phase in NORM.phases if phase.axis is Axis.FEATURES]
+    return with_moments(tasks=(*tasks[0], *tasks[1]))
+
+
+def exchanged(code: OpCode, to: str, place: int, by: int) -> Plan:
+    """Return the plan with an operand of the op of one parameter taken from that of another."""
+    index = find(code, to)
+    operands = list(NORM.ops[index].operands)
+    operands[place] = NORM.ops[by].operands[place]
+    return with_op(index, operands=tuple(operands))
+
+
+FIRST = "batch_normalization"
+GRADIENT_OF_GAMMA = f"d({FIRST}/gamma)"
+
+
+def gradient_that_another_task_changes() -> Plan:
+    """The penalty of gamma is added to its gradient while beta is updated by it."""
+    return exchanged(OpCode.ADAM, f"{FIRST}/beta", 3, find(OpCode.ADAM, f"{FIRST}/gamma"))
+
+
+def one_statistic_in_two_tasks() -> Plan:
+    return exchanged(MOVING, f"{FIRST}/moving_mean", 0, find(MOVING, f"{FIRST}/moving_variance"))
+
+
+def offset_of(name: str) -> int:
+    return next(o.offset for op in NORM.ops for o in op.operands if o is not None and o.name == name)
+
+
 DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "rows after updates": (
         lambda: replace(TRAIN, phases=TRAIN.phases[::-1]),
@@ -104,8 +200,78 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: with_phases(TRAIN, updates=False),
         r"\(ADAM of .*\) changes '.*' in a phase that updates nothing",
     ),
+    "moments of some": (lambda: with_moments(tasks=tile((0, 6))), f"tiles of '{FIRST}' do not cover it"),
+    "moments twice": (lambda: with_moments(tasks=tile((0, 4), (3, 7))), f"tiles of '{FIRST}' do not cover"),
+    "moments of rows": (
+        lambda: with_moments(axis=Axis.ROWS, tasks=tile((0, 0)), tile_rows=4),
+        "BATCH_MOMENTS of .* is in a phase along another axis",
+    ),
+    "moments of a parameter": (
+        lambda: with_moments(axis=Axis.PARAMETER, tasks=tile((0, 1))),
+        "BATCH_MOMENTS of .* is in a phase along another axis",
+    ),
+    "two reductions at once": (two_at_once, "a phase along features has 2 ops, needs one"),
+    "moments of two rows": (lambda: everywhere(f"{FIRST}/mean", rows=2), "widths 2 and 1 that must agree"),
+    "moments of others": (lambda: with_operand(NORMALIZE, "mean", columns=6), "7 and 6 that must agree"),
+    "moments that nobody made": (
+        lambda: with_operand(NORMALIZE, "mean", name="lost"),
+        "reads 'lost', which nothing wrote",
+    ),
+    "moments in a parameter": (
+        lambda: everywhere(f"{FIRST}/mean", slot=Slot.PARAMETERS, offset=NORM.sizes[0]),
+        r"\(BATCH_MOMENTS of .*operand 'mean' lies in slot parameters, where",
+    ),
+    "moments in memory of a tile": (
+        lambda: everywhere(f"{FIRST}/mean", slot=Slot.LOCAL, offset=0),
+        "operand 'mean' lies in slot local, where",
+    ),
+    "moments over rows": (
+        lambda: everywhere(f"{FIRST}/mean", offset=offset_of("x[rows]")),
+        r"crosses rows of 'x\[rows\]' in shared memory",
+    ),
+    "moments over moments": (
+        lambda: everywhere(f"{FIRST}/mean", offset=offset_of(f"{FIRST}/variance")),
+        f"'{FIRST}/mean' and '{FIRST}/variance' overlap",
+    ),
+    "half of the sums": (lambda: with_operand(BACK, "dgamma"), "widths True and False that must agree"),
+    "no epsilon": (
+        lambda: with_op(find(NORMALIZE), constants=(0.0,)),
+        "has the epsilon 0.0, needs one above",
+    ),
+    "kernel's gradient for all": (
+        lambda: with_operand(
+            OpCode.WEIGHT_GRADIENT, "dw", slot=Slot.WORKSPACE, offset=NORM.sizes[Slot.WORKSPACE]
+        ),
+        "operand 'dw' lies in slot workspace, where",
+    ),
+    "gradient that another task changes": (
+        gradient_that_another_task_changes,
+        "meets 'd.*gamma.*', which a task with op .* writes at the same time",
+    ),
+    "one statistic in two tasks": (one_statistic_in_two_tasks, "which a task with op .* writes at the same"),
+    "secret statistics": (
+        lambda: replace(NORM, phases=(*NORM.phases[:-1], replace(NORM.phases[-1], updates=False))),
+        r"\(MOVING_AVERAGE of .*\) changes '.*' in a phase that updates nothing",
+    ),
+    "statistics of a look": (
+        lambda: replace(NORM, purpose="gradients"),
+        r"MOVING_AVERAGE of .* changes '.*' in a plan for 'gradien",
+    ),
     "perhaps": (lambda: with_phases(TRAIN, updates=1), "phase 0 updates: 1, needs True or False"),
 }
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_phases_of_features_stand_where_sums_over_the_batch_are_needed(purpose: str) -> None:
+    plan = normalized(purpose)
+    plan.verify()
+    found = [phase.axis for phase in plan.phases].count(Axis.FEATURES)
+    # Where statistics take the place of moments, only gradients of gamma and beta are sums.
+    assert found == {"train": 4, "gradients": 4, "backward": 2}.get(purpose, 0)
+
+
+def test_a_reduction_may_be_cut_anywhere() -> None:
+    with_moments(tasks=tile((0, 1), (5, 7), (1, 5))).verify()
 
 
 @pytest.mark.parametrize("defect", DEFECTS)

@@ -40,6 +40,7 @@ include "long_sums.pxi"
 include "dense.pxi"
 include "losses.pxi"
 include "updates.pxi"
+include "normalization.pxi"
 include "columns.pxi"
 include "lanes.pxi"
 include "tiny.pxi"
@@ -234,6 +235,22 @@ cdef Status run_op(const real* tag, const Bound* bound, const Frame* frame) noex
         )
     elif code == OpCode.ADD_GRADIENT:
         add(a, a, b, <real>1.0, <real>1.0, m * n)
+    elif code == OpCode.BATCH_MOMENTS:
+        batch_moments(a + j, b + j, operands[2] + j, frame.rows, width, n)
+    elif code == OpCode.NORMALIZE:
+        normalize(a, b, operands[2], operands[3], operands[4], operands[5], c[0], m, n)
+    elif code == OpCode.MOMENT_GRADIENTS:
+        moment_gradients(
+            a + j, b + j, operands[2] + j, operands[3] + j, operands[4] + j, operands[5] + j, c[0],
+            frame.rows, width, n
+        )
+    elif code == OpCode.NORMALIZE_BACKWARD:
+        normalize_backward(
+            a, b, operands[2], operands[3], operands[4], operands[5], operands[6], operands[7], c[0],
+            frame.rows, m, n
+        )
+    elif code == OpCode.MOVING_AVERAGE:
+        moving_average(a, b, c[0], m * n)
     else:
         # Losses.  The reduction "mean" divides by the rows of the batch, in value and gradient.
         # `share` is the factor of this loss in the sum of all, and counts in the gradient only.

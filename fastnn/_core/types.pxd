@@ -56,6 +56,11 @@ cpdef enum OpCode:
     GATED_ADD = 38
     GATE_GRADIENT = 39
     ADAM_DENSE = 40
+    BATCH_MOMENTS = 41
+    NORMALIZE = 42
+    MOMENT_GRADIENTS = 43
+    NORMALIZE_BACKWARD = 44
+    MOVING_AVERAGE = 45
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -101,7 +106,7 @@ cpdef enum Addressing:
     STREAM = 3          # the batch's first row in an external array
 
 cdef enum:
-    MAX_OPERANDS = 6
+    MAX_OPERANDS = 8
     MAX_CONSTANTS = 4
     N_ADDRESSINGS = 4
 

@@ -49,6 +49,10 @@ LAYERS = [
     layers.Scale(np.float32(2.5)),
     layers.Shift(-1),
     layers.WeightedSum(trainable=False),
+    layers.BatchNormalization(
+        1, 0.5, 0.25, False, gamma_initializer="he_normal", gamma_regularizer="l2", name="n", trainable=False
+    ),
+    layers.BatchNormalization(scale=False, moving_mean_initializer=initializers.Constant(2.0)),
 ]
 PLAIN = [
     cls()
