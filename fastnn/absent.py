@@ -18,9 +18,7 @@ _IMAGES = "tensors are (rows, features) here; flatten images, x.reshape(len(x), 
 _SEQUENCES = "there are no sequences here; give the last values of a series as features to Dense"
 _TEXT = "prepare text and categories in NumPy, as by np.unique(x, return_inverse=True) and np.eye(n)[labels]"
 _NOISE = "the random layers are Dropout and GaussianNoise"
-_SCALED = (
-    "scale the inputs instead, (x - x.mean(axis=0)) / x.std(axis=0); residual sums by Add help deep nets"
-)
+_SCALED = "use BatchNormalization; it scales features over the batch"
 _CODE = "write objects down by get_config(), and make them anew by from_config(config)"
 _CURVES = "use 'mse', or 'binary_crossentropy' for yes and no"
 _ABSOLUTE = "use 'mae', or 'huber'"
@@ -121,7 +119,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "give categories as columns of 0 and 1, np.eye(n)[labels]; Dense(use_bias=False) embeds them",
         ),
         (
-            "BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
+            "LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
             _SCALED,
         ),
         ("Normalization", "scale in NumPy, (x - x.mean(axis=0)) / x.std(axis=0)"),
@@ -406,12 +404,17 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("kernel_constraint bias_constraint", None, "weights are free; use kernel_regularizer=L2(...)"),
         ("activity_regularizer", None, "regularise weights instead, kernel_regularizer=L2(...)"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
-        (
-            "batch_input_shape",
-            None,
-            "begin with fastnn.Input((features,))",
-        ),
+        ("batch_input_shape", None, "begin with fastnn.Input((features,))"),
         ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),
+    ),
+    "BatchNormalization": (
+        ("beta_constraint gamma_constraint", None, "weights are free; use gamma_regularizer=L2(...)"),
+        ("synchronized", False, "a batch is on one machine, and all of its rows count"),
+        ("renorm", False, "moments are those of the batch; use a smaller momentum, or larger batches"),
+        ("renorm_clipping", None, "there is no renorm"),
+        ("renorm_momentum", 0.99, "there is no renorm"),
+        ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
+        ("input_dim input_shape", None, "begin with fastnn.Input((features,))"),
     ),
     "Input": (
         ("dtype", None, "the model has a dtype, as by Model(..., dtype='float64')"),

@@ -6,6 +6,8 @@ optimizers, arrays, dtypes or kernels.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastnn.graph import Graph, Node, Parameter
 from fastnn.plan import ROWS, Accumulator, Activation, External, Op, OpCode, Operand, Slot
 
@@ -54,6 +56,10 @@ class Builder:
     def parameter(self, parameter: Parameter) -> Operand:
         """Return a parameter as an operand."""
         return Operand(parameter.name, Slot.PARAMETERS, parameter.rows, parameter.columns)
+
+    def one_row(self, name: str, columns: int) -> Operand:
+        """Return what there is one row of for the whole batch."""
+        return Operand(name, Slot.WORKSPACE, 1, columns)
 
     # -- gradients
 
@@ -105,9 +111,26 @@ class Builder:
         self.ops.append(Op(OpCode.ADD, f"d({x.name})", (total, before, part), constants=(1.0, 1.0)))
         self.gradients[x.name] = total
 
+    def row_gradient(self, w: Operand) -> Operand:
+        """Return an operand for a part of a gradient that ops along the batch read, once it is summed up."""
+        first = w.name not in self.gradients
+        name = f"d({w.name})" if first else f"d({w.name})+{len(self.ops)}"
+        part = self.one_row(name, w.columns)
+        return replace(part, slot=Slot.GRADIENTS) if first and self.purpose != "train" else part
+
+    def add_row_gradient(self, w: Operand, part: Operand) -> None:
+        """Add what an op has written to `row_gradient` to the gradient of a parameter."""
+        before = self.gradients.setdefault(w.name, part)
+        if before is not part:
+            self.ops.append(Op(OpCode.ADD_GRADIENT, w.name, (before, part)))
+
+    def is_trained(self, w: Operand | None) -> bool:
+        """Return whether a gradient of a parameter is wanted."""
+        return self.to_parameters and w is not None and self.parameters[w.name].is_trained
+
     def add_parameter_gradient(self, code: OpCode, w: Operand, *sources: Operand) -> None:
         """Append an op that makes a part of a parameter's gradient, unless it is frozen."""
-        if not self.to_parameters or not self.parameters[w.name].trainable:
+        if not self.is_trained(w):
             return
         before = self.gradients.get(w.name)
         if before is None:

@@ -57,6 +57,12 @@ class Encoded:
         return any(operand.slot == Slot.PARAMETERS for op in self.plan.ops for operand in op.outputs())
 
     @cached_property
+    def first_update(self) -> int:
+        """The number of the first phase that updates; that of phases if none does."""
+        flags = [phase.updates for phase in self.plan.phases]
+        return flags.index(True) if True in flags else len(flags)
+
+    @cached_property
     def gathers(self) -> bool:
         """Whether rows are picked by a permutation."""
         return any(op.code is OpCode.GATHER for op in self.plan.ops)

@@ -94,7 +94,7 @@ class Differentiable(Engine):
         if result.exception is not None:
             raise result.exception
         values = now.need_objective().values(plan, result.sums[0], rows)
-        gradients = {p.name: now.view(p, flat) for p in now.graph.parameters if p.trainable}
+        gradients = {p.name: now.view(p, flat) for p in now.graph.parameters if p.is_trained}
         return values["loss"], gradients
 
     # How many outputs there are is not in a model's type: `| Any` lets a list of them pass too.
@@ -217,7 +217,7 @@ class Differentiable(Engine):
         if result.exception is not None:
             raise result.exception
         found = {tensor.label: array for tensor, array in zip(tensors, made.values(), strict=True)}
-        return found | {p.name: now.view(p, flat) for p in graph.parameters if p.trainable}
+        return found | {p.name: now.view(p, flat) for p in graph.parameters if p.is_trained}
 
 
 def _run_rows(

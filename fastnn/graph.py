@@ -89,17 +89,25 @@ def metric_name(metric: str, tensor: Tensor, among: Sequence[Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A kernel or a bias.
+    """A weight, or a statistic of the data.
 
     Attributes
     ----------
     name : str
-        ``"<layer>/kernel"`` or ``"<layer>/bias"``.
+        ``"<layer>/kernel"``, ``"<layer>/bias"``, ...
     shape : tuple of int
         ``(inputs, units)`` or ``(units,)``.
     initializer : Initializer
     regularizer : L2 or None
     trainable : bool
+        Whether training may change it: the flag of its layer.
+    statistic : bool
+        Whether it follows the data by a rule of its layer, not its gradient.
+
+    Examples
+    --------
+    >>> Parameter("norm/moving_mean", (3,), Zeros(), statistic=True).is_trained
+    False
     """
 
     name: str
@@ -107,6 +115,12 @@ class Parameter:
     initializer: Initializer
     regularizer: L2 | None = None
     trainable: bool = True
+    statistic: bool = False
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether an optimizer changes it, by its gradient."""
+        return self.trainable and not self.statistic
 
     @property
     def role(self) -> str:

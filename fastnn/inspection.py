@@ -82,7 +82,8 @@ def gradcheck(
 
     The relative error of an entry is ``|a - b| / max(|a|, |b|, s)`` with s = 1e-3 times the
     largest entry of the gradient, so that entries lost in rounding do not count.  Entries at
-    which differences with steps h and h / 2 disagree stand at a kink (ReLU at 0) and are skipped.
+    which differences with steps h and h / 2 disagree stand at a kink (ReLU at 0) and are skipped.  The
+    loss is that of training: `BatchNormalization` takes the moments of the rows given.
 
     Parameters
     ----------
@@ -178,7 +179,9 @@ class _Double:
             for purpose in ("gradients", "evaluate")
         }
         # With what is different in training, the loss is that of training, which draws the same each time.
-        in_training = any(node.config.training_only for node in now.graph.nodes)
+        in_training = any(node.config.training_only for node in now.graph.nodes) or any(
+            p.statistic for p in now.graph.parameters
+        )
         self.loss_purpose = "gradients" if in_training else "evaluate"
 
     def gradients(self) -> dict[str, np.ndarray]:
@@ -186,7 +189,7 @@ class _Double:
         return {
             p.name: self.now.view(p, self.flat_gradients).copy()
             for p in self.now.graph.parameters
-            if p.trainable
+            if p.is_trained
         }
 
     def parameter(self, name: str) -> np.ndarray:
@@ -393,7 +396,7 @@ def summary(model: Network) -> str:
     lines = [f"model {model.name!r}, {model.dtype}", *_table(rows)]
     if drawing is not None:
         total = model.count_params()
-        trainable = sum(p.rows * p.columns for p in drawing.graph.parameters if p.trainable)
+        trainable = sum(p.rows * p.columns for p in drawing.graph.parameters if p.is_trained)
         lines.append(f"parameters: {total:,}, trainable: {trainable:,}, non-trainable: {total - trainable:,}")
     return "\n".join(lines)
 

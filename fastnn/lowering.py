@@ -267,7 +267,9 @@ class Lowering(Builder):
         """Append what adds up the regularisers."""
         # As in Keras, what is frozen pays no penalty.
         regularized = [
-            p for p in self.graph.parameters if p.trainable and p.regularizer is not None and p.regularizer.l2
+            p
+            for p in self.graph.parameters
+            if p.is_trained and p.regularizer is not None and p.regularizer.l2
         ]
         if not regularized:
             return
@@ -294,7 +296,7 @@ class Lowering(Builder):
             trainable = self.to_parameters and any(
                 operand is not None
                 and operand.slot == Slot.PARAMETERS
-                and self.parameters[operand.name].trainable
+                and self.parameters[operand.name].is_trained
                 for operand in op.operands
             )
             if trainable or any(operand.name in self.wanted for operand in op.inputs()):

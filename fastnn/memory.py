@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from fastnn.graph import Parameter
-from fastnn.plan import Axis, Op, Operand, Phase, Slot
+from fastnn.plan import ROWS, Axis, Op, Operand, Phase, Slot
 
 __all__ = ["ALIGNMENT", "Layout", "aligned", "parameter_layout", "place"]
 
@@ -74,7 +74,7 @@ class _Live:
 
     offset: int
     size: int
-    columns: int
+    shape: tuple[int, int]
     last: int
     name: str
 
@@ -101,27 +101,27 @@ class _Pool(abc.ABC):
             del self._live[entry.name]
             self._release(entry)
 
-    def take_over(self, source: str, name: str, index: int, columns: int, last: int) -> int | None:
+    def take_over(self, source: str, name: str, index: int, shape: tuple[int, int], last: int) -> int | None:
         """Give the memory of `source`, which op `index` reads last, to `name`; None if that cannot be."""
         entry = self._live.get(source)
-        if entry is None or entry.last != index or entry.columns != columns:
+        if entry is None or entry.last != index or entry.shape != shape:
             return None
         del self._live[source]
         entry.name, entry.last = name, last
         self._live[name] = entry
         return entry.offset
 
-    def place(self, name: str, size: int, columns: int, last: int) -> int:
+    def place(self, name: str, size: int, shape: tuple[int, int], last: int) -> int:
         """Return an offset that nothing living occupies."""
-        offset = self._find(size, columns)
-        entry = self._live[name] = _Live(offset, size, columns, last, name)
+        offset = self._find(size, shape)
+        entry = self._live[name] = _Live(offset, size, shape, last, name)
         heapq.heappush(self._deaths, (last, self._n_placed, entry))
         self._n_placed += 1
         self.size = max(self.size, offset + size)
         return offset
 
     @abc.abstractmethod
-    def _find(self, size: int, columns: int) -> int:
+    def _find(self, size: int, shape: tuple[int, int]) -> int:
         """Return a free offset, which is free no longer."""
 
     @abc.abstractmethod
@@ -133,19 +133,19 @@ class _SharedPool(_Pool):
     """Memory that all tiles share, at different speeds.
 
     There a row of one tensor may only ever lie where the same row of another one lay: same width,
-    same offset.
+    same offset.  What has one row for the whole batch shares memory only with its like.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._free: dict[int, list[int]] = {}  # by columns
+        self._free: dict[tuple[int, int], list[int]] = {}  # by shape
 
-    def _find(self, size: int, columns: int) -> int:
-        free = self._free.get(columns)
+    def _find(self, size: int, shape: tuple[int, int]) -> int:
+        free = self._free.get(shape)
         return free.pop() if free else self.size
 
     def _release(self, entry: _Live) -> None:
-        self._free.setdefault(entry.columns, []).append(entry.offset)
+        self._free.setdefault(entry.shape, []).append(entry.offset)
 
 
 class _TilePool(_Pool):
@@ -155,7 +155,7 @@ class _TilePool(_Pool):
         super().__init__()
         self._gaps = [(0, sys.maxsize)]  # sorted, none touches another
 
-    def _find(self, size: int, columns: int) -> int:
+    def _find(self, size: int, shape: tuple[int, int]) -> int:
         position = next(i for i, (begin, end) in enumerate(self._gaps) if end - begin >= size)
         begin, end = self._gaps[position]
         self._gaps[position : position + 1] = [(begin + size, end)] if begin + size < end else []
@@ -234,16 +234,18 @@ def place(
             else:
                 pool: _Pool = workspace if operand.slot == Slot.WORKSPACE else local
                 pool.expire(index)
-                taken = None
+                shape, taken = (operand.rows, operand.columns), None
                 for source in _aliases_of(op, operand):
                     if taken is None and source.slot == operand.slot:
                         taken = pool.take_over(
-                            source.name, operand.name, index, operand.columns, last_use[operand.name]
+                            source.name, operand.name, index, shape, last_use[operand.name]
                         )
                 if taken is None:
-                    rows = capacity if operand.slot == Slot.WORKSPACE else heights[index]
+                    rows = heights[index]
+                    if operand.slot == Slot.WORKSPACE:
+                        rows = capacity if operand.rows == ROWS else operand.rows
                     size = aligned(rows * operand.columns)
-                    taken = pool.place(operand.name, size, operand.columns, last_use[operand.name])
+                    taken = pool.place(operand.name, size, shape, last_use[operand.name])
                 offset = taken
             placed[operand.name] = replace(operand, offset=offset)
         result.append(

@@ -258,7 +258,7 @@ class Network:
         raise ConfigurationError(f"no layer is named {name!r}; there are {[la.name for la in layers]}")
 
     def count_params(self) -> int:
-        """Return the number of weights and biases."""
+        """Return the number of elements of all parameters, those that are not trained included."""
         return sum(place.size for place in self._now.weights().values())
 
     def _bind(

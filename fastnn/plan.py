@@ -21,6 +21,7 @@ from fastnn.ops import Activation
 __all__ = [
     "ADDING",
     "DENOMINATORS",
+    "KEPT_SLOTS",
     "LOSSES",
     "MOST_ADAM_ROWS",
     "MOST_EXTERNALS",
@@ -116,6 +117,11 @@ class OpCode(enum.IntEnum):
     GAUSSIAN_NOISE = 43
     POINTWISE_LOSS = 44
     THRESHOLD_COUNTS = 45
+    BATCH_MOMENTS = 46
+    NORMALIZE = 47
+    MOMENT_GRADIENTS = 48
+    NORMALIZE_BACKWARD = 49
+    MOVING_AVERAGE = 50
 
 
 class Path(enum.IntEnum):
@@ -138,12 +144,15 @@ class Slot(enum.IntEnum):
     EXTERNAL = 5
 
 
+KEPT_SLOTS = frozenset({Slot.PARAMETERS, Slot.STATE})  # what outlives a step
+
+
 class Axis(enum.IntEnum):
     """Along what an op or a phase is cut into tiles."""
 
     ROWS = 0  # rows of the batch
     PARAMETER = 1  # rows of a parameter (the inputs of a kernel); the batch is read whole
-    FEATURES = 2  # of phases only: columns of what a dense layer writes, for all rows of the batch
+    FEATURES = 2  # columns that a reduction over rows, or a dense layer, writes; all rows of the batch
 
 
 class Role(enum.IntFlag):
@@ -153,7 +162,7 @@ class Role(enum.IntFlag):
     OUT = 2
     INOUT = 3
     OPTIONAL = 4
-    WHOLE = 8  # not cut by the op's axis: read or written as a whole by each tile
+    WHOLE = 8  # not cut by the op's axis: each tile reads all rows
     INDEXED = 16  # rows are looked up through the permutation
 
 
@@ -496,6 +505,26 @@ SIGNATURES: dict[OpCode, Signature] = {
         paths=frozenset({Path.DIRECT, Path.COLUMNS}),
         one_column=True,
     ),
+    OpCode.BATCH_MOMENTS: _signature(Axis.FEATURES, "mean:out variance:out x:in,whole"),
+    OpCode.NORMALIZE: _signature(
+        Axis.ROWS,
+        "y:out x:in mean:in,whole variance:in,whole gamma:in,whole,optional beta:in,whole,optional",
+        "y=x",
+        "epsilon",
+    ),
+    OpCode.MOMENT_GRADIENTS: _signature(
+        Axis.FEATURES,
+        "dgamma:out dbeta:out dy:in,whole x:in,whole mean:in variance:in",
+        constants="epsilon",
+    ),
+    OpCode.NORMALIZE_BACKWARD: _signature(
+        Axis.ROWS,
+        "dx:out dy:in x:in mean:in,whole variance:in,whole gamma:in,whole,optional "
+        "dgamma:in,whole,optional dbeta:in,whole,optional",
+        "dx=dy",
+        "epsilon",
+    ),
+    OpCode.MOVING_AVERAGE: _signature(Axis.PARAMETER, "w:inout moment:in", constants="momentum"),
 }
 
 
@@ -604,11 +633,15 @@ class Phase:
     tasks : tuple of Task
     tile_rows : int
         Rows per tile, 0 for other axes than rows.
+    updates : bool
+        Whether it changes parameters or state.  Such phases come last, and run only if the losses of the
+        step are finite.
     """
 
     axis: Axis
     tasks: tuple[Task, ...]
     tile_rows: int = 0
+    updates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

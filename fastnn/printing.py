@@ -63,6 +63,8 @@ def format_plan(plan: Plan) -> str:
             lines.append(f"phase along features, {len(phase.tasks)} tiles")
         else:
             lines.append(f"phase along parameters, {len(phase.tasks)} tiles")
+        if phase.updates:
+            lines[-1] += ", updates"
         groups = Counter((task.first, task.last) for task in sorted(phase.tasks, key=_first))
         for (first, last), tiles in groups.items():
             for index in range(first, last):

@@ -166,6 +166,7 @@ class Program:
             code.n_losses,
             single_rows if per_row else 0,
             len(plan.scalars),
+            code.first_update,
         )
         self._parameters = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
         self._gradients = gradients

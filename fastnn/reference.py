@@ -19,6 +19,7 @@ from fastnn.formulas import activate, differentiate, pointwise
 from fastnn.ops import Pointwise
 from fastnn.plan import Activation, Op, OpCode, Plan, Slot
 from fastnn.program import Result, Scalars
+from fastnn.reference_normalization import OPS as NORMALIZATION
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
 
@@ -365,8 +366,7 @@ def _route(m: Machine, op: Op) -> None:
 
 
 def _concatenate(m: Machine, op: Op) -> None:
-    parts = [m.get(op, name) for name in op.signature.names[1:]]
-    m.put(op, "y", np.hstack([part for part in parts if part is not None]))
+    m.put(op, "y", np.hstack([m(op, name) for name in op.signature.names[1:] if op.operand(name)]))
 
 
 def _slice(m: Machine, op: Op) -> None:
@@ -375,8 +375,7 @@ def _slice(m: Machine, op: Op) -> None:
 
 
 def _affine(m: Machine, op: Op) -> None:
-    scale, shift = op.constants
-    m.put(op, "y", scale * m(op, "x") + shift)
+    m.put(op, "y", op.constants[0] * m(op, "x") + op.constants[1])
 
 
 def _row_sum(m: Machine, op: Op) -> None:
@@ -465,6 +464,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.GATED_ADD: _gated_add,
     OpCode.GATE_GRADIENT: _gate_gradient,
     OpCode.ADD_GRADIENT: _add_gradient,
+    **NORMALIZATION,
 }
 
 

@@ -1,7 +1,8 @@
 """The rules of lowering: what each layer becomes, and what leads back through each op.
 
-One forward rule per layer configuration, one backward rule per opcode.  `lowering.py` walks the graph and
-calls them.  This file must not know arrays, dtypes or kernels.
+One forward rule per layer configuration, one backward rule per opcode.  Layers whose file holds their rules
+too, such as `layers/_normalization.py`, enter them here.  `lowering.py` walks the graph and calls them.
+This file must not know arrays, dtypes or kernels.
 """
 
 from __future__ import annotations

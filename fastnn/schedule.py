@@ -3,10 +3,11 @@
 Ops that run along the rows of the batch come first, where they can as one phase of row tiles: a
 tile goes through the whole net forward and backward before its data leave the cache.  Products
 with large kernels interrupt that: each is a phase of its own, cut along the columns that it writes,
-so that every part of a kernel is read and copied once a step, by one thread.  Then comes one phase
-of all ops that run along parameters, one group of tasks per parameter.  The cut depends on sizes
-only, never on a number of threads, so every thread count gives the same bits.  This file must not
-know arrays, dtypes or kernels.
+so that every part of a kernel is read and copied once a step, by one thread.  Reductions over the rows
+of the batch do, too: each tile sees all rows of its own columns, and what follows may read the sums
+whole.  Last comes one phase of all ops that run along parameters, one group of tasks per parameter.
+The cut depends on sizes only, never on a number of threads, so every thread count gives the same
+bits.  This file must not know arrays, dtypes or kernels.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import PRODUCTS, ROWS, WEIGHT_PRODUCTS, Axis, Op, OpCode, Phase, Slot, Task
+from fastnn.plan import KEPT_SLOTS, PRODUCTS, ROWS, WEIGHT_PRODUCTS, Axis, Op, OpCode, Phase, Slot, Task
 
 __all__ = ["schedule"]
 
@@ -75,8 +76,8 @@ def schedule(
             groups.setdefault(op.layer, []).append(op)
     ordered: list[Op] = []
     phases: list[Phase] = []
-    along_rows = (op for op in ops if op.signature.axis is Axis.ROWS)
-    for cut, alike in groupby(along_rows, key=lambda op: _feature_tiles(op, capacity)):
+    along_batch = (op for op in ops if op.signature.axis is not Axis.PARAMETER)
+    for cut, alike in groupby(along_batch, key=lambda op: _feature_tiles(op, capacity)):
         for found in [[op] for op in alike] if cut else [list(alike)]:
             first, last = len(ordered), len(ordered) + len(found)
             if cut:
@@ -93,7 +94,8 @@ def schedule(
     if tasks:
         # Long tasks first, so that the last ones to finish are short.
         tasks.sort(key=lambda task: -_task_flops(task, ordered, capacity))
-        phases.append(Phase(Axis.PARAMETER, tuple(_out_of_step(tasks, capacity))))
+        updates = any(operand.slot in KEPT_SLOTS for op in ordered for operand in op.outputs())
+        phases.append(Phase(Axis.PARAMETER, tuple(_out_of_step(tasks, capacity)), updates=updates))
     return tuple(ordered), tuple(phases)
 
 
@@ -148,17 +150,24 @@ def _has_large_kernel(op: Op) -> bool:
 
 
 def _feature_tiles(op: Op, capacity: int) -> tuple[tuple[int, int], ...]:
-    """Return the parts of the columns that an op along rows writes; none if it is not cut along them."""
+    """Return the parts of the columns that an op along the batch writes; none if it is not cut along them."""
+    if op.signature.axis is Axis.FEATURES:
+        return _column_tiles(op, BYTE_FLOPS * op.bytes(capacity), MINIMUM_COLUMNS)
     if not _has_large_kernel(op) or not 0 < capacity <= MOST_ROWS:
         return ()
-    width = next(op.outputs()).columns
     inside = any(operand is not None and operand.slot == Slot.LOCAL for operand in op.operands)
     if inside or ACTIVATIONS[op.activation].row_wise:
         return ()
     cost = max(op.flops(capacity), BYTE_FLOPS * op.bytes(capacity))  # few rows wait for the kernel
-    n_tiles = _tiles(width, cost, MINIMUM_COLUMNS, PREFERRED_COLUMNS)
+    tiles = _column_tiles(op, cost, PREFERRED_COLUMNS)
+    return tiles if len(tiles) > 1 else ()
+
+
+def _column_tiles(op: Op, cost: int, preferred: int) -> tuple[tuple[int, int], ...]:
+    width = next(op.outputs()).columns
+    n_tiles = _tiles(width, cost, MINIMUM_COLUMNS, preferred)
     step = _ceiling(_ceiling(width, n_tiles), BLOCK_COLUMNS) * BLOCK_COLUMNS
-    return tuple((begin, min(begin + step, width)) for begin in range(0, width, step)) if n_tiles > 1 else ()
+    return tuple((begin, min(begin + step, width)) for begin in range(0, width, step))
 
 
 def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:

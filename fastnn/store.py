@@ -91,7 +91,7 @@ class ParameterStore:
     parameters : Parameters
         Holds the flat array, (size,).
     places : WeakKeyDictionary of Owner to dict of str to Place
-        By layer and by role, ``"kernel"`` or ``"bias"``.  Layers that nobody has any more are gone from it,
+        By layer and by role, such as ``"kernel"``.  Layers that nobody has any more are gone from it,
         and from the next store.
     exclusion : Exclusion
         Held by the thread that trains, or rebuilds, a model over this store.
@@ -145,6 +145,11 @@ class ParameterStore:
         """Return copies of a layer's parameters."""
         array = self.array
         return [place.view(array).copy() for place in self.places.get(layer, {}).values()]
+
+    def weight(self, layer: Owner, role: str) -> np.ndarray | None:
+        """Return a copy of one of a layer's parameters, or None."""
+        place = self.places.get(layer, {}).get(role)
+        return None if place is None else place.view(self.array).copy()
 
     def set_layer(self, layer: Owner, weights: Sequence[np.ndarray]) -> None:
         """Replace a layer's parameters."""

@@ -212,7 +212,7 @@ class _Loop:
         self.steps = -(-given.rows // batch)
         cost = cost_of_step(now.graph, batch, self.compiled.reference)
         self.pace = Pace(cost, self.steps)
-        frozen = not any(parameter.trainable for parameter in now.graph.parameters)
+        frozen = not any(parameter.is_trained for parameter in now.graph.parameters)
         self.first_losses: list[float] | None = None if self.compiled.iterations or frozen else []
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
 

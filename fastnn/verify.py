@@ -50,7 +50,7 @@ def verify_plan(plan: Plan) -> None:
             if operand is not None and use.writes and operand.slot in memories:
                 gone = memories[operand.slot].take(operand, size)
                 for other in gone if operand.slot == Slot.WORKSPACE else ():
-                    if other.offset != operand.offset or other.columns != operand.columns:
+                    if other.offset != operand.offset or _shape(other) != _shape(operand):
                         raise PlanError(
                             f"{where}: {operand.name!r} crosses rows of {other.name!r} in shared memory"
                         )
@@ -127,6 +127,10 @@ def _named(plan: Plan) -> dict[str, Operand]:
                 if known is not operand and known != operand:
                     raise PlanError(f"two operands are named {operand.name!r}")
     return operands
+
+
+def _shape(operand: Operand) -> tuple[int, int]:
+    return operand.rows, operand.columns
 
 
 def _elements(operand: Operand, height: int, padded_capacity: int) -> int:
@@ -271,7 +275,8 @@ def _check_purpose(plan: Plan) -> None:
                     f"{describe(index, op)} changes {operand.name!r} in a plan for {plan.purpose!r}"
                 )
             decays = op.code is OpCode.WEIGHT_DECAY
-            if operand.name in changed or (decays and operand.name in decayed):
+            moves = op.code is OpCode.MOVING_AVERAGE  # once for each use of a layer
+            if (operand.name in changed and not moves) or (decays and operand.name in decayed):
                 raise PlanError(f"{describe(index, op)} changes {operand.name!r} a second time")
             (decayed if decays else changed).add(operand.name)
     if sorted(sums) != list(range(len(sums))):

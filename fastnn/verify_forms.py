@@ -48,9 +48,16 @@ _FIXED_SLOTS = {
     "b": (Slot.PARAMETERS,),
     "m": (Slot.STATE,),
     "v": (Slot.STATE,),
-    "dw": (Slot.GRADIENTS, Slot.LOCAL),
+    "dw": (Slot.GRADIENTS, Slot.LOCAL, Slot.WORKSPACE),
     "db": (Slot.GRADIENTS, Slot.LOCAL),
-    "dv": (Slot.GRADIENTS, Slot.LOCAL),
+    "dv": (Slot.GRADIENTS, Slot.LOCAL, Slot.WORKSPACE),
+    "mean": (Slot.PARAMETERS, Slot.WORKSPACE),
+    "variance": (Slot.PARAMETERS, Slot.WORKSPACE),
+    "gamma": (Slot.PARAMETERS,),
+    "beta": (Slot.PARAMETERS,),
+    "dgamma": (Slot.GRADIENTS, Slot.WORKSPACE),
+    "dbeta": (Slot.GRADIENTS, Slot.WORKSPACE),
+    "moment": (Slot.WORKSPACE,),
 }
 _ACTIVATING = frozenset({OpCode.ACTIVATION, OpCode.DENSE, OpCode.ACTIVATION_BACKWARD, OpCode.DENSE_BACKWARD})
 _BACKWARD = frozenset({OpCode.ACTIVATION_BACKWARD, OpCode.DENSE_BACKWARD})
@@ -76,6 +83,10 @@ def _use(signature: Signature, name: str, role: Role) -> Use:
     slots: tuple[Slot, ...] = ()
     if not batch:
         slots = _FIXED_SLOTS[name]
+        if role & Role.INOUT == Role.OUT:
+            # Parameters are changed, not made; what a task of a parameter makes has no other's memory.
+            barred = {Slot.PARAMETERS} | ({Slot.WORKSPACE} if signature.axis is Axis.PARAMETER else set())
+            slots = tuple(slot for slot in slots if slot not in barred)
     elif not role & Role.INDEXED:
         # A tile's own memory is gone when the batch is read whole.
         slots = (Slot.WORKSPACE, Slot.LOCAL) if along_rows else (Slot.WORKSPACE,)
@@ -403,6 +414,14 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
             if not 0.0 <= amount <= most or draw != int(draw) or not 0 <= draw < MOST_DRAWS:
                 raise PlanError(f"{where} has {amount} and the draw {draw}, which are out of range")
             agree = [(columns("x"), columns("y"))]
+        case OpCode.BATCH_MOMENTS | OpCode.MOMENT_GRADIENTS | OpCode.NORMALIZE | OpCode.NORMALIZE_BACKWARD:
+            given = [operand for operand in op.operands if operand is not None]
+            agree = [(given[0].columns, operand.columns) for operand in given[1:]]
+            agree += [(operand.rows, 1) for operand in given if operand.rows != ROWS]
+            if op.code is not OpCode.BATCH_MOMENTS and op.constants[0] <= 0:
+                raise PlanError(f"{where} has the epsilon {op.constants[0]}, needs one above 0")
+            if op.code is OpCode.NORMALIZE_BACKWARD:
+                agree.append((op.operand("dgamma") is None, op.operand("dbeta") is None))
         case OpCode.ROW_SUM:
             agree = [(columns("y"), 1)]
         case OpCode.BROADCAST:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import Axis, OpCode, Path, Phase, Plan, Slot, Task
+from fastnn.plan import KEPT_SLOTS, LOSSES, Axis, OpCode, Path, Phase, Plan, Slot, Task
 from fastnn.verify_forms import USES, describe, is_integer
 
 __all__ = ["check_concurrency", "check_phases"]
@@ -38,16 +38,19 @@ def check_phases(plan: Plan) -> list[int]:
             raise PlanError(f"phase {number} is {phase!r}, needs to be a Phase along an Axis")
         if not isinstance(phase.tasks, tuple) or not phase.tasks:
             raise PlanError(f"phase {number} has the tasks {phase.tasks!r}, needs a tuple that is not empty")
-    along = [phase.axis for phase in plan.phases]
+        if not isinstance(phase.updates, bool):
+            raise PlanError(f"phase {number} updates: {phase.updates!r}, needs True or False")
     # The executor ends a step whose loss is not finite before the first of them.
-    if Axis.PARAMETER in along and set(along[along.index(Axis.PARAMETER) :]) != {Axis.PARAMETER}:
-        raise PlanError("a phase along the batch comes after one along parameters")
+    if sorted(phase.updates for phase in plan.phases) != [phase.updates for phase in plan.phases]:
+        raise PlanError("a phase that updates nothing comes after one that updates")
     covered = 0
     heights = [0] * len(plan.ops)
     for number, phase in enumerate(plan.phases):
         groups = _groups(plan, phase, number)
         if phase.axis is Axis.ROWS and len(phase.tasks) != 1:
             raise PlanError(f"a phase along rows has {len(phase.tasks)} tasks, needs one")
+        if phase.axis is Axis.FEATURES and len(groups) != 1:
+            raise PlanError(f"a phase along features has {len(groups)} ops, needs one")
         _check_tile_rows(plan, phase)
         for first, last in sorted(groups):
             if first != covered:
@@ -67,6 +70,7 @@ def check_phases(plan: Plan) -> list[int]:
             else:
                 rows = max(end - begin for begin, end in cuts)
                 _check_parameter_cut(plan, first, last, cuts)
+            _check_updates(plan, phase, first, last)
             heights[first:last] = [rows] * (last - first)
     if covered != len(plan.ops):
         raise PlanError(f"phases end at op {covered} of {len(plan.ops)}")
@@ -102,6 +106,21 @@ def _check_tile_rows(plan: Plan, phase: Phase) -> None:
         raise PlanError(f"tiles of {rows} rows are higher than a batch of {plan.capacity or MAXIMUM_SIZE}")
 
 
+def _check_updates(plan: Plan, phase: Phase, first: int, last: int) -> None:
+    """Prove that a step's losses are known before anything that outlives the step is changed."""
+    for index in range(first, last):
+        op = plan.ops[index]
+        if phase.updates:
+            if op.code in LOSSES:
+                raise PlanError(f"{describe(index, op)} is in a phase that updates")
+            continue
+        for operand in op.outputs():
+            if operand.slot in KEPT_SLOTS:
+                raise PlanError(
+                    f"{describe(index, op)} changes {operand.name!r} in a phase that updates nothing"
+                )
+
+
 def _cover(cuts: list[tuple[int, int]], size: int) -> bool:
     """Return whether tiles, in their order, are the numbers from 0 up to `size`, and none is empty."""
     at = 0
@@ -127,7 +146,8 @@ def _check_parameter_cut(plan: Plan, first: int, last: int, cuts: list[tuple[int
 def _check_feature_cut(plan: Plan, first: int, last: int, cuts: list[tuple[int, int]]) -> None:
     """Prove that parts of an op's columns can be computed apart, and that tiles cover them once."""
     op = plan.ops[first]
-    cut = op.code in _CUT_ALONG_FEATURES and not ACTIVATIONS[op.activation].row_wise
+    product = op.code in _CUT_ALONG_FEATURES and not ACTIVATIONS[op.activation].row_wise
+    cut = product or op.signature.axis is Axis.FEATURES
     if not cut or op.path is Path.COLUMNS or last - first != 1:
         raise PlanError(f"{op.code.name} of {op.layer!r} cannot be cut along features")
     result = op.operands[0]

@@ -304,6 +304,7 @@ def test_every_argument_of_keras_is_known(where: str, peer: Peer) -> None:
         "compile": (keras.Model.compile, fastnn.Model.compile),
         "fit": (keras.Model.fit, fastnn.Model.fit),
         "Dense": (keras.layers.Dense, layers.Dense),
+        "BatchNormalization": (keras.layers.BatchNormalization, layers.BatchNormalization),
         "Input": (keras.Input, fastnn.Input),
         "Model": (keras.Sequential.__init__, fastnn.Sequential),
     }[where]

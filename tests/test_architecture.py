@@ -232,6 +232,7 @@ def test_no_op_is_left_over_anywhere() -> None:
     forward |= {
         OpCode.DROPOUT,
         OpCode.GAUSSIAN_NOISE,
+        OpCode.NORMALIZE,
         OpCode.GATED_ADD,
         OpCode.CONCATENATE,
         OpCode.AFFINE,
@@ -258,7 +259,7 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
     assert constant("LOCAL_SLOT", "run.pxd") == Slot.LOCAL
     assert constant("SNAPSHOT_STEPS", "run.pxd") == pace.SNAPSHOT_STEPS
     assert constant("MAX_SLOTS", "run.pxd") == Slot.EXTERNAL + plan.MOST_EXTERNALS
-    assert {s.axis for s in SIGNATURES.values()} == {Axis.ROWS, Axis.PARAMETER}
+    assert {s.axis for s in SIGNATURES.values()} == set(Axis)
     assert {axis.name: int(axis) for axis in Axis} == executor.AXES
     assert {path.name: int(path) for path in plan.Path} == executor.PATHS
     assert constant("N_PATHS", "types.pxd") == len(plan.Path)

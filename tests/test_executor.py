@@ -99,11 +99,20 @@ def noise(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     return layers.Dense(outputs)(layers.Dropout(0.2, seed=1)(layers.Add()([dropped, h])))
 
 
+def normalized(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net that scales inputs and features, some of them twice by one layer, some without gamma."""
+    norm = layers.BatchNormalization(momentum=0.5, epsilon=0.1, gamma_regularizer="l2")
+    h = layers.Dense(6, "tanh")(layers.BatchNormalization(center=False)(x))
+    h = layers.Add()([norm(h), norm(layers.Dense(6)(h))])
+    return layers.Dense(outputs)(layers.BatchNormalization(scale=False, beta_regularizer="l2")(h))
+
+
 NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "gates": gates,
     "shared": shared,
     "residual": residual,
     "noise": noise,
+    "normalized": normalized,
 }
 
 
@@ -185,6 +194,8 @@ class Case:
         dtype = np.dtype(self.dtype)
         rng = np.random.default_rng(3)
         flat = {"parameters": rng.normal(0, 0.5, plan.sizes[Slot.PARAMETERS]).astype(dtype)}
+        for o in (o for op in plan.ops for o in op.inputs() if o.name.endswith("/moving_variance")):
+            flat["parameters"][o.offset : o.offset + o.columns] **= 2
         flat["gradients"] = np.zeros(plan.sizes[Slot.GRADIENTS], dtype)
         flat["state"] = np.zeros(plan.sizes[Slot.STATE], dtype)
         arrays = self.data()
@@ -228,6 +239,7 @@ def same_bits(left: dict[str, Array], right: dict[str, Array]) -> None:
 EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),
     Case("hinge", "adam", net="shared"),
+    Case("mse", "momentum", net="normalized"),
     Case("categorical", "sgd", weighted=True),
     Case("absolute", "sgd"),
     Case("binary curve", "sgd", weighted=True),

@@ -21,7 +21,7 @@ from fastnn.graph import Graph
 from fastnn.losses import Loss
 from fastnn.lowering import lower
 from fastnn.optimizers import Optimizer
-from fastnn.plan import ROWS, Activation, Op, OpCode, Operand, Plan, Slot
+from fastnn.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Plan, Slot
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 MSE, SGD = losses.MeanSquaredError(), optimizers.SGD()
@@ -90,6 +90,16 @@ def gates() -> Plan:
     )
 
 
+def normalized() -> Plan:
+    graph = chain(
+        layers.BatchNormalization(momentum=0.9),
+        layers.Dense(5, "tanh"),
+        layers.BatchNormalization(scale=False),
+        layers.Dense(2),
+    )
+    return compile_plan(graph, "train", capacity=64, losses=(MSE,), optimizer=SGD)
+
+
 def two_layers(
     loss: Loss, metric: metrics.Metric, units: int, optimizer: Optimizer, fused: bool = True
 ) -> Plan:
@@ -126,6 +136,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
         losses=(MSE,),
         optimizer=optimizers.AdamW(),
     ),
+    "normalized_train": normalized,
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }
@@ -279,6 +290,20 @@ def test_frozen_layers_cost_no_gradients() -> None:
     ops = lower(chain(first, last), "train", (MSE,), optimizer=SGD).ops
     assert [op.layer for op in ops if op.code is OpCode.DENSE_BACKWARD] == ["last"]
     assert {op.layer for op in ops if op.code is OpCode.SGD_DENSE} == {"first/kernel"}
+
+
+def test_statistics_have_no_gradients() -> None:
+    graph = chain(layers.Dense(3, bias_regularizer="l2"), layers.Dense(2))
+    nodes = tuple(
+        replace(node, parameters=(node.parameters[0], replace(node.parameters[1], statistic=True)))
+        for node in graph.nodes
+    )
+    changed = Graph(graph.inputs, graph.outputs, nodes)
+    plan = compile_plan(changed, "train", capacity=8, losses=(MSE,), optimizer=SGD)
+    weights = {op.layer for op in plan.ops if op.signature.axis is Axis.PARAMETER}
+    assert weights == {"dense/kernel", "dense_1/kernel"}
+    assert [p.is_trained for p in changed.parameters] == [True, False, True, False]
+    assert not replace(changed.parameters[0], trainable=False).is_trained
 
 
 def test_input_gradients_end_in_an_external_array() -> None:

@@ -79,7 +79,8 @@ def extents(plan: Plan, slot: Slot, ops: range) -> dict[str, tuple[int, int, int
         for operand in plan.ops[index].operands:
             if operand is None or operand.slot != slot:
                 continue
-            rows = height[index] if slot == Slot.LOCAL else plan.capacity
+            of_batch = plan.capacity if operand.rows == ROWS else operand.rows
+            rows = height[index] if slot == Slot.LOCAL else of_batch
             end = operand.offset + rows * operand.columns
             first = found[operand.name][2] if operand.name in found else index
             found[operand.name] = (operand.offset, end, first, index, operand)
@@ -112,11 +113,26 @@ def check_sharing(plan: Plan) -> None:
                 )
                 if slot == Slot.WORKSPACE:
                     assert (begin, operand.columns) == (begin_2, operand_2.columns)
+                    assert operand.rows == operand_2.rows
 
 
 @pytest.mark.parametrize(("seed", "purpose"), PLANS)
 def test_no_two_living_operands_of_a_step_share_memory(seed: int, purpose: str) -> None:
     check_sharing(random_plan(seed, purpose))
+
+
+@pytest.mark.parametrize("capacity", [1, 7, 300])
+@pytest.mark.parametrize("purpose", ["train", "gradients", "backward"])
+def test_what_there_is_one_row_of_shares_memory_with_its_like(purpose: str, capacity: int) -> None:
+    chained: list[layers.Layer] = []
+    for width in (5, 5, 16, 5):
+        chained += [layers.Dense(width, "relu"), layers.BatchNormalization(scale=width > 5)]
+    plan = compile_plan(
+        chain(*chained), purpose, capacity=capacity, losses=(MSE,), optimizer=optimizers.Adam()
+    )
+    check_sharing(plan)
+    single = {o for op in plan.ops for o in op.operands if o and (o.rows, o.slot) == (1, Slot.WORKSPACE)}
+    assert len({o.name for o in single}) > len({o.offset for o in single}) or purpose == "backward"
 
 
 @pytest.mark.parametrize("purpose", ["evaluate", "predict", "input_gradients"])

@@ -83,6 +83,8 @@ def test_a_graph_shows_inputs_outputs_and_how_many_layers() -> None:
         "Scale(2.0)",
         "Shift(-1.0)",
         "WeightedSum(name='w', trainable=False)",
+        "BatchNormalization(momentum=0.5, scale=False, beta_regularizer=L2(l2=0.1), name='n')",
+        "BatchNormalization(gamma_initializer=Constant(value=0.1), trainable=False)",
         *(f"{name}()" for name in ("Add", "Concatenate", "Exp", "Negate", "Square", "Sum")),
     ],
 )

@@ -218,7 +218,7 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         "operand 'x' lies in slot local, where 'dense/y' may not be",
     ),
     "rows after parameters": (
-        lambda: replace(P, phases=(P.phases[1], P.phases[0])), "the batch comes after one along parameters"
+        lambda: replace(P, phases=(P.phases[1], P.phases[0])), "updates nothing comes after one that updates"
     ),
     "no tile height": (lambda: with_phase(P, 0, tile_rows=0), "a phase along rows has no tile height"),
     # Defects with which the executor would write or read where it must not, or leave out work.

@@ -233,6 +233,8 @@ cdef class Executor:
         tile; more are cut, see `tile_rows`.  Else 0.
     n_scalars : int
         How many numbers the plan needs in each step.
+    first_update : int
+        The first phase that changes what outlives a step; below 0 if none does.  All later ones do, too.
 
     Attributes
     ----------
@@ -241,7 +243,8 @@ cdef class Executor:
     """
 
     def __cinit__(
-        self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0, int n_scalars=0
+        self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0, int n_scalars=0,
+        int first_update=-1,
     ):
         cdef int i, j, t = 0
         need_table()
@@ -279,11 +282,9 @@ cdef class Executor:
                 if not 0 <= scalar < n_scalars:
                     raise ValueError(f"op {i} needs scalar {scalar}; there are {n_scalars}")
                 self.ops[i].scalars[j] = scalar
-        self.first_update = self.n_phases
+        self.first_update = first_update if first_update >= 0 else self.n_phases
         for i, (axis, tile_rows, tasks) in enumerate(phases):
             self.phases[i] = [axis, tile_rows, t, len(tasks)]
-            if axis == Axis.PARAMETER:
-                self.first_update = min(self.first_update, i)
             for first, last, begin, end in tasks:
                 self.tasks[t] = [first, last, begin, end]
                 self.n_bound += last - first

@@ -1,5 +1,5 @@
-# Losses of one output and its target each: a function gives the values of a block of numbers, and their slopes
-# by the output, in float64; one loop does the rest for all functions.
+# Losses of one output and its target each: a function gives the values of a block of numbers, and their
+# slopes by the output, in float64; one loop does the rest for all functions.
 
 cdef inline void absolute_error(
     double* value, double* slope, const double* y, const double* t, double parameter

@@ -46,7 +46,7 @@ cdef struct Run:
     const Phase* phases
     const Task* tasks
     int n_phases
-    int first_update            # the first phase that may change parameters; n_phases if none does
+    int first_update            # the first phase that updates; n_phases if none does
     RunOps run_ops
     RunBound run_bound
     Bound* bound                # the ops of a step, in order

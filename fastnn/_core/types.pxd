@@ -61,6 +61,11 @@ cpdef enum OpCode:
     GAUSSIAN_NOISE = 43
     POINTWISE_LOSS = 44
     THRESHOLD_COUNTS = 45
+    BATCH_MOMENTS = 46
+    NORMALIZE = 47
+    MOMENT_GRADIENTS = 48
+    NORMALIZE_BACKWARD = 49
+    MOVING_AVERAGE = 50
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -110,7 +115,7 @@ cpdef enum Addressing:
     STREAM = 3          # the batch's first row in an external array
 
 cdef enum:
-    MAX_OPERANDS = 6
+    MAX_OPERANDS = 8
     MAX_CONSTANTS = 4
     MAX_SCALARS = 2     # of an op
     N_ADDRESSINGS = 4

@@ -1,7 +1,7 @@
 """Layers: descriptions that models are made of, with Keras's names where Keras has them.
 
 ==============================  ==========================================================================
-with weights                    `Dense`, `Maxout`, `WeightedSum`
+with weights                    `Dense`, `Maxout`, `WeightedSum`, `BatchNormalization`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
                                 by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
@@ -44,6 +44,7 @@ from fastnn.layers._gates import (
     Sum,
     WeightedSum,
 )
+from fastnn.layers._normalization import BatchNormalization
 from fastnn.layers._random import Dropout, GaussianNoise
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Activation",
     "Add",
     "Average",
+    "BatchNormalization",
     "Concatenate",
     "Dense",
     "Dropout",

@@ -190,12 +190,12 @@ class Layer:
         return self._store
 
     def get_weights(self) -> list[np.ndarray]:
-        """Return copies of the layer's parameters, kernel first.
+        """Return copies of the layer's parameters in Keras's order, kernel first.
 
         Returns
         -------
         list of numpy.ndarray
-            ``[kernel (inputs, units), bias (units,)]`` of a dense layer; empty otherwise.
+            ``[kernel (inputs, units), bias (units,)]`` of a dense layer; statistics stand last.
 
         Raises
         ------
@@ -228,13 +228,15 @@ class Layer:
     @property
     def kernel(self) -> np.ndarray:
         """A copy of the kernel, (inputs, units)."""
-        weights = self.get_weights()
-        if not weights:
+        kernel = self._weight("kernel")
+        if kernel is None:
             raise AttributeError(f"layer {self.name!r} has no kernel")
-        return weights[0]
+        return kernel
 
     @property
     def bias(self) -> np.ndarray | None:
         """A copy of the bias, (units,), or None."""
-        weights = self.get_weights()
-        return weights[1] if len(weights) > 1 else None
+        return self._weight("bias")
+
+    def _weight(self, role: str) -> np.ndarray | None:
+        return self._owner().weight(self, role)

@@ -62,6 +62,10 @@ LAYERS = [
     layers.Dropout(0.5),
     layers.Dropout(0.1, seed=3),
     layers.GaussianNoise(0.25, seed=0),
+    layers.BatchNormalization(
+        1, 0.5, 0.25, False, gamma_initializer="he_normal", gamma_regularizer="l2", name="n", trainable=False
+    ),
+    layers.BatchNormalization(scale=False, moving_mean_initializer=initializers.Constant(2.0)),
 ]
 PLAIN = [
     cls()

@@ -49,6 +49,7 @@ def of_every_layer(**options: Any) -> fastnn.Model:
     ]
     gates = [layers.Add, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum, layers.WeightedSum]
     merged = [gate()(h) for gate in gates] + [layers.Subtract()(h[:2])]
+    merged.append(layers.BatchNormalization(momentum=0.75, gamma_initializer="he_normal")(h[2]))
     both = layers.Concatenate()([*merged, layers.Sum()(h[0])])
     return fastnn.Model(x, layers.Dense(3)(both), **{"seed": 6, **options})
 

@@ -290,7 +290,11 @@ def change_phase(plan: Plan, rng: random.Random) -> Mutation:
     number = rng.randrange(len(plan.phases))
     phase = plan.phases[number]
     phases: tuple[Any, ...]
-    match rng.randrange(4):
+    match rng.randrange(5):
+        case 4:
+            updates = not phase.updates if rng.random() < 0.8 else rng.choice(STRANGE)
+            phases = changed_at(plan.phases, number, replace(phase, updates=updates))
+            return replace(plan, phases=phases), f"phase {number}: updates={updates}"
         case 0:
             axis = rng.choice([*Axis, 0, 7, None])
             phases = changed_at(plan.phases, number, replace(phase, axis=axis))

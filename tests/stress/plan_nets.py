@@ -86,6 +86,14 @@ def joined() -> Graph:
     return Model([x, z], [layers.Dense(3, name="scores")(h), layers.Dense(1, name="size")(h)], seed=0).graph
 
 
+def normalized() -> Graph:
+    """Return a net that scales its input, and two tensors by one layer."""
+    x, shared = Input((5,)), layers.BatchNormalization(momentum=0.5, gamma_regularizer="l2")
+    h = layers.Dense(6, "tanh")(layers.BatchNormalization(scale=False)(x))
+    h = layers.Add()([shared(h), shared(layers.Dense(6)(h))])
+    return Model(x, layers.Dense(2)(h), seed=0).graph
+
+
 @contextlib.contextmanager
 def small_work_is_cut() -> Iterator[None]:
     """Let nets of any size be cut into many tiles, along features too, and their updates join products."""
@@ -150,6 +158,13 @@ def valid_plans() -> tuple[Plan, ...]:
         with small_work_is_cut():
             graph = chain(widths, "relu", None)
             plans.append(compile_plan(graph, "train", losses=(losses.MeanSquaredError(),), **chosen))
+    for purpose in (*PURPOSES, "train", "train", "gradients"):  # reductions over the batch
+        with small_work_is_cut() if rng.random() < 0.6 else contextlib.nullcontext():
+            plans.append(
+                compile_plan(
+                    normalized(), purpose, losses=(losses.MeanSquaredError(),), **options(rng, purpose)
+                )
+            )
     # Nets of few features, whose batch is the fast axis, some of which registers hold.
     for widths, optimizer in itertools.product(((1, 1), (2, 2, 1), (2, 2, 2), (3, 3)), OPTIMIZERS):
         chosen = options(rng, "train") | {"optimizer": optimizer, "fused": True, "capacity": 33}
