@@ -17,8 +17,6 @@ __all__ = ["argument", "attribute_error", "instead", "near", "of_model"]
 _IMAGES = "tensors are (rows, features) here; flatten images, x.reshape(len(x), -1), for Dense"
 _SEQUENCES = "there are no sequences here; give the last values of a series as features to Dense"
 _TEXT = "prepare text and categories in NumPy, as by np.unique(x, return_inverse=True) and np.eye(n)[labels]"
-_NOISE = "the random layers are Dropout and GaussianNoise"
-_SCALED = "use BatchNormalization; it scales features over the batch"
 _CODE = "write objects down by get_config(), and make them anew by from_config(config)"
 _CURVES = "use 'mse', or 'binary_crossentropy' for yes and no"
 _ABSOLUTE = "use 'mae', or 'huber'"
@@ -86,7 +84,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Tensor", _NO_TENSORS),
     ),
     "layers": (
-        ("AlphaDropout GaussianDropout SpatialDropout?D", _NOISE),
+        ("AlphaDropout GaussianDropout SpatialDropout?D", "the random layers are Dropout and GaussianNoise"),
         ("ActivityRegularization", "regularise weights instead, Dense(..., kernel_regularizer=L2(...))"),
         ("Conv?D Conv?DTranspose Convolution?D Convolution?DTranspose", f"a convolution; {_IMAGES}"),
         ("SeparableConv?D SeparableConvolution?D DepthwiseConv?D", f"a convolution; {_IMAGES}"),
@@ -120,7 +118,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
-            _SCALED,
+            "use BatchNormalization; it scales features over the batch",
         ),
         ("Normalization", "scale in NumPy, (x - x.mean(axis=0)) / x.std(axis=0)"),
         ("SpectralNormalization", "keep weights small with kernel_regularizer=L2(...)"),

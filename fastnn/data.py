@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastnn._core.executor import count_nonfinite
+from fastnn._core.table import count_nonfinite
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import DataError, ShapeError
 from fastnn.losses import Loss

@@ -1,7 +1,7 @@
 """The graph of a model: frozen nodes in topological order, and their parameters.
 
 A graph is what lowering sees of layers.  It holds names, widths and configurations: no
-arrays, no arithmetic.  Of `plan.py` it knows the enum of activations.  It must not know models or kernels.
+arrays, no arithmetic.  Of `ops.py` it knows the enum of activations.  It must not know models or kernels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.initializers import Initializer, Zeros
-from fastnn.plan import Activation
+from fastnn.ops import Activation
 from fastnn.regularizers import L2
 
 __all__ = [

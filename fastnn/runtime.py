@@ -1,6 +1,6 @@
 """What the process runs on: SIMD level, BLAS and its threads, the number of our own threads.
 
-This file must not know models; of `plan.py` it knows the enums, which must be those of the core.
+This file must not know models; of `opcodes.py` it knows the enums, which must be those of the core.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fastnn._core import helpers as _helpers
 from fastnn._core import table as _table
 from fastnn.checks import check_count, shown
 from fastnn.errors import ConfigurationError
+from fastnn.opcodes import SIGNATURES, Axis, OpCode, Path
 from fastnn.ops import ACTIVATIONS, Activation, Pointwise
-from fastnn.plan import SIGNATURES, Axis, OpCode, Path
 from fastnn.version import __version__
 
 __all__ = [

@@ -586,7 +586,7 @@ def test_each_epoch_has_its_order_and_its_sums() -> None:
     np.testing.assert_array_equal(order, permutation_of(23, 5, 6))
     case = Case("sparse", epochs=4)
     together = case.run(Program)[0].sums
-    assert together.shape == (4, 3)
+    assert together.shape == (4, case.plan.n_sums)
     for epochs in (1, 2, 3):
         np.testing.assert_array_equal(replace(case, epochs=epochs).run(Program)[0].sums, together[:epochs])
 

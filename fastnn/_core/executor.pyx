@@ -31,7 +31,7 @@ from fastnn._core.types cimport (
     lacks_slope,
 )
 
-# For fastnn/runtime.py, which compares them with fastnn/plan.py and fastnn/ops.py.
+# For fastnn/runtime.py, which compares them with fastnn/opcodes.py and fastnn/ops.py.
 OPCODES = {name: int(member) for name, member in _types.OpCode.__members__.items()}
 ACTIVATIONS = {name: int(member) for name, member in _types.ActivationCode.__members__.items()}
 POINTWISE = {name: int(member) for name, member in _types.PointwiseCode.__members__.items()}
@@ -272,10 +272,9 @@ cdef class Executor:
                 self.ops[i].operands[j].slot = -1
             for j, operand in enumerate(operands):
                 if operand is not None:
-                    slot, addressing, offset, columns = operand
-                    if not 0 <= slot < MAX_SLOTS:
-                        raise ValueError(f"op {i} has an operand in slot {slot}; there are {MAX_SLOTS}")
-                    self.ops[i].operands[j] = [slot, addressing, offset, columns]
+                    if not 0 <= operand[0] < MAX_SLOTS:
+                        raise ValueError(f"op {i} has an operand in slot {operand[0]}; there are {MAX_SLOTS}")
+                    self.ops[i].operands[j] = [operand[0], operand[1], operand[2], operand[3]]
             for j, constant in enumerate(constants):
                 self.ops[i].constants[j] = constant
             for j, scalar in enumerate(scalars):
@@ -585,23 +584,3 @@ def shuffled(Py_ssize_t size, unsigned long long seed, Py_ssize_t epoch, int[::1
         raise ValueError(f"out has {out.shape[0]} elements, needs {size}")
     if size:
         shuffle_rows(&out[0], size, seed, epoch)
-
-
-def count_nonfinite(array):
-    """Return how many elements of a contiguous float32 or float64 array are NaN or infinite."""
-    cdef const float[::1] single
-    cdef const double[::1] double_
-    cdef Py_ssize_t count = 0
-    flat = array.reshape(-1)
-    if not flat.size:
-        return 0
-    need_table()
-    if flat.dtype.itemsize == 4:
-        single = flat
-        with nogil:
-            count = kernel_table().nonfinite_float(&single[0], single.shape[0])
-    else:
-        double_ = flat
-        with nogil:
-            count = kernel_table().nonfinite_double(&double_[0], double_.shape[0])
-    return count

@@ -174,6 +174,26 @@ def load(level=None):
     return TABLE.name.decode("ascii")
 
 
+def count_nonfinite(array):
+    """Return how many elements of a contiguous float32 or float64 array are NaN or infinite."""
+    cdef const float[::1] single
+    cdef const double[::1] double_
+    cdef Py_ssize_t count = 0
+    flat = array.reshape(-1)
+    if not flat.size:
+        return 0
+    need_table()
+    if flat.dtype.itemsize == 4:
+        single = flat
+        with nogil:
+            count = TABLE.nonfinite_float(&single[0], single.shape[0])
+    else:
+        double_ = flat
+        with nogil:
+            count = TABLE.nonfinite_double(&double_[0], double_.shape[0])
+    return count
+
+
 def level():
     """Return the name of the level in use."""
     return _chosen

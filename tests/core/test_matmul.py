@@ -57,7 +57,8 @@ def results(
     state = np.zeros(plan.sizes[Slot.STATE], parameters.dtype)
     output = np.full((rows, widths[-1]), np.nan, parameters.dtype)
     arrays = {"x": x, "y": y, "output": output}
-    options: dict[str, Any] = {"learning_rate": 0.1, "epochs": 2 if plan.purpose == "train" else 1}
+    rates = np.full((1, len(plan.scalars)), 0.1)
+    options: dict[str, Any] = {"scalars": lambda *_: rates, "epochs": 2 if plan.purpose == "train" else 1}
     made = kind(plan, parameters.dtype, parameters, gradients, state)
     run = made.run({e.name: arrays[e.name] for e in plan.externals}, rows, rows, **options)
     found = {"parameters": parameters, "gradients": gradients, "sums": run.sums}

@@ -81,8 +81,8 @@ def test_fifty_steps(keras: Any, name: str, schedule: str | None) -> None:
         seed=0,
     )
     ours.compile(getattr(optimizers, cls)(ours_rate, **arguments), "mse")
-    dtype = keras.config.floatx()
-    keras.config.set_floatx("float64")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
     try:
         theirs = keras.Sequential(
             [
@@ -96,7 +96,7 @@ def test_fifty_steps(keras: Any, name: str, schedule: str | None) -> None:
         found = ours.fit(x, y, batch_size=8, epochs=10, shuffle=False, verbose=0)
         exact = theirs.fit(x, y, batch_size=8, epochs=10, shuffle=False, verbose=0)
     finally:
-        keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(policy)
     np.testing.assert_allclose(found.history["loss"], exact.history["loss"], rtol=1e-6)
     for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
