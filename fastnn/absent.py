@@ -210,7 +210,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "optimizers": (
-        ("Adadelta Adafactor Adagrad Adamax Nadam RAdam", _RATES),
+        ("Adadelta Adafactor Adamax Nadam RAdam", _RATES),
         ("Ftrl Lamb Lion Muon ScheduleFreeAdamW", _RATES),
         ("LBFGS ADMM", "use Adam or SGD with momentum; for other methods take model.loss_and_gradients"),
         ("LossScaleOptimizer", "it is for float16, which fastnn does not have; use any optimizer as it is"),

@@ -117,12 +117,19 @@ class Compiled:
 
     def new_state(self, size: int, dtype: np.dtype) -> np.ndarray:
         """Return the state before the first step, for parameters that take `size` elements."""
-        return aligned_array(size * len(self.description.states), dtype)
+        return self._begun(aligned_array(size * len(self.description.states), dtype))
+
+    def _begun(self, state: np.ndarray) -> np.ndarray:
+        """Fill a state with what it begins with, and return it."""
+        values = self.description.first_states
+        for part, value in zip(state.reshape(len(values), -1) if values else (), values, strict=True):
+            part.fill(value)
+        return state
 
     def moved_state(
         self, before: Mapping[str, Place], old_size: int, after: Mapping[str, Place], size: int
     ) -> np.ndarray:
-        """Return the state for parameters that lie elsewhere; what is new begins at 0."""
+        """Return the state for parameters that lie elsewhere; what is new begins as ever."""
         assert self.state is not None
         moved = self.new_state(size, self.state.dtype)
         for position in range(len(self.description.states)):
@@ -136,5 +143,5 @@ class Compiled:
     def forget(self) -> None:
         """Let the optimizer begin anew."""
         if self.state is not None:
-            self.state.fill(0)
+            self._begun(self.state)
         self.progress.steps = 0

@@ -106,7 +106,7 @@ def _merge(first: Op, second: Op) -> Op | None:
             dx, _, y = second.operands
             _, dy, w, _ = first.operands
             return replace(first, operands=(dx, dy, w, y), activation=second.activation, alpha=second.alpha)
-        case OpCode.L2_GRADIENT, OpCode.SGD | OpCode.MOMENTUM | OpCode.ADAM | OpCode.RMSPROP:
+        case OpCode.L2_GRADIENT, _ if second.signature.constants[:1] == ("l2",):
             return replace(second, constants=(first.constants[0], *second.constants[1:]))
         case OpCode.WEIGHT_GRADIENT, OpCode.SGD if first.operands[0] == second.operand("dw"):
             w = second.operands[0]

@@ -105,6 +105,7 @@ class OpCode(enum.IntEnum):
     MOMENT_GRADIENTS = 48
     NORMALIZE_BACKWARD = 49
     MOVING_AVERAGE = 50
+    ADAGRAD = 51
 
 
 class Path(enum.IntEnum):
@@ -448,6 +449,9 @@ SIGNATURES: dict[OpCode, Signature] = {
     ),
     OpCode.RMSPROP: _signature(
         Axis.PARAMETER, "w:inout v:inout dw:in", constants="l2 rho epsilon", scalars="rate"
+    ),
+    OpCode.ADAGRAD: _signature(
+        Axis.PARAMETER, "w:inout v:inout dw:in", constants="l2 epsilon", scalars="rate"
     ),
     OpCode.SGD_DENSE: _signature(
         Axis.PARAMETER,

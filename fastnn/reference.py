@@ -321,6 +321,12 @@ def _rmsprop(m: Machine, op: Op) -> None:
     m(op, "w")[...] -= m.rate(op) * gradient / np.sqrt(square + epsilon)
 
 
+def _adagrad(m: Machine, op: Op) -> None:
+    gradient, total = _gradient(m, op), m(op, "v")
+    total += gradient**2
+    m(op, "w")[...] -= m.rate(op) * gradient / np.sqrt(total + op.constants[1])
+
+
 def _sgd_dense(m: Machine, op: Op) -> None:
     w = m(op, "w")
     w[...] = (1 - 2 * m.rate(op) * op.constants[0]) * w - m.rate(op) * (m(op, "x").T @ m(op, "dy"))
@@ -445,6 +451,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.ADAM: _adam,
     OpCode.ADAM_DENSE: _adam_dense,
     OpCode.RMSPROP: _rmsprop,
+    OpCode.ADAGRAD: _adagrad,
     OpCode.SGD_DENSE: _sgd_dense,
     OpCode.SGD_BIAS: _sgd_bias,
     OpCode.TRANSPOSE: _transpose,

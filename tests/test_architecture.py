@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -52,6 +53,9 @@ def test_the_whole_package_is_seen() -> None:
     folders = {module.rpartition(".")[0] for module in MODULES}
     wanted = {"layers", "optimizers", "datasets", "plotting", "saving", "benchmark", "benchmark.rivals"}
     assert folders - {"", "fastnn"} == {f"fastnn.{folder}" for folder in wanted}
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    packed = set(project["tool"]["setuptools"]["packages"])  # else a wheel lacks them
+    assert packed == {"fastnn", "fastnn._core", *(f"fastnn.{folder}" for folder in wanted)}
 
 
 @pytest.mark.parametrize("path", sorted(CORE.glob("*.p[yx]*")), ids=lambda path: path.name)

@@ -129,6 +129,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "regularized_adam_fused": lambda: regularized(True),
     "regularized_adam_unfused": lambda: regularized(False),
     "wide_adam": wide,
+    "adagrad_train": lambda: compile_plan(
+        small(), "train", capacity=4, losses=(MSE,), optimizer=optimizers.Adagrad()
+    ),
     "noise_adamw": lambda: compile_plan(
         chain(layers.GaussianNoise(0.5), layers.Dense(4, "relu"), layers.Dropout(0.25), layers.Dense(1)),
         "train",

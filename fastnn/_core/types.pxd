@@ -66,6 +66,7 @@ cpdef enum OpCode:
     MOMENT_GRADIENTS = 48
     NORMALIZE_BACKWARD = 49
     MOVING_AVERAGE = 50
+    ADAGRAD = 51
 
 cpdef enum ActivationCode:
     LINEAR = 0

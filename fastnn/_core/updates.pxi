@@ -84,6 +84,18 @@ cdef void rmsprop(
         w[i] = w[i] - step * g / square_root(v[i] + epsilon)
 
 
+cdef void adagrad(
+    real* w, real* v, const real* dw, double rate, double l2, double epsilon_, Py_ssize_t size
+) noexcept nogil:
+    """INOUT v += g^2, w -= rate g / sqrt(v + epsilon)."""
+    cdef Py_ssize_t i
+    cdef real step = <real>rate, decay = <real>(2.0 * l2), epsilon = <real>epsilon_, g
+    for i in range(size):
+        g = dw[i] + decay * w[i]
+        v[i] = v[i] + g * g
+        w[i] = w[i] - step * g / square_root(v[i] + epsilon)
+
+
 cdef inline real flushed(real x) noexcept nogil:
     """Return x, or 0 if it is subnormal; NaN stays NaN."""
     if real is float:
@@ -158,3 +170,12 @@ cdef Status rmsprop_op(real** at, const Bound* bound, const Frame* frame) noexce
 
 
 enter(PathCode.BLAS, OpCode.RMSPROP, rmsprop_op[float], rmsprop_op[double])
+
+
+cdef Status adagrad_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef const double* c = constants_of(bound)
+    adagrad(at[0], at[1], at[2], rate_of(bound, frame), c[0], c[1], size_of(bound))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.ADAGRAD, adagrad_op[float], adagrad_op[double])

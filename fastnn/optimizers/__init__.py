@@ -13,16 +13,16 @@ from fastnn.absent import attribute_error
 from fastnn.described import rebuilt
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.optimizers import schedules
-from fastnn.optimizers._rules import SGD, Adam, AdamW, Optimizer, RMSprop
+from fastnn.optimizers._rules import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
 
 
 def __dir__() -> list[str]:
     return __all__
 
 
-_BY_NAME: dict[str, type[Optimizer]] = {cls.name: cls for cls in (SGD, Adam, AdamW, RMSprop)}
+_BY_NAME: dict[str, type[Optimizer]] = {cls.name: cls for cls in (SGD, Adagrad, Adam, AdamW, RMSprop)}
 
 
 def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) -> Optimizer:

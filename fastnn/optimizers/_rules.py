@@ -20,7 +20,7 @@ from fastnn.optimizers import schedules
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.plan import OpCode
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,7 +43,7 @@ class Optimizer(Described):
 
     def __post_init__(self) -> None:
         if type(self) is Optimizer:
-            raise ConfigurationError("Optimizer is a base class; use SGD, Adam, AdamW or RMSprop")
+            raise ConfigurationError("Optimizer is a base class; use SGD, Adagrad, Adam, AdamW or RMSprop")
         if isinstance(self.learning_rate, Mapping):  # as `get_config` writes it
             object.__setattr__(self, "learning_rate", schedules.deserialize(self.learning_rate))
         if not isinstance(self.learning_rate, LearningRateSchedule):
@@ -67,13 +67,18 @@ class Optimizer(Described):
         """The update op."""
         raise ConfigurationError(
             f"{type(self).__name__} cannot run: optimizers are those of fastnn.optimizers, "
-            "SGD, Adam, AdamW and RMSprop"
+            "SGD, Adagrad, Adam, AdamW and RMSprop"
         )
 
     @property
     def states(self) -> tuple[str, ...]:
         """Names of the arrays kept per parameter."""
         return ()
+
+    @property
+    def first_states(self) -> tuple[float, ...]:
+        """The number that each of these arrays is filled with at the beginning."""
+        return (0.0,) * len(self.states)
 
     def constants(self) -> tuple[float, ...]:
         """Return the op's constants after the regulariser's."""
@@ -320,3 +325,62 @@ class RMSprop(Optimizer):
     def constants(self) -> tuple[float, ...]:
         """Return the op's constants after the regulariser's."""
         return (self.rho, self.epsilon)
+
+
+@dataclass(frozen=True, repr=False)
+class Adagrad(Optimizer):
+    """Adagrad (Duchi et al. 2011) in Keras's form.
+
+    ``a <- a + g^2``, ``w <- w - rate * g / sqrt(a + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        Default 0.001.
+    initial_accumulator_value : float
+        What `a` begins with, at least 0; default 0.1.
+    epsilon : float
+        Greater than 0; default 1e-7.
+    weight_decay : float, optional
+        As in `AdamW`.
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> Adagrad(0.1).first_states
+    (0.1,)
+    """
+
+    learning_rate: float | LearningRateSchedule = 0.001
+    initial_accumulator_value: float = 0.1
+    epsilon: float = 1e-7
+
+    name: ClassVar[str] = "adagrad"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("initial_accumulator_value", 0.0, float("inf"))
+        self._check("epsilon", 0.0, float("inf"), open_low=True)
+
+    @property
+    def code(self) -> OpCode:
+        """The update op."""
+        return OpCode.ADAGRAD
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the arrays kept per parameter."""
+        return ("accumulator",)
+
+    @property
+    def first_states(self) -> tuple[float, ...]:
+        """The number that each of these arrays is filled with at the beginning."""
+        return (self.initial_accumulator_value,)
+
+    def constants(self) -> tuple[float, ...]:
+        """Return the op's constants after the regulariser's."""
+        return (self.epsilon,)

@@ -36,6 +36,8 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "adam": ("Adam", {"weight_decay": 0.05, "epsilon": 1e-3}),
     "adamw": ("AdamW", {"epsilon": 1e-3}),
     "adamw much": ("AdamW", {"weight_decay": 0.5, "epsilon": 1e-3}),
+    "adagrad": ("Adagrad", {"weight_decay": 0.1}),
+    "adagrad late": ("Adagrad", {"initial_accumulator_value": 2.0}),
     "rmsprop": ("RMSprop", {"weight_decay": 0.1, "epsilon": 1e-3}),
 }
 

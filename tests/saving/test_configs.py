@@ -33,6 +33,7 @@ DESCRIPTIONS = [
     optimizers.SGD(0.5, 0.9, True),
     optimizers.Adam(epsilon=1e-5),
     optimizers.RMSprop(rho=0.5),
+    optimizers.Adagrad(initial_accumulator_value=0.5),
     optimizers.AdamW(optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)),
     optimizers.SGD(optimizers.schedules.PiecewiseConstantDecay([3], [0.1, 0.2]), weight_decay=0.1),
     optimizers.schedules.CosineDecay(0.1, 10, warmup_target=0.2, warmup_steps=3),
