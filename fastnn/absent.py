@@ -266,7 +266,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             f"a smooth kind of ReLU; {_SMOOTH}",
         ),
         ("relu6 hard_silu hard_swish hard_shrink soft_shrink tanh_shrink threshold", _SHRINKING),
-        ("hard_tanh softsign", f"it is like tanh; {_BOUNDED}"),
+        ("hard_tanh", f"it is like tanh; {_BOUNDED}"),
         ("hard_sigmoid sparse_sigmoid", "it is like sigmoid; use 'sigmoid'"),
         ("log_sigmoid", "use 'linear' and BinaryCrossentropy(from_logits=True)"),
         ("log_softmax", "use 'linear' and a cross-entropy with from_logits=True"),

@@ -38,6 +38,8 @@ def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.nd
             return np.log(x)
         case Activation.SOFTPLUS:
             return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+        case Activation.SOFTSIGN:
+            return x / (1.0 + np.abs(x))
     return x
 
 
@@ -62,6 +64,8 @@ def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: 
             return -dy * y**2
         case Activation.SOFTPLUS:
             return -dy * np.expm1(-y)
+        case Activation.SOFTSIGN:
+            return dy * (1.0 - np.abs(y)) ** 2
     return dy
 
 

@@ -41,6 +41,7 @@ class Activation(enum.IntEnum):
     RECIPROCAL = 8
     LOG = 9
     SOFTPLUS = 10
+    SOFTSIGN = 11
 
 
 class Values(enum.Enum):
@@ -196,6 +197,15 @@ ACTIVATIONS: dict[Activation, Traits] = {
             "``dy * (1 - exp(-y))`` from the forward's output `y`",
             ("np.array([-100.0, 0.0, 100.0])", ".round(4)", "array([  0.    ,   0.6931, 100.    ])"),
             ("np.ones((1, 1)), np.log([[2.0]])", "", "array([[0.5]])"),
+        ),
+    ),
+    Activation.SOFTSIGN: Traits(
+        Values.BOUNDED,
+        doors=Doors(
+            "``z / (1 + abs(z))``",
+            "``dy * (1 - abs(y))^2`` from the forward's output `y`",
+            ("np.array([-1.0, 0.0, 3.0])", "", "array([-0.5 ,  0.  ,  0.75])"),
+            ("np.ones((1, 1)), np.array([[0.5]])", "", "array([[0.25]])"),
         ),
     ),
 }

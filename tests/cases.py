@@ -21,7 +21,7 @@ from fastnn.symbolic import SymbolicTensor
 
 Array = np.ndarray
 DTYPES = ["float32", "float64"]
-ACTIVATIONS = ["linear", "sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu", "softplus"]
+ACTIVATIONS = ["linear", "sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu", "softplus", "softsign"]
 OPTIMIZERS = {
     "sgd": optimizers.SGD(0.1),
     "momentum": optimizers.SGD(0.05, momentum=0.9),

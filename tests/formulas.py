@@ -73,6 +73,9 @@ ACTIVATIONS = {
     "softplus": ActivationFormula(
         lambda z, a: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), lambda dy, y, a: -dy * np.expm1(-y)
     ),
+    "softsign": ActivationFormula(
+        lambda z, a: z / (1 + np.abs(z)), lambda dy, y, a: dy * (1 - np.abs(y)) ** 2
+    ),
 }
 
 

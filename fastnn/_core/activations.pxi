@@ -228,6 +228,28 @@ enter_activation(
 )
 
 
+cdef void softsign_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        y[i] = x[i] / (<real>1.0 + magnitude(x[i]))
+
+
+cdef void softsign_backward(
+    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real rest
+    for i in range(size):
+        rest = <real>1.0 - magnitude(y[i])
+        dx[i] = dy[i] * rest * rest
+
+
+enter_activation(
+    ActivationCode.SOFTSIGN, softsign_forward[float], softsign_forward[double],
+    softsign_backward[float], softsign_backward[double]
+)
+
+
 cdef void softmax_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     """OUT y = exp(x - max) / sum, row by row."""
     cdef Py_ssize_t i, r

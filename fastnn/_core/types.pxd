@@ -80,6 +80,7 @@ cpdef enum ActivationCode:
     RECIPROCAL = 8
     LOG = 9
     SOFTPLUS = 10
+    SOFTSIGN = 11
 
 # What is true of activations here and in the table of fastnn/ops.py, which fastnn/runtime.py compares.
 cdef inline bint is_row_wise(int activation) noexcept nogil:

@@ -18,7 +18,7 @@ Array = np.ndarray
 X, W, B = np.ones((2, 3)), np.ones((3, 4)), np.ones(4)
 Y = np.ones((2, 4))
 BUFFER = np.ones(40)
-NAMES = ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softmax", "softplus"]
+NAMES = ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softmax", "softplus", "softsign"]
 DIRECTIONS = ["forward", "backward"]
 
 

@@ -16,7 +16,7 @@ DTYPES = [np.float32, np.float64]
 ACTIVATIONS = [None, "linear", "sigmoid", "tanh", "relu", "softmax"]
 
 
-NAMES = ["elu", "leaky_relu", "relu", "sigmoid", "softmax", "softplus", "tanh"]
+NAMES = ["elu", "leaky_relu", "relu", "sigmoid", "softmax", "softplus", "softsign", "tanh"]
 
 
 def door(name: str, direction: str) -> Callable[..., Array]:

@@ -143,7 +143,7 @@ def test_every_optimizer_with_a_penalty(keras: Any, case: str, optimizer: str) -
     fit_both(theirs, ours, X, CASES[case][4], epochs=4)
 
 
-@pytest.mark.parametrize("hidden", ["linear", "sigmoid", "tanh", "relu", "softmax", "softplus"])
+@pytest.mark.parametrize("hidden", ["linear", "sigmoid", "tanh", "relu", "softmax", "softplus", "softsign"])
 def test_every_activation(keras: Any, hidden: str) -> None:
     fit_both(*pair(keras, "sparse ce", hidden=hidden), X, LABELS)
 

@@ -79,6 +79,7 @@ class Twin:
             "leaky_relu": lambda z: torch.nn.functional.leaky_relu(z, 0.2),
             "elu": torch.nn.functional.elu,
             "softplus": torch.nn.functional.softplus,
+            "softsign": torch.nn.functional.softsign,
             "softmax": lambda z: torch.softmax(z, 1),
         }
         return functions[name](z)
