@@ -17,7 +17,7 @@ cdef class Executor:
     cdef int first_update
     cdef Py_ssize_t single_rows, most_tile_rows
     cdef int n_losses, n_scalars
-    cdef bint double, draws
+    cdef bint double
     cdef readonly long long snapshot_step
     cdef Py_buffer views[MAX_SLOTS]
     cdef bint viewed[MAX_SLOTS]

@@ -15,6 +15,7 @@ from fastnn._core.guards cimport (
     Claim, Parameters, Progress, enter_blas, family, in_main_thread, leave_blas, leave_out,
 )
 from fastnn._core.helpers cimport Crew, dismiss, hire, launch
+from fastnn._core.random cimport stream
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
     finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, shuffle_rows,
@@ -27,8 +28,7 @@ from fastnn._core.team cimport (
     take_task, wait_briefly, wait_for_helpers, wait_for_release, window,
 )
 from fastnn._core.types cimport (
-    MAX_CONSTANTS, MAX_OPERANDS, MAX_SCALARS, Axis, Bound, Frame, Op, OpCode, Status, is_row_wise,
-    lacks_slope,
+    MAX_CONSTANTS, MAX_OPERANDS, MAX_SCALARS, Axis, Bound, Frame, Op, Status, is_row_wise, lacks_slope,
 )
 
 # For fastnn/runtime.py, which compares them with fastnn/opcodes.py and fastnn/ops.py.
@@ -267,7 +267,6 @@ cdef class Executor:
                 raise ValueError(f"op {i} has too many operands, constants or scalars")
             self.ops[i].code, self.ops[i].activation, self.ops[i].path = code, activation, path
             self.ops[i].accumulator, self.ops[i].alpha = accumulator, alpha
-            self.draws = self.draws or code == OpCode.DROPOUT or code == OpCode.GAUSSIAN_NOISE
             for j in range(MAX_OPERANDS):
                 self.ops[i].operands[j].slot = -1
             for j, operand in enumerate(operands):
@@ -490,7 +489,7 @@ cdef class Executor:
             if progress is not None:
                 first_step, first_epoch = progress.steps, progress.epochs
             run.shuffle, run.seed, run.first_epoch = shuffle, seed, first_epoch
-            run.draws = self.draws
+            run.draw_key = stream(seed, 1)
             run.step = run.first_step = first_step
             run.scalars = &nothing
             if self.n_scalars:

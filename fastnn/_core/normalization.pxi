@@ -143,10 +143,8 @@ cdef void moving_average(real* w, const real* moment, double momentum_, Py_ssize
 
 
 cdef Status batch_moments_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef Py_ssize_t j = bound.first_column, n = columns_of(bound, 0)
-    batch_moments(
-        at[0] + j, at[1] + j, at[2] + j, frame.rows, bound.n_columns if bound.n_columns else n, n
-    )
+    cdef Py_ssize_t j = bound.first_column
+    batch_moments(at[0] + j, at[1] + j, at[2] + j, frame.rows, width_of(bound), columns_of(bound, 0))
     return Status.OK
 
 
@@ -165,10 +163,10 @@ enter(PathCode.BLAS, OpCode.NORMALIZE, normalize_op[float], normalize_op[double]
 
 
 cdef Status moment_gradients_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef Py_ssize_t j = bound.first_column, n = columns_of(bound, 0)
+    cdef Py_ssize_t j = bound.first_column
     moment_gradients(
         at[0] + j, at[1] + j, at[2] + j, at[3] + j, at[4] + j, at[5] + j, constants_of(bound)[0], frame.rows,
-        bound.n_columns if bound.n_columns else n, n
+        width_of(bound), columns_of(bound, 0)
     )
     return Status.OK
 

@@ -74,7 +74,7 @@ cdef struct Run:
     Py_ssize_t* n_tiles         # of each phase
     long long step
     const double* step_scalars  # of the step at hand
-    bint draws                  # whether an op draws random numbers
+    unsigned long long draw_key     # of all random numbers that ops draw
     unsigned long long key      # of those of the step at hand
     # sums
     int n_sums
@@ -148,8 +148,7 @@ cdef inline void begin_step(Run* run, Py_ssize_t origin) noexcept nogil:
     run.origin = origin
     run.step += 1
     run.step_scalars = run.scalars + (run.step - run.first_step - 1) * run.scalars_stride
-    if run.draws:
-        run.key = stream(stream(run.seed, 1), <unsigned long long>run.step)
+    run.key = stream(run.draw_key, <unsigned long long>run.step)
     if rows != run.rows:
         run.rows = rows
         for p in range(run.n_phases):
