@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,6 +58,24 @@ LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
     "binary plain": (losses.BinaryCrossentropy(reduction="sum"), "softmax", metrics.MeanSquaredError()),
     "binary logits": (losses.BinaryCrossentropy(from_logits=True), None, metrics.BinaryAccuracy("b", 0.1)),
 }  # fmt: skip
+
+
+def pairwise(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Return combinations of one value an axis: each two values of different axes occur in one of them.
+
+    All combinations if FASTNN_WHOLE is set.
+    """
+    rows = list(itertools.product(*(list(axis) for axis in axes)))
+    if "FASTNN_WHOLE" in os.environ:
+        return rows
+    pairs = [set(itertools.combinations(enumerate(row), 2)) for row in rows]
+    missing, chosen = set().union(*pairs), []
+    for least in range(len(pairs[0]), 0, -1):  # first those that bring the most
+        for row, brought in zip(rows, pairs, strict=True):
+            if len(brought & missing) >= least:
+                missing -= brought
+                chosen.append(row)
+    return chosen
 
 
 def gates(x: SymbolicTensor, outputs: int) -> SymbolicTensor:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import ACTIVATIONS, DTYPES, LOSSES, NETS, OPTIMIZERS, Array, Case, agree, same_bits
+from cases import ACTIVATIONS, DTYPES, LOSSES, NETS, OPTIMIZERS, Array, Case, agree, pairwise, same_bits
 
 from fastnn import compiler, program, schedule
 from fastnn.draws import permutation_of
@@ -225,13 +225,11 @@ THIN = [
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("gather", [False, True])
 @pytest.mark.parametrize(("loss", "widths", "measured"), THIN)
 def test_thin_nets_have_the_batch_as_fast_axis(
     loss: str,
     widths: tuple[int, ...],
     measured: bool,
-    gather: bool,
     dtype: str,
     simd_level: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -240,7 +238,7 @@ def test_thin_nets_have_the_batch_as_fast_axis(
     monkeypatch.setattr(compiler, "batch_is_fast_axis", lambda *_: True)  # whether it pays or not
     if loss == "binary plain":  # softmax over one feature: not in this layout
         loss = "binary"
-    for optimizer, batch in itertools.product(OPTIMIZERS, [1, 4, 15, 16, 17, 39]):
+    for optimizer, batch, gather in pairwise(OPTIMIZERS, [1, 4, 15, 16, 17, 39], [False, True]):
         case = Case(loss, optimizer, "sigmoid", dtype, 39, batch, gather=gather, widths=widths)
         case.measured, case.weighted = measured, batch > 4
         assert {op.path for op in case.plan.ops if op.reads_batch()} == {Path.COLUMNS}

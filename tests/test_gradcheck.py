@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import pairwise
 
 import fastnn
 from fastnn import inspection, layers, losses, lowering, regularizers
@@ -75,9 +76,7 @@ def network(
 
 
 @pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")  # combinations, whether sensible or not
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("output", ACTIVATIONS)
-@pytest.mark.parametrize("hidden", ACTIVATIONS)
+@pytest.mark.parametrize(("hidden", "output", "loss"), pairwise(ACTIVATIONS, ACTIVATIONS, LOSSES))
 def test_every_gradient_agrees_with_finite_differences(hidden: str, output: str, loss: str) -> None:
     objective, targets = LOSSES[loss]
     for l2 in (0.0, 0.05):
