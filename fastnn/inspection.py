@@ -19,7 +19,7 @@ from fastnn.compiler import compile_plan
 from fastnn.errors import DTypeError
 from fastnn.graph import Config, Graph, Tensor
 from fastnn.memory import Layout
-from fastnn.printing import describe_op
+from fastnn.plan import describe_op
 from fastnn.program import Program, aligned_array, aligned_copy
 from fastnn.programs import Key
 

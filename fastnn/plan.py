@@ -1,13 +1,14 @@
 """The plan: a list of ops over slots, cut into phases and tiles.  A value; pure Python.
 
 A plan is what `lowering.py` and `memory.py` make of a graph, and what both interpreters
-run: the Cython executor and `reference.py`.  It can be printed, compared, pickled and
-verified.  It holds sizes and names only: no arrays, no pointers, no dtype.  What its ops are
+run: the Cython executor and `reference.py`.  It can be printed, compared and pickled, and is
+verified by `verify.py`.  It holds sizes and names only: no arrays, no pointers, no dtype.  What its ops are
 made of stands in `opcodes.py`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from fastnn.opcodes import (
@@ -30,7 +31,7 @@ from fastnn.opcodes import (
     Slot,
     whole_vectors,
 )
-from fastnn.ops import Activation
+from fastnn.ops import Activation, name_of
 
 __all__ = [
     "ADDING",
@@ -60,6 +61,7 @@ __all__ = [
     "Signature",
     "Slot",
     "Task",
+    "describe_op",
     "whole_vectors",
 ]
 
@@ -214,25 +216,81 @@ class Plan:
             return Slot(slot).name.lower()
         return self.externals[slot - Slot.EXTERNAL].name
 
-    def verify(self) -> None:
-        """Prove that the executor can run this plan without any further check.
-
-        Raises
-        ------
-        PlanError
-            If an operand leaves its slot, an op reads what nothing wrote, operands overlap
-            where the op does not allow it, tiles do not cover all of it once, a size does not fit a
-            BLAS integer, or anything is not of its type or unknown to the core.
-        """
-        from fastnn.verify import verify_plan
-
-        verify_plan(self)
-
     def __repr__(self) -> str:
         rows = f"{self.capacity} rows" if self.capacity else "any number of rows"
         return f"<Plan {self.purpose!r}: {len(self.ops)} ops, {len(self.phases)} phases, {rows}>"
 
     def __str__(self) -> str:
-        from fastnn.printing import format_plan
+        return _text(self)
 
-        return format_plan(self)
+
+# -- how plans are printed
+
+
+def describe_op(plan: Plan, op: Op) -> str:
+    """Return an op as a line: ``y[w, 500] @workspace+0 <- x[...] ...``."""
+    outputs = ", ".join(_operand(plan, operand) for operand in op.outputs())
+    written = {operand.name for operand in op.outputs()}
+    inputs = ", ".join(_operand(plan, o) for o in op.inputs() if o.name not in written)
+    extra = "" if op.activation is Activation.LINEAR else f" {name_of(op.activation)}"
+    constants = " ".join(
+        f"{name}={value:g}" for name, value in zip(op.signature.constants, op.constants, strict=True)
+    )
+    arrow = f"{outputs} <- {inputs}" if outputs and inputs else outputs or inputs
+    path = f" [{op.path.name.lower()}]" if _is_chosen(op) else ""
+    return f"{op.code.name.lower()}{extra}{path} {op.layer}: {arrow}" + (
+        f"  ({constants})" if constants else ""
+    )
+
+
+def _is_chosen(op: Op) -> bool:
+    """Return whether an op's path says something: ops that multiply no matrices are on BLAS without one."""
+    return op.code in PRODUCTS or op.path is not Path.BLAS
+
+
+def _reason(op: Op) -> str:
+    return f"  because {op.because}" if op.because else ""
+
+
+def _operand(plan: Plan, operand: Operand) -> str:
+    rows = "m" if operand.rows == ROWS else str(operand.rows)
+    place = plan.slot_name(operand.slot)
+    if operand.slot < Slot.EXTERNAL:
+        place += f"+{operand.offset}"
+    return f"{operand.name}[{rows}, {operand.columns}] @{place}"
+
+
+def _text(plan: Plan) -> str:
+    """Return the plan as text: phases, ops with operands, flops and bytes of a full batch.
+
+    Rows are written ``m``; flops and bytes are those of one step with `capacity` rows (of one
+    row where any number runs through), bytes in float32.
+    """
+    rows = plan.capacity or 1
+    sizes = ", ".join(f"{Slot(i).name.lower()} {size}" for i, size in enumerate(plan.sizes) if size)
+    lines = [
+        f"plan: {plan.purpose}, rows: {plan.capacity or 'any'}, {len(plan.ops)} ops, "
+        f"{plan.flops(rows):,} flops a step",
+        f"elements: {sizes}",
+    ]
+    for phase in plan.phases:
+        if phase.axis is Axis.ROWS:
+            lines.append(f"phase along rows, tiles of {phase.tile_rows} rows")
+        elif phase.axis is Axis.FEATURES:
+            lines.append(f"phase along features, {len(phase.tasks)} tiles")
+        else:
+            lines.append(f"phase along parameters, {len(phase.tasks)} tiles")
+        if phase.updates:
+            lines[-1] += ", updates"
+        groups = Counter((task.first, task.last) for task in sorted(phase.tasks, key=_first))
+        for (first, last), tiles in groups.items():
+            for index in range(first, last):
+                op = plan.ops[index]
+                cost = f"{op.flops(rows):>14,} flops {op.bytes(rows):>12,} bytes"
+                cut = f"  [{tiles} tiles]" if tiles > 1 else ""
+                lines.append(f"  {index:3d} {cost}  {describe_op(plan, op)}{cut}{_reason(op)}")
+    return "\n".join(lines)
+
+
+def _first(task: Task) -> int:
+    return task.first

@@ -22,7 +22,15 @@ _SPARSE = {OpCode.CROSSENTROPY: 2, OpCode.SOFTMAX_CROSSENTROPY: 2, OpCode.CATEGO
 
 
 def verify_plan(plan: Plan) -> None:
-    """Raise `PlanError` unless the plan is safe to run; see `Plan.verify`."""
+    """Prove that the executor can run a plan without any further check.
+
+    Raises
+    ------
+    PlanError
+        If an operand leaves its slot, an op reads what nothing wrote, operands overlap
+        where the op does not allow it, tiles do not cover all of it once, a size does not fit a
+        BLAS integer, or anything is not of its type or unknown to the core.
+    """
     check_plan(plan)
     for index in range(len(plan.ops)):
         check_op(plan, index)

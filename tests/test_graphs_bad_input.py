@@ -12,6 +12,7 @@ import pytest
 import fastnn
 from fastnn import Input, Model, Sequential, layers
 from fastnn.errors import ConfigurationError, DTypeError, FastnnError, PlanError, ShapeError
+from fastnn.verify import verify_plan
 
 RNG = np.random.default_rng(19)
 X, Z, Y = RNG.standard_normal((8, 3)), RNG.standard_normal((8, 2)), RNG.standard_normal((8, 2))
@@ -380,4 +381,4 @@ def test_plans_in_which_two_arrays_have_one_name_do_not_run() -> None:
     plan = fastnn.Sequential([a, dense()]).plan(4, "predict")
     twice = dataclasses.replace(plan, externals=(plan.externals[0], plan.externals[0]))
     with pytest.raises(PlanError, match="two arrays of the caller have one name"):
-        twice.verify()
+        verify_plan(twice)

@@ -15,6 +15,7 @@ from fastnn.encoding import encode
 from fastnn.errors import PlanError
 from fastnn.plan import KEPT_SLOTS, PURPOSES, Axis, Op, OpCode, Phase, Plan, Slot, Task
 from fastnn.program import Program
+from fastnn.verify import verify_plan
 
 RNG = np.random.default_rng(5)
 
@@ -81,7 +82,7 @@ def test_rows_may_follow_parameters() -> None:
     weights = RNG.standard_normal(plan.sizes[Slot.PARAMETERS])
     found = []
     for made in (plan, between()):
-        made.verify()
+        verify_plan(made)
         gradients = np.zeros(plan.sizes[Slot.GRADIENTS])
         Program(made, np.dtype(np.float64), weights.copy(), gradients).run(arrays, 8, 8)
         found.append(gradients)
@@ -264,18 +265,18 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_phases_of_features_stand_where_sums_over_the_batch_are_needed(purpose: str) -> None:
     plan = normalized(purpose)
-    plan.verify()
+    verify_plan(plan)
     found = [phase.axis for phase in plan.phases].count(Axis.FEATURES)
     # Where statistics take the place of moments, only gradients of gamma and beta are sums.
     assert found == {"train": 4, "gradients": 4, "backward": 2}.get(purpose, 0)
 
 
 def test_a_reduction_may_be_cut_anywhere() -> None:
-    with_moments(tasks=tile((0, 1), (5, 7), (1, 5))).verify()
+    verify_plan(with_moments(tasks=tile((0, 1), (5, 7), (1, 5))))
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_phases_that_say_something_else_are_refused(defect: str) -> None:
     corrupt, message = DEFECTS[defect]
     with pytest.raises(PlanError, match=message):
-        corrupt().verify()
+        verify_plan(corrupt())

@@ -36,6 +36,7 @@ from fastnn.plan import (
     Slot,
     Task,
 )
+from fastnn.verify import verify_plan
 
 
 def load(*parts: str) -> ModuleType:
@@ -555,7 +556,7 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
 def test_what_once_passed_is_refused(defect: str) -> None:
     corrupt, message = DEFECTS[defect]
     with pytest.raises(PlanError, match=message):
-        corrupt().verify()
+        verify_plan(corrupt())
 
 
 def test_the_plans_that_defects_are_seeded_in_pass() -> None:
@@ -572,7 +573,7 @@ def test_the_plans_that_defects_are_seeded_in_pass() -> None:
         roomy(P),
         gates("evaluate"),
     ):
-        plan.verify()
+        verify_plan(plan)
     assert COLUMNS.ops[0].path is Path.COLUMNS
 
 
