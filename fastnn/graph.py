@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.initializers import Initializer, Zeros
@@ -483,11 +483,3 @@ def by_depth(
         for source in sources(node):
             depths[source] = max(depths.get(source, 0.0), depth + step(node))
     return {known: nodes[known] for known in sorted(nodes, key=lambda known: -deepest[known])}
-
-
-def __getattr__(name: str) -> Any:
-    if name == "random_wiring":  # builds on layers, which build on this file
-        from fastnn.wiring import random_wiring
-
-        return random_wiring
-    raise AttributeError(f"module 'fastnn.graph' has no attribute {name!r}")
