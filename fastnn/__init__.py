@@ -60,12 +60,16 @@ from fastnn import (
     regularizers,
     utils,
 )
+from fastnn._core import guards as _guards
 from fastnn.absent import attribute_error
 from fastnn.layers import Input
 from fastnn.model import Model
 from fastnn.runtime import build_info, threads
 from fastnn.sequential import Sequential
+from fastnn.serializable import equip as _equip
 from fastnn.version import __version__
+
+_equip(lambda: _guards.load("fastnn.saving"))
 
 if TYPE_CHECKING:
     from fastnn import datasets, plotting

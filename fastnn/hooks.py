@@ -12,18 +12,46 @@ import itertools
 import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastnn.checks import shown
 from fastnn.errors import ConfigurationError, DTypeError
 
 if TYPE_CHECKING:
-    from fastnn.model import Model
+    import numpy as np
 
-__all__ = ["Callback", "History", "LambdaCallback", "TerminateOnNaN"]
+    from fastnn.compiled import Compiled
+    from fastnn.network import Binding
+
+__all__ = ["Callback", "History", "LambdaCallback", "TerminateOnNaN", "Trained"]
 
 Logs = dict[str, Any] | None
 _MOST_SHOWN = 6  # numbers of an epoch in a history's line
+
+
+class Trained(Protocol):
+    """A model, as far as fastnn's own callbacks know it."""
+
+    stop_training: bool
+
+    @property
+    def _now(self) -> Binding: ...
+
+    @property
+    def optimizer(self) -> Compiled:
+        """What `compile` made."""
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of all parameters."""
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Replace all parameters."""
+
+    def save(self, filepath: str) -> None:
+        """Write the model to a file."""
+
+    def save_weights(self, filepath: str) -> None:
+        """Write the weights alone to a file."""
 
 
 class Callback:
@@ -49,7 +77,7 @@ class Callback:
     """
 
     def __init__(self) -> None:
-        self.model: Model | None = None
+        self.model: Any = None
         self.params: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -66,7 +94,7 @@ class Callback:
             if name in own and not _is_same(own[name], parameter.default)
         }
 
-    def set_model(self, model: Model) -> None:
+    def set_model(self, model: Any) -> None:
         """Receive the model before training, evaluation or prediction."""
         self.model = model
 
@@ -74,12 +102,13 @@ class Callback:
         """Receive `params` before training, evaluation or prediction."""
         self.params = params
 
-    def _need_model(self) -> Model:
+    def _need_model(self) -> Trained:
         if self.model is None:
             raise ConfigurationError(
                 f"{type(self).__name__} has no model; pass it to fit(callbacks=[...]) or call set_model first"
             )
-        return self.model
+        model: Trained = self.model
+        return model
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Run before the first epoch."""

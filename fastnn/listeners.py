@@ -6,13 +6,10 @@ This file must not know data, plans or kernels.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastnn.errors import DTypeError
-from fastnn.hooks import Callback
-
-if TYPE_CHECKING:
-    from fastnn.model import Model
+from fastnn.hooks import Callback, Trained
 
 __all__ = ["Listeners", "checked"]
 
@@ -52,7 +49,7 @@ class Listeners:
     ----------
     callbacks : sequence of Callback
         Each hears everything before the next one does.
-    model : Model
+    model : Trained
     **params
         What the callbacks receive as ``params``.
 
@@ -64,7 +61,7 @@ class Listeners:
     (True, False)
     """
 
-    def __init__(self, callbacks: Sequence[Callback], model: Model, **params: object) -> None:
+    def __init__(self, callbacks: Sequence[Callback], model: Trained, **params: object) -> None:
         self._callbacks = callbacks
         for callback in callbacks:
             callback.set_model(model)

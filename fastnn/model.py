@@ -15,10 +15,10 @@ import numpy as np
 from fastnn import absent, training
 from fastnn._core.guards import load
 from fastnn.batch import Batch, batch_of, features_of
-from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.gradients import Differentiable
+from fastnn.hooks import Callback, History
 from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding, check_dtype
 from fastnn.runtime import resolve_threads

@@ -1,18 +1,26 @@
 """Models as files and as plain values: the methods, which `saving/` does the work of.
 
-That is loaded at their first call, as importing fastnn shall be fast.
+That is loaded at their first call, as importing fastnn shall be fast.  It stands above models, as it makes
+them: `fastnn/__init__.py` says where it is.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastnn._core.guards import load
 from fastnn.described import own_classes
 
-__all__ = ["Serializable"]
+__all__ = ["Serializable", "equip"]
+
+_saving: Callable[[], Any]  # gives the module that does the work
+
+
+def equip(saving: Callable[[], Any]) -> None:
+    """Say what gives the module that does the work, with `save_model` and the like."""
+    global _saving
+    _saving = saving
 
 
 class Serializable:
@@ -52,7 +60,7 @@ class Serializable:
         ...     fastnn.load_model(os.path.join(folder, "model.safetensors")).count_params()
         9
         """
-        load("fastnn.saving").save_model(self, filepath, overwrite=overwrite)
+        _saving().save_model(self, filepath, overwrite=overwrite)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights alone to a file, for `load_weights`.
@@ -68,7 +76,7 @@ class Serializable:
         ConfigurationError, BusyError, OSError
             As `save` does.
         """
-        load("fastnn.saving").save_weights(self, filepath, overwrite=overwrite)
+        _saving().save_weights(self, filepath, overwrite=overwrite)
 
     def load_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Replace the weights by those in a file, in the order of `get_weights`; names do not matter.
@@ -86,7 +94,7 @@ class Serializable:
         ConfigurationError, BusyError, OSError
             If the model is not built; if another thread trains it; if the file cannot be read.
         """
-        load("fastnn.saving").load_weights(self, filepath)
+        _saving().load_weights(self, filepath)
 
     def get_config(self) -> dict[str, Any]:
         """Return layers, how they are connected, dtype, seed and name, as plain values.
@@ -101,7 +109,7 @@ class Serializable:
         ConfigurationError
             If the model has a layer of a class of your own.
         """
-        found: dict[str, Any] = load("fastnn.saving.structure").structure_of(self)
+        found: dict[str, Any] = _saving().structure_of(self)
         return found
 
     @classmethod
@@ -132,5 +140,5 @@ class Serializable:
         9
         """
         with own_classes(custom_objects):
-            found = load("fastnn.saving.structure").build(config)
+            found = _saving().build(config)
         return found

@@ -9,32 +9,48 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from fastnn import advice, data, progress
 from fastnn.batch import Batch, batch_of, with_class_weights
-from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
+from fastnn.hooks import Callback, History, Trained
 from fastnn.listeners import Listeners, checked
+from fastnn.network import Binding
 from fastnn.objective import Objective
 from fastnn.pace import Pace, cost_of_step
 from fastnn.program import Result, order_of_rows
 from fastnn.programs import Key, capacity_for
 from fastnn.runtime import resolve_threads
 
-if TYPE_CHECKING:
-    from fastnn.model import Model
-    from fastnn.network import Binding
+__all__ = ["Trainable", "evaluate", "fit", "predict", "train_on_batch"]
 
-__all__ = ["evaluate", "fit", "predict", "train_on_batch"]
+
+class Trainable(Trained, Protocol):
+    """A model, as far as training knows it."""
+
+    seed: int
+    history: History | None
+    stop_evaluating: bool
+    stop_predicting: bool
+
+    @property
+    def built(self) -> bool:
+        """Whether the model has its parameters."""
+
+    def _exclusively(self, function: Callable[..., Any], *arguments: Any) -> Any: ...
+
+    def _ready(self, x: object, check: Callable[[Binding], Any]) -> Any: ...
+
+    def _outputs(self, now: Binding, given: Batch, n_threads: int | None = None) -> Any: ...
 
 
 def evaluate(
-    model: Model, now: Binding, given: Batch, batch: int, n_threads: int, listeners: Listeners
+    model: Trainable, now: Binding, given: Batch, batch: int, n_threads: int, listeners: Listeners
 ) -> dict[str, float]:
     """Return the loss and the metrics on checked arrays; in one batch, unless somebody listens between."""
     objective, programs = now.need_objective(), now.need_programs()
@@ -63,7 +79,7 @@ def evaluate(
 
 
 def predict(
-    model: Model, now: Binding, given: Batch, batch: int, n_threads: int, listeners: Listeners
+    model: Trainable, now: Binding, given: Batch, batch: int, n_threads: int, listeners: Listeners
 ) -> Any:
     """Return the outputs for checked arrays; in one batch, unless somebody listens between."""
     found = []
@@ -86,7 +102,7 @@ def predict(
 
 
 def train_on_batch(
-    model: Model,
+    model: Trainable,
     x: object,
     y: object,
     sample_weight: object,
@@ -130,7 +146,7 @@ def train_on_batch(
 
 
 def fit(
-    model: Model,
+    model: Trainable,
     x: object,
     y: object,
     *,
@@ -194,7 +210,7 @@ class _Loop:
 
     def __init__(
         self,
-        model: Model,
+        model: Trainable,
         given: Batch,
         batch: int,
         shuffle: bool,

@@ -29,14 +29,6 @@ PURE = {
     *("builder", "compiler", "lowering", "rules", "fusion", "schedule", "memory", "paths", "shared_plans"),
     *("pace", "plan", "verify", "verify_forms", "verify_phases"),
 }
-# Imports that close a circle.  None may be added; one that no longer does must be taken off.
-CIRCLES: set[tuple[str, str]] = {
-    ("hooks", "model"),
-    ("listeners", "model"),
-    ("training", "model"),
-    ("serializable", "saving"),
-    ("serializable", "saving.structure"),
-}
 PUBLIC = [name for name in fastnn.__all__ if inspect.ismodule(getattr(fastnn, name))]
 # What is never made by the user, or only to be derived from.
 WITHOUT_EXAMPLE = {"Initializer", "InputSpec", "Layer", "Loss", "Metric", "Model", "Optimizer"}
@@ -97,28 +89,13 @@ def test_which_modules_are_imported_can_be_read() -> None:
 def test_descriptions_and_the_compiler_know_nothing_that_runs(module: str) -> None:
     names = imported(f"fastnn.{module}")
     assert not any(name.split(".")[0] in ("numpy", "scipy") for name in names)
-    below = {f"fastnn.{module}"} | reached(f"fastnn.{module}", without(graph(), CIRCLES))
+    below = {f"fastnn.{module}"} | reached(f"fastnn.{module}", graph())
     cores = {name for other in below for name in imported(other) if name.startswith("fastnn._core")}
     assert cores == set()
 
 
-def without(edges: dict[str, frozenset[str]], left_out: set[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return a graph of imports without some of them."""
-    return {
-        module: sorted(name for name in names if (short(module), short(name)) not in left_out)
-        for module, names in edges.items()
-    }
-
-
 def test_no_module_imports_itself_by_detours() -> None:
-    assert " -> ".join(map(short, circle(without(graph(), CIRCLES)))) == ""
-
-
-@pytest.mark.parametrize("known", sorted(CIRCLES), ids=" -> ".join)
-def test_known_circles_are_still_there(known: tuple[str, str]) -> None:
-    module, name = (next(m for m in MODULES if short(m) == part) for part in known)
-    assert name in imported(module), "take it off the list: it is mended"
-    assert module in reached(name, without(graph(), CIRCLES)), "take it off the list: it closes no circle"
+    assert " -> ".join(map(short, circle(graph()))) == ""
 
 
 def test_only_the_program_and_the_border_talk_to_the_core() -> None:
