@@ -20,9 +20,6 @@ from fastnn.errors import ConfigurationError, DTypeError
 if TYPE_CHECKING:
     import numpy as np
 
-    from fastnn.compiled import Compiled
-    from fastnn.network import Binding
-
 __all__ = ["Callback", "History", "LambdaCallback", "TerminateOnNaN", "Trained"]
 
 Logs = dict[str, Any] | None
@@ -35,11 +32,11 @@ class Trained(Protocol):
     stop_training: bool
 
     @property
-    def _now(self) -> Binding: ...
+    def _now(self) -> Any: ...
 
     @property
-    def optimizer(self) -> Compiled:
-        """What `compile` made."""
+    def optimizer(self) -> Any:
+        """What `compile` made, with a `learning_rate` that may be set."""
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all parameters."""

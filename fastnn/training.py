@@ -33,6 +33,9 @@ __all__ = ["Trainable", "evaluate", "fit", "predict", "train_on_batch"]
 class Trainable(Trained, Protocol):
     """A model, as far as training knows it."""
 
+    @property
+    def _now(self) -> Binding: ...
+
     seed: int
     history: History | None
     stop_evaluating: bool

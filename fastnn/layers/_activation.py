@@ -12,7 +12,7 @@ from fastnn.checks import check_number
 from fastnn.graph import ActivationConfig
 from fastnn.layers._base import Layer
 from fastnn.ops import ALPHAS, name_of
-from fastnn.plan import Activation as Function
+from fastnn.ops import Activation as Function
 
 __all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax", "as_code"]
 

@@ -13,7 +13,7 @@ from fastnn.described import written
 from fastnn.graph import ActivationConfig, DenseConfig, MaxoutConfig
 from fastnn.layers._activation import as_code
 from fastnn.layers._base import Layer, input_width
-from fastnn.plan import Activation
+from fastnn.ops import Activation
 
 __all__ = ["Dense", "Maxout"]
 

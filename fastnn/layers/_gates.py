@@ -20,7 +20,7 @@ from fastnn.graph import (
     WeightedSumConfig,
 )
 from fastnn.layers._base import Layer
-from fastnn.plan import Activation as Function
+from fastnn.ops import Activation as Function
 from fastnn.symbolic import OPERATORS
 
 __all__ = [

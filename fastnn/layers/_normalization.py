@@ -20,7 +20,7 @@ from fastnn.errors import ConfigurationError
 from fastnn.graph import Config, Node, Parameter
 from fastnn.initializers import Initializer
 from fastnn.layers._base import Layer
-from fastnn.plan import Op, OpCode, Operand, Slot
+from fastnn.opcodes import Op, OpCode, Operand, Slot
 from fastnn.regularizers import L2
 from fastnn.rules import BACKWARD, FORWARD
 

@@ -16,7 +16,7 @@ from fastnn.callbacks import History
 from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, unknown_name
 from fastnn.losses import MeanSquaredError, SparseCategoricalCrossentropy
-from fastnn.plan import Activation
+from fastnn.ops import Activation
 from fastnn.plotting._style import COLOURS, MARKERS, axes, finish, need_matplotlib, palette, whitened
 
 if TYPE_CHECKING:
