@@ -16,7 +16,7 @@ import numpy as np
 from fastnn.absent import attribute_error
 from fastnn.checks import check_number, shown
 from fastnn.errors import DTypeError, unknown_name
-from fastnn.graph import ActivationConfig
+from fastnn.graph.graph import ActivationConfig
 from fastnn.numeric import as_numbers
 from fastnn.ops import ACTIVATIONS, ALPHAS, BY_NAME, Activation, Doors, name_of
 
@@ -214,7 +214,7 @@ def get(identifier: object) -> ActivationConfig:
 
     Returns
     -------
-    fastnn.graph.ActivationConfig
+    fastnn.graph.graph.ActivationConfig
 
     Raises
     ------

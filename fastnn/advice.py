@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fastnn.graph import (
+from fastnn.graph.graph import (
     ActivationConfig,
     AffineConfig,
     DenseConfig,

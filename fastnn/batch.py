@@ -14,7 +14,7 @@ import numpy as np
 from fastnn import advice, data
 from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError, TrainingWarning, warn
-from fastnn.graph import array_name
+from fastnn.graph.graph import array_name
 from fastnn.numeric import as_numbers
 from fastnn.objective import Objective
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastnn.graph import Graph, Node, Parameter
+from fastnn.graph.graph import Graph, Node, Parameter
 from fastnn.plan import ROWS, Accumulator, Activation, External, Op, OpCode, Operand, Slot
 
 __all__ = ["Builder"]

@@ -15,7 +15,7 @@ from fastnn import advice
 from fastnn._core.guards import Progress
 from fastnn.checks import check_flag, check_number
 from fastnn.errors import ConfigurationError, TrainingWarning, warn
-from fastnn.graph import Graph
+from fastnn.graph.graph import Graph
 from fastnn.objective import Objective, check_names, settle
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule

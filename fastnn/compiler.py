@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastnn.errors import ConfigurationError
 from fastnn.fusion import join_updates
-from fastnn.graph import Graph
+from fastnn.graph.graph import Graph
 from fastnn.losses import Loss
 from fastnn.lowering import lower
 from fastnn.memory import Layout, parameter_layout, place

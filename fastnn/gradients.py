@@ -16,12 +16,12 @@ from fastnn.batch import Batch, batch_of, features_of
 from fastnn.checks import check_count
 from fastnn.engine import Engine
 from fastnn.errors import ConfigurationError, ShapeError, unknown_name
-from fastnn.graph import Tensor, array_name
+from fastnn.graph.graph import Tensor, array_name
+from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.layers import Layer
 from fastnn.network import Binding
 from fastnn.program import aligned_array
 from fastnn.programs import Key, capacity_for
-from fastnn.symbolic import SymbolicTensor
 
 __all__ = ["Differentiable"]
 

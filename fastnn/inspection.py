@@ -17,7 +17,7 @@ from fastnn.batch import Batch, batch_of
 from fastnn.checks import check_count
 from fastnn.compiler import compile_plan
 from fastnn.errors import DTypeError
-from fastnn.graph import Config, Graph, Tensor
+from fastnn.graph.graph import Config, Graph, Tensor
 from fastnn.memory import Layout
 from fastnn.plan import describe_op
 from fastnn.program import Program, aligned_array, aligned_copy

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fastnn.builder import Builder
 from fastnn.errors import PlanError
 from fastnn.fusion import fuse
-from fastnn.graph import Graph, Parameter, Tensor, array_name, metric_name
+from fastnn.graph.graph import Graph, Parameter, Tensor, array_name, metric_name
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer

@@ -18,13 +18,13 @@ from fastnn.batch import Batch, batch_of, features_of
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.gradients import Differentiable
+from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, draw, replay
 from fastnn.hooks import Callback, History
 from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding, check_dtype
 from fastnn.runtime import resolve_threads
 from fastnn.serializable import Serializable
 from fastnn.store import ParameterStore
-from fastnn.symbolic import Call, SymbolicTensor, as_list, draw, replay
 from fastnn.utils import next_seed
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from fastnn import losses as losses_
 from fastnn import metrics as metrics_
 from fastnn.checks import check_number
 from fastnn.errors import ConfigurationError
-from fastnn.graph import Graph, metric_name
+from fastnn.graph.graph import Graph, metric_name
 from fastnn.losses import Loss
 from fastnn.plan import WEIGHTS, OpCode, Plan
 

@@ -6,7 +6,7 @@ This file must not know models or plans.
 
 from __future__ import annotations
 
-from fastnn.graph import Graph
+from fastnn.graph.graph import Graph
 
 __all__ = ["CALL_FLOPS", "CALL_SECONDS", "MOST_EPOCHS", "SNAPSHOT_STEPS", "Pace", "cost_of_step"]
 

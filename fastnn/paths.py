@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastnn.graph import ActivationConfig, DenseConfig, Graph
+from fastnn.graph.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.ops import ACTIVATIONS

@@ -17,7 +17,7 @@ import numpy as np
 from fastnn._core.guards import Parameters, load
 from fastnn.compiled import Compiled
 from fastnn.errors import BusyError, ConfigurationError
-from fastnn.graph import Graph
+from fastnn.graph.graph import Graph
 from fastnn.memory import Layout
 from fastnn.objective import Objective
 from fastnn.plan import Plan

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastnn.builder import Builder
-from fastnn.graph import (
+from fastnn.graph.graph import (
     ActivationConfig,
     AffineConfig,
     Config,

@@ -12,10 +12,10 @@ from typing import Any
 from fastnn._core.guards import exchange
 from fastnn.checks import check_count, shown, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.graph.symbolic import SymbolicTensor, as_list, config_of, draw
 from fastnn.layers import Layer
 from fastnn.model import Model
 from fastnn.network import Binding
-from fastnn.symbolic import SymbolicTensor, as_list, config_of, draw
 
 __all__ = ["Sequential"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.compiler import compile_plan
-from fastnn.graph import Graph
+from fastnn.graph.graph import Graph
 from fastnn.latest import Latest
 from fastnn.memory import Layout
 from fastnn.plan import Plan

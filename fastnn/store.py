@@ -17,7 +17,7 @@ import numpy as np
 from fastnn import data
 from fastnn._core.guards import Exclusion, Parameters, load
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
-from fastnn.graph import Parameter
+from fastnn.graph.graph import Parameter
 from fastnn.initializers import Zeros
 from fastnn.memory import aligned
 from fastnn.program import aligned_array, aligned_copy

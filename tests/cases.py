@@ -11,13 +11,13 @@ import numpy as np
 from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers
 from fastnn.compiled import Compiled
 from fastnn.compiler import compile_plan
-from fastnn.graph import Graph
+from fastnn.graph.graph import Graph
+from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.plan import Plan, Slot
 from fastnn.program import Program, Result
 from fastnn.reference import ReferenceProgram
-from fastnn.symbolic import SymbolicTensor
 
 Array = np.ndarray
 DTYPES = ["float32", "float64"]

@@ -14,7 +14,7 @@ import pytest
 import fastnn
 from fastnn import layers, losses, metrics, optimizers
 from fastnn.errors import ConfigurationError, DTypeError, NonFiniteWarning, TrainingWarning
-from fastnn.symbolic import SymbolicTensor
+from fastnn.graph.symbolic import SymbolicTensor
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((60, 3)).astype(np.float32)

@@ -20,7 +20,7 @@ import pytest
 import fastnn
 from fastnn import Input, Model, Sequential, layers, metrics, program, runtime, schedule
 from fastnn.errors import ConfigurationError
-from fastnn.symbolic import SymbolicTensor
+from fastnn.graph.symbolic import SymbolicTensor
 
 RNG = np.random.default_rng(17)
 X = RNG.standard_normal((20, 3))

@@ -17,7 +17,7 @@ from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers
 from fastnn.compiler import compile_plan
 from fastnn.errors import PlanError
 from fastnn.fusion import fuse
-from fastnn.graph import Graph
+from fastnn.graph.graph import Graph
 from fastnn.losses import Loss
 from fastnn.lowering import lower
 from fastnn.optimizers import Optimizer

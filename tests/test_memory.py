@@ -8,7 +8,7 @@ import pytest
 
 from fastnn import Input, Sequential, layers, losses, memory, optimizers
 from fastnn.compiler import compile_plan
-from fastnn.graph import Graph, Parameter
+from fastnn.graph.graph import Graph, Parameter
 from fastnn.initializers import Zeros
 from fastnn.memory import ALIGNMENT, Layout, aligned, parameter_layout
 from fastnn.plan import ROWS, Op, OpCode, Operand, Plan, Slot

@@ -16,7 +16,7 @@ import pytest
 from fastnn import Input, Model, Sequential, layers
 from fastnn.callbacks import EarlyStopping
 from fastnn.errors import ConfigurationError, ShapeError
-from fastnn.graph import by_depth, walk
+from fastnn.graph.graph import by_depth, walk
 
 RNG = np.random.default_rng(23)
 X = RNG.standard_normal((20, 3)).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import activations
 from fastnn.checks import check_number
-from fastnn.graph import ActivationConfig
+from fastnn.graph.graph import ActivationConfig
 from fastnn.layers._base import Layer
 from fastnn.ops import ALPHAS, name_of
 from fastnn.ops import Activation as Function

@@ -15,8 +15,8 @@ import numpy as np
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.described import made
 from fastnn.errors import ConfigurationError, ShapeError
-from fastnn.graph import Config
-from fastnn.symbolic import SymbolicTensor, apply
+from fastnn.graph.graph import Config
+from fastnn.graph.symbolic import SymbolicTensor, apply
 
 __all__ = ["Input", "Layer", "input_width"]
 

@@ -17,7 +17,7 @@ from fastnn.builder import Builder
 from fastnn.checks import check_flag, check_number, with_arguments_of_keras
 from fastnn.described import written
 from fastnn.errors import ConfigurationError
-from fastnn.graph import Config, Node, Parameter
+from fastnn.graph.graph import Config, Node, Parameter
 from fastnn.initializers import Initializer
 from fastnn.layers._base import Layer
 from fastnn.opcodes import Op, OpCode, Operand, Slot

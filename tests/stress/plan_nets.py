@@ -13,7 +13,7 @@ from unittest import mock
 
 from fastnn import Input, Model, layers, losses, metrics, optimizers, paths, regularizers, schedule
 from fastnn.compiler import compile_plan
-from fastnn.graph import Graph
+from fastnn.graph.graph import Graph
 from fastnn.plan import PURPOSES, Plan
 
 OPTIMIZERS = (

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
-from fastnn.graph import Config, Graph, Node, Parameter, Tensor, by_depth, walk
+from fastnn.graph.graph import Config, Graph, Node, Parameter, Tensor, by_depth, walk
 
 __all__ = [
     "Call",
