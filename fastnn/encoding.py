@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fastnn._core.executor import ADDRESSINGS
+from fastnn.compiler.cache import Latest
+from fastnn.compiler.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
 from fastnn.errors import PlanError
-from fastnn.latest import Latest
-from fastnn.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
 
 __all__ = ["Encoded", "encode"]
 

@@ -14,10 +14,10 @@ from fastnn import optimizers
 from fastnn._core.guards import exchange
 from fastnn.checks import check_count, with_arguments_of_keras
 from fastnn.compiled import Compiled
+from fastnn.compiler.plan import PURPOSES, Plan
 from fastnn.errors import BusyError, ConfigurationError, unknown_name
 from fastnn.graph.symbolic import SymbolicTensor, ancestry
 from fastnn.network import Binding, Network
-from fastnn.plan import PURPOSES, Plan
 from fastnn.programs import Key
 
 __all__ = ["Engine"]

@@ -15,11 +15,11 @@ import numpy as np
 from fastnn import runtime
 from fastnn.batch import Batch, batch_of
 from fastnn.checks import check_count
-from fastnn.compiler import compile_plan
+from fastnn.compiler.memory import Layout
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import describe_op
 from fastnn.errors import DTypeError
 from fastnn.graph.graph import Config, Graph, Tensor
-from fastnn.memory import Layout
-from fastnn.plan import describe_op
 from fastnn.program import Program, aligned_array, aligned_copy
 from fastnn.programs import Key
 

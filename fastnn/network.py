@@ -17,11 +17,11 @@ import numpy as np
 from fastnn import data
 from fastnn._core.guards import exchange, hold_all
 from fastnn.checks import check_flag
+from fastnn.compiler.memory import Layout
 from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph.graph import Graph, Parameter
 from fastnn.graph.symbolic import Drawing, Maker
 from fastnn.layers import Layer
-from fastnn.memory import Layout
 from fastnn.programs import Programs
 from fastnn.store import ParameterStore, Place, merged_store, stores_of
 

@@ -15,10 +15,10 @@ from fastnn import data
 from fastnn import losses as losses_
 from fastnn import metrics as metrics_
 from fastnn.checks import check_number
+from fastnn.compiler.plan import WEIGHTS, OpCode, Plan
 from fastnn.errors import ConfigurationError
 from fastnn.graph.graph import Graph, metric_name
 from fastnn.losses import Loss
-from fastnn.plan import WEIGHTS, OpCode, Plan
 
 __all__ = ["Objective", "check_names", "settle"]
 

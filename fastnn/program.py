@@ -17,9 +17,9 @@ from fastnn._core import helpers
 from fastnn._core.executor import STATUSES, Executor, rests_for, shuffled
 from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
+from fastnn.compiler.plan import PRODUCTS, Op, OpCode, Path, Plan, Slot
 from fastnn.encoding import encode
 from fastnn.errors import BusyError, PlanError
-from fastnn.plan import PRODUCTS, Op, OpCode, Path, Plan, Slot
 
 __all__ = ["FewRows", "Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 

@@ -16,14 +16,14 @@ import numpy as np
 
 from fastnn._core.guards import Parameters, load
 from fastnn.compiled import Compiled
+from fastnn.compiler.memory import Layout
+from fastnn.compiler.plan import Plan
+from fastnn.compiler.shared_plans import shared_plan
 from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph.graph import Graph
-from fastnn.memory import Layout
 from fastnn.objective import Objective
-from fastnn.plan import Plan
 from fastnn.program import FewRows, Program, Result
 from fastnn.runtime import simd_level
-from fastnn.shared_plans import shared_plan
 
 if TYPE_CHECKING:
     from fastnn.reference import ReferenceProgram
@@ -58,7 +58,7 @@ class Key:
     Attributes
     ----------
     purpose : str
-        One of `fastnn.plan.PURPOSES`.
+        One of `fastnn.compiler.plan.PURPOSES`.
     capacity : int
         The most rows of a step; 0 for any number.
     gather : bool

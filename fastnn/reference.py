@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from fastnn._core.guards import Parameters, Progress
+from fastnn.compiler.plan import Activation, Op, OpCode, Plan, Slot
 from fastnn.draws import bits_of, key_of_step, normals_of, permutation_of, stream
 from fastnn.formulas import activate, differentiate, pointwise
 from fastnn.ops import Pointwise
-from fastnn.plan import Activation, Op, OpCode, Plan, Slot
 from fastnn.program import Result, Scalars
 from fastnn.reference_normalization import OPS as NORMALIZATION
 

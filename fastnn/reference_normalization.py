@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.plan import Op, OpCode
+from fastnn.compiler.plan import Op, OpCode
 
 __all__ = ["OPS"]
 

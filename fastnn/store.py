@@ -16,10 +16,10 @@ import numpy as np
 
 from fastnn import data
 from fastnn._core.guards import Exclusion, Parameters, load
+from fastnn.compiler.memory import aligned
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph.graph import Parameter
 from fastnn.initializers import Zeros
-from fastnn.memory import aligned
 from fastnn.program import aligned_array, aligned_copy
 
 __all__ = ["ParameterStore", "Place", "busy", "merged_store", "stores_of"]

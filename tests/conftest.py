@@ -21,7 +21,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def plans_of_other_tests_are_forgotten() -> None:
     """Let no test get plans that another one made with other thresholds."""
-    from fastnn import shared_plans
+    from fastnn.compiler import shared_plans
 
     shared_plans._plans.clear()
 

@@ -16,40 +16,41 @@ import pytest
 from imports import FILES, PACKAGE, circle, graph, imported, imports_of, reached, short, unknown
 
 import fastnn
-from fastnn import losses, lowering, metrics, pace, plan, reference
+from fastnn import losses, metrics, pace, reference
 from fastnn._core import executor, table
-from fastnn.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
+from fastnn.compiler import lowering, plan
+from fastnn.compiler.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
 
 # An installed wheel has no source of the kernels; whoever tests one may say where it is.
 CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
 # Descriptions and the compiler: no arrays, no kernels, nothing that runs.
 PURE = {
     "fastnn.absent",
-    "fastnn.builder",
+    "fastnn.compiler.builder",
     "fastnn.checks",
-    "fastnn.compiler",
+    "fastnn.compiler.pipeline",
     "fastnn.described",
     "fastnn.errors",
-    "fastnn.fusion",
+    "fastnn.compiler.fusion",
     "fastnn.graph.graph",
-    "fastnn.latest",
+    "fastnn.compiler.cache",
     "fastnn.losses",
-    "fastnn.lowering",
-    "fastnn.memory",
+    "fastnn.compiler.lowering",
+    "fastnn.compiler.memory",
     "fastnn.metrics",
     "fastnn.ops",
     "fastnn.optimizers",
     "fastnn.pace",
-    "fastnn.paths",
-    "fastnn.plan",
+    "fastnn.compiler.paths",
+    "fastnn.compiler.plan",
     "fastnn.regularizers",
-    "fastnn.rules",
-    "fastnn.schedule",
-    "fastnn.shared_plans",
+    "fastnn.compiler.rules",
+    "fastnn.compiler.schedule",
+    "fastnn.compiler.shared_plans",
     "fastnn.graph.symbolic",
-    "fastnn.verify",
-    "fastnn.verify_forms",
-    "fastnn.verify_phases",
+    "fastnn.compiler.verify",
+    "fastnn.compiler.verify_forms",
+    "fastnn.compiler.verify_phases",
 }
 PUBLIC = [name for name in fastnn.__all__ if inspect.ismodule(getattr(fastnn, name))]
 # What is never made by the user, or only to be derived from.
@@ -176,9 +177,9 @@ MEANT = {
     "losses": {"fastnn.losses"},
     "models": {"fastnn.model", "fastnn.sequential"},
     "optimizers": {"fastnn.optimizers"},
-    "plans": {"fastnn.plan"},
+    "plans": {"fastnn.compiler.plan"},
     "programs": {"fastnn.program", "fastnn.programs"},
-    "rules": {"fastnn.rules"},
+    "rules": {"fastnn.compiler.rules"},
     "the network": {"urllib"},
     "training": {"fastnn.training"},
 }

@@ -9,7 +9,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, losses, optimizers
-from fastnn.compiler import compile_plan
+from fastnn.compiler.pipeline import compile_plan
 
 MSE = losses.MeanSquaredError()
 OPTIONS: dict[str, dict[str, Any]] = {

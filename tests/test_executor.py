@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from cases import ACTIVATIONS, DTYPES, LOSSES, NETS, OPTIMIZERS, Array, Case, agree, same_bits
 
-from fastnn import compiler, program, schedule
+from fastnn import program
+from fastnn.compiler import pipeline as compiler
+from fastnn.compiler import schedule
+from fastnn.compiler.plan import Axis, OpCode, Path, Slot
 from fastnn.draws import permutation_of
 from fastnn.errors import PlanError
-from fastnn.plan import Axis, OpCode, Path, Slot
 from fastnn.program import Program
 from fastnn.reference import OPS, ReferenceProgram
 

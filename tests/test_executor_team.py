@@ -23,8 +23,9 @@ import pytest
 import threadpoolctl
 
 import fastnn
-from fastnn import callbacks, layers, optimizers, pace, plan, program, runtime, schedule
+from fastnn import callbacks, layers, optimizers, pace, program, runtime
 from fastnn._core import helpers
+from fastnn.compiler import plan, schedule
 from fastnn.errors import NonFiniteWarning
 from fastnn.programs import Key
 
@@ -188,7 +189,8 @@ def run_script(script: str, folder: Path) -> tuple[int, str]:
 
 ONE_TILE = """
 import time, numpy as np, fastnn
-from fastnn import program, schedule
+from fastnn import program
+from fastnn.compiler import schedule
 from fastnn._core import helpers
 from fastnn._core.executor import rests_for
 for name in vars(schedule):
@@ -427,7 +429,8 @@ def test_an_interrupt_stops_a_team_whose_helpers_are_faster(
 
 STOPPED_AT_THE_START = """
 import os, _thread, time, numpy as np, fastnn
-from fastnn import program, schedule
+from fastnn import program
+from fastnn.compiler import schedule
 program.TEAM_STEP_FLOPS = program.TEAM_TOTAL_FLOPS = 0
 program.helpers.help_pays = lambda work: True
 program.rests_for = lambda work: False
@@ -463,7 +466,8 @@ def test_an_interrupt_while_a_team_starts_leaves_no_thread_behind(tmp_path: Path
 
 CROWDED = """
 import os, numpy as np, fastnn
-from fastnn import program, schedule
+from fastnn import program
+from fastnn.compiler import schedule
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 program.TEAM_STEP_FLOPS = program.TEAM_TOTAL_FLOPS = 0
 program.helpers.help_pays = lambda work: True

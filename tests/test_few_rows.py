@@ -12,8 +12,8 @@ import fastnn
 from fastnn import layers, program, runtime
 from fastnn._core import helpers
 from fastnn._core.executor import Executor
+from fastnn.compiler.plan import OpCode
 from fastnn.errors import DataError, ShapeError
-from fastnn.plan import OpCode
 from fastnn.programs import Key
 
 Soon = Callable[..., bool]

@@ -10,7 +10,7 @@ from formulas import ACTIVATIONS, LOSSES
 
 import fastnn
 from fastnn import activations, layers, losses
-from fastnn.plan import Activation
+from fastnn.compiler.plan import Activation
 
 STENCIL = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))
 

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Input, Model, Sequential, layers, metrics, program, runtime, schedule
+from fastnn import Input, Model, Sequential, layers, metrics, program, runtime
+from fastnn.compiler import schedule
 from fastnn.errors import ConfigurationError
 from fastnn.graph.symbolic import SymbolicTensor
 

@@ -11,8 +11,8 @@ import pytest
 
 import fastnn
 from fastnn import Input, Model, Sequential, layers
+from fastnn.compiler.verify import verify_plan
 from fastnn.errors import ConfigurationError, DTypeError, FastnnError, PlanError, ShapeError
-from fastnn.verify import verify_plan
 
 RNG = np.random.default_rng(19)
 X, Z, Y = RNG.standard_normal((8, 3)), RNG.standard_normal((8, 2)), RNG.standard_normal((8, 2))

@@ -15,8 +15,8 @@ import pytest
 
 import fastnn
 from fastnn import kernels, layers, losses, runtime
+from fastnn.compiler.plan import Path
 from fastnn.errors import ConfigurationError, DataError, DTypeError
-from fastnn.plan import Path
 
 Array = np.ndarray
 SIZES = (1, 3, 17, 1023)

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers, regularizers
-from fastnn.compiler import compile_plan
+from fastnn.compiler.fusion import fuse
+from fastnn.compiler.lowering import lower
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Plan, Slot
 from fastnn.errors import PlanError
-from fastnn.fusion import fuse
 from fastnn.graph.graph import Graph
 from fastnn.losses import Loss
-from fastnn.lowering import lower
 from fastnn.optimizers import Optimizer
-from fastnn.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Plan, Slot
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 MSE, SGD = losses.MeanSquaredError(), optimizers.SGD()

@@ -6,12 +6,13 @@ import random
 
 import pytest
 
-from fastnn import Input, Sequential, layers, losses, memory, optimizers
-from fastnn.compiler import compile_plan
+from fastnn import Input, Sequential, layers, losses, optimizers
+from fastnn.compiler import memory
+from fastnn.compiler.memory import ALIGNMENT, Layout, aligned, parameter_layout
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import ROWS, Op, OpCode, Operand, Plan, Slot
 from fastnn.graph.graph import Graph, Parameter
 from fastnn.initializers import Zeros
-from fastnn.memory import ALIGNMENT, Layout, aligned, parameter_layout
-from fastnn.plan import ROWS, Op, OpCode, Operand, Plan, Slot
 
 MSE = losses.MeanSquaredError()
 ACTIVATIONS = [None, "relu", "tanh", "sigmoid", "softmax"]

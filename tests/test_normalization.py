@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, optimizers, program, runtime, schedule
+from fastnn import layers, optimizers, program, runtime
+from fastnn.compiler import schedule
+from fastnn.compiler.plan import Axis, OpCode
 from fastnn.errors import ConfigurationError, DTypeError, NonFiniteWarning
 from fastnn.inspection import summary
-from fastnn.plan import Axis, OpCode
 
 RNG = np.random.default_rng(17)
 X = RNG.normal(2.0, 3.0, (50, 5))
@@ -267,7 +268,7 @@ def test_a_cut_along_features_changes_no_bit(monkeypatch: pytest.MonkeyPatch) ->
         return [w.tobytes() for w in model.get_weights()], max(tiles)
 
     whole, n_whole = trained()
-    fastnn.shared_plans._plans.clear()
+    fastnn.compiler.shared_plans._plans.clear()
     for name in ("MINIMUM_COLUMNS", "MINIMUM_TILE_FLOPS"):
         monkeypatch.setattr(schedule, name, 1)
     cut, n_cut = trained()

@@ -9,8 +9,8 @@ import fastnn
 from fastnn import layers, losses, optimizers
 from fastnn._core import table
 from fastnn.benchmark.workloads import WORKLOADS, Workload, find_workloads, make_data
-from fastnn.compiler import compile_plan
-from fastnn.plan import WEIGHT_PRODUCTS, OpCode, Path, Plan, Slot
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import WEIGHT_PRODUCTS, OpCode, Path, Plan, Slot
 from fastnn.program import Program
 
 LEVELS = ("base", "v3", "v4")

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from fastnn import Input, Sequential, layers, losses, optimizers
-from fastnn.compiler import compile_plan
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import KEPT_SLOTS, PURPOSES, Axis, Op, OpCode, Phase, Plan, Slot, Task
+from fastnn.compiler.verify import verify_plan
 from fastnn.encoding import encode
 from fastnn.errors import PlanError
-from fastnn.plan import KEPT_SLOTS, PURPOSES, Axis, Op, OpCode, Phase, Plan, Slot, Task
 from fastnn.program import Program
-from fastnn.verify import verify_plan
 
 RNG = np.random.default_rng(5)
 

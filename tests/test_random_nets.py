@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, losses, optimizers, program, runtime, schedule
-from fastnn.plan import OpCode, Path
+from fastnn import layers, losses, optimizers, program, runtime
+from fastnn.compiler import schedule
+from fastnn.compiler.plan import OpCode, Path
 
 ACTIVATIONS = (None, "relu", "sigmoid", "tanh")
 OPTIMIZERS: dict[str, Callable[[], optimizers.Optimizer]] = {

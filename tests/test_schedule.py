@@ -7,10 +7,11 @@ import random
 
 import pytest
 
-from fastnn import Input, Sequential, layers, losses, optimizers, schedule
-from fastnn.compiler import compile_plan
-from fastnn.lowering import lower
-from fastnn.plan import ROWS, Axis, Op, OpCode, Plan, Slot
+from fastnn import Input, Sequential, layers, losses, optimizers
+from fastnn.compiler import schedule
+from fastnn.compiler.lowering import lower
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import ROWS, Axis, Op, OpCode, Plan, Slot
 
 ADAM, SGD = optimizers.Adam(), optimizers.SGD()
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import compiler, encoding, initializers, layers, programs, shared_plans
-from fastnn.latest import Latest
+from fastnn import encoding, initializers, layers, programs
+from fastnn.compiler import pipeline as compiler
+from fastnn.compiler import shared_plans
+from fastnn.compiler.cache import Latest
 from fastnn.programs import capacity_for
 
 RNG = np.random.default_rng(0)

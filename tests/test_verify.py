@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from fastnn import Input, Sequential, layers, losses, metrics, optimizers, paths
+from fastnn import Input, Sequential, layers, losses, metrics, optimizers
 from fastnn.checks import MAXIMUM_SIZE
-from fastnn.compiler import compile_plan
+from fastnn.compiler import paths
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Phase, Plan, Slot, Task
+from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
-from fastnn.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Phase, Plan, Slot, Task
-from fastnn.verify import verify_plan
 
 PURPOSES = ["train", "gradients", "evaluate", "predict", "input_gradients", "backward"]
 ROWS_OF_BATCH = 8

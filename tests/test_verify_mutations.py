@@ -19,9 +19,8 @@ from typing import Any
 import pytest
 
 from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers
-from fastnn.compiler import compile_plan
-from fastnn.errors import PlanError
-from fastnn.plan import (
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import (
     MOST_EXTERNALS,
     ROWS,
     Activation,
@@ -36,7 +35,8 @@ from fastnn.plan import (
     Slot,
     Task,
 )
-from fastnn.verify import verify_plan
+from fastnn.compiler.verify import verify_plan
+from fastnn.errors import PlanError
 
 
 def load(*parts: str) -> ModuleType:

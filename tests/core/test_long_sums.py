@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from fastnn import Input, Model, Sequential, kernels, layers, losses, optimizers, regularizers
-from fastnn.compiler import compile_plan
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import PRODUCTS, Path, Plan, Slot
 from fastnn.optimizers import Optimizer
-from fastnn.plan import PRODUCTS, Path, Plan, Slot
 from fastnn.program import Program
 from fastnn.reference import ReferenceProgram
 

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from fastnn import Input, Model, layers, losses, optimizers, regularizers
-from fastnn.compiler import compile_plan
-from fastnn.plan import Slot
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import Slot
 from fastnn.program import Program
 from fastnn.reference import ReferenceProgram
 

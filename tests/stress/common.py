@@ -22,7 +22,8 @@ from harness import Round
 from threadpoolctl import ThreadpoolController
 
 import fastnn
-from fastnn import callbacks, kernels, layers, optimizers, program, runtime, schedule
+from fastnn import callbacks, kernels, layers, optimizers, program, runtime
+from fastnn.compiler import schedule
 
 Array = np.ndarray
 LIMIT = 20.0  # seconds after which something hangs that takes some milliseconds

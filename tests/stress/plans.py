@@ -30,8 +30,8 @@ from plan_nets import valid_plans
 from plan_runs import run_plan
 
 import fastnn
+from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
-from fastnn.verify import verify_plan
 
 BATCH = 64  # accepted mutants that go to the child at once
 PATIENCE = 600  # seconds after which a child that runs a batch is taken for one that hangs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fastnn.plan import Activation, Op, OpCode, Operand, Slot
+from fastnn.compiler.plan import Activation, Op, OpCode, Operand, Slot
 
 __all__ = ["fuse", "join_updates"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fastnn.compiler.plan import ROWS, Accumulator, Activation, External, Op, OpCode, Operand, Slot
 from fastnn.graph.graph import Graph, Node, Parameter
-from fastnn.plan import ROWS, Accumulator, Activation, External, Op, OpCode, Operand, Slot
 
 __all__ = ["Builder"]
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fastnn.checks import MAXIMUM_SIZE
-from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS, POINTWISE, Pointwise
-from fastnn.plan import (
+from fastnn.compiler.plan import (
     ADDING,
     DENOMINATORS,
     MOST_ADAM_ROWS,
@@ -33,6 +31,8 @@ from fastnn.plan import (
     Signature,
     Slot,
 )
+from fastnn.errors import PlanError
+from fastnn.ops import ACTIVATIONS, POINTWISE, Pointwise
 
 __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import bisect
 
+from fastnn.compiler.plan import LANES, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Slot
+from fastnn.compiler.verify_forms import USES, check_op, check_plan, describe
+from fastnn.compiler.verify_phases import check_concurrency, check_phases
 from fastnn.errors import PlanError
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import LANES, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Slot
-from fastnn.verify_forms import USES, check_op, check_plan, describe
-from fastnn.verify_phases import check_concurrency, check_phases
 
 __all__ = ["verify_plan"]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastnn.builder import Builder
+from fastnn.compiler.builder import Builder
+from fastnn.compiler.plan import Activation, Op, OpCode, Operand
 from fastnn.graph.graph import (
     ActivationConfig,
     AffineConfig,
@@ -26,7 +27,6 @@ from fastnn.graph.graph import (
     WeightedSumConfig,
 )
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import Activation, Op, OpCode, Operand
 
 __all__ = ["BACKWARD", "FORWARD"]
 

@@ -15,8 +15,19 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import groupby
 
+from fastnn.compiler.plan import (
+    KEPT_SLOTS,
+    PRODUCTS,
+    ROWS,
+    WEIGHT_PRODUCTS,
+    Axis,
+    Op,
+    OpCode,
+    Phase,
+    Slot,
+    Task,
+)
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import KEPT_SLOTS, PRODUCTS, ROWS, WEIGHT_PRODUCTS, Axis, Op, OpCode, Phase, Slot, Task
 
 __all__ = ["schedule"]
 

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from fastnn.compiler.plan import ROWS, Axis, Op, Operand, Phase, Slot
 from fastnn.graph.graph import Parameter
-from fastnn.plan import ROWS, Axis, Op, Operand, Phase, Slot
 
 __all__ = ["ALIGNMENT", "Layout", "aligned", "parameter_layout", "place"]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.compiler import compile_plan
+from fastnn.compiler.cache import Latest
+from fastnn.compiler.memory import Layout
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import Plan
 from fastnn.graph.graph import Graph
-from fastnn.latest import Latest
-from fastnn.memory import Layout
-from fastnn.plan import Plan
 
 __all__ = ["shared_plan"]
 

@@ -11,14 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from fastnn.builder import Builder
-from fastnn.errors import PlanError
-from fastnn.fusion import fuse
-from fastnn.graph.graph import Graph, Parameter, Tensor, array_name, metric_name
-from fastnn.losses import Loss
-from fastnn.metrics import Metric
-from fastnn.optimizers import Optimizer
-from fastnn.plan import (
+from fastnn.compiler.builder import Builder
+from fastnn.compiler.fusion import fuse
+from fastnn.compiler.plan import (
     PURPOSES,
     SIGNATURES,
     WEIGHTS,
@@ -29,7 +24,12 @@ from fastnn.plan import (
     Operand,
     Slot,
 )
-from fastnn.rules import BACKWARD, FORWARD
+from fastnn.compiler.rules import BACKWARD, FORWARD
+from fastnn.errors import PlanError
+from fastnn.graph.graph import Graph, Parameter, Tensor, array_name, metric_name
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+from fastnn.optimizers import Optimizer
 
 __all__ = ["Lowered", "Lowering", "lower"]
 

@@ -5,18 +5,18 @@ This file must not know arrays or kernels; of a dtype it knows the size, of a ma
 
 from __future__ import annotations
 
+from fastnn.compiler.fusion import join_updates
+from fastnn.compiler.lowering import lower
+from fastnn.compiler.memory import Layout, parameter_layout, place
+from fastnn.compiler.paths import batch_is_fast_axis, choose_paths, update_joins
+from fastnn.compiler.plan import LANES, MOST_EXTERNALS, Plan, whole_vectors
+from fastnn.compiler.schedule import schedule
+from fastnn.compiler.verify import verify_plan
 from fastnn.errors import ConfigurationError
-from fastnn.fusion import join_updates
 from fastnn.graph.graph import Graph
 from fastnn.losses import Loss
-from fastnn.lowering import lower
-from fastnn.memory import Layout, parameter_layout, place
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
-from fastnn.paths import batch_is_fast_axis, choose_paths, update_joins
-from fastnn.plan import LANES, MOST_EXTERNALS, Plan, whole_vectors
-from fastnn.schedule import schedule
-from fastnn.verify import verify_plan
 
 __all__ = ["compile_plan"]
 
@@ -48,11 +48,11 @@ def compile_plan(
     capacity : int
         Rows of a batch, for ``"train"``, ``"gradients"`` and ``"backward"``; the others take any number.
     losses, metrics, weighted_metrics, optimizer, shares, wrt, gather, weighted, fused
-        As in `fastnn.lowering.lower`.
+        As in `fastnn.compiler.lowering.lower`.
     layout : Layout, optional
         Where the parameters lie, if they share their array with those of other models.
     simd, itemsize
-        As in `fastnn.paths.batch_is_fast_axis`.
+        As in `fastnn.compiler.paths.batch_is_fast_axis`.
 
     Returns
     -------

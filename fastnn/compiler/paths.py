@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fastnn.compiler.plan import PRODUCTS, SIGNATURES, WEIGHT_PRODUCTS, Op, OpCode, Operand, Path
 from fastnn.graph.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import PRODUCTS, SIGNATURES, WEIGHT_PRODUCTS, Op, OpCode, Operand, Path
 
 __all__ = ["batch_is_fast_axis", "choose_paths", "update_joins"]
 

@@ -6,10 +6,10 @@ What is relied on here: `verify_forms.py` has checked all ops.  This file must n
 from __future__ import annotations
 
 from fastnn.checks import MAXIMUM_SIZE
+from fastnn.compiler.plan import KEPT_SLOTS, LOSSES, Axis, OpCode, Path, Phase, Plan, Slot, Task
+from fastnn.compiler.verify_forms import USES, describe, is_integer
 from fastnn.errors import PlanError
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import KEPT_SLOTS, LOSSES, Axis, OpCode, Path, Phase, Plan, Slot, Task
-from fastnn.verify_forms import USES, describe, is_integer
 
 __all__ = ["check_concurrency", "check_phases"]
 
