@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn import advice, data
+from fastnn.border import advice, data
+from fastnn.border.numeric import as_numbers
 from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError, TrainingWarning, warn
 from fastnn.graph.graph import array_name
-from fastnn.numeric import as_numbers
 from fastnn.objective import Objective
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from fastnn import advice
 from fastnn._core.guards import Progress
+from fastnn.border import advice
 from fastnn.checks import check_flag, check_number
 from fastnn.errors import ConfigurationError, TrainingWarning, warn
 from fastnn.graph.graph import Graph

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import data
 from fastnn.batch import Batch, batch_of, features_of
+from fastnn.border import data
 from fastnn.checks import check_count
 from fastnn.engine import Engine
 from fastnn.errors import ConfigurationError, ShapeError, unknown_name

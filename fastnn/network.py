@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastnn import data
 from fastnn._core.guards import exchange, hold_all
+from fastnn.border import data
 from fastnn.checks import check_flag
 from fastnn.compiler.memory import Layout
 from fastnn.errors import BusyError, ConfigurationError

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import data
 from fastnn import losses as losses_
 from fastnn import metrics as metrics_
+from fastnn.border import data
 from fastnn.checks import check_number
 from fastnn.compiler.plan import WEIGHTS, OpCode, Plan
 from fastnn.errors import ConfigurationError

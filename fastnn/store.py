@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastnn import data
 from fastnn._core.guards import Exclusion, Parameters, load
+from fastnn.border import data
 from fastnn.compiler.memory import aligned
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph.graph import Parameter

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastnn import advice, data, progress
+from fastnn import progress
 from fastnn.batch import Batch, batch_of, with_class_weights
+from fastnn.border import advice, data
 from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
 from fastnn.hooks import Callback, History, Trained

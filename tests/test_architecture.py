@@ -132,7 +132,7 @@ def test_only_the_program_and_the_border_talk_to_the_core() -> None:
         "fastnn",
         "fastnn.encoding",
         "fastnn.program",
-        "fastnn.data",
+        "fastnn.border.data",
         "fastnn.runtime",
         "fastnn.kernels",
     }
@@ -168,7 +168,7 @@ def test_importing_fastnn_loads_nothing_heavy_and_starts_no_thread(tmp_path: Pat
 MEANT = {
     "arrays": {"numpy"},
     "batches": {"fastnn.batch"},
-    "data": {"fastnn.data"},
+    "data": {"fastnn.border.data"},
     "dtypes": {"numpy"},
     "epochs": {"fastnn.training", "fastnn.pace"},
     "files": {"pathlib", "fastnn.saving.container"},

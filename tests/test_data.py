@@ -14,7 +14,8 @@ import pytest
 import scipy.sparse
 
 import fastnn
-from fastnn import data, layers, losses
+from fastnn import layers, losses
+from fastnn.border import data
 from fastnn.errors import DataError, DTypeError, ShapeError
 
 ROWS, COLUMNS, CLASSES = 6, 3, 4

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import data
+from fastnn.border import data
 from fastnn.callbacks import History
 from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, unknown_name

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from fastnn._core.table import count_nonfinite
+from fastnn.border.numeric import as_numbers
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import DataError, ShapeError
 from fastnn.losses import Loss
-from fastnn.numeric import as_numbers
 
 __all__ = [
     "all_finite",
