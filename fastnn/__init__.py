@@ -64,7 +64,7 @@ from fastnn._core import guards as _guards
 from fastnn.absent import attribute_error
 from fastnn.layers import Input
 from fastnn.model import Model
-from fastnn.runtime import build_info, threads
+from fastnn.run.runtime import build_info, threads
 from fastnn.sequential import Sequential
 from fastnn.serializable import equip as _equip
 from fastnn.version import __version__

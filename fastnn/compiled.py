@@ -19,7 +19,7 @@ from fastnn.graph.graph import Graph
 from fastnn.objective import Objective, check_names, settle
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
-from fastnn.program import aligned_array, aligned_copy
+from fastnn.run.program import aligned_array, aligned_copy
 from fastnn.store import Place
 
 __all__ = ["Compiled"]

@@ -20,8 +20,8 @@ from fastnn.graph.graph import Tensor, array_name
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.layers import Layer
 from fastnn.network import Binding
-from fastnn.program import aligned_array
 from fastnn.programs import Key, capacity_for
+from fastnn.run.program import aligned_array
 
 __all__ = ["Differentiable"]
 

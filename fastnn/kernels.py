@@ -12,7 +12,7 @@ from fastnn._core.api import count_threads_by, dense_backward, dense_forward, eq
 from fastnn.absent import attribute_error
 from fastnn.border.numeric import as_numbers
 from fastnn.ops import ACTIVATIONS, Activation, Doors, Traits, alphas, name_of
-from fastnn.runtime import default_threads
+from fastnn.run.runtime import default_threads
 
 if TYPE_CHECKING:  # the types of what is made from the table of activations
     from fastnn._core.api import (  # noqa: I001 - one import

@@ -22,7 +22,7 @@ from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, draw, replay
 from fastnn.hooks import Callback, History
 from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding, check_dtype
-from fastnn.runtime import resolve_threads
+from fastnn.run.runtime import resolve_threads
 from fastnn.serializable import Serializable
 from fastnn.store import ParameterStore
 from fastnn.utils import next_seed

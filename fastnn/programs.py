@@ -22,11 +22,11 @@ from fastnn.compiler.shared_plans import shared_plan
 from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph.graph import Graph
 from fastnn.objective import Objective
-from fastnn.program import FewRows, Program, Result
-from fastnn.runtime import simd_level
+from fastnn.run.program import FewRows, Program, Result
+from fastnn.run.runtime import simd_level
 
 if TYPE_CHECKING:
-    from fastnn.reference import ReferenceProgram
+    from fastnn.run.reference import ReferenceProgram
 
 __all__ = ["Key", "Programs", "capacity_for"]
 
@@ -199,7 +199,7 @@ class Programs:
         compiled = self._compiled
         kind: type[Program] | type[ReferenceProgram] = Program
         if compiled is not None and compiled.reference:
-            kind = load("fastnn.reference").ReferenceProgram
+            kind = load("fastnn.run.reference").ReferenceProgram
         state = compiled.state if compiled is not None and key.purpose == "train" else None
         return kind(kept.plan, self._dtype, self._parameters, None, state)
 

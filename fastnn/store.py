@@ -20,7 +20,7 @@ from fastnn.compiler.memory import aligned
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph.graph import Parameter
 from fastnn.initializers import Zeros
-from fastnn.program import aligned_array, aligned_copy
+from fastnn.run.program import aligned_array, aligned_copy
 
 __all__ = ["ParameterStore", "Place", "busy", "merged_store", "stores_of"]
 

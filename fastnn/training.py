@@ -24,9 +24,9 @@ from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding
 from fastnn.objective import Objective
 from fastnn.pace import Pace, cost_of_step
-from fastnn.program import Result, order_of_rows
 from fastnn.programs import Key, capacity_for
-from fastnn.runtime import resolve_threads
+from fastnn.run.program import Result, order_of_rows
+from fastnn.run.runtime import resolve_threads
 
 __all__ = ["Trainable", "evaluate", "fit", "predict", "train_on_batch"]
 

@@ -16,8 +16,8 @@ from fastnn.graph.graph import Graph
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.program import Program, Result
-from fastnn.reference import ReferenceProgram
+from fastnn.run.program import Program, Result
+from fastnn.run.reference import ReferenceProgram
 
 Array = np.ndarray
 DTYPES = ["float32", "float64"]

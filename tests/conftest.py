@@ -185,7 +185,7 @@ def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     the run, and there is no result.
     """
     from fastnn import pace
-    from fastnn.program import Program
+    from fastnn.run.program import Program
 
     results: list[Any] = []
     real = Program.run
@@ -217,7 +217,7 @@ def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 @pytest.fixture
 def team_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows by the number of threads of each run that has more than one."""
-    from fastnn.program import Program
+    from fastnn.run.program import Program
 
     sizes: list[int] = []
     decide = Program.team_size

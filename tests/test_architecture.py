@@ -16,10 +16,11 @@ import pytest
 from imports import FILES, PACKAGE, circle, graph, imported, imports_of, reached, short, unknown
 
 import fastnn
-from fastnn import losses, metrics, pace, reference
+from fastnn import losses, metrics, pace
 from fastnn._core import executor, table
 from fastnn.compiler import lowering, plan
 from fastnn.compiler.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
+from fastnn.run import reference
 
 # An installed wheel has no source of the kernels; whoever tests one may say where it is.
 CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
@@ -130,13 +131,13 @@ def test_only_the_program_and_the_border_talk_to_the_core() -> None:
     }
     assert users <= {
         "fastnn",
-        "fastnn.encoding",
-        "fastnn.program",
+        "fastnn.run.encoding",
+        "fastnn.run.program",
         "fastnn.border.data",
-        "fastnn.runtime",
+        "fastnn.run.runtime",
         "fastnn.kernels",
     }
-    assert "fastnn.kernels" not in imported("fastnn.reference")
+    assert "fastnn.kernels" not in imported("fastnn.run.reference")
 
 
 SCRIPT = """
@@ -178,7 +179,7 @@ MEANT = {
     "models": {"fastnn.model", "fastnn.sequential"},
     "optimizers": {"fastnn.optimizers"},
     "plans": {"fastnn.compiler.plan"},
-    "programs": {"fastnn.program", "fastnn.programs"},
+    "programs": {"fastnn.run.program", "fastnn.programs"},
     "rules": {"fastnn.compiler.rules"},
     "the network": {"urllib"},
     "training": {"fastnn.training"},

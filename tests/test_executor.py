@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from cases import ACTIVATIONS, DTYPES, LOSSES, NETS, OPTIMIZERS, Array, Case, agree, same_bits
 
-from fastnn import program
 from fastnn.compiler import pipeline as compiler
 from fastnn.compiler import schedule
 from fastnn.compiler.plan import Axis, OpCode, Path, Slot
-from fastnn.draws import permutation_of
 from fastnn.errors import PlanError
-from fastnn.program import Program
-from fastnn.reference import OPS, ReferenceProgram
+from fastnn.run import program
+from fastnn.run.draws import permutation_of
+from fastnn.run.program import Program
+from fastnn.run.reference import OPS, ReferenceProgram
 
 EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),

@@ -23,11 +23,12 @@ import pytest
 import threadpoolctl
 
 import fastnn
-from fastnn import callbacks, layers, optimizers, pace, program, runtime
+from fastnn import callbacks, layers, optimizers, pace
 from fastnn._core import helpers
 from fastnn.compiler import plan, schedule
 from fastnn.errors import NonFiniteWarning
 from fastnn.programs import Key
+from fastnn.run import program, runtime
 
 Array = np.ndarray
 Soon = Callable[..., bool]
@@ -189,7 +190,7 @@ def run_script(script: str, folder: Path) -> tuple[int, str]:
 
 ONE_TILE = """
 import time, numpy as np, fastnn
-from fastnn import program
+from fastnn.run import program
 from fastnn.compiler import schedule
 from fastnn._core import helpers
 from fastnn._core.executor import rests_for
@@ -429,7 +430,7 @@ def test_an_interrupt_stops_a_team_whose_helpers_are_faster(
 
 STOPPED_AT_THE_START = """
 import os, _thread, time, numpy as np, fastnn
-from fastnn import program
+from fastnn.run import program
 from fastnn.compiler import schedule
 program.TEAM_STEP_FLOPS = program.TEAM_TOTAL_FLOPS = 0
 program.helpers.help_pays = lambda work: True
@@ -437,7 +438,7 @@ program.rests_for = lambda work: False
 for name in vars(schedule):
     if name.startswith(("MINIMUM_", "PREFERRED_")):
         setattr(schedule, name, 2)
-fastnn.runtime.available_cpus = lambda: 2
+fastnn.run.runtime.available_cpus = lambda: 2
 real, ended = _thread.start_new_thread, []
 def help(function, args):
     function(*args)
@@ -466,7 +467,7 @@ def test_an_interrupt_while_a_team_starts_leaves_no_thread_behind(tmp_path: Path
 
 CROWDED = """
 import os, numpy as np, fastnn
-from fastnn import program
+from fastnn.run import program
 from fastnn.compiler import schedule
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 program.TEAM_STEP_FLOPS = program.TEAM_TOTAL_FLOPS = 0
@@ -475,7 +476,7 @@ program.rests_for = lambda work: False
 for name in vars(schedule):
     if name.startswith(("MINIMUM_", "PREFERRED_")):
         setattr(schedule, name, 2)
-fastnn.runtime.available_cpus = lambda: 4
+fastnn.run.runtime.available_cpus = lambda: 4
 x = np.random.default_rng(0).normal(size=(256, 30))
 found = []
 for n_threads in (1, 2, 4):

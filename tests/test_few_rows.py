@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, program, runtime
+from fastnn import layers
 from fastnn._core import helpers
 from fastnn._core.executor import Executor
 from fastnn.compiler.plan import OpCode
 from fastnn.errors import DataError, ShapeError
 from fastnn.programs import Key
+from fastnn.run import program, runtime
 
 Soon = Callable[..., bool]
 SECONDS = 300.0  # after which something hangs

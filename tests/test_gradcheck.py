@@ -14,7 +14,7 @@ from fastnn import inspection, layers, losses, regularizers
 from fastnn.compiler import lowering
 from fastnn.compiler.plan import Activation, OpCode
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
-from fastnn.reference import ReferenceProgram
+from fastnn.run.reference import ReferenceProgram
 
 PASS = 1e-6  # findings.md, and "finite difference" of the table in conftest.py
 PARTIAL = (Activation.EXPONENTIAL, Activation.RECIPROCAL, Activation.LOG)  # positive numbers only

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Input, Model, Sequential, layers, metrics, program, runtime
+from fastnn import Input, Model, Sequential, layers, metrics
 from fastnn.compiler import schedule
 from fastnn.errors import ConfigurationError
 from fastnn.graph.symbolic import SymbolicTensor
+from fastnn.run import program, runtime
 
 RNG = np.random.default_rng(17)
 X = RNG.standard_normal((20, 3))

@@ -15,7 +15,7 @@ import fastnn
 from fastnn import layers, losses
 from fastnn.callbacks import Callback, EarlyStopping, LambdaCallback, ReduceLROnPlateau
 from fastnn.errors import ConfigurationError, DTypeError
-from fastnn.program import Program
+from fastnn.run.program import Program
 
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((40, 3))

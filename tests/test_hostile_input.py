@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import kernels, layers, losses, runtime
+from fastnn import kernels, layers, losses
 from fastnn.compiler.plan import Path
 from fastnn.errors import ConfigurationError, DataError, DTypeError
+from fastnn.run import runtime
 
 Array = np.ndarray
 SIZES = (1, 3, 17, 1023)

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, optimizers, program, runtime
+from fastnn import layers, optimizers
 from fastnn.compiler import schedule
 from fastnn.compiler.plan import Axis, OpCode
 from fastnn.errors import ConfigurationError, DTypeError, NonFiniteWarning
 from fastnn.inspection import summary
+from fastnn.run import program, runtime
 
 RNG = np.random.default_rng(17)
 X = RNG.normal(2.0, 3.0, (50, 5))

@@ -13,7 +13,7 @@ import pytest
 import fastnn
 from fastnn import layers, optimizers, pace, training
 from fastnn.errors import NonFiniteWarning
-from fastnn.program import Program
+from fastnn.run.program import Program
 
 RNG = np.random.default_rng(11)
 X = RNG.standard_normal((256, 64)).astype(np.float32)

@@ -11,7 +11,7 @@ from fastnn._core import table
 from fastnn.benchmark.workloads import WORKLOADS, Workload, find_workloads, make_data
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import WEIGHT_PRODUCTS, OpCode, Path, Plan, Slot
-from fastnn.program import Program
+from fastnn.run.program import Program
 
 LEVELS = ("base", "v3", "v4")
 # The products of a training step, forward, backward, and of weights from the last to the first: by BLAS (B),

@@ -13,9 +13,9 @@ from fastnn import Input, Sequential, layers, losses, optimizers
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import KEPT_SLOTS, PURPOSES, Axis, Op, OpCode, Phase, Plan, Slot, Task
 from fastnn.compiler.verify import verify_plan
-from fastnn.encoding import encode
 from fastnn.errors import PlanError
-from fastnn.program import Program
+from fastnn.run.encoding import encode
+from fastnn.run.program import Program
 
 RNG = np.random.default_rng(5)
 

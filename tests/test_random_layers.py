@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import draws, layers, optimizers, saving
+from fastnn import layers, optimizers, saving
 from fastnn._core import table
 from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.layers import Layer
+from fastnn.run import draws
 
 
 def data(rows: int, columns: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, losses, optimizers, program, runtime
+from fastnn import layers, losses, optimizers
 from fastnn.compiler import schedule
 from fastnn.compiler.plan import OpCode, Path
+from fastnn.run import program, runtime
 
 ACTIVATIONS = (None, "relu", "sigmoid", "tanh")
 OPTIMIZERS: dict[str, Callable[[], optimizers.Optimizer]] = {

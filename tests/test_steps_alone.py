@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, optimizers, program
+from fastnn import layers, optimizers
 from fastnn.errors import NonFiniteWarning
 from fastnn.regularizers import L2
+from fastnn.run import program
 
 Patch = pytest.MonkeyPatch
 Weights = list[np.ndarray]

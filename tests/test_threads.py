@@ -18,8 +18,9 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import fastnn
-from fastnn import callbacks, layers, optimizers, runtime
+from fastnn import callbacks, layers, optimizers
 from fastnn.errors import BusyError, ConfigurationError, DTypeError
+from fastnn.run import runtime
 
 SECONDS = 300.0  # after which something hangs
 RNG = np.random.default_rng(13)

@@ -17,8 +17,8 @@ from fastnn import Input, Model, Sequential, kernels, layers, losses, optimizers
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import PRODUCTS, Path, Plan, Slot
 from fastnn.optimizers import Optimizer
-from fastnn.program import Program
-from fastnn.reference import ReferenceProgram
+from fastnn.run.program import Program
+from fastnn.run.reference import ReferenceProgram
 
 Array = np.ndarray
 SINGLE = np.dtype(np.float32)

@@ -11,8 +11,8 @@ from fastnn import Input, Sequential, layers, losses, optimizers, regularizers
 from fastnn.compiler import paths
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import OpCode, Slot
-from fastnn.program import Program
-from fastnn.reference import ReferenceProgram
+from fastnn.run.program import Program
+from fastnn.run.reference import ReferenceProgram
 
 # Second moments: whole vectors of normal numbers, of ones that are not, and mixtures; a tail of 5.
 SQUARES = np.concatenate(

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from fastnn import Input, Model, layers, losses, optimizers, regularizers
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import Slot
-from fastnn.program import Program
-from fastnn.reference import ReferenceProgram
+from fastnn.run.program import Program
+from fastnn.run.reference import ReferenceProgram
 
 EXAMPLES = 230
 ROWS = 5

@@ -15,11 +15,11 @@ import numpy as np
 
 from fastnn._core.guards import Parameters, Progress
 from fastnn.compiler.plan import Activation, Op, OpCode, Plan, Slot
-from fastnn.draws import bits_of, key_of_step, normals_of, permutation_of, stream
-from fastnn.formulas import activate, differentiate, pointwise
 from fastnn.ops import Pointwise
-from fastnn.program import Result, Scalars
-from fastnn.reference_normalization import OPS as NORMALIZATION
+from fastnn.run.draws import bits_of, key_of_step, normals_of, permutation_of, stream
+from fastnn.run.formulas import activate, differentiate, pointwise
+from fastnn.run.program import Result, Scalars
+from fastnn.run.reference_normalization import OPS as NORMALIZATION
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
 
@@ -476,7 +476,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
 
 
 class ReferenceProgram:
-    """Has the interface of `fastnn.program.Program`, and the reference inside.
+    """Has the interface of `fastnn.run.program.Program`, and the reference inside.
 
     It computes in float64 whatever the dtype of its arrays, uses one thread, and knows no
     snapshots: when a loss is not finite, the weights before that step stay.
@@ -484,7 +484,7 @@ class ReferenceProgram:
     Parameters
     ----------
     plan, dtype, parameters, gradients, state
-        As in `fastnn.program.Program`.
+        As in `fastnn.run.program.Program`.
     """
 
     def __init__(
@@ -521,7 +521,7 @@ class ReferenceProgram:
         continued: bool = False,
         nanoseconds: np.ndarray | None = None,
     ) -> Result:
-        """Run epochs; see `fastnn.program.Program.run`."""
+        """Run epochs; see `fastnn.run.program.Program.run`."""
         parameters = self._parameters
         own = (
             parameters.array if isinstance(parameters, Parameters) else parameters,

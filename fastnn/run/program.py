@@ -12,14 +12,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from fastnn import runtime
 from fastnn._core import helpers
 from fastnn._core.executor import STATUSES, Executor, rests_for, shuffled
 from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
 from fastnn.compiler.plan import PRODUCTS, Op, OpCode, Path, Plan, Slot
-from fastnn.encoding import encode
 from fastnn.errors import BusyError, PlanError
+from fastnn.run import runtime
+from fastnn.run.encoding import encode
 
 __all__ = ["FewRows", "Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
@@ -292,7 +292,7 @@ class Program:
             C-order arrays of the plan's dtype with `rows` rows, by the externals' names.
         rows, batch, epochs : int
         n_threads : int, optional
-            The most to use; small work uses fewer.  By default `fastnn.runtime.default_threads`.
+            The most to use; small work uses fewer.  By default `fastnn.run.runtime.default_threads`.
         permutation : numpy.ndarray of int32, (rows,), optional
             Order of the rows for plans that gather; overwritten if `shuffle`.
         shuffle, seed, first_epoch
