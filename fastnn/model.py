@@ -15,12 +15,12 @@ import numpy as np
 from fastnn import absent, training
 from fastnn._core.guards import load
 from fastnn.batch import Batch, batch_of, features_of
+from fastnn.callbacks.base import Callback, History
+from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.gradients import Differentiable
 from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, draw, replay
-from fastnn.hooks import Callback, History
-from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding, check_dtype
 from fastnn.run.runtime import resolve_threads
 from fastnn.serializable import Serializable

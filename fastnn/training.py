@@ -17,10 +17,10 @@ import numpy as np
 from fastnn import progress
 from fastnn.batch import Batch, batch_of, with_class_weights
 from fastnn.border import advice, data
+from fastnn.callbacks.base import Callback, History, Trained
+from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
-from fastnn.hooks import Callback, History, Trained
-from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding
 from fastnn.objective import Objective
 from fastnn.pace import Pace, cost_of_step

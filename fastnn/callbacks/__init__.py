@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from fastnn.absent import attribute_error
+from fastnn.callbacks.base import Callback, History, LambdaCallback, TerminateOnNaN
 from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.errors import ConfigurationError, DTypeError, warn
-from fastnn.hooks import Callback, History, LambdaCallback, TerminateOnNaN
 
 __all__ = [
     "Callback",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fastnn.callbacks.base import Callback, Trained
 from fastnn.errors import DTypeError
-from fastnn.hooks import Callback, Trained
 
 __all__ = ["Listeners", "checked"]
 
@@ -55,7 +55,7 @@ class Listeners:
 
     Examples
     --------
-    >>> from fastnn.hooks import LambdaCallback
+    >>> from fastnn.callbacks.base import LambdaCallback
     >>> listeners = Listeners([LambdaCallback(on_test_batch_end=print)], None, verbose=0)
     >>> listeners.want_test_batches, listeners.want_batches
     (True, False)
