@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers
-from fastnn.compiled import Compiled
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import Plan, Slot
 from fastnn.graph.graph import Graph
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
+from fastnn.model.compiled import Compiled
 from fastnn.run.program import Program, Result
 from fastnn.run.reference import ReferenceProgram
 

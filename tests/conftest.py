@@ -184,7 +184,7 @@ def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     holds; all epochs are one run. The test fails if the executor does not hear it: then Python raises after
     the run, and there is no result.
     """
-    from fastnn import pace
+    from fastnn.model import pace
     from fastnn.run.program import Program
 
     results: list[Any] = []

@@ -16,10 +16,11 @@ import pytest
 from imports import FILES, PACKAGE, circle, graph, imported, imports_of, reached, short, unknown
 
 import fastnn
-from fastnn import losses, metrics, pace
+from fastnn import losses, metrics
 from fastnn._core import executor, table
 from fastnn.compiler import lowering, plan
 from fastnn.compiler.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
+from fastnn.model import pace
 from fastnn.run import reference
 
 # An installed wheel has no source of the kernels; whoever tests one may say where it is.
@@ -41,7 +42,7 @@ PURE = {
     "fastnn.metrics",
     "fastnn.ops",
     "fastnn.optimizers",
-    "fastnn.pace",
+    "fastnn.model.pace",
     "fastnn.compiler.paths",
     "fastnn.compiler.plan",
     "fastnn.regularizers",
@@ -168,21 +169,21 @@ def test_importing_fastnn_loads_nothing_heavy_and_starts_no_thread(tmp_path: Pat
 # What the headers of files name, and what of it can be imported.
 MEANT = {
     "arrays": {"numpy"},
-    "batches": {"fastnn.batch"},
+    "batches": {"fastnn.model.batch"},
     "data": {"fastnn.border.data"},
     "dtypes": {"numpy"},
-    "epochs": {"fastnn.training", "fastnn.pace"},
+    "epochs": {"fastnn.model.training", "fastnn.model.pace"},
     "files": {"pathlib", "fastnn.saving.container"},
     "kernels": {"fastnn.kernels", "fastnn._core"},
     "layers": {"fastnn.layers"},
     "losses": {"fastnn.losses"},
-    "models": {"fastnn.model", "fastnn.sequential"},
+    "models": {"fastnn.model.model", "fastnn.model.sequential"},
     "optimizers": {"fastnn.optimizers"},
     "plans": {"fastnn.compiler.plan"},
-    "programs": {"fastnn.run.program", "fastnn.programs"},
+    "programs": {"fastnn.run.program", "fastnn.model.programs"},
     "rules": {"fastnn.compiler.rules"},
     "the network": {"urllib"},
-    "training": {"fastnn.training"},
+    "training": {"fastnn.model.training"},
 }
 
 

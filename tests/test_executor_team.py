@@ -23,11 +23,12 @@ import pytest
 import threadpoolctl
 
 import fastnn
-from fastnn import callbacks, layers, optimizers, pace
+from fastnn import callbacks, layers, optimizers
 from fastnn._core import helpers
 from fastnn.compiler import plan, schedule
 from fastnn.errors import NonFiniteWarning
-from fastnn.programs import Key
+from fastnn.model import pace
+from fastnn.model.programs import Key
 from fastnn.run import program, runtime
 
 Array = np.ndarray

@@ -14,7 +14,7 @@ from fastnn._core import helpers
 from fastnn._core.executor import Executor
 from fastnn.compiler.plan import OpCode
 from fastnn.errors import DataError, ShapeError
-from fastnn.programs import Key
+from fastnn.model.programs import Key
 from fastnn.run import program, runtime
 
 Soon = Callable[..., bool]

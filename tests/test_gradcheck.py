@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import inspection, layers, losses, regularizers
+from fastnn import layers, losses, regularizers
 from fastnn.compiler import lowering
 from fastnn.compiler.plan import Activation, OpCode
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.model import inspection
 from fastnn.run.reference import ReferenceProgram
 
 PASS = 1e-6  # findings.md, and "finite difference" of the table in conftest.py

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, optimizers, pace, training
+from fastnn import layers, optimizers
 from fastnn.errors import NonFiniteWarning
+from fastnn.model import pace, training
 from fastnn.run.program import Program
 
 RNG = np.random.default_rng(11)

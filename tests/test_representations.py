@@ -10,7 +10,7 @@ import pytest
 
 import fastnn
 from fastnn import callbacks, layers
-from fastnn.inspection import GradientReport, Profile
+from fastnn.model.inspection import GradientReport, Profile
 
 X, Y = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3), np.arange(8) % 2
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import initializers, layers, programs
+from fastnn import initializers, layers
 from fastnn.compiler import pipeline as compiler
 from fastnn.compiler import shared_plans
 from fastnn.compiler.cache import Latest
-from fastnn.programs import capacity_for
+from fastnn.model import programs
+from fastnn.model.programs import capacity_for
 from fastnn.run import encoding
 
 RNG = np.random.default_rng(0)

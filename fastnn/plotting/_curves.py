@@ -22,7 +22,7 @@ from fastnn.plotting._style import COLOURS, MARKERS, axes, finish, need_matplotl
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastnn.model import Model
+    from fastnn.model.model import Model
 
 __all__ = ["plot_decision_boundary", "plot_loss", "plot_predictions"]
 

@@ -17,8 +17,8 @@ from fastnn.described import rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.graph.symbolic import Drawing, Maker, SymbolicTensor, as_list, draw
 from fastnn.layers import Input, Layer
-from fastnn.model import Model
-from fastnn.sequential import Sequential
+from fastnn.model.model import Model
+from fastnn.model.sequential import Sequential
 
 __all__ = ["build", "structure_of"]
 

@@ -418,7 +418,7 @@ def flat_gradients(
     model: Model, x: Any, y: Any, weight: np.ndarray | None, fused: bool, kind: Any
 ) -> dict[str, np.ndarray]:
     """Return the loss's gradients by a plan that is, or is not, fused, and a kind of program."""
-    from fastnn.batch import batch_of
+    from fastnn.model.batch import batch_of
 
     objective = model._now.need_objective()
     batch = batch_of(model._now, x, y, weight)

@@ -12,23 +12,24 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from fastnn import absent, training
+from fastnn import absent
 from fastnn._core.guards import load
-from fastnn.batch import Batch, batch_of, features_of
 from fastnn.callbacks.base import Callback, History
 from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
-from fastnn.gradients import Differentiable
 from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, draw, replay
-from fastnn.network import Binding, check_dtype
+from fastnn.model import training
+from fastnn.model.batch import Batch, batch_of, features_of
+from fastnn.model.gradients import Differentiable
+from fastnn.model.network import Binding, check_dtype
+from fastnn.model.parameters import ParameterStore
+from fastnn.model.serializable import Serializable
 from fastnn.run.runtime import resolve_threads
-from fastnn.serializable import Serializable
-from fastnn.store import ParameterStore
 from fastnn.utils import next_seed
 
 if TYPE_CHECKING:
-    from fastnn.inspection import Profile
+    from fastnn.model.inspection import Profile
 
 __all__ = ["Model"]
 
@@ -115,7 +116,7 @@ class Model(Differentiable, Serializable):
         self._bind(draw(inputs, outputs))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}: {load('fastnn.inspection').headline(self)}>"
+        return f"<{type(self).__name__} {self.name!r}: {load('fastnn.model.inspection').headline(self)}>"
 
     if not TYPE_CHECKING:  # for type checkers a name that is not there is an error
 
@@ -540,7 +541,7 @@ class Model(Differentiable, Serializable):
 
         Returns
         -------
-        fastnn.inspection.Profile
+        fastnn.model.inspection.Profile
             Prints as a table.
 
         Raises
@@ -548,8 +549,8 @@ class Model(Differentiable, Serializable):
         ShapeError, DataError, DTypeError, ConfigurationError
             For bad input.
         """
-        return load("fastnn.inspection").profile(self, x, y, batch_size)
+        return load("fastnn.model.inspection").profile(self, x, y, batch_size)
 
     def summary(self) -> None:
         """Print inputs and layers, in the order of `layers`: activations, shapes, parameters, connections."""
-        print(load("fastnn.inspection").summary(self))
+        print(load("fastnn.model.inspection").summary(self))

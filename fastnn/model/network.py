@@ -22,12 +22,12 @@ from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph.graph import Graph, Parameter
 from fastnn.graph.symbolic import Drawing, Maker
 from fastnn.layers import Layer
-from fastnn.programs import Programs
-from fastnn.store import ParameterStore, Place, merged_store, stores_of
+from fastnn.model.parameters import ParameterStore, Place, merged_store, stores_of
+from fastnn.model.programs import Programs
 
 if TYPE_CHECKING:
-    from fastnn.compiled import Compiled
-    from fastnn.objective import Objective
+    from fastnn.model.compiled import Compiled
+    from fastnn.model.objective import Objective
 
 __all__ = ["Binding", "Network", "check_dtype"]
 

@@ -13,12 +13,12 @@ from typing import Any
 from fastnn import optimizers
 from fastnn._core.guards import exchange
 from fastnn.checks import check_count, with_arguments_of_keras
-from fastnn.compiled import Compiled
 from fastnn.compiler.plan import PURPOSES, Plan
 from fastnn.errors import BusyError, ConfigurationError, unknown_name
 from fastnn.graph.symbolic import SymbolicTensor, ancestry
-from fastnn.network import Binding, Network
-from fastnn.programs import Key
+from fastnn.model.compiled import Compiled
+from fastnn.model.network import Binding, Network
+from fastnn.model.programs import Key
 
 __all__ = ["Engine"]
 

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn.batch import Batch, batch_of
 from fastnn.checks import check_count
 from fastnn.compiler.memory import Layout
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import describe_op
 from fastnn.errors import DTypeError
 from fastnn.graph.graph import Config, Graph, Tensor
-from fastnn.programs import Key
+from fastnn.model.batch import Batch, batch_of
+from fastnn.model.programs import Key
 from fastnn.run import runtime
 from fastnn.run.program import Program, aligned_array, aligned_copy
 
 if TYPE_CHECKING:
-    from fastnn.network import Binding, Network
+    from fastnn.model.network import Binding, Network
 
 __all__ = ["GradientReport", "Profile", "gradcheck", "headline", "profile", "summary"]
 

@@ -14,17 +14,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastnn import progress
-from fastnn.batch import Batch, batch_of, with_class_weights
 from fastnn.border import advice, data
 from fastnn.callbacks.base import Callback, History, Trained
 from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
-from fastnn.network import Binding
-from fastnn.objective import Objective
-from fastnn.pace import Pace, cost_of_step
-from fastnn.programs import Key, capacity_for
+from fastnn.model import progress
+from fastnn.model.batch import Batch, batch_of, with_class_weights
+from fastnn.model.network import Binding
+from fastnn.model.objective import Objective
+from fastnn.model.pace import Pace, cost_of_step
+from fastnn.model.programs import Key, capacity_for
 from fastnn.run.program import Result, order_of_rows
 from fastnn.run.runtime import resolve_threads
 

@@ -14,8 +14,8 @@ from fastnn.checks import check_count, shown, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.graph.symbolic import SymbolicTensor, as_list, config_of, draw
 from fastnn.layers import Layer
-from fastnn.model import Model
-from fastnn.network import Binding
+from fastnn.model.model import Model
+from fastnn.model.network import Binding
 
 __all__ = ["Sequential"]
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.batch import Batch, batch_of, features_of
 from fastnn.border import data
 from fastnn.checks import check_count
-from fastnn.engine import Engine
 from fastnn.errors import ConfigurationError, ShapeError, unknown_name
 from fastnn.graph.graph import Tensor, array_name
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.layers import Layer
-from fastnn.network import Binding
-from fastnn.programs import Key, capacity_for
+from fastnn.model.batch import Batch, batch_of, features_of
+from fastnn.model.engine import Engine
+from fastnn.model.network import Binding
+from fastnn.model.programs import Key, capacity_for
 from fastnn.run.program import aligned_array
 
 __all__ = ["Differentiable"]

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._core.guards import Parameters, load
-from fastnn.compiled import Compiled
 from fastnn.compiler.memory import Layout
 from fastnn.compiler.plan import Plan
 from fastnn.compiler.shared_plans import shared_plan
 from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph.graph import Graph
-from fastnn.objective import Objective
+from fastnn.model.compiled import Compiled
+from fastnn.model.objective import Objective
 from fastnn.run.program import FewRows, Program, Result
 from fastnn.run.runtime import simd_level
 

@@ -16,11 +16,11 @@ from fastnn.border import advice
 from fastnn.checks import check_flag, check_number
 from fastnn.errors import ConfigurationError, TrainingWarning, warn
 from fastnn.graph.graph import Graph
-from fastnn.objective import Objective, check_names, settle
+from fastnn.model.objective import Objective, check_names, settle
+from fastnn.model.parameters import Place
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.run.program import aligned_array, aligned_copy
-from fastnn.store import Place
 
 __all__ = ["Compiled"]
 

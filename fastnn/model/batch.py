@@ -16,10 +16,10 @@ from fastnn.border.numeric import as_numbers
 from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError, TrainingWarning, warn
 from fastnn.graph.graph import array_name
-from fastnn.objective import Objective
+from fastnn.model.objective import Objective
 
 if TYPE_CHECKING:
-    from fastnn.network import Binding
+    from fastnn.model.network import Binding
 
 __all__ = ["Batch", "batch_of", "features_of", "with_class_weights"]
 
