@@ -25,45 +25,44 @@ from fastnn.run import reference
 
 # An installed wheel has no source of the kernels; whoever tests one may say where it is.
 CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
-# Descriptions and the compiler: no arrays, no kernels, nothing that runs.
-PURE = {
-    "fastnn.absent",
-    "fastnn.compiler.builder",
-    "fastnn.checks",
-    "fastnn.compiler.pipeline",
-    "fastnn.described",
-    "fastnn.errors",
-    "fastnn.compiler.fusion",
-    "fastnn.graph.graph",
-    "fastnn.compiler.cache",
-    "fastnn.losses",
-    "fastnn.compiler.lowering",
-    "fastnn.compiler.memory",
-    "fastnn.metrics",
-    "fastnn.ops",
-    "fastnn.optimizers",
-    "fastnn.model.pace",
-    "fastnn.compiler.paths",
-    "fastnn.compiler.plan",
-    "fastnn.regularizers",
-    "fastnn.compiler.rules",
-    "fastnn.compiler.schedule",
-    "fastnn.compiler.shared_plans",
-    "fastnn.graph.symbolic",
-    "fastnn.compiler.verify",
-    "fastnn.compiler.verify_forms",
-    "fastnn.compiler.verify_phases",
-}
 PUBLIC = [name for name in fastnn.__all__ if inspect.ismodule(getattr(fastnn, name))]
 # What is never made by the user, or only to be derived from.
 WITHOUT_EXAMPLE = {"Initializer", "InputSpec", "Layer", "Loss", "Metric", "Model", "Optimizer"}
 
 
 MODULES = sorted(FILES)
+# Folders and single modules, from the ground up: none imports from a row below its own.
+WINGS = (
+    ("absent", "checks", "described", "errors", "opcodes", "ops", "startup", "utils", "version"),
+    ("confusion", "initializers", "losses", "metrics", "optimizers", "regularizers"),
+    ("graph",),
+    ("compiler",),
+    ("border",),
+    ("run",),
+    ("activations", "kernels", "layers"),
+    ("callbacks",),
+    ("model",),
+    ("datasets", "plotting", "saving", "wiring"),
+    ("fastnn",),
+    ("__main__", "benchmark", "cli"),
+)
+HEIGHTS = {part: height for height, wing in enumerate(WINGS) for part in wing}
+
+
+def wing(module: str) -> str:
+    """Return the folder right below the package, or the name of a module that is in none."""
+    return short(module).partition(".")[0]
+
+
+# Descriptions and the compiler: no arrays, no kernels, nothing that runs.
+PURE = {module for module in MODULES if wing(module) in ("graph", "compiler")}
+PURE |= {f"fastnn.{name}" for name in ("absent", "checks", "described", "errors", "opcodes", "ops")}
+PURE |= {f"fastnn.{name}" for name in ("losses", "metrics", "optimizers", "regularizers", "model.pace")}
 
 
 def test_the_whole_package_is_seen() -> None:
     assert set(MODULES) >= PURE
+    assert {wing(module) for module in MODULES} == HEIGHTS.keys()
     folders = {f"fastnn.{path.parent.relative_to(PACKAGE).as_posix()}" for path in PACKAGE.rglob("*.py")}
     folders = {folder.replace("/", ".").rstrip(".") for folder in folders}
     assert {"fastnn", "fastnn._core", "fastnn.layers", "fastnn.benchmark.rivals"} <= folders
@@ -120,6 +119,12 @@ def test_descriptions_and_the_compiler_know_nothing_that_runs(module: str) -> No
 
 def test_no_module_imports_itself_by_detours() -> None:
     assert " -> ".join(map(short, circle(graph()))) == ""
+
+
+@pytest.mark.parametrize("module", MODULES, ids=short)
+def test_no_module_imports_from_a_wing_above_its_own(module: str) -> None:
+    height = HEIGHTS[wing(module)]
+    assert [name for name in imported(module) & FILES.keys() if HEIGHTS[wing(name)] > height] == []
 
 
 def test_only_the_program_and_the_border_talk_to_the_core() -> None:
@@ -296,6 +301,11 @@ def test_enums_number_their_members_without_gaps() -> None:
 # -- what is public
 
 
+def test_models_can_be_imported_from_where_they_are() -> None:
+    package = importlib.import_module("fastnn.model")
+    assert (package.Model, package.Sequential) == (fastnn.Model, fastnn.Sequential)
+
+
 def public_names() -> list[tuple[str, str]]:
     pairs = [(module, name) for module in PUBLIC for name in getattr(fastnn, module).__all__]
     top = [("", name) for name in fastnn.__all__ if name not in PUBLIC and not name.startswith("__")]
@@ -366,6 +376,18 @@ def test_names_in_docstrings_exist() -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match=r"module 'fastnn' has no attribute 'sequel'$"):
         _ = fastnn.sequel
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md", "fastnn/_core/README.md"])
+def test_files_that_texts_name_exist(name: str) -> None:
+    root = Path(__file__).resolve().parents[1]
+    source = PACKAGE.parent if name.startswith("fastnn") else root  # an installed package is elsewhere
+    text = (source / name).read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:fastnn/)?[\w/]+\.py)`", text)) - {"setup.py"}
+    assert len(names) > 1
+    for found in names:
+        parts = (root / found, PACKAGE.parent / found, PACKAGE / found)
+        assert any(path.exists() for path in parts), f"{found} is not there"
 
 
 def test_nothing_says_to_install_fastnn_from_an_index() -> None:

@@ -2,7 +2,7 @@
 
 Hooks get `logs` as Keras gives them: empty at the beginning of something, one dict for all
 callbacks at its end, to which each may add for those after it.  The callbacks that steer
-training are in `callbacks.py`.  This file must not know plans or kernels.
+training are in `__init__.py`.  This file must not know plans or kernels.
 """
 
 from __future__ import annotations
