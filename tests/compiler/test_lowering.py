@@ -1,6 +1,6 @@
 """Lowering and fusion: which ops a graph becomes, and the whole plans of a few nets as text.
 
-The texts are in `tests/snapshots`; `FASTNN_UPDATE_SNAPSHOTS=1` writes them anew.
+The texts are in `tests/compiler/snapshots`; `FASTNN_UPDATE_SNAPSHOTS=1` writes them anew.
 """
 
 from __future__ import annotations

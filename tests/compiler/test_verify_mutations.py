@@ -40,8 +40,8 @@ from fastnn.errors import PlanError
 
 
 def load(*parts: str) -> ModuleType:
-    """Return a file of this folder as a module, which may import the files beside it."""
-    path = FilePath(__file__).parent.joinpath(*parts)
+    """Return a file of the tests as a module, which may import the files beside it."""
+    path = FilePath(__file__).parents[1].joinpath(*parts)
     spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -55,7 +55,7 @@ def load(*parts: str) -> ModuleType:
     return module
 
 
-stress, helpers = load("stress", "plans.py"), load("test_verify.py")
+stress, helpers = load("stress", "plans.py"), load("compiler", "test_verify.py")
 find, with_op, with_operand = helpers.find, helpers.with_op, helpers.with_operand
 renamed, with_phase, tasks_of = helpers.renamed, helpers.with_phase, helpers.tasks_of
 operand = helpers.operand
