@@ -15,7 +15,7 @@ from fastnn.benchmark.kernels import ACTIVATIONS, INPUTS, SHAPES, Case, activati
 from fastnn.benchmark.machine import settle
 from fastnn.benchmark.rivals.fastnn_ import FastnnRival
 from fastnn.benchmark.rivals.numpy_ import NumpyRival
-from fastnn.runtime import available_cpus
+from fastnn.run.runtime import available_cpus
 
 CONTENDERS = ("numpy", "fastnn")
 THREADS = tuple(sorted({1, available_cpus()}))

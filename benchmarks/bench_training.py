@@ -15,7 +15,7 @@ from fastnn.benchmark.machine import settle
 from fastnn.benchmark.rivals import Rival, load_rivals
 from fastnn.benchmark.runner import Result, Timing, batch_count
 from fastnn.benchmark.workloads import WORKLOADS, Workload, make_data, make_weights
-from fastnn.runtime import available_cpus
+from fastnn.run.runtime import available_cpus
 
 RIVALS = {rival.name: rival for rival in load_rivals()}
 

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 import fastnn
 from fastnn.benchmark.machine import settle
-from fastnn.runtime import available_cpus
+from fastnn.run.runtime import available_cpus
 
 BATCH, RATE, HIDDEN = 200, 0.1, 500
 Weights = list[np.ndarray]

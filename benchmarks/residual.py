@@ -17,7 +17,7 @@ import numpy as np
 import fastnn
 from fastnn.benchmark.machine import settle
 from fastnn.layers import Add, Dense
-from fastnn.runtime import available_cpus
+from fastnn.run.runtime import available_cpus
 
 RATE, N_BATCHES, EPOCHS, ROUNDS = 0.01, 16, 20, 15
 Run = Callable[[int], float]

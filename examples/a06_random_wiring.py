@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import fastnn
-from fastnn.graph import random_wiring
+from fastnn.wiring import random_wiring
 
 KINDS = {"er": "Erdos and Renyi", "ba": "Barabasi and Albert", "ws": "Watts and Strogatz"}
 

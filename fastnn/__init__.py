@@ -60,16 +60,20 @@ from fastnn import (
     regularizers,
     utils,
 )
+from fastnn._core import guards as _guards
 from fastnn.absent import attribute_error
 from fastnn.layers import Input
-from fastnn.model import Model
-from fastnn.runtime import build_info, threads
-from fastnn.sequential import Sequential
+from fastnn.model.model import Model
+from fastnn.model.sequential import Sequential
+from fastnn.model.serializable import equip as _equip
+from fastnn.run.runtime import build_info, threads
 from fastnn.version import __version__
+
+_equip(lambda: _guards.load("fastnn.saving"))
 
 if TYPE_CHECKING:
     from fastnn import datasets, plotting
-    from fastnn.inspection import gradcheck
+    from fastnn.model.inspection import gradcheck
     from fastnn.saving import load_model
 
 __all__ = [
@@ -111,7 +115,7 @@ def __getattr__(name: str) -> Any:
 
         return fastnn.plotting
     if name == "gradcheck":
-        from fastnn.inspection import gradcheck
+        from fastnn.model.inspection import gradcheck
 
         return gradcheck
     if name == "load_model":

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from fastnn.absent import attribute_error
+from fastnn.border.numeric import as_numbers
 from fastnn.checks import check_number, shown
 from fastnn.errors import DTypeError, unknown_name
-from fastnn.graph import ActivationConfig
-from fastnn.numeric import as_numbers
+from fastnn.graph.graph import ActivationConfig
 from fastnn.ops import ACTIVATIONS, ALPHAS, BY_NAME, Activation, Doors, name_of
 
 __all__ = [
@@ -214,7 +214,7 @@ def get(identifier: object) -> ActivationConfig:
 
     Returns
     -------
-    fastnn.graph.ActivationConfig
+    fastnn.graph.graph.ActivationConfig
 
     Raises
     ------

@@ -360,7 +360,7 @@ def _compare_with_numpy(arguments: argparse.Namespace, train: Rows) -> str:
     from fastnn.benchmark.rivals.fastnn_ import FastnnRival
     from fastnn.benchmark.rivals.numpy_ import NumpyRival
     from fastnn.benchmark.runner import LOSS_TOLERANCE
-    from fastnn.runtime import available_cpus
+    from fastnn.run.runtime import available_cpus
 
     defaults = _DATASETS[arguments.dataset]
     workload = _workload(arguments, train)
@@ -444,7 +444,7 @@ def _benchmark(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from fastnn import runtime
+    from fastnn.run import runtime
 
     _print_rows([(_INFO_LABELS.get(key, key), value) for key, value in runtime.build_info().items()])
     return EXIT_DONE

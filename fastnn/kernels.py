@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from fastnn import checks, errors
 from fastnn._core.api import count_threads_by, dense_backward, dense_forward, equip, make_doors
 from fastnn.absent import attribute_error
-from fastnn.numeric import as_numbers
+from fastnn.border.numeric import as_numbers
 from fastnn.ops import ACTIVATIONS, Activation, Doors, Traits, alphas, name_of
-from fastnn.runtime import default_threads
+from fastnn.run.runtime import default_threads
 
 if TYPE_CHECKING:  # the types of what is made from the table of activations
     from fastnn._core.api import (  # noqa: I001 - one import

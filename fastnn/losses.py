@@ -15,8 +15,8 @@ from fastnn.absent import attribute_error
 from fastnn.checks import check_flag, check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
-from fastnn.ops import POINTWISE, Pointwise
-from fastnn.plan import Activation, OpCode
+from fastnn.opcodes import OpCode
+from fastnn.ops import POINTWISE, Activation, Pointwise
 
 __all__ = [
     "BinaryCrossentropy",

@@ -17,8 +17,8 @@ from fastnn.confusion import area, share
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.losses import Loss
+from fastnn.opcodes import OpCode
 from fastnn.ops import Pointwise
-from fastnn.plan import OpCode
 
 __all__ = [
     "AUC",

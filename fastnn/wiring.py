@@ -13,7 +13,7 @@ from typing import Any
 from fastnn import layers
 from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, unknown_name
-from fastnn.symbolic import SymbolicTensor, as_list
+from fastnn.graph.symbolic import SymbolicTensor, as_list
 
 __all__ = ["Wiring", "random_wiring"]
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers
-from fastnn.compiled import Compiled
-from fastnn.compiler import compile_plan
-from fastnn.graph import Graph
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import Plan, Slot
+from fastnn.graph.graph import Graph
+from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.plan import Plan, Slot
-from fastnn.program import Program, Result
-from fastnn.reference import ReferenceProgram
-from fastnn.symbolic import SymbolicTensor
+from fastnn.model.compiled import Compiled
+from fastnn.run.program import Program, Result
+from fastnn.run.reference import ReferenceProgram
 
 Array = np.ndarray
 DTYPES = ["float32", "float64"]

@@ -21,7 +21,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def plans_of_other_tests_are_forgotten() -> None:
     """Let no test get plans that another one made with other thresholds."""
-    from fastnn import shared_plans
+    from fastnn.compiler import shared_plans
 
     shared_plans._plans.clear()
 
@@ -184,8 +184,8 @@ def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     holds; all epochs are one run. The test fails if the executor does not hear it: then Python raises after
     the run, and there is no result.
     """
-    from fastnn import pace
-    from fastnn.program import Program
+    from fastnn.model import pace
+    from fastnn.run.program import Program
 
     results: list[Any] = []
     real = Program.run
@@ -217,7 +217,7 @@ def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 @pytest.fixture
 def team_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows by the number of threads of each run that has more than one."""
-    from fastnn.program import Program
+    from fastnn.run.program import Program
 
     sizes: list[int] = []
     decide = Program.team_size

@@ -16,46 +16,58 @@ import pytest
 from imports import FILES, PACKAGE, circle, graph, imported, imports_of, reached, short, unknown
 
 import fastnn
-from fastnn import losses, lowering, metrics, pace, plan, reference
+from fastnn import losses, metrics
 from fastnn._core import executor, table
-from fastnn.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
+from fastnn.compiler import lowering, plan
+from fastnn.compiler.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
+from fastnn.model import pace
+from fastnn.run import reference
 
 # An installed wheel has no source of the kernels; whoever tests one may say where it is.
 CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
-# Descriptions and the compiler: no arrays, no kernels, nothing that runs.
-PURE = {
-    *("absent", "checks", "described", "errors", "latest"),
-    *("graph", "losses", "metrics", "optimizers", "ops", "regularizers", "symbolic"),
-    *("builder", "compiler", "lowering", "rules", "fusion", "schedule", "memory", "paths", "shared_plans"),
-    *("pace", "plan", "printing", "verify", "verify_forms", "verify_phases"),
-}
-# Imports that close a circle.  None may be added; one that no longer does must be taken off.
-CIRCLES: set[tuple[str, str]] = {
-    ("plan", "printing"),
-    ("plan", "verify"),
-    ("graph", "wiring"),
-    ("hooks", "model"),
-    ("listeners", "model"),
-    ("training", "model"),
-    ("serializable", "saving"),
-    ("serializable", "saving.structure"),
-}
 PUBLIC = [name for name in fastnn.__all__ if inspect.ismodule(getattr(fastnn, name))]
 # What is never made by the user, or only to be derived from.
 WITHOUT_EXAMPLE = {"Initializer", "InputSpec", "Layer", "Loss", "Metric", "Model", "Optimizer"}
 
 
 MODULES = sorted(FILES)
+# Folders and single modules, from the ground up: none imports from a row below its own.
+WINGS = (
+    ("absent", "checks", "described", "errors", "opcodes", "ops", "startup", "utils", "version"),
+    ("confusion", "initializers", "losses", "metrics", "optimizers", "regularizers"),
+    ("graph",),
+    ("compiler",),
+    ("border",),
+    ("run",),
+    ("activations", "kernels", "layers"),
+    ("callbacks",),
+    ("model",),
+    ("datasets", "plotting", "saving", "wiring"),
+    ("fastnn",),
+    ("__main__", "benchmark", "cli"),
+)
+HEIGHTS = {part: height for height, wing in enumerate(WINGS) for part in wing}
+
+
+def wing(module: str) -> str:
+    """Return the folder right below the package, or the name of a module that is in none."""
+    return short(module).partition(".")[0]
+
+
+# Descriptions and the compiler: no arrays, no kernels, nothing that runs.
+PURE = {module for module in MODULES if wing(module) in ("graph", "compiler")}
+PURE |= {f"fastnn.{name}" for name in ("absent", "checks", "described", "errors", "opcodes", "ops")}
+PURE |= {f"fastnn.{name}" for name in ("losses", "metrics", "optimizers", "regularizers", "model.pace")}
 
 
 def test_the_whole_package_is_seen() -> None:
-    assert {short(module) for module in MODULES} >= PURE
-    folders = {module.rpartition(".")[0] for module in MODULES}
-    wanted = {"layers", "optimizers", "datasets", "plotting", "saving", "benchmark", "benchmark.rivals"}
-    assert folders - {"", "fastnn"} == {f"fastnn.{folder}" for folder in wanted}
+    assert set(MODULES) >= PURE
+    assert {wing(module) for module in MODULES} == HEIGHTS.keys()
+    folders = {f"fastnn.{path.parent.relative_to(PACKAGE).as_posix()}" for path in PACKAGE.rglob("*.py")}
+    folders = {folder.replace("/", ".").rstrip(".") for folder in folders}
+    assert {"fastnn", "fastnn._core", "fastnn.layers", "fastnn.benchmark.rivals"} <= folders
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
-    packed = set(project["tool"]["setuptools"]["packages"])  # else a wheel lacks them
-    assert packed == {"fastnn", "fastnn._core", *(f"fastnn.{folder}" for folder in wanted)}
+    assert set(project["tool"]["setuptools"]["packages"]) == folders  # else a wheel lacks some
 
 
 @pytest.mark.parametrize("path", sorted(CORE.glob("*.p[yx]*")), ids=lambda path: path.name)
@@ -71,22 +83,22 @@ def test_the_core_imports_nothing_from_above(path: Path) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "import fastnn.model",
-        "from fastnn import model",
-        "from fastnn.model import Model",
-        "def f():\n    from fastnn.model import Model",
-        "class A:\n    async def f(self):\n        import fastnn.model",
-        "if TYPE_CHECKING:\n    from fastnn.model import Model",
-        "if a:\n    pass\nelse:\n    import fastnn.model",
-        "x = [load('fastnn.model').Model]",
-        "_guards.load('fastnn.model')",
-        "importlib.import_module('fastnn.model')",
-        "TABLE = ('model',)\nimportlib.import_module(f'fastnn.{name}')",
-        "TABLE = ('model',)\nimportlib.import_module(f'{__name__}.{name}')",
+        "import fastnn.wiring",
+        "from fastnn import wiring",
+        "from fastnn.wiring import Wiring",
+        "def f():\n    from fastnn.wiring import Wiring",
+        "class A:\n    async def f(self):\n        import fastnn.wiring",
+        "if TYPE_CHECKING:\n    from fastnn.wiring import Wiring",
+        "if a:\n    pass\nelse:\n    import fastnn.wiring",
+        "x = [load('fastnn.wiring').Wiring]",
+        "_guards.load('fastnn.wiring')",
+        "importlib.import_module('fastnn.wiring')",
+        "TABLE = ('wiring',)\nimportlib.import_module(f'fastnn.{name}')",
+        "TABLE = ('wiring',)\nimportlib.import_module(f'{__name__}.{name}')",
     ],
 )
 def test_imports_are_found_wherever_they_stand(source: str) -> None:
-    assert "fastnn.model" in imports_of("fastnn", source)
+    assert "fastnn.wiring" in imports_of("fastnn", source)
 
 
 def test_which_modules_are_imported_can_be_read() -> None:
@@ -96,44 +108,42 @@ def test_which_modules_are_imported_can_be_read() -> None:
     }
 
 
-@pytest.mark.parametrize("module", sorted(PURE))
+@pytest.mark.parametrize("module", sorted(PURE), ids=short)
 def test_descriptions_and_the_compiler_know_nothing_that_runs(module: str) -> None:
-    names = imported(f"fastnn.{module}")
+    names = imported(module)
     assert not any(name.split(".")[0] in ("numpy", "scipy") for name in names)
-    below = {f"fastnn.{module}"} | reached(f"fastnn.{module}", without(graph(), CIRCLES))
+    below = {module} | reached(module, graph())
     cores = {name for other in below for name in imported(other) if name.startswith("fastnn._core")}
     assert cores == set()
 
 
-def without(edges: dict[str, frozenset[str]], left_out: set[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return a graph of imports without some of them."""
-    return {
-        module: sorted(name for name in names if (short(module), short(name)) not in left_out)
-        for module, names in edges.items()
-    }
-
-
 def test_no_module_imports_itself_by_detours() -> None:
-    assert " -> ".join(map(short, circle(without(graph(), CIRCLES)))) == ""
+    assert " -> ".join(map(short, circle(graph()))) == ""
 
 
-@pytest.mark.parametrize("known", sorted(CIRCLES), ids=" -> ".join)
-def test_known_circles_are_still_there(known: tuple[str, str]) -> None:
-    module, name = (next(m for m in MODULES if short(m) == part) for part in known)
-    assert name in imported(module), "take it off the list: it is mended"
-    assert module in reached(name, without(graph(), CIRCLES)), "take it off the list: it closes no circle"
+@pytest.mark.parametrize("module", MODULES, ids=short)
+def test_no_module_imports_from_a_wing_above_its_own(module: str) -> None:
+    height = HEIGHTS[wing(module)]
+    assert [name for name in imported(module) & FILES.keys() if HEIGHTS[wing(name)] > height] == []
 
 
 def test_only_the_program_and_the_border_talk_to_the_core() -> None:
     users = {
-        short(module)
+        module
         for module in MODULES
         for name in imported(module)
         # Claims and what changes all at once are for whoever has a state.
         if name.startswith("fastnn._core.") and not name.startswith("fastnn._core.guards")
     }
-    assert users <= {"fastnn", "encoding", "program", "data", "runtime", "kernels"}
-    assert "fastnn.kernels" not in imported("fastnn.reference")
+    assert users <= {
+        "fastnn",
+        "fastnn.run.encoding",
+        "fastnn.run.program",
+        "fastnn.border.data",
+        "fastnn.run.runtime",
+        "fastnn.kernels",
+    }
+    assert "fastnn.kernels" not in imported("fastnn.run.reference")
 
 
 SCRIPT = """
@@ -164,21 +174,21 @@ def test_importing_fastnn_loads_nothing_heavy_and_starts_no_thread(tmp_path: Pat
 # What the headers of files name, and what of it can be imported.
 MEANT = {
     "arrays": {"numpy"},
-    "batches": {"fastnn.batch"},
-    "data": {"fastnn.data"},
+    "batches": {"fastnn.model.batch"},
+    "data": {"fastnn.border.data"},
     "dtypes": {"numpy"},
-    "epochs": {"fastnn.training", "fastnn.pace"},
+    "epochs": {"fastnn.model.training", "fastnn.model.pace"},
     "files": {"pathlib", "fastnn.saving.container"},
     "kernels": {"fastnn.kernels", "fastnn._core"},
     "layers": {"fastnn.layers"},
     "losses": {"fastnn.losses"},
-    "models": {"fastnn.model", "fastnn.sequential"},
+    "models": {"fastnn.model.model", "fastnn.model.sequential"},
     "optimizers": {"fastnn.optimizers"},
-    "plans": {"fastnn.plan"},
-    "programs": {"fastnn.program", "fastnn.programs"},
-    "rules": {"fastnn.rules"},
+    "plans": {"fastnn.compiler.plan"},
+    "programs": {"fastnn.run.program", "fastnn.model.programs"},
+    "rules": {"fastnn.compiler.rules"},
     "the network": {"urllib"},
-    "training": {"fastnn.training"},
+    "training": {"fastnn.model.training"},
 }
 
 
@@ -291,6 +301,11 @@ def test_enums_number_their_members_without_gaps() -> None:
 # -- what is public
 
 
+def test_models_can_be_imported_from_where_they_are() -> None:
+    package = importlib.import_module("fastnn.model")
+    assert (package.Model, package.Sequential) == (fastnn.Model, fastnn.Sequential)
+
+
 def public_names() -> list[tuple[str, str]]:
     pairs = [(module, name) for module in PUBLIC for name in getattr(fastnn, module).__all__]
     top = [("", name) for name in fastnn.__all__ if name not in PUBLIC and not name.startswith("__")]
@@ -361,6 +376,18 @@ def test_names_in_docstrings_exist() -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match=r"module 'fastnn' has no attribute 'sequel'$"):
         _ = fastnn.sequel
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md", "fastnn/_core/README.md"])
+def test_files_that_texts_name_exist(name: str) -> None:
+    root = Path(__file__).resolve().parents[1]
+    source = PACKAGE.parent if name.startswith("fastnn") else root  # an installed package is elsewhere
+    text = (source / name).read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:fastnn/)?[\w/]+\.py)`", text)) - {"setup.py"}
+    assert len(names) > 1
+    for found in names:
+        parts = (root / found, PACKAGE.parent / found, PACKAGE / found)
+        assert any(path.exists() for path in parts), f"{found} is not there"
 
 
 def test_nothing_says_to_install_fastnn_from_an_index() -> None:

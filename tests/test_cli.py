@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import cli, datasets, layers, runtime
+from fastnn import cli, datasets, layers
 from fastnn._core import table
 from fastnn.benchmark.rivals import fastnn_, numpy_
+from fastnn.run import runtime
 
 Captured = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch

@@ -12,8 +12,8 @@ import pytest
 import fastnn
 from fastnn import activations, kernels, layers
 from fastnn._core import api, executor
-from fastnn.formulas import activate
 from fastnn.ops import ACTIVATIONS, Activation, Values
+from fastnn.run.formulas import activate
 
 NAMES = [activation.name.lower() for activation in Activation]
 
@@ -59,7 +59,7 @@ def test_the_core_knows_the_same() -> None:
 
 def test_a_core_that_differs_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "ROW_WISE", set())
-    source = inspect.getsource(fastnn.runtime)
+    source = inspect.getsource(fastnn.run.runtime)
     with pytest.raises(ImportError, match="does not match its Python part"):
         exec(compile(source, "runtime", "exec"), {"__name__": "copied"})
 

@@ -11,9 +11,9 @@ from formulas import LOSSES
 import fastnn
 from fastnn import layers, losses
 from fastnn._core.executor import STATUSES, Executor
+from fastnn.compiler.plan import OpCode, Path
 from fastnn.errors import ConfigurationError, NonFiniteWarning
 from fastnn.ops import Pointwise
-from fastnn.plan import OpCode, Path
 
 NAMES = [name for name in LOSSES if getattr(losses, name).code is OpCode.POINTWISE_LOSS]
 RNG = np.random.default_rng(12)

@@ -8,7 +8,7 @@ import pytest
 import fastnn
 from fastnn import layers
 from fastnn.errors import ConfigurationError, DTypeError
-from fastnn.graph import random_wiring
+from fastnn.wiring import random_wiring
 
 networkx = pytest.importorskip("networkx", reason="networkx, the extra 'graph', is not installed")
 KINDS = ["er", "ba", "ws"]

@@ -1,6 +1,6 @@
 """The only file that touches BLAS: row-major products over SciPy's BLAS.
 
-Sizes are checked before a plan runs (`fastnn.verify`), so narrowing them to BLAS integers
+Sizes are checked before a plan runs (`fastnn.compiler.verify`), so narrowing them to BLAS integers
 here cannot overflow.  A fork waits until no thread is in here (`guards.hold_products`).
 """
 

@@ -21,7 +21,7 @@ def equip(errors, checks, as_numbers, alphas):
     checks : module
         `fastnn.checks`.
     as_numbers : callable
-        `fastnn.numeric.as_numbers`.
+        `fastnn.border.numeric.as_numbers`.
     alphas : dict of str to float
         What an activation's slope or scale is unless told otherwise.
     """

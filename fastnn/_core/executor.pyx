@@ -31,7 +31,7 @@ from fastnn._core.types cimport (
     MAX_CONSTANTS, MAX_OPERANDS, MAX_SCALARS, Axis, Bound, Frame, Op, Status, is_row_wise, lacks_slope,
 )
 
-# For fastnn/runtime.py, which compares them with fastnn/opcodes.py and fastnn/ops.py.
+# For fastnn/run/runtime.py, which compares them with fastnn/opcodes.py and fastnn/ops.py.
 OPCODES = {name: int(member) for name, member in _types.OpCode.__members__.items()}
 ACTIVATIONS = {name: int(member) for name, member in _types.ActivationCode.__members__.items()}
 POINTWISE = {name: int(member) for name, member in _types.PointwiseCode.__members__.items()}

@@ -1,6 +1,6 @@
 # Products of matrices without BLAS.
 #
-# For shapes of which BLAS spends more on preparing than on multiplying; fastnn/paths.py chooses.
+# For shapes of which BLAS spends more on preparing than on multiplying; fastnn/compiler/paths.py chooses.
 # A block of BLOCK_ROWS x BLOCK_BYTES of results stays in registers (block.h) while up to PANEL_DEPTH of the
 # inner dimension pass by: per step two vectors of `b` are loaded and BLOCK_ROWS numbers of `a` are broadcast,
 # which keeps two multipliers busy.  Columns of `b` are first copied into panels, unless there are too few
@@ -433,7 +433,7 @@ cdef void adam_dense(
     `m` is at most CHAIN, half of what panels hold; `constants` and `rate` as in `adam`.  While a block of the
     gradient is computed, the next one's weights and state are on their way from memory, and the gradient
     stays in the first-level cache.  Blocks that are side by side follow each other, and fewer rows of the
-    batch take more panels, so that memory is read in long pieces.  What it gives stands in fastnn/paths.py.
+    batch take more panels, so that memory is read in long pieces.  What it gives stands in fastnn/compiler/paths.py.
     """
     cdef real panels[PANELS * PANEL_DEPTH * BLOCK_COLUMNS]
     cdef double room[PACKED_DOUBLES + PACKED_BLOCKS * 16]

@@ -102,7 +102,7 @@ cdef struct Run:
 cdef inline void shuffle_rows(
     int* permutation, Py_ssize_t size, unsigned long long seed, Py_ssize_t epoch
 ) noexcept nogil:
-    """OUT permutation: Fisher and Yates, with random number i of (seed, epoch); see fastnn.reference."""
+    """OUT permutation: Fisher and Yates, with random number i of (seed, epoch); see fastnn.run.reference."""
     cdef Py_ssize_t i, j
     cdef int kept
     cdef unsigned long long key = mixed(stream(seed, 0) + <unsigned long long>epoch)

@@ -1,6 +1,6 @@
 # What the executor and the kernels share: enums, operands, ops, and the frame of a tile.
 #
-# The enums mirror those of fastnn/opcodes.py and ops.py; fastnn/runtime.py compares the numbers at import.
+# The enums mirror those of fastnn/opcodes.py and ops.py; fastnn/run/runtime.py compares the numbers at import.
 # Nothing here knows Python objects.
 
 ctypedef fused real:
@@ -82,7 +82,7 @@ cpdef enum ActivationCode:
     SOFTPLUS = 10
     SOFTSIGN = 11
 
-# What is true of activations here and in the table of fastnn/ops.py, which fastnn/runtime.py compares.
+# What is true of activations here and in the table of fastnn/ops.py, which fastnn/run/runtime.py compares.
 cdef inline bint is_row_wise(int activation) noexcept nogil:
     """Return whether an element depends on all of its row, so that no row may be cut."""
     return activation == ActivationCode.SOFTMAX

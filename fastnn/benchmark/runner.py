@@ -17,7 +17,7 @@ from fastnn.benchmark.result import LOSS_TOLERANCE, Result, Timing
 from fastnn.benchmark.rivals import Rival, load_rivals
 from fastnn.benchmark.table import format_head, format_row
 from fastnn.benchmark.workloads import Workload, find_workloads, make_data, make_weights
-from fastnn.runtime import available_cpus
+from fastnn.run.runtime import available_cpus
 
 __all__ = ["LOSS_TOLERANCE", "Effort", "Result", "Timing", "batch_count", "main", "measure"]
 

@@ -26,7 +26,7 @@ from fastnn.benchmark.rivals import DEFAULT_RIVALS, PREDICTORS, RIVALS, find_pre
 from fastnn.benchmark.runner import EXIT_DIFFERENT, EXIT_DONE, EXIT_USAGE
 from fastnn.benchmark.workloads import find_workloads
 from fastnn.errors import unknown_name
-from fastnn.runtime import available_cpus
+from fastnn.run.runtime import available_cpus
 
 __all__ = ["PARTS", "main", "render"]
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from fastnn import activations
 from fastnn.checks import check_number
-from fastnn.graph import ActivationConfig
+from fastnn.graph.graph import ActivationConfig
 from fastnn.layers._base import Layer
 from fastnn.ops import ALPHAS, name_of
-from fastnn.plan import Activation as Function
+from fastnn.ops import Activation as Function
 
 __all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax", "as_code"]
 

@@ -8,18 +8,15 @@ arithmetic.  This file must not know plans or kernels.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.described import made
 from fastnn.errors import ConfigurationError, ShapeError
-from fastnn.graph import Config
-from fastnn.symbolic import SymbolicTensor, apply
-
-if TYPE_CHECKING:
-    from fastnn.store import ParameterStore
+from fastnn.graph.graph import Config
+from fastnn.graph.symbolic import SymbolicTensor, apply
 
 __all__ = ["Input", "Layer", "input_width"]
 
@@ -66,6 +63,19 @@ def Input(shape: int | Sequence[int], name: str | None = None) -> SymbolicTensor
     return SymbolicTensor(input_width(shape), check_name(name))
 
 
+class Store(Protocol):
+    """Where the parameters of a model live, as far as its layers know it."""
+
+    def of_layer(self, layer: Any) -> list[np.ndarray]:
+        """Return copies of a layer's parameters."""
+
+    def set_layer(self, layer: Any, weights: Sequence[np.ndarray]) -> None:
+        """Replace a layer's parameters."""
+
+    def weight(self, layer: Any, role: str) -> np.ndarray | None:
+        """Return a copy of one parameter of a layer, if it has that."""
+
+
 class Layer:
     """Base of the layers.
 
@@ -88,7 +98,7 @@ class Layer:
         self.name = check_name(name)
         self.named = name is not None  # by its user
         self.trainable = trainable
-        self._store: ParameterStore | None = None
+        self._store: Any = None  # of its model: a `Store`
         self.output: SymbolicTensor | None = None
 
     @property
@@ -181,13 +191,14 @@ class Layer:
         """Yield the arguments, as code, that make such a layer; by default none."""
         yield from ()
 
-    def _owner(self) -> ParameterStore:
+    def _owner(self) -> Store:
         if self._store is None:
             raise ConfigurationError(
                 f"layer {self.name or type(self).__name__!r} has no weights yet; "
                 "put it into a model with a known input width first"
             )
-        return self._store
+        store: Store = self._store
+        return store
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of the layer's parameters in Keras's order, kernel first.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.layers import _gates
-from fastnn.symbolic import SymbolicTensor
 
 __all__ = ["add", "average", "concatenate", "maximum", "minimum", "multiply", "subtract"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastnn.checks import check_number
 from fastnn.errors import ConfigurationError
-from fastnn.graph import (
+from fastnn.graph.graph import (
     ActivationConfig,
     AffineConfig,
     Merge,
@@ -19,9 +19,9 @@ from fastnn.graph import (
     SumConfig,
     WeightedSumConfig,
 )
+from fastnn.graph.symbolic import OPERATORS
 from fastnn.layers._base import Layer
-from fastnn.plan import Activation as Function
-from fastnn.symbolic import OPERATORS
+from fastnn.ops import Activation as Function
 
 __all__ = [
     "Add",

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from fastnn import initializers, regularizers
-from fastnn.builder import Builder
 from fastnn.checks import check_flag, check_number, with_arguments_of_keras
+from fastnn.compiler.builder import Builder
+from fastnn.compiler.rules import BACKWARD, FORWARD
 from fastnn.described import written
 from fastnn.errors import ConfigurationError
-from fastnn.graph import Config, Node, Parameter
+from fastnn.graph.graph import Config, Node, Parameter
 from fastnn.initializers import Initializer
 from fastnn.layers._base import Layer
-from fastnn.plan import Op, OpCode, Operand, Slot
+from fastnn.opcodes import Op, OpCode, Operand, Slot
 from fastnn.regularizers import L2
-from fastnn.rules import BACKWARD, FORWARD
 
 __all__ = ["BatchNormalization"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError
-from fastnn.graph import DropoutConfig, GaussianNoiseConfig
+from fastnn.graph.graph import DropoutConfig, GaussianNoiseConfig
 from fastnn.layers._base import Layer
 
 __all__ = ["Dropout", "GaussianNoise"]

@@ -16,9 +16,9 @@ import numpy as np
 from fastnn.checks import check_flag, check_number
 from fastnn.described import Described
 from fastnn.errors import ConfigurationError
+from fastnn.opcodes import OpCode
 from fastnn.optimizers import schedules
 from fastnn.optimizers.schedules import LearningRateSchedule
-from fastnn.plan import OpCode
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 

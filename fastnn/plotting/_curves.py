@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import data
+from fastnn.border import data
 from fastnn.callbacks import History
 from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, unknown_name
 from fastnn.losses import MeanSquaredError, SparseCategoricalCrossentropy
-from fastnn.plan import Activation
+from fastnn.ops import Activation
 from fastnn.plotting._style import COLOURS, MARKERS, axes, finish, need_matplotlib, palette, whitened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastnn.model import Model
+    from fastnn.model.model import Model
 
 __all__ = ["plot_decision_boundary", "plot_loss", "plot_predictions"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn.checks import check_flag
 from fastnn.errors import DTypeError
-from fastnn.graph import DenseConfig, Graph
+from fastnn.graph.graph import DenseConfig, Graph
 from fastnn.plotting._style import COLOURS, axes, need_matplotlib, whitened
 
 if TYPE_CHECKING:

@@ -17,15 +17,15 @@ import numpy as np
 from fastnn.checks import check_flag, shown
 from fastnn.described import own_classes
 from fastnn.errors import BusyError, ConfigurationError, FastnnError, FileFormatError
+from fastnn.graph.symbolic import Drawing
+from fastnn.model.parameters import Place
 from fastnn.saving.compilation import compilation_of, compile_again, state_names
 from fastnn.saving.container import Container, Filename, file_name, write
 from fastnn.saving.structure import build, structure_of
-from fastnn.store import Place
-from fastnn.symbolic import Drawing
 from fastnn.version import __version__
 
 if TYPE_CHECKING:
-    from fastnn.model import Model
+    from fastnn.model.model import Model
 
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
 

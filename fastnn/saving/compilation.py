@@ -10,10 +10,10 @@ from typing import Any
 
 from fastnn import losses, metrics, optimizers
 from fastnn.checks import check_count, check_flag, check_number, shown
-from fastnn.compiled import Compiled
 from fastnn.described import Described, rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError
-from fastnn.model import Model
+from fastnn.model.compiled import Compiled
+from fastnn.model.model import Model
 
 __all__ = ["compilation_of", "compile_again", "state_names"]
 

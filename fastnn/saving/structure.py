@@ -15,10 +15,10 @@ from fastnn import layers
 from fastnn.checks import check_flag, check_number, shown
 from fastnn.described import rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.graph.symbolic import Drawing, Maker, SymbolicTensor, as_list, draw
 from fastnn.layers import Input, Layer
-from fastnn.model import Model
-from fastnn.sequential import Sequential
-from fastnn.symbolic import Drawing, Maker, SymbolicTensor, as_list, draw
+from fastnn.model.model import Model
+from fastnn.model.sequential import Sequential
 
 __all__ = ["build", "structure_of"]
 

@@ -8,8 +8,8 @@ import pytest
 from fastnn._core import table
 from fastnn._core.executor import STATUSES, Executor
 from fastnn._core.few_rows import APPLY_THREADS, FewRows
+from fastnn.compiler.plan import SIGNATURES, OpCode, Path
 from fastnn.ops import ACTIVATIONS, Activation
-from fastnn.plan import SIGNATURES, OpCode, Path
 
 DTYPES = [np.float32, np.float64]
 UNKNOWN = [-1, len(Activation), 999]

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import kernels, runtime
+from fastnn import kernels
 from fastnn._core import helpers
+from fastnn.run import runtime
 
 Soon = Callable[..., bool]
 SECONDS = 300.0  # after which something hangs
@@ -246,7 +247,8 @@ FORKS = """
 import os, threading, time, warnings
 import numpy as np
 import fastnn
-from fastnn import kernels, runtime
+from fastnn import kernels
+from fastnn.run import runtime
 from fastnn._core import helpers
 
 warnings.simplefilter("error")  # Python 3.12 warns of a fork beside other threads
@@ -296,7 +298,8 @@ print("equal")
 EXIT = """
 import sys
 import numpy as np
-from fastnn import kernels, runtime
+from fastnn import kernels
+from fastnn.run import runtime
 runtime.available_cpus = lambda: 3
 kernels.tanh_forward(np.zeros(2_100_000, np.float32))
 if sys.argv[1] == "raise":

@@ -9,7 +9,8 @@ import pytest
 from formulas import ACTIVATIONS as FORMULAS
 
 import fastnn
-from fastnn import kernels, runtime
+from fastnn import kernels
+from fastnn.run import runtime
 
 Array = np.ndarray
 DTYPES = [np.float32, np.float64]

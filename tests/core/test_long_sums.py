@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from fastnn import Input, Model, Sequential, kernels, layers, losses, optimizers, regularizers
-from fastnn.compiler import compile_plan
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import PRODUCTS, Path, Plan, Slot
 from fastnn.optimizers import Optimizer
-from fastnn.plan import PRODUCTS, Path, Plan, Slot
-from fastnn.program import Program
-from fastnn.reference import ReferenceProgram
+from fastnn.run.program import Program
+from fastnn.run.reference import ReferenceProgram
 
 Array = np.ndarray
 SINGLE = np.dtype(np.float32)

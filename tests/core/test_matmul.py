@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from fastnn import Input, Sequential, layers, losses, optimizers, regularizers
-from fastnn.compiler import compile_plan
-from fastnn.paths import batch_is_fast_axis
-from fastnn.plan import PRODUCTS, Path, Plan, Slot
-from fastnn.program import Program
-from fastnn.reference import ReferenceProgram
+from fastnn.compiler.paths import batch_is_fast_axis
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import PRODUCTS, Path, Plan, Slot
+from fastnn.run.program import Program
+from fastnn.run.reference import ReferenceProgram
 
 DTYPES = ["float32", "float64"]
 # rows, inputs, hidden units, outputs: below, at and beyond the kernel's blocks of 8 x 32, its panels of

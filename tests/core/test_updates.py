@@ -7,11 +7,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fastnn import Input, Sequential, layers, losses, optimizers, paths, regularizers
-from fastnn.compiler import compile_plan
-from fastnn.plan import OpCode, Slot
-from fastnn.program import Program
-from fastnn.reference import ReferenceProgram
+from fastnn import Input, Sequential, layers, losses, optimizers, regularizers
+from fastnn.compiler import paths
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import OpCode, Slot
+from fastnn.run.program import Program
+from fastnn.run.reference import ReferenceProgram
 
 # Second moments: whole vectors of normal numbers, of ones that are not, and mixtures; a tail of 5.
 SQUARES = np.concatenate(

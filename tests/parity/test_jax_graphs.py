@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from fastnn import Input, Model, layers, losses, optimizers, regularizers
-from fastnn.compiler import compile_plan
-from fastnn.plan import Slot
-from fastnn.program import Program
-from fastnn.reference import ReferenceProgram
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import Slot
+from fastnn.run.program import Program
+from fastnn.run.reference import ReferenceProgram
 
 EXAMPLES = 230
 ROWS = 5
@@ -418,7 +418,7 @@ def flat_gradients(
     model: Model, x: Any, y: Any, weight: np.ndarray | None, fused: bool, kind: Any
 ) -> dict[str, np.ndarray]:
     """Return the loss's gradients by a plan that is, or is not, fused, and a kind of program."""
-    from fastnn.batch import batch_of
+    from fastnn.model.batch import batch_of
 
     objective = model._now.need_objective()
     batch = batch_of(model._now, x, y, weight)

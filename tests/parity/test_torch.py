@@ -15,7 +15,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, losses, optimizers, regularizers
-from fastnn.plan import Activation
+from fastnn.compiler.plan import Activation
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-13}
 PARTIAL = (

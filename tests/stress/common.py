@@ -22,7 +22,9 @@ from harness import Round
 from threadpoolctl import ThreadpoolController
 
 import fastnn
-from fastnn import callbacks, kernels, layers, optimizers, program, runtime, schedule
+from fastnn import callbacks, kernels, layers, optimizers
+from fastnn.compiler import schedule
+from fastnn.run import program, runtime
 
 Array = np.ndarray
 LIMIT = 20.0  # seconds after which something hangs that takes some milliseconds

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from plan_nets import valid_plans
 
-from fastnn.plan import (
+from fastnn.compiler.plan import (
     ADDING,
     MOST_EXTERNALS,
     PURPOSES,

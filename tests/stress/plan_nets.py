@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from fastnn import Input, Model, layers, losses, metrics, optimizers, paths, regularizers, schedule
-from fastnn.compiler import compile_plan
-from fastnn.graph import Graph
-from fastnn.plan import PURPOSES, Plan
+from fastnn import Input, Model, layers, losses, metrics, optimizers, regularizers
+from fastnn.compiler import paths, schedule
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import PURPOSES, Plan
+from fastnn.graph.graph import Graph
 
 OPTIMIZERS = (
     optimizers.SGD(0.01),

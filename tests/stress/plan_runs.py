@@ -12,9 +12,9 @@ from unittest import mock
 
 import numpy as np
 
-from fastnn import program
 from fastnn._core import table
-from fastnn.plan import ROWS, OpCode, Plan, Slot
+from fastnn.compiler.plan import ROWS, OpCode, Plan, Slot
+from fastnn.run import program
 
 MOST_ELEMENTS = 2_000_000  # of all memory of a plan that is run
 

@@ -30,6 +30,7 @@ from plan_nets import valid_plans
 from plan_runs import run_plan
 
 import fastnn
+from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
 
 BATCH = 64  # accepted mutants that go to the child at once
@@ -156,7 +157,7 @@ def examine(numbers: Iterable[int], seed: int, faults: list[str] | None = None) 
             plan, _ = mutant(seed, number)
             counts["mutants"] += 1
             try:
-                plan.verify()
+                verify_plan(plan)
             except PlanError:
                 counts["refused"] += 1
             except Exception:
@@ -197,7 +198,7 @@ def show(seed: int, number: int) -> None:
             value if field.name in ("ops", "phases", "externals") and isinstance(value, tuple) else [value]
         )
         print(field.name, *lines, sep="\n    ")
-    plan.verify()
+    verify_plan(plan)
     print("accepted", flush=True)
     print("ran" if run_plan(plan, random.Random(-number - 1)) else "needs too much memory")
 

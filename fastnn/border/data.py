@@ -1,0 +1,407 @@
+"""The input border: what users bring becomes checked C-order arrays of the model's dtype.
+
+Everything that can be wrong with data is found here, before anything changes.  Data that are
+right already are not copied.  This file must not know models, plans or kernels beyond the
+scan for values that are not finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fastnn._core.table import count_nonfinite
+from fastnn.border.numeric import as_numbers
+from fastnn.checks import MAXIMUM_SIZE
+from fastnn.errors import DataError, ShapeError
+from fastnn.losses import Loss
+
+__all__ = [
+    "all_finite",
+    "as_features",
+    "as_sample_weight",
+    "as_targets",
+    "as_weights",
+    "by_name",
+    "split_validation",
+    "width_of",
+]
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """Return whether a contiguous float32 or float64 array holds neither NaN nor infinity."""
+    return count_nonfinite(array) == 0
+
+
+def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
+    bad = count_nonfinite(array)
+    if bad:
+        if source.dtype.kind != "f" or np.isfinite(source).all():
+            raise DataError(
+                f"{name} has {bad} values too large for {array.dtype}; scale them, or use dtype='float64'"
+            )
+        where = np.argwhere(~np.isfinite(array))[0]
+        raise DataError(
+            f"{name} has {bad} values that are NaN or infinite, the first at index "
+            f"{tuple(int(i) for i in where)}; remove or replace them first"
+        )
+    return array
+
+
+def _converted(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """Return aligned C-order data of `dtype`, all finite; a view where nothing has to change."""
+    with np.errstate(over="ignore"):
+        return _finite(np.require(array, dtype=dtype, requirements=["C", "A"]), array, name)
+
+
+def _matrix(value: object, columns: int, name: str, what: str) -> np.ndarray:
+    array = as_numbers(value, name)
+    if array.ndim == 1 and columns == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim != 2 or array.shape[1] != columns:
+        hint = (
+            f"; reshape it to (rows, {columns})"
+            if array.ndim != 2 and array.size and array.size % columns == 0
+            else ""
+        )
+        if array.ndim == 1 and array.shape[0] == columns:
+            hint = f"; a single row is {name}.reshape(1, -1)"
+        raise ShapeError(f"{name} must have shape (rows, {columns}) to match {what}, got {array.shape}{hint}")
+    if array.shape[0] > MAXIMUM_SIZE:
+        raise ShapeError(f"{name} has {array.shape[0]} rows; the most is {MAXIMUM_SIZE}")
+    return array
+
+
+def width_of(value: object, dtype: np.dtype, name: str = "x") -> int:
+    """Return the number of columns of data that a model without a width is given, checked.
+
+    Parameters
+    ----------
+    value : array_like, (rows, columns)
+        Zero rows are allowed; who needs rows says so afterwards.
+    dtype : numpy.dtype
+        The model's dtype.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> width_of([[1, 2]], np.dtype("float32"))
+    2
+    """
+    array = as_numbers(value, name)
+    if array.ndim != 2 or not array.shape[1]:
+        raise ShapeError(f"{name} must have shape (rows, features), got {array.shape}")
+    as_features(array, array.shape[1], dtype, name=name, empty=True)
+    return array.shape[1]
+
+
+def by_name(value: object, names: list[str], what: str) -> list[object]:
+    """Return what belongs to each input or output of a model.
+
+    Parameters
+    ----------
+    value : object
+        For one name the thing itself, or a list or a dict of it; for several a list, a tuple or a dict.
+    names : list of str
+    what : str
+        For messages, such as ``"x"``.
+
+    Returns
+    -------
+    list, one for each name
+
+    Raises
+    ------
+    ShapeError
+        If there are too few or too many, or unknown names.
+
+    Examples
+    --------
+    >>> by_name({"b": 2, "a": 1}, ["a", "b"], "x")
+    [1, 2]
+    """
+    if isinstance(value, dict):
+        if set(value) != set(names):
+            raise ShapeError(f"{what} must have the keys {names}, got {list(value)}")
+        return [value[name] for name in names]
+    if len(names) == 1:
+        listed = isinstance(value, list | tuple) and len(value) == 1
+        # A list of one thing, not the only row of a matrix.
+        if listed and (what in ("loss", "loss_weights") or getattr(value[0], "ndim", 0) == 2):  # type: ignore[index]
+            return list(value)  # type: ignore[call-overload]
+        return [value]
+    if not isinstance(value, list | tuple) or len(value) != len(names):
+        given = f"{len(value)}" if isinstance(value, list | tuple) else type(value).__name__
+        raise ShapeError(
+            f"{what} must be a list with one entry for each of {', '.join(names)}, or a dict; got {given}"
+        )
+    return list(value)
+
+
+def as_features(
+    value: object, columns: int, dtype: np.dtype, *, name: str = "x", empty: bool = False
+) -> np.ndarray:
+    """Return input rows, checked.
+
+    Parameters
+    ----------
+    value : array_like, (rows, columns)
+        Any real dtype and layout; ``(rows,)`` if there is one column.
+    columns : int
+        The model's input width.
+    dtype : numpy.dtype
+        The model's dtype.
+    name : str
+        For messages.
+    empty : bool
+        Whether zero rows are allowed.
+
+    Returns
+    -------
+    numpy.ndarray, (rows, columns)
+        C order; `value` itself if nothing had to change.
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_features([[1, 2]], 2, np.dtype("float32"))
+    array([[1., 2.]], dtype=float32)
+    """
+    array = _matrix(value, columns, name, "the model's input")
+    if not empty and not array.shape[0]:
+        raise DataError(f"{name} has no rows; give at least one")
+    return _converted(array, dtype, name)
+
+
+def as_targets(
+    value: object, rows: int, outputs: int, loss: Loss, dtype: np.dtype, *, name: str = "y"
+) -> np.ndarray:
+    """Return targets as the loss takes them, checked.
+
+    Parameters
+    ----------
+    value : array_like
+        ``(rows,)`` or ``(rows, 1)`` integer labels for a sparse loss, else ``(rows, outputs)``,
+        or ``(rows,)`` for one output.
+    rows : int
+        Rows of the features.
+    outputs : int
+        The model's output width.
+    loss : Loss
+    dtype : numpy.dtype
+        The model's dtype.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    numpy.ndarray, (rows, 1) or (rows, outputs)
+        C order; labels are a copy, and have the model's dtype, too, in which they are exact.
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.losses import SparseCategoricalCrossentropy
+    >>> as_targets([2], 1, 3, SparseCategoricalCrossentropy(), np.dtype("float32"))
+    array([[2.]], dtype=float32)
+    """
+    if loss.sparse:
+        array = _labels(value, outputs, dtype, name)
+    else:
+        array = as_numbers(value, name, target=True)
+        if loss.fuses is not None and outputs > 1 and array.shape in ((rows,), (rows, 1)):
+            raise ShapeError(
+                f"{name} has shape {array.shape}, but {loss.name} with {outputs} outputs takes one-hot rows "
+                f"(rows, {outputs}); for integer labels use sparse_categorical_crossentropy"
+            )
+        array = _matrix(array, outputs, name, "the model's output")
+    if array.shape[0] != rows:
+        raise ShapeError(f"{name} has {array.shape[0]} rows but x has {rows}; they must agree")
+    array = _converted(array, dtype, name)
+    if loss.probabilities and array.size and not (array.min() >= 0 and array.max() <= 1):
+        raise DataError(
+            f"{name} must lie in [0, 1] for {loss.name}, got values from {array.min():g} to {array.max():g}"
+            + (_binary_hint(array, name) if outputs == 1 else "")
+        )
+    return array
+
+
+_SUBTRACT = "; labels begin at 0, so subtract 1: {0} - 1"
+
+
+def _binary_hint(array: np.ndarray, name: str) -> str:
+    """Return what would bring targets of one output into [0, 1], if they look like labels."""
+    found = set(np.unique(array).tolist())
+    if found <= {1.0, 2.0}:
+        return _SUBTRACT.format(name)
+    if found <= {-1.0, 1.0}:
+        return f"; for -1 and 1 use ({name} + 1) / 2"
+    if min(found) >= 0 and all(value.is_integer() for value in found):
+        return "; for more than two classes use sparse_categorical_crossentropy and one output for each"
+    return ""
+
+
+def _label_hint(array: np.ndarray, classes: int, name: str) -> str:
+    """Return what would bring labels into 0 to `classes` - 1."""
+    if array.min() >= 1 and array.max() == classes:
+        return _SUBTRACT.format(name)
+    n_found = len(np.unique(array))
+    if n_found > classes:
+        return f"; the last layer needs one output for each class, here {n_found}"
+    return f"; number the classes from 0, as by np.unique({name}, return_inverse=True)[1]"
+
+
+def _labels(value: object, classes: int, dtype: np.dtype, name: str) -> np.ndarray:
+    array = as_numbers(value, name, target=True)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        hint = ""
+        if array.ndim == 2 and array.shape[1] == classes:
+            hint = "; for one-hot targets use categorical_crossentropy"
+        raise ShapeError(f"{name} must hold one label a row, shape (rows,), got {array.shape}{hint}")
+    # Kernels find a row's class by its label, so nobody may change it once it is checked.
+    array = array.copy()
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise DataError(f"{name} has labels that are NaN or infinite")
+        if (array != np.floor(array)).any():
+            raise DataError(f"{name} has labels that are not integers, such as {array[array % 1 != 0][0]!r}")
+    if array.size and (array.min() < 0 or array.max() >= classes):
+        raise DataError(
+            f"labels in {name} must lie in 0 to {classes - 1} for {classes} outputs, "
+            f"got {int(array.min())} to {int(array.max())}{_label_hint(array, classes, name)}"
+        )
+    if classes > 2 ** np.finfo(dtype).nmant:
+        raise DataError(f"{dtype} cannot count {classes} classes exactly; use dtype='float64'")
+    return array.reshape(-1, 1)
+
+
+def as_sample_weight(value: object, rows: int, dtype: np.dtype) -> np.ndarray:
+    """Return sample weights as a column, checked.
+
+    Parameters
+    ----------
+    value : array_like, (rows,) or (rows, 1)
+        At least 0.
+    rows : int
+        Rows of the features.
+    dtype : numpy.dtype
+        The model's dtype.
+
+    Returns
+    -------
+    numpy.ndarray, (rows, 1)
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_sample_weight([1, 2], 2, np.dtype("float64"))
+    array([[1.],
+           [2.]])
+    """
+    array = _matrix(value, 1, "sample_weight", "one weight a row")
+    if array.shape[0] != rows:
+        raise ShapeError(f"sample_weight has {array.shape[0]} rows but x has {rows}; they must agree")
+    array = _converted(array, dtype, "sample_weight")
+    if array.size and array.min() < 0:
+        raise DataError(f"sample_weight must not be negative, got {array.min():g}")
+    return array
+
+
+def as_weights(value: object, shape: tuple[int, ...], dtype: np.dtype, name: str) -> np.ndarray:
+    """Return a parameter's new value, checked.
+
+    Parameters
+    ----------
+    value : array_like of shape `shape`
+    shape : tuple of int
+    dtype : numpy.dtype
+        The model's dtype.
+    name : str
+        The parameter's name, for messages.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_weights([0.0], (1,), np.dtype("float32"), "dense/bias")
+    array([0.], dtype=float32)
+    """
+    array = as_numbers(value, name)
+    if array.shape != shape:
+        raise ShapeError(f"{name} must have shape {shape}, got {array.shape}")
+    return _converted(array, dtype, name)
+
+
+def split_validation(
+    arrays: Mapping[str, np.ndarray], rows: int, fraction: float
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Split off the last rows for validation, before any shuffling, as Keras does.
+
+    Parameters
+    ----------
+    arrays : mapping of str to numpy.ndarray
+        With `rows` rows each.
+    rows : int
+    fraction : float
+        In (0, 1).
+
+    Returns
+    -------
+    training, validation : dict of str to numpy.ndarray
+        Views.
+
+    Raises
+    ------
+    DataError
+        If one of the parts would be empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [len(part["x"]) for part in split_validation({"x": np.zeros(10)}, 10, 0.2)]
+    [8, 2]
+    """
+    first = int(rows * (1.0 - fraction))
+    if first == 0 or first == rows:
+        raise DataError(f"validation_split={fraction:g} of {rows} rows leaves one part empty")
+    return (
+        {name: array[:first] for name, array in arrays.items()},
+        {name: array[first:] for name, array in arrays.items()},
+    )

@@ -1,0 +1,332 @@
+"""The base of the callbacks, and those that decide nothing: when each hook runs, as in Keras 3.
+
+Hooks get `logs` as Keras gives them: empty at the beginning of something, one dict for all
+callbacks at its end, to which each may add for those after it.  The callbacks that steer
+training are in `__init__.py`.  This file must not know plans or kernels.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastnn.checks import shown
+from fastnn.errors import ConfigurationError, DTypeError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Callback", "History", "LambdaCallback", "TerminateOnNaN", "Trained"]
+
+Logs = dict[str, Any] | None
+_MOST_SHOWN = 6  # numbers of an epoch in a history's line
+
+
+class Trained(Protocol):
+    """A model, as far as fastnn's own callbacks know it."""
+
+    stop_training: bool
+
+    @property
+    def _now(self) -> Any: ...
+
+    @property
+    def optimizer(self) -> Any:
+        """What `compile` made, with a `learning_rate` that may be set."""
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of all parameters."""
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Replace all parameters."""
+
+    def save(self, filepath: str) -> None:
+        """Write the model to a file."""
+
+    def save_weights(self, filepath: str) -> None:
+        """Write the weights alone to a file."""
+
+
+class Callback:
+    """Base of the callbacks; override what is needed.
+
+    Attributes
+    ----------
+    model : Model
+        Set by `fit`, `evaluate` and `predict`.  Setting ``model.stop_training = True`` ends training
+        after the batch at hand or the one to come, with the validation and the hooks at an epoch's end;
+        there, at once.  ``model.stop_evaluating`` and ``model.stop_predicting`` end evaluation and
+        prediction after a batch.
+    params : dict
+        ``epochs``, ``steps``, ``verbose``.
+
+    Examples
+    --------
+    >>> class StopBelow(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         self.model.stop_training = logs["loss"] < 0.1
+    >>> StopBelow().wants_batches
+    False
+    """
+
+    def __init__(self) -> None:
+        self.model: Any = None
+        self.params: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        words = [f"{name}={_as_code(value)}" for name, value in self._settings().items()]
+        return f"{type(self).__name__}({', '.join(words)})"
+
+    def _settings(self) -> dict[str, object]:
+        """Return the attributes that have an argument's name and not its default."""
+        parameters = inspect.signature(type(self).__init__).parameters
+        own = vars(self)
+        return {
+            name: own[name]
+            for name, parameter in parameters.items()
+            if name in own and not _is_same(own[name], parameter.default)
+        }
+
+    def set_model(self, model: Any) -> None:
+        """Receive the model before training, evaluation or prediction."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Receive `params` before training, evaluation or prediction."""
+        self.params = params
+
+    def _need_model(self) -> Trained:
+        if self.model is None:
+            raise ConfigurationError(
+                f"{type(self).__name__} has no model; pass it to fit(callbacks=[...]) or call set_model first"
+            )
+        model: Trained = self.model
+        return model
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Run before the first epoch."""
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Run after the last epoch, with that epoch's loss and metrics."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Run before each epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Run after each epoch with its loss and metrics."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Run before each batch, counted from 0 in every epoch; training is slower for it."""
+        self.on_batch_begin(batch, logs=logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Run after each batch with the epoch's loss and metrics so far; training is slower for it."""
+        self.on_batch_end(batch, logs=logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Run as `on_train_batch_begin`, unless that one is overridden: an older name."""
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Run as `on_train_batch_end`, unless that one is overridden: an older name."""
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Run before `evaluate`, and before each validation in `fit`."""
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """Run after it, with the loss and metrics."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Run before each batch of an evaluation, which is slower for it."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Run after it, with the loss and metrics so far."""
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """Run before `predict`."""
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """Run after it."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Run before each batch of a prediction, which is slower for it."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Run after it, with what the batch gave: ``logs["outputs"]``."""
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether a method around training batches is overridden, in a class or on the instance."""
+        return self._overrides("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+
+    @property
+    def wants_test_batches(self) -> bool:
+        """Whether a method around batches of evaluations is."""
+        return self._overrides("on_test_batch_begin", "on_test_batch_end")
+
+    @property
+    def wants_predict_batches(self) -> bool:
+        """Whether a method around batches of predictions is."""
+        return self._overrides("on_predict_batch_begin", "on_predict_batch_end")
+
+    def _overrides(self, *names: str) -> bool:
+        return any(
+            getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name) for name in names
+        )
+
+
+def _is_same(value: object, default: object) -> bool:
+    """Return whether a value is an argument's default; only plain values are compared, not arrays."""
+    return value is default or (isinstance(value, str | numbers.Real) and value == default)
+
+
+def _as_code(value: object) -> str:
+    """Return a function's name, or what messages show of anything else."""
+    return str(getattr(value, "__name__", "")) or shown(value)
+
+
+class History(Callback):
+    """Records losses and metrics of every epoch; what `fit` returns.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+        ``loss``, the metrics, the same with ``val_`` in front, and what callbacks add to `logs`,
+        such as ``learning_rate``; one number per epoch.
+    epoch : list of int
+        The epochs' numbers.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.on_epoch_end(0, {"loss": 0.5})
+    >>> history.history
+    {'loss': [0.5]}
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def __repr__(self) -> str:
+        words = [f"{len(self.epoch)} epoch{'' if len(self.epoch) == 1 else 's'}"]
+        last: dict[str, object] = {name: values[-1] for name, values in self.history.items() if values}
+        for name, value in itertools.islice(last.items(), _MOST_SHOWN):
+            words.append(f"{name} {f'{value:.4g}' if isinstance(value, numbers.Real) else shown(value)}")
+        if len(last) > _MOST_SHOWN:
+            words.append(f"and {len(last) - _MOST_SHOWN} more")
+        return f"<History: {', '.join(words)}>"
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Record an epoch."""
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+
+    def extend(self, first: int, columns: Mapping[str, Sequence[float]]) -> None:
+        """Record several epochs from number `first` on, with a list of equally many values by each name.
+
+        Examples
+        --------
+        >>> history = History()
+        >>> history.extend(3, {"loss": [0.5, 0.25]})
+        >>> history.epoch, history.history
+        ([3, 4], {'loss': [0.5, 0.25]})
+        """
+        for name, values in columns.items():
+            self.history.setdefault(name, []).extend(values)
+        self.epoch.extend(range(first, first + len(columns["loss"])))
+
+
+class LambdaCallback(Callback):
+    """Runs given functions as hooks.
+
+    Training, evaluation and prediction keep their speed unless a function for their batches is given.
+
+    Parameters
+    ----------
+    on_epoch_begin, on_epoch_end : callable, optional
+        Called as ``f(epoch, logs)``.
+    on_train_begin, on_train_end : callable, optional
+        Called as ``f(logs)``.
+    on_train_batch_begin, on_train_batch_end : callable, optional
+        Called as ``f(batch, logs=logs)``.
+    **others : callable, optional
+        Functions for other methods of `Callback`, called with what those take.
+
+    Raises
+    ------
+    DTypeError
+        If one of them cannot be called, or `Callback` has no such method.
+
+    Examples
+    --------
+    >>> losses = []
+    >>> watch = LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))
+    >>> watch.on_epoch_end(0, {"loss": 0.5})
+    >>> losses, watch.wants_batches
+    ([0.5], False)
+    >>> LambdaCallback(on_test_begin=print).on_test_begin({})
+    {}
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., object] | None = None,
+        on_epoch_end: Callable[..., object] | None = None,
+        on_train_begin: Callable[..., object] | None = None,
+        on_train_end: Callable[..., object] | None = None,
+        on_train_batch_begin: Callable[..., object] | None = None,
+        on_train_batch_end: Callable[..., object] | None = None,
+        **others: Callable[..., object] | None,
+    ) -> None:
+        super().__init__()
+        given = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **others,
+        }
+        for name, function in given.items():
+            if name not in _METHODS:
+                raise DTypeError(f"there is no hook {name!r}; there are {', '.join(_METHODS)}")
+            if function is None:
+                continue
+            if not callable(function):
+                raise DTypeError(f"{name} must be a function, got {function!r}")
+            setattr(self, name, function)
+
+    def _settings(self) -> dict[str, object]:
+        return {name: vars(self)[name] for name in _METHODS if name in vars(self)}
+
+
+_METHODS = tuple(
+    name for name, method in vars(Callback).items() if callable(method) and not name.startswith("_")
+)
+
+
+class TerminateOnNaN(Callback):
+    """Stops training if the loss is not finite; here for scripts written for Keras.
+
+    `fit` needs no help with this: it stops at the first batch whose loss is not finite, restores the
+    latest snapshot of the weights and issues a `NonFiniteWarning`, with or without this callback, which
+    sets ``model.stop_training`` besides.  To have an exception instead, use
+    ``warnings.simplefilter("error", fastnn.errors.NonFiniteWarning)``.
+
+    Examples
+    --------
+    >>> TerminateOnNaN().wants_batches
+    False
+    """
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Stop if the loss in `logs` is not finite."""
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            self._need_model().stop_training = True

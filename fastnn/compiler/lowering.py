@@ -1,0 +1,368 @@
+"""Lowering: a graph and its objective become a list of ops.  Pure functions.
+
+The forward list is made node by node, the backward list by walking the forward list in reverse, with
+the rules of `rules.py`; the update ops follow.  Fusion (`fusion.py`) is a pass from op list to op list
+that can be switched off.  Memory and tiles are decided later, in `memory.py` and `schedule.py`.  This
+file must not know arrays, dtypes or kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from fastnn.compiler.builder import Builder
+from fastnn.compiler.fusion import fuse
+from fastnn.compiler.plan import (
+    PURPOSES,
+    SIGNATURES,
+    WEIGHTS,
+    Accumulator,
+    External,
+    Op,
+    OpCode,
+    Operand,
+    Slot,
+)
+from fastnn.compiler.rules import BACKWARD, FORWARD
+from fastnn.errors import PlanError
+from fastnn.graph.graph import Graph, Parameter, Tensor, array_name, metric_name
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+from fastnn.optimizers import Optimizer
+
+__all__ = ["Lowered", "Lowering", "lower"]
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """Ops in the order of their computation, not yet placed or cut.
+
+    Attributes
+    ----------
+    ops : tuple of Op
+    externals : tuple of External
+    accumulators : tuple of Accumulator
+    """
+
+    ops: tuple[Op, ...]
+    externals: tuple[External, ...]
+    accumulators: tuple[Accumulator, ...]
+
+
+def lower(
+    graph: Graph,
+    purpose: str,
+    losses: tuple[Loss, ...] = (),
+    metrics: tuple[tuple[Metric, ...], ...] = (),
+    optimizer: Optimizer | None = None,
+    *,
+    weighted_metrics: tuple[tuple[Metric, ...], ...] = (),
+    shares: tuple[float, ...] = (),
+    wrt: tuple[str, ...] = (),
+    gather: bool = False,
+    weighted: bool = False,
+    fused: bool = True,
+    columns: bool = False,
+) -> Lowered:
+    """Return the ops that serve a purpose.
+
+    Parameters
+    ----------
+    graph : Graph
+    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward"}
+    losses : tuple of Loss
+        One for each output, for the first three purposes.
+    metrics : tuple of tuple of Metric
+        For each output, added up in ``"train"`` and ``"evaluate"``; may be empty.
+    weighted_metrics : tuple of tuple of Metric
+        The same of metrics that count rows by their sample weights, if there are any.
+    optimizer : Optimizer, optional
+        Needed for ``"train"``.
+    shares : tuple of float
+        The factor of each loss in their sum; by default 1.
+    wrt : tuple of str
+        Names of tensors whose gradients are wanted besides those of the inputs, for the last two
+        purposes.
+    gather : bool
+        Whether rows are looked up through a permutation first.
+    weighted : bool
+        Whether there are sample weights.
+    fused : bool
+        Whether to run the fusion pass.
+    columns : bool
+        Whether the batch is to be the fast axis of all tensors.
+
+    Returns
+    -------
+    Lowered
+    """
+    if purpose not in PURPOSES:
+        raise PlanError(f"unknown purpose {purpose!r}; known: {', '.join(PURPOSES)}")
+    lowering = Lowering(graph, purpose, gather, weighted, columns)
+    if purpose in ("train", "gradients", "evaluate"):
+        if len(losses) != len(graph.outputs):
+            raise PlanError(f"lowering for {purpose!r} needs a loss for each output")
+        lowering.forward()
+        targets, weight = lowering.objectives(losses, shares or (1.0,) * len(losses), fused)
+        if purpose != "gradients":
+            lowering.measure(metrics, weighted_metrics, targets, weight)
+        lowering.penalties()
+    else:
+        lowering.forward(to_outputs=purpose == "predict")
+    if purpose in ("train", "gradients"):
+        lowering.backward()
+        lowering.regularize()
+        if purpose == "train":
+            if optimizer is None:
+                raise PlanError("lowering for 'train' needs an optimizer")
+            lowering.update(optimizer)
+    elif purpose in ("input_gradients", "backward"):
+        known = {node.output.name: node.output for node in graph.nodes}
+        lowering.chain_rule((*graph.inputs, *(known[name] for name in wrt)))
+    ops = fuse(lowering.ops) if fused else lowering.ops
+    return Lowered(tuple(ops), tuple(lowering.externals), tuple(lowering.accumulators))
+
+
+class Lowering(Builder):
+    """One call of `lower`: a builder that walks a graph."""
+
+    # -- forward
+
+    def stream(self, name: str, columns: int) -> Operand:
+        """Return an input of the batch: an external array, or its rows gathered, or transposed."""
+        source = self.external(name, columns)
+        if self.gather:
+            code, suffix = OpCode.GATHER, "rows"
+        elif self.columns and (columns > 1 or name == "x"):  # losses read one column as it lies
+            code, suffix = OpCode.TRANSPOSE, "columns"
+        else:
+            return source
+        result = self.rows(f"{name}[{suffix}]", columns)
+        self.ops.append(Op(code, name, (result, source)))
+        return result
+
+    def forward(self, to_outputs: bool = False) -> None:
+        """Append what computes the outputs, and hands them out if asked for."""
+        graph = self.graph
+        for tensor in graph.inputs:
+            self.tensors[tensor.name] = self.stream(array_name("x", tensor, graph.inputs), tensor.columns)
+        results = {
+            tensor.name: self.external(
+                array_name("output", tensor, graph.outputs), tensor.columns, written=True
+            )
+            for tensor in (graph.outputs if to_outputs else ())
+        }
+        read = {tensor.name for node in graph.nodes for tensor in node.inputs}
+        for node in graph.nodes:
+            inputs = tuple(self.tensors[tensor.name] for tensor in node.inputs)
+            name = node.output.name
+            if node.config.training_only and not self.training:
+                self.tensors[name] = inputs[0]
+                continue
+            output = results.pop(name) if name in results and name not in read else None
+            if output is None:
+                output = self.rows(name, node.output.columns)
+            self.ops += FORWARD[type(node.config)](self, node, inputs, output)
+            self.tensors[name] = output
+        for name, output in results.items():  # what other nodes read, or what is an input
+            self.copy(output, self.tensors[name])
+
+    def copy(self, y: Operand, x: Operand, scale: float = 1.0) -> None:
+        """Append ``y = scale * x``."""
+        self.ops.append(Op(OpCode.AFFINE, y.name, (y, x), constants=(scale, 0.0)))
+
+    # -- loss, metrics, penalties
+
+    def objectives(
+        self, losses: tuple[Loss, ...], shares: tuple[float, ...], fused: bool
+    ) -> tuple[list[Operand], Operand | None]:
+        """Append the losses of all outputs; return their targets and the weights."""
+        outputs = self.graph.outputs
+        targets = [
+            self.stream(array_name("y", tensor, outputs), 1 if loss.sparse else tensor.columns)
+            for tensor, loss in zip(outputs, losses, strict=True)
+        ]
+        weight = self.stream(WEIGHTS, 1) if self.weighted else None
+        for tensor, loss, share, t in zip(outputs, losses, shares, targets, strict=True):
+            name = metric_name("loss", tensor, outputs)
+            self.accumulators.append(Accumulator(name, not loss.mean, share))
+            self.objective(self.tensors[tensor.name], t, weight, loss, share, fused)
+        return targets, weight
+
+    def measure(
+        self,
+        metrics: tuple[tuple[Metric, ...], ...],
+        weighted_metrics: tuple[tuple[Metric, ...], ...],
+        targets: list[Operand],
+        weight: Operand | None,
+    ) -> None:
+        """Append the metrics of all outputs."""
+        if weight is not None and any(weighted_metrics):
+            self.accumulators.append(Accumulator(WEIGHTS))
+            place = len(self.accumulators) - 1
+            self.ops.append(Op(OpCode.WEIGHT_TOTAL, WEIGHTS, (weight,), accumulator=place))
+        for chosen, counted in ((metrics, None), (weighted_metrics, weight)):
+            for tensor, several, t in zip(self.graph.outputs, chosen, targets, strict=False):
+                for metric in several:
+                    self.metric(metric, tensor, t, counted)
+
+    def metric(self, metric: Metric, tensor: Tensor, t: Operand, weight: Operand | None) -> None:
+        """Append a metric of an output: an op without a gradient, whose sums `Metric.result` takes."""
+        per = "nothing" if metric.counts else "rows" if weight is None else "weights"
+        name = metric_name(metric.name, tensor, self.graph.outputs)
+        self.accumulators.append(Accumulator(name, width=metric.width, per=per))
+        operands = {"y": self.tensors[tensor.name], "t": t, "weight": weight}
+        self.ops.append(
+            Op(
+                metric.code,
+                metric.name,
+                tuple(operands.get(name) for name in SIGNATURES[metric.code].names),
+                constants=metric.constants(tensor.columns),
+                accumulator=len(self.accumulators) - 1,
+            )
+        )
+
+    def objective(
+        self, y: Operand, t: Operand, weight: Operand | None, loss: Loss, share: float, fused: bool
+    ) -> None:
+        """Append the loss of an output, and begin the gradient of what it is computed from."""
+        constants = (float(loss.mean), share, *loss.constants(y.columns))
+        accumulator = len(self.accumulators) - 1
+        last = next((op for op in reversed(self.ops) if y in op.outputs()), None)
+        read = sum(y in op.inputs() for op in self.ops)
+
+        def op(code: OpCode, *operands: Operand | None) -> Op:
+            return Op(code, loss.name, operands, constants=constants, accumulator=accumulator)
+
+        fused_code = loss.fused_code
+        if loss.logits and fused_code is not None:
+            # The model's output stays what it is; its probabilities are a by-product.
+            probabilities = self.rows(f"{loss.name}/p:{y.name}", y.columns)
+            self.seed(y, lambda dy: op(fused_code, probabilities, dy, y, t, weight))
+        elif (
+            fused
+            and fused_code is not None
+            and last is not None
+            and last.code is OpCode.ACTIVATION
+            and last.activation is loss.fuses
+            and not read
+        ):
+            self.ops.remove(last)
+            source = last.need("x")
+            self.seed(source, lambda dx: op(fused_code, y, dx, source, t, weight))
+        else:
+            self.seed(y, lambda dy: op(loss.code, dy, y, t, weight))
+
+    def seed(self, x: Operand, make: Callable[[Operand | None], Op]) -> None:
+        """Append the op of a loss, which adds to the gradient of `x` where gradients are wanted."""
+        if self.purpose == "evaluate":
+            self.ops.append(make(None))
+            return
+        part = self.part_of(x)
+        self.ops.append(make(part))
+        self.add_part(x, part)
+
+    def penalties(self) -> None:
+        """Append what adds up the regularisers."""
+        # As in Keras, what is frozen pays no penalty.
+        regularized = [
+            p
+            for p in self.graph.parameters
+            if p.is_trained and p.regularizer is not None and p.regularizer.l2
+        ]
+        if not regularized:
+            return
+        self.accumulators.append(Accumulator("penalty", times_rows=True, share=1.0))
+        for p in regularized:
+            assert p.regularizer is not None
+            self.ops.append(
+                Op(
+                    OpCode.L2_PENALTY,
+                    p.name,
+                    (self.parameter(p),),
+                    constants=(p.regularizer.l2,),
+                    accumulator=len(self.accumulators) - 1,
+                )
+            )
+
+    # -- backward
+
+    def backward(self, wrt: frozenset[str] = frozenset()) -> None:
+        """Append the backward ops, from the gradients that are there to parameters and to `wrt`."""
+        forward = [op for op in self.ops if op.code in BACKWARD]
+        self.wanted = set(wrt)
+        for op in forward:
+            trainable = self.to_parameters and any(
+                operand is not None
+                and operand.slot == Slot.PARAMETERS
+                and self.parameters[operand.name].is_trained
+                for operand in op.operands
+            )
+            if trainable or any(operand.name in self.wanted for operand in op.inputs()):
+                self.wanted |= {operand.name for operand in op.outputs()}
+        for op in reversed(forward):
+            upstream = self.gradients.get(op.need("y").name)
+            if upstream is not None and op.need("y").name in self.wanted:
+                BACKWARD[op.code](self, op, upstream)
+
+    def chain_rule(self, wrt: tuple[Tensor, ...]) -> None:
+        """Append what leads from gradients of the outputs to those of tensors, and hand these out."""
+        outputs = self.graph.outputs
+        for tensor in outputs:
+            upstream = self.external(array_name("upstream", tensor, outputs), tensor.columns)
+            self.wanted = {self.tensors[tensor.name].name}
+            self.lend(self.tensors[tensor.name], upstream)
+        self.backward(frozenset(self.tensors[tensor.name].name for tensor in wrt))
+        for tensor in wrt:
+            x = self.tensors[tensor.name]
+            result = self.external(array_name("gradient", tensor, wrt), tensor.columns, written=True)
+            gradient = self.gradients.get(x.name)
+            if gradient is None:  # no output depends on it
+                self.copy(result, x, scale=0.0)
+            elif len(wrt) == 1 and x.name not in self.borrowed and self._uses(gradient) == 1:
+                self.ops = [
+                    replace(op, operands=tuple(result if o == gradient else o for o in op.operands))
+                    for op in self.ops
+                ]
+            else:
+                self.copy(result, gradient)
+
+    def _uses(self, operand: Operand) -> int:
+        return sum(operand in op.operands for op in self.ops)
+
+    # -- updates
+
+    def trained(self) -> list[tuple[Parameter, Operand]]:
+        """Return the parameters that have a gradient, with it."""
+        return [(p, self.gradients[p.name]) for p in self.graph.parameters if p.name in self.gradients]
+
+    def regularize(self) -> None:
+        """Add the regularisers' gradients."""
+        for p, gradient in self.trained():
+            if p.regularizer is not None and p.regularizer.l2:
+                self.ops.append(
+                    Op(
+                        OpCode.L2_GRADIENT,
+                        p.name,
+                        (gradient, self.parameter(p)),
+                        constants=(p.regularizer.l2,),
+                    )
+                )
+
+    def update(self, optimizer: Optimizer) -> None:
+        """Append an update op for each parameter, after its decay."""
+
+        def op(code: OpCode, layer: str, operands: tuple[Operand, ...], constants: tuple[float, ...]) -> Op:
+            scalars = tuple(optimizer.scalar_names.index(name) for name in SIGNATURES[code].scalars)
+            return Op(code, layer, operands, constants=constants, scalars=scalars)
+
+        for p, gradient in self.trained():
+            w = self.parameter(p)
+            if optimizer.weight_decay:
+                self.ops.append(op(OpCode.WEIGHT_DECAY, p.name, (w,), (optimizer.weight_decay,)))
+            states = tuple(
+                Operand(f"{p.name}/{state}", Slot.STATE, p.rows, p.columns) for state in optimizer.states
+            )
+            constants = (0.0, *optimizer.constants())
+            self.ops.append(op(optimizer.code, p.name, (w, *states, gradient), constants))

@@ -1,0 +1,214 @@
+"""Choosing who multiplies matrices in each op: BLAS, or our own kernel.  A pass over ops.
+
+BLAS copies both operands before it multiplies, which pays where each copied element is used often
+enough.  OpenBLAS leaves that out for products of up to about 100^3, but does not look at all shapes there.
+Our kernel (`_core/matmul.pxi`) copies less, and adds the bias as it goes.  How many times longer OpenBLAS
+0.3.30 mostly takes, in steps on one core of an Intel with two AVX-512 units: forward, 16 to 1000 rows,
+1.0 to 1.3, up to 2.6 beyond a million multiplications; backward 1.3 to 2; weight gradients up to a
+million 0.7 to 1.0, beyond 1.3 to 2.5.  Few rows through a large kernel go past all of this
+(`_core/dense.pxi`).
+
+Nets of few features are another case: every row is too short for a vector, and a call of BLAS
+costs more than it computes.  There the batch becomes the fast axis of all tensors
+(`_core/columns.pxi`).  The choice is one for the whole net, as turning a tensor around costs about
+what a thin layer does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fastnn.compiler.plan import PRODUCTS, SIGNATURES, WEIGHT_PRODUCTS, Op, OpCode, Operand, Path
+from fastnn.graph.graph import ActivationConfig, DenseConfig, Graph
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+from fastnn.ops import ACTIVATIONS
+
+__all__ = ["batch_is_fast_axis", "choose_paths", "update_joins"]
+
+# Multiplications up to which BLAS does not copy.
+SMALL_PRODUCT = 1_000_000
+# Our kernel wins below that too from so many rows on, a block: at AVX-512 forward and backward, at AVX2
+# forward and for weights, if columns are whole vectors: with 64 rows, 64 -> 64 takes OpenBLAS, told that it
+# is on a Haswell, 1.4 times as long, 4 -> 64 forward 1.3, its weight gradient 2.7.
+BLOCK_ROWS = 8
+VECTOR = 16
+# At AVX-512, for weights, if columns fill more than half of a last vector: BLAS then takes several steps for
+# them.  128 rows, 56 -> 25, BLAS 1.10 times as long a training step, 56 -> 28 1.06, 30 -> 60 1.03; 56 -> 20
+# 0.99, 20 -> 17 0.95 (Zen 5).
+# The same by a transpose at AVX2, for which BLAS is less prepared: 64 rows, 64 -> 64 backward.
+SMALL_TRANSPOSED = 100_000
+# Elements of the largest kernel for which our own product is the faster one, by SIMD level.  At
+# the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
+# not fit the 16 registers of AVX2.
+LARGEST_KERNEL = {"v4": 2**62, "v3": 140_000, "base": 0}
+# Outputs of layers that have products of their own (`_core/thin.h`) at AVX-512.
+FEW_OUTPUTS = 4
+# Running down the columns of a batch needs this many rows to pay.
+MINIMUM_ROWS = 48
+MINIMUM_ROWS_TRANSPOSED = 4
+MINIMUM_COLUMNS = 16
+MINIMUM_DEPTH = 32
+MINIMUM_DEPTH_TRANSPOSED = 4
+
+
+# Adam's updates are joined to products (`adam_dense` in `_core/matmul.pxi`) at AVX-512, where weights and
+# their state outgrow the second-level cache.  Steps apart over joined, one and two threads, Zen 5:
+# 1024-2048-2048-1000, 256 rows 1.03 and 1.04; 64 rows, 512 wide 1.08 and 1.06, 1024 wide 0.99 and 0.98; 256
+# rows, 256 wide 1.0 and 0.97; 16 rows, 2048 wide 0.91 and 1.0.
+LEAST_JOINED_WEIGHTS = 100_000
+LEAST_JOINED_COLUMNS = 128
+LEAST_JOINED_ROWS = 64
+MOST_JOINED_ROWS = 256  # more in one block: 1024 rows, 1024 wide 0.96
+
+# Features of the widest tensor with the batch as fast axis, where kernels are compiled loops.  A weight's
+# gradient then costs a sum across a vector, so the batch must be at least as large as the square of the width
+# to pay.  How many times longer rows take than columns at AVX2, three layers: width 3, 2 rows 1.1 to 1.2,
+# 256 rows 2.1 to 2.7; width 6, 16 rows 0.95, 256 rows 1.4; width 8, 256 rows 0.9.
+WIDEST_COLUMNS = 6
+# (features, rows that pay) with the kernels of `_core/lanes.h`: width 2, 1 row 2.0, 64 rows 4.2; width 6,
+# 1 row 1.2, 64 rows 2.7; width 8, 1 row 0.8, 2 rows 1.0 to 1.1, 64 rows 1.8; width 12, 32 rows 1.0, 64 rows
+# 1.2; width 16 at most 0.8.
+COLUMNS_BY_LANES = ((6, 1), (8, 2), (12, 64))
+
+# Losses whose kernels work on one feature with the batch as the fast axis.
+_OF_ONE_OUTPUT = frozenset({OpCode.SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY, OpCode.POINTWISE_LOSS})
+
+
+def batch_is_fast_axis(
+    graph: Graph,
+    losses: tuple[Loss, ...],
+    metrics: tuple[tuple[Metric, ...], ...],
+    capacity: int,
+    simd: str = "base",
+    itemsize: int = 4,
+) -> bool:
+    """Return whether to train a net with the batch as the fast axis of all its tensors.
+
+    Parameters
+    ----------
+    graph : Graph
+    losses : tuple of Loss
+    metrics : tuple of tuple of Metric
+    capacity : int
+        Rows of a batch.
+    simd : str
+        SIMD level of the kernels that will run.
+    itemsize : int
+        Bytes of a number.
+
+    Returns
+    -------
+    bool
+    """
+    if len(losses) != 1 or not graph.is_chain:
+        return False
+    widths = [graph.inputs[0].columns, *(node.output.columns for node in graph.nodes)]
+    configs = [node.config for node in graph.nodes]
+    plain = all(
+        isinstance(config, DenseConfig | ActivationConfig)
+        and type(config) in (DenseConfig, ActivationConfig)
+        and ACTIVATIONS[config.activation].fills_vectors
+        for config in configs
+    )
+    codes = [losses[0].code, *(metric.code for of_output in metrics for metric in of_output)]
+    width = graph.outputs[0].columns  # metrics of several features have no kernel there
+    known = all(SIGNATURES[code].runs_along_columns(width) for code in codes) and not (
+        width > 1 and any(metrics)
+    )
+    if simd == "v4" and itemsize == 4:
+        enough = any(max(widths) <= most and capacity >= rows for most, rows in COLUMNS_BY_LANES)
+    else:
+        enough = max(widths) <= WIDEST_COLUMNS and capacity >= max(widths) ** 2
+    return plain and known and enough
+
+
+def choose_paths(ops: tuple[Op, ...], rows: int, simd: str, columns: bool = False) -> tuple[Op, ...]:
+    """Return the ops with their paths chosen.
+
+    Parameters
+    ----------
+    ops : tuple of Op
+    rows : int
+        Rows that a tile of the batch has.
+    simd : str
+        SIMD level of the kernels that will run: ``"base"``, ``"v3"`` or ``"v4"``.
+    columns : bool
+        What `batch_is_fast_axis` says.
+
+    Returns
+    -------
+    tuple of Op
+    """
+    if columns:
+        widest = max(operand.columns for op in ops for operand in op.outputs())
+        because = f"no tensor has more than {widest} features; vectors along {rows} rows"
+        return tuple(
+            replace(op, path=Path.COLUMNS, because=because) if op.reads_batch() else op for op in ops
+        )
+    largest = LARGEST_KERNEL.get(simd, 0)
+    return tuple(_with_path(op, rows, largest, simd) if op.code in PRODUCTS else op for op in ops)
+
+
+def update_joins(kernel: Operand, rows: int, simd: str) -> bool:
+    """Return whether Adam's update of a kernel is to be made inside of the product that is its gradient.
+
+    Parameters
+    ----------
+    kernel : Operand
+    rows : int
+        Rows of a batch.
+    simd : str
+        SIMD level of the kernels that will run.
+
+    Returns
+    -------
+    bool
+    """
+    enough = LEAST_JOINED_ROWS <= rows <= MOST_JOINED_ROWS
+    large = kernel.columns >= LEAST_JOINED_COLUMNS and kernel.rows * kernel.columns >= LEAST_JOINED_WEIGHTS
+    return simd == "v4" and enough and large
+
+
+def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
+    """Return a product with its path and the reason for it."""
+    kernel = op.operands[0] if op.code in WEIGHT_PRODUCTS else op.need("w")
+    assert kernel is not None
+    if op.code is OpCode.ADAM_DENSE:
+        return replace(
+            op, path=Path.DIRECT, because="its blocks wait less for weights and state than an update"
+        )
+    blocks = simd in ("v3", "v4") and rows >= BLOCK_ROWS
+    small, enough, minimum_depth = 0 if blocks else SMALL_PRODUCT, True, 1 if blocks else MINIMUM_DEPTH
+    match op.code:
+        case OpCode.DENSE:
+            columns, depth = kernel.columns, kernel.rows
+            if simd == "v3" and columns % VECTOR:
+                small = SMALL_PRODUCT
+        case OpCode.DENSE_BACKWARD:
+            columns, depth = kernel.rows, kernel.columns
+            if simd != "v4":
+                small, enough = SMALL_TRANSPOSED, rows >= MINIMUM_ROWS_TRANSPOSED
+                minimum_depth = MINIMUM_DEPTH_TRANSPOSED
+        case _:
+            columns, depth = kernel.columns, rows
+            enough, minimum_depth = rows >= MINIMUM_ROWS, MINIMUM_DEPTH
+            rest = columns % VECTOR
+            if rest <= VECTOR // 2 if simd == "v4" else rest:
+                small = SMALL_PRODUCT
+    size = rows * kernel.rows * kernel.columns
+    if simd == "v4" and kernel.columns <= FEW_OUTPUTS and kernel.rows >= MINIMUM_COLUMNS:
+        return replace(op, path=Path.DIRECT, because=f"{kernel.columns} outputs, vectors along the inputs")
+    if kernel.rows * kernel.columns > largest:
+        because = f"BLAS is faster at level {simd}" + (f" from {largest:,} weights on" if largest else "")
+    elif size <= small:
+        because = f"{size:,} multiplications are few"
+    elif columns < MINIMUM_COLUMNS or depth < minimum_depth:
+        because = f"{columns} columns of depth {depth} are too thin for blocks"
+    elif not enough:
+        because = f"{rows} rows do not pay for a copy"
+    else:
+        many = f"{size:,} multiplications are many"
+        because = many if size > SMALL_PRODUCT else f"{rows} rows and {columns} columns fill blocks"
+        return replace(op, path=Path.DIRECT, because=because)
+    return replace(op, path=Path.BLAS, because=because)

@@ -1,0 +1,112 @@
+"""The compiler: from a graph to a verified plan, by lowering, scheduling and memory planning.
+
+This file must not know arrays or kernels; of a dtype it knows the size, of a machine the SIMD level.
+"""
+
+from __future__ import annotations
+
+from fastnn.compiler.fusion import join_updates
+from fastnn.compiler.lowering import lower
+from fastnn.compiler.memory import Layout, parameter_layout, place
+from fastnn.compiler.paths import batch_is_fast_axis, choose_paths, update_joins
+from fastnn.compiler.plan import LANES, MOST_EXTERNALS, Plan, whole_vectors
+from fastnn.compiler.schedule import schedule
+from fastnn.compiler.verify import verify_plan
+from fastnn.errors import ConfigurationError
+from fastnn.graph.graph import Graph
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+from fastnn.optimizers import Optimizer
+
+__all__ = ["compile_plan"]
+
+
+def compile_plan(
+    graph: Graph,
+    purpose: str,
+    *,
+    capacity: int = 0,
+    losses: tuple[Loss, ...] = (),
+    metrics: tuple[tuple[Metric, ...], ...] = (),
+    weighted_metrics: tuple[tuple[Metric, ...], ...] = (),
+    optimizer: Optimizer | None = None,
+    shares: tuple[float, ...] = (),
+    wrt: tuple[str, ...] = (),
+    layout: Layout | None = None,
+    gather: bool = False,
+    weighted: bool = False,
+    fused: bool = True,
+    simd: str = "base",
+    itemsize: int = 4,
+) -> Plan:
+    """Return the verified plan that serves a purpose.
+
+    Parameters
+    ----------
+    graph : Graph
+    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward"}
+    capacity : int
+        Rows of a batch, for ``"train"``, ``"gradients"`` and ``"backward"``; the others take any number.
+    losses, metrics, weighted_metrics, optimizer, shares, wrt, gather, weighted, fused
+        As in `fastnn.compiler.lowering.lower`.
+    layout : Layout, optional
+        Where the parameters lie, if they share their array with those of other models.
+    simd, itemsize
+        As in `fastnn.compiler.paths.batch_is_fast_axis`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ConfigurationError
+        If it would need too many arrays of the caller.
+    PlanError
+        If the plan does not verify, which is a defect of fastnn.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)])
+    >>> [op.code.name for op in compile_plan(model.graph, "predict").ops]
+    ['DENSE']
+    """
+    measured = (*metrics, *weighted_metrics)
+    columns = (
+        purpose == "train" and fused and batch_is_fast_axis(graph, losses, measured, capacity, simd, itemsize)
+    )
+    lowered = lower(
+        graph,
+        purpose,
+        losses,
+        metrics,
+        optimizer,
+        weighted_metrics=weighted_metrics,
+        shares=shares,
+        wrt=wrt,
+        gather=gather,
+        weighted=weighted,
+        fused=fused,
+        columns=columns,
+    )
+    if len(lowered.externals) > MOST_EXTERNALS:
+        raise ConfigurationError(
+            f"{purpose} with {len(graph.inputs)} inputs, {len(graph.outputs)} outputs and {len(wrt)} tensors "
+            f"in wrt needs {len(lowered.externals)} arrays, the most is {MOST_EXTERNALS}; ask for fewer in "
+            "wrt, or join inputs and outputs with Concatenate"
+        )
+    ops = lowered.ops
+    if purpose == "train" and fused:
+        ops = tuple(join_updates(ops, lambda kernel: update_joins(kernel, capacity, simd)))
+    ops, phases = schedule(ops, capacity, LANES if columns else 1)
+    ops = choose_paths(ops, capacity or phases[0].tile_rows, simd, columns)
+    states: tuple[str, ...] = ()
+    scalars: tuple[str, ...] = ()
+    if optimizer is not None and purpose == "train":
+        states, scalars = optimizer.states, optimizer.scalar_names
+    rows = whole_vectors(capacity) if columns else capacity
+    ops, sizes = place(ops, phases, layout or parameter_layout(graph.parameters), states, rows)
+    plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose, scalars)
+    verify_plan(plan)
+    return plan

@@ -1,0 +1,209 @@
+"""Scheduling: ops are put into phases and cut into tiles.  Pure functions.
+
+Ops that run along the rows of the batch come first, where they can as one phase of row tiles: a
+tile goes through the whole net forward and backward before its data leave the cache.  Products
+with large kernels interrupt that: each is a phase of its own, cut along the columns that it writes,
+so that every part of a kernel is read and copied once a step, by one thread.  Reductions over the rows
+of the batch do, too: each tile sees all rows of its own columns, and what follows may read the sums
+whole.  Last comes one phase of all ops that run along parameters, one group of tasks per parameter.
+The cut depends on sizes only, never on a number of threads, so every thread count gives the same
+bits.  This file must not know arrays, dtypes or kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+
+from fastnn.compiler.plan import (
+    KEPT_SLOTS,
+    PRODUCTS,
+    ROWS,
+    WEIGHT_PRODUCTS,
+    Axis,
+    Op,
+    OpCode,
+    Phase,
+    Slot,
+    Task,
+)
+from fastnn.ops import ACTIVATIONS
+
+__all__ = ["schedule"]
+
+# BLAS copies its operands at every call, so small tiles waste its time: of 105 GFLOP/s on one core
+# (784-500, batch 200), 88 are left with 64 rows, 94 with 96, 98 with 128; of a weight gradient,
+# 92 with 98 rows of the kernel, 99 with 196, 103 with 392.  A tile below about 10 us costs more to
+# hand out than it gains.
+MINIMUM_ROWS = 32
+PREFERRED_ROWS = 96
+LARGE_ROWS = 512  # where each tile copies a large kernel
+MINIMUM_PARAMETER_ROWS = 64
+PREFERRED_PARAMETER_ROWS = 256
+LARGE_PARAMETER_ROWS = 512  # if four tiles are left: each copies what they share, many rows of it
+MINIMUM_COLUMNS = 64
+MINIMUM_TILE_FLOPS = 1_000_000
+BYTE_FLOPS = 8  # as many take the time of moving a byte
+MAXIMUM_TILES = 16
+BLOCK_ROWS = 4  # our own kernel takes so many rows at once, or twice as many
+BLOCK_COLUMNS = 32  # and at most so many columns
+# A product of a batch of at most so many rows with a kernel of so many elements is cut along features.  Two
+# threads: 16 rows through three layers of 512 374 to 220 us; 1024 rows through four of 2048 215 to 205 ms;
+# `wide` in parts of 256 columns 30.8 ms, of 512 30.2.
+LARGE_KERNEL = 200_000
+MOST_ROWS = 1024
+PREFERRED_COLUMNS = 500
+# Elements that a tile's own buffers may take, so that they stay in a 1 MiB second-level cache.  1024 rows
+# through 784-500-10 on two threads: 3.5 ms in 8 tiles of 128 rows, 3.8 in 11 of 96, 3.9 in 22 of 48, 5.1 in 2
+CACHE_ELEMENTS = 180_000
+# More rows than that pay in wide nets, whose kernels each tile copies: 1024 rows through 1024-2048-2048-1000
+# on two threads: 56 ms in tiles of 32 rows, 45 of 96, 38 of 256.
+COPYING_ROWS = 256
+MAXIMUM_ELEMENTS = 4_000_000
+
+
+def schedule(
+    ops: tuple[Op, ...], capacity: int, multiple: int = 1
+) -> tuple[tuple[Op, ...], tuple[Phase, ...]]:
+    """Return the ops in their order of execution, and the phases that cut them.
+
+    Parameters
+    ----------
+    ops : tuple of Op
+        As lowered: each op after those whose results it reads.
+    capacity : int
+        Rows of a batch; 0 if any number of rows runs through, tile by tile.
+    multiple : int
+        What the height of a row tile must be a multiple of.
+
+    Returns
+    -------
+    ops : tuple of Op
+    phases : tuple of Phase
+    """
+    groups: dict[str, list[Op]] = {}
+    for op in ops:
+        if op.signature.axis is Axis.PARAMETER:
+            groups.setdefault(op.layer, []).append(op)
+    ordered: list[Op] = []
+    phases: list[Phase] = []
+    along_batch = (op for op in ops if op.signature.axis is not Axis.PARAMETER)
+    for cut, alike in groupby(along_batch, key=lambda op: _feature_tiles(op, capacity)):
+        for found in [[op] for op in alike] if cut else [list(alike)]:
+            first, last = len(ordered), len(ordered) + len(found)
+            if cut:
+                phases.append(Phase(Axis.FEATURES, tuple(Task(first, last, *tile) for tile in cut)))
+            else:
+                tile_rows = _row_tile(found, capacity, multiple)
+                phases.append(Phase(Axis.ROWS, (Task(first, last),), tile_rows))
+            ordered += found
+    tasks: list[Task] = []
+    for group in groups.values():
+        first = len(ordered)
+        ordered += group
+        tasks += [Task(first, len(ordered), begin, end) for begin, end in _parameter_tiles(group, capacity)]
+    if tasks:
+        # Long tasks first, so that the last ones to finish are short.
+        tasks.sort(key=lambda task: -_task_flops(task, ordered, capacity))
+        updates = any(operand.slot in KEPT_SLOTS for op in ordered for operand in op.outputs())
+        phases.append(Phase(Axis.PARAMETER, tuple(_out_of_step(tasks, capacity)), updates=updates))
+    return tuple(ordered), tuple(phases)
+
+
+def _out_of_step(tasks: list[Task], capacity: int) -> list[Task]:
+    """Return the tasks with the first one halved, if it multiplies first and then waits for memory.
+
+    Else threads that begin together would all multiply, then all wait, in turns: two threads, Adam, 64 rows
+    through five layers of 1024, 6.60 to 6.27 ms.  Many rows are left alone, as each tile copies them.
+    """
+    task = tasks[0]
+    middle = (task.begin + task.end) // (2 * BLOCK_ROWS) * BLOCK_ROWS
+    alike = sum((other.first, other.last) == (task.first, task.last) for other in tasks)
+    few = task.last - task.first < 2 or alike < 4 or capacity > MOST_ROWS
+    if few or middle - task.begin < MINIMUM_PARAMETER_ROWS:
+        return tasks
+    return [replace(task, end=middle), *tasks[1:], replace(task, begin=middle)]
+
+
+def _task_flops(task: Task, ops: list[Op], rows: int) -> float:
+    group = ops[task.first : task.last]
+    total = sum(op.flops(max(rows, 1)) for op in group)
+    return total * (task.end - task.begin) / _height(group)
+
+
+def _height(group: list[Op]) -> int:
+    """Return the rows of the parameter that a group of ops runs along."""
+    op = group[0]
+    return op.operands[0].rows if op.operands[0] is not None else 1
+
+
+def _row_tile(ops: list[Op], capacity: int, multiple: int) -> int:
+    if capacity == 0:
+        widest = sum(
+            operand.columns for op in ops for operand in op.outputs() if operand.slot == Slot.LOCAL
+        ) + max((operand.columns for op in ops for operand in op.inputs() if operand.rows == ROWS), default=1)
+        copying = min(COPYING_ROWS, MAXIMUM_ELEMENTS // max(widest, 1))
+        rows = max(CACHE_ELEMENTS // max(widest, 1), copying)
+        return max(MINIMUM_ROWS, min(1024, rows // 16 * 16))
+    flops = sum(op.flops(capacity) if op.code in PRODUCTS else BYTE_FLOPS * op.bytes(capacity) for op in ops)
+    preferred = LARGE_ROWS if any(_has_large_kernel(op) for op in ops) else PREFERRED_ROWS
+    step = _ceiling(capacity, _tiles(capacity, flops, MINIMUM_ROWS, preferred))
+    rows = min(capacity, _ceiling(step, BLOCK_ROWS) * BLOCK_ROWS)
+    return _ceiling(rows, multiple) * multiple
+
+
+def _has_large_kernel(op: Op) -> bool:
+    """Return whether an op along rows copies a large kernel."""
+    if op.code not in (OpCode.DENSE, OpCode.DENSE_BACKWARD):
+        return False
+    w = op.need("w")
+    return w.rows * w.columns >= LARGE_KERNEL
+
+
+def _feature_tiles(op: Op, capacity: int) -> tuple[tuple[int, int], ...]:
+    """Return the parts of the columns that an op along the batch writes; none if it is not cut along them."""
+    if op.signature.axis is Axis.FEATURES:
+        return _column_tiles(op, BYTE_FLOPS * op.bytes(capacity), MINIMUM_COLUMNS)
+    if not _has_large_kernel(op) or not 0 < capacity <= MOST_ROWS:
+        return ()
+    inside = any(operand is not None and operand.slot == Slot.LOCAL for operand in op.operands)
+    if inside or ACTIVATIONS[op.activation].row_wise:
+        return ()
+    cost = max(op.flops(capacity), BYTE_FLOPS * op.bytes(capacity))  # few rows wait for the kernel
+    tiles = _column_tiles(op, cost, PREFERRED_COLUMNS)
+    return tiles if len(tiles) > 1 else ()
+
+
+def _column_tiles(op: Op, cost: int, preferred: int) -> tuple[tuple[int, int], ...]:
+    width = next(op.outputs()).columns
+    n_tiles = _tiles(width, cost, MINIMUM_COLUMNS, preferred)
+    step = _ceiling(_ceiling(width, n_tiles), BLOCK_COLUMNS) * BLOCK_COLUMNS
+    return tuple((begin, min(begin + step, width)) for begin in range(0, width, step))
+
+
+def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:
+    height = _height(group)
+    product = any(op.code in WEIGHT_PRODUCTS for op in group)
+    if not product:
+        return [(0, height)]
+    flops = sum(op.flops(max(capacity, 1)) for op in group)
+    large = capacity > COPYING_ROWS and height >= 4 * LARGE_PARAMETER_ROWS
+    preferred = LARGE_PARAMETER_ROWS if large else PREFERRED_PARAMETER_ROWS
+    step = _ceiling(height, _tiles(height, flops, MINIMUM_PARAMETER_ROWS, preferred))
+    return [(begin, min(begin + step, height)) for begin in range(0, height, step)]
+
+
+def _tiles(rows: int, flops: int, minimum: int, preferred: int) -> int:
+    """Return into how many tiles to cut: two as soon as it pays, more only while they stay large."""
+    if rows < 2 * minimum or flops < 2 * MINIMUM_TILE_FLOPS:
+        return 1
+    return max(2, _power_of_two(min(rows // preferred, flops // MINIMUM_TILE_FLOPS, MAXIMUM_TILES)))
+
+
+def _power_of_two(number: int) -> int:
+    """Return the largest power of two up to `number`, at least 1."""
+    return 1 << (max(number, 1).bit_length() - 1)
+
+
+def _ceiling(total: int, parts: int) -> int:
+    return -(-total // parts)

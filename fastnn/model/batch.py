@@ -1,0 +1,137 @@
+"""Checked arrays of a model's inputs and outputs, by the names that plans know them by.
+
+The border itself is `data.py`; this file knows which array a model wants where.  It must not know programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn.border import advice, data
+from fastnn.border.numeric import as_numbers
+from fastnn.checks import check_count, check_number
+from fastnn.errors import ConfigurationError, DTypeError, ShapeError, TrainingWarning, warn
+from fastnn.graph.graph import array_name
+from fastnn.model.objective import Objective
+
+if TYPE_CHECKING:
+    from fastnn.model.network import Binding
+
+__all__ = ["Batch", "batch_of", "features_of", "with_class_weights"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Checked arrays by the names that plans know them by.
+
+    Attributes
+    ----------
+    arrays : dict of str to numpy.ndarray
+    rows : int
+    """
+
+    arrays: dict[str, np.ndarray]
+    rows: int
+
+    @property
+    def weighted(self) -> bool:
+        """Whether there are sample weights."""
+        return "sample_weight" in self.arrays
+
+    def parts(self, rows: int) -> Iterator[Batch]:
+        """Yield so many rows after the other, the last time those that are left."""
+        for begin in range(0, self.rows, rows):
+            end = min(begin + rows, self.rows)
+            yield Batch({name: array[begin:end] for name, array in self.arrays.items()}, end - begin)
+
+
+def features_of(binding: Binding, x: object, empty: bool = False, judge: bool = False) -> Batch:
+    """Return features, checked at the border, and judged if that is asked for."""
+    graph, dtype = binding.graph, binding.store.dtype
+    arrays: dict[str, np.ndarray] = {}
+    rows = -1
+    for tensor, value in zip(
+        graph.inputs, data.by_name(x, [tensor.label for tensor in graph.inputs], "x"), strict=True
+    ):
+        one = len(graph.inputs) == 1
+        name = array_name("x", tensor, graph.inputs)
+        said = "x" if one else f"x[{tensor.label!r}]"
+        if judge:
+            value = as_numbers(value, said)
+        arrays[name] = data.as_features(value, tensor.columns, dtype, name=said, empty=empty)
+        if judge:
+            _say(advice.on_rounding(np.asarray(value), arrays[name], said))
+        if rows >= 0 and arrays[name].shape[0] != rows:
+            raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but the inputs before it have {rows}")
+        rows = arrays[name].shape[0]
+    return Batch(arrays, rows)
+
+
+def batch_of(
+    binding: Binding,
+    x: object,
+    y: object,
+    sample_weight: object,
+    class_weight: Mapping[int, float] | None = None,
+    judge: bool = False,
+) -> Batch:
+    """Return features, targets and weights, checked at the border, and judged if that is asked for."""
+    graph, objective, dtype = binding.graph, binding.need_objective(), binding.store.dtype
+    features = features_of(binding, x, judge=judge)
+    rows, arrays = features.rows, features.arrays
+    given = data.by_name(y, [tensor.label for tensor in graph.outputs], "y")
+    for tensor, loss, metrics, weighted, value in zip(
+        graph.outputs,
+        objective.losses,
+        objective.metrics,
+        objective.weighted_metrics,
+        given,
+        strict=True,
+    ):
+        one = len(graph.outputs) == 1
+        targets = data.as_targets(
+            value, rows, tensor.columns, loss, dtype, name="y" if one else f"y[{tensor.label!r}]"
+        )
+        arrays[array_name("y", tensor, graph.outputs)] = targets
+        if judge:
+            _say(advice.on_accuracy(targets, loss, (*metrics, *weighted)))
+    if sample_weight is not None:
+        arrays["sample_weight"] = data.as_sample_weight(sample_weight, rows, dtype)
+    batch = Batch(arrays, rows)
+    return batch if class_weight is None else with_class_weights(batch, class_weight, objective)
+
+
+def with_class_weights(
+    batch: Batch, class_weight: Mapping[int, float], objective: Objective, judge: bool = False
+) -> Batch:
+    """Return a batch whose sample weights are multiplied by those of the rows' classes."""
+    if not isinstance(class_weight, Mapping):
+        raise DTypeError(f"class_weight must be a dict of label to weight, got {class_weight!r}")
+    if len(objective.losses) != 1:
+        raise ConfigurationError("class_weight is for models with one output; use sample_weight")
+    targets = batch.arrays["y"]
+    labels = targets if objective.losses[0].sparse or targets.shape[1] == 1 else targets.argmax(1)[:, None]
+    weights = np.ones((batch.rows, 1), targets.dtype)
+    for label, weight in class_weight.items():
+        weights[labels == _label(label)] = check_number(weight, f"class_weight[{label}]", 0.0)
+    if judge:
+        _say(advice.on_absent_labels(labels, class_weight))
+    if batch.weighted:
+        weights = weights * batch.arrays["sample_weight"]
+    return Batch(batch.arrays | {"sample_weight": weights}, batch.rows)
+
+
+def _label(value: object) -> int:
+    """Return a label of class weights, which tables with missing values have as floats."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    return check_count(value, "a class_weight label", 0)
+
+
+def _say(sentence: str) -> None:
+    if sentence:
+        warn(sentence, TrainingWarning)

@@ -1,0 +1,147 @@
+"""What `compile` was given, and the optimizer's life: learning rate, steps, state.
+
+This file must not know epochs or batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+
+from fastnn._core.guards import Progress
+from fastnn.border import advice
+from fastnn.checks import check_flag, check_number
+from fastnn.errors import ConfigurationError, TrainingWarning, warn
+from fastnn.graph.graph import Graph
+from fastnn.model.objective import Objective, check_names, settle
+from fastnn.model.parameters import Place
+from fastnn.optimizers import Optimizer
+from fastnn.optimizers.schedules import LearningRateSchedule
+from fastnn.run.program import aligned_array, aligned_copy
+
+__all__ = ["Compiled"]
+
+
+class Compiled:
+    """What `compile` was given, and the optimizer's life.
+
+    Attributes
+    ----------
+    description : Optimizer
+    rule : Optimizer
+        The same without the learning rate, on which no plan depends.
+    reference : bool
+        Whether the reference interpreter runs the plans.
+    progress : Progress
+        Steps made, and epochs begun, which number the orders of rows.
+    asked : tuple
+        Loss, loss weights, metrics and weighted metrics, as they were given.
+    state : numpy.ndarray or None
+        What the optimizer keeps for each parameter, once the model is built.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        loss: object,
+        loss_weights: object,
+        metrics: object,
+        weighted_metrics: object,
+        reference: bool,
+    ) -> None:
+        check_names(loss, loss_weights, metrics, weighted_metrics)
+        self.description = optimizer
+        self.rule = replace(optimizer, learning_rate=0.0)
+        self.reference = check_flag(reference, "reference")
+        self.progress = Progress()
+        self.state: np.ndarray | None = None
+        # What holds where no schedule does.
+        self._learning_rate = 0.0 if self.schedule is not None else cast(float, optimizer.learning_rate)
+        self.asked = (loss, loss_weights, metrics, weighted_metrics)
+
+    def __repr__(self) -> str:
+        life = f"{self.iterations} steps, learning rate {self.learning_rate:g}"
+        return f"<Compiled {self.description!r}: {life}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        counts = self.progress.steps, self.progress.epochs
+        return self.__dict__ | {"progress": counts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.progress = Progress()
+        self.progress.steps, self.progress.epochs = state["progress"]
+        if self.state is not None:
+            self.state = aligned_copy(self.state)
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size of the next step; it may be set, unless a schedule does that."""
+        return self._learning_rate if self.schedule is None else float(self.schedule(self.iterations))
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if self.schedule is not None:
+            raise ConfigurationError(
+                f"the learning rate follows {type(self.schedule).__name__} and cannot be set; to set it, "
+                "compile with an optimizer whose learning_rate is a number"
+            )
+        self._learning_rate = check_number(value, "learning_rate", 0.0)
+
+    @property
+    def iterations(self) -> int:
+        """Steps made."""
+        return self.progress.steps
+
+    @property
+    def schedule(self) -> LearningRateSchedule | None:
+        """What sets the learning rate of each step, if anything does."""
+        rate = self.description.learning_rate
+        return rate if isinstance(rate, LearningRateSchedule) else None
+
+    def scalars(self, first: int, count: int) -> np.ndarray:
+        """Return the scalars of `count` steps after `first` others, as programs want them."""
+        return self.description.scalars(self._learning_rate, first, count)
+
+    def objective(self, graph: Graph) -> Objective:
+        """Return the objective of a graph."""
+        return settle(graph, *self.asked)
+
+    def judge(self, graph: Graph, objective: Objective) -> None:
+        """Warn of outputs that do not suit their losses."""
+        for sentence in advice.on_outputs(graph, objective.losses):
+            warn(sentence, TrainingWarning)
+
+    def new_state(self, size: int, dtype: np.dtype) -> np.ndarray:
+        """Return the state before the first step, for parameters that take `size` elements."""
+        return self._begun(aligned_array(size * len(self.description.states), dtype))
+
+    def _begun(self, state: np.ndarray) -> np.ndarray:
+        """Fill a state with what it begins with, and return it."""
+        values = self.description.first_states
+        for part, value in zip(state.reshape(len(values), -1) if values else (), values, strict=True):
+            part.fill(value)
+        return state
+
+    def moved_state(
+        self, before: Mapping[str, Place], old_size: int, after: Mapping[str, Place], size: int
+    ) -> np.ndarray:
+        """Return the state for parameters that lie elsewhere; what is new begins as ever."""
+        assert self.state is not None
+        moved = self.new_state(size, self.state.dtype)
+        for position in range(len(self.description.states)):
+            source = self.state[position * old_size : (position + 1) * old_size]
+            target = moved[position * size : (position + 1) * size]
+            for name, place in before.items():
+                if name in after and after[name].shape == place.shape:
+                    after[name].view(target)[...] = place.view(source)
+        return moved
+
+    def forget(self) -> None:
+        """Let the optimizer begin anew."""
+        if self.state is not None:
+            self._begun(self.state)
+        self.progress.steps = 0

@@ -1,0 +1,269 @@
+"""What a loop of one's own needs of a model: outputs, losses, and gradients of whatever is asked for.
+
+Between `engine.py` (compiled programs) and `model.py` (fit, evaluate, predict).  This file must not know
+epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.border import data
+from fastnn.checks import check_count
+from fastnn.errors import ConfigurationError, ShapeError, unknown_name
+from fastnn.graph.graph import Tensor, array_name
+from fastnn.graph.symbolic import SymbolicTensor
+from fastnn.layers import Layer
+from fastnn.model.batch import Batch, batch_of, features_of
+from fastnn.model.engine import Engine
+from fastnn.model.network import Binding
+from fastnn.model.programs import Key, capacity_for
+from fastnn.run.program import aligned_array
+
+__all__ = ["Differentiable"]
+
+_Tensors = str | SymbolicTensor | Layer
+
+
+class Differentiable(Engine):
+    """An engine that runs forward and backward on given rows; the base of `Model`."""
+
+    _forwarded: Batch | None  # the rows of the latest `forward`
+
+    def _outputs(self, now: Binding, given: Batch, n_threads: int | None = None) -> Any:
+        made = self._new_arrays("output", now.graph.outputs, given.rows)
+        _run_rows(now, "predict", given.arrays | made, given.rows, n_threads)
+        found = list(made.values())
+        return found if len(found) > 1 else found[0]
+
+    def _new_arrays(self, kind: str, tensors: Sequence[Tensor], rows: int) -> dict[str, np.ndarray]:
+        """Return arrays that a plan writes, by the names that it knows them by."""
+        return {
+            array_name(kind, tensor, tensors): np.empty((rows, tensor.columns), self.dtype)
+            for tensor in tensors
+        }
+
+    def loss_and_gradients(
+        self, x: object, y: object, sample_weight: object = None, *, step: int | None = None
+    ) -> tuple[float, dict[str, np.ndarray]]:
+        """Return the loss, penalties included, and its gradient for every trainable parameter.
+
+        Both are those of training: layers that draw random numbers, such as `Dropout`, do so.
+
+        Parameters
+        ----------
+        x : array_like, (rows, features)
+        y : array_like
+        sample_weight : array_like, (rows,), optional
+        step : int, optional
+            The steps made before the one whose random numbers are drawn; a loop of your own counts them.
+            By default those that the optimizer has made.
+
+        Returns
+        -------
+        loss : float
+        gradients : dict of str to numpy.ndarray
+            Parameter names, such as ``"dense/kernel"``, to arrays of the parameters' shapes.
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError
+            For bad input.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)], seed=0)
+        >>> model.compile("sgd", "mse")
+        >>> loss, gradients = model.loss_and_gradients(np.ones((4, 2)), np.ones((4, 1)))
+        >>> sorted(gradients)
+        ['dense/bias', 'dense/kernel']
+        """
+        compiled = self._now.need_compiled()
+        step = compiled.iterations if step is None else check_count(step, "step", 0, 2**62)
+        now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
+        rows, flat = given.rows, aligned_array(now.store.size, self.dtype)
+        key = Key("gradients", capacity_for(rows), weighted=given.weighted)
+        plan, result = now.need_programs().run(
+            key, given.arrays, rows, gradients=flat, seed=self.seed, step=step
+        )
+        if result.exception is not None:
+            raise result.exception
+        values = now.need_objective().values(plan, result.sums[0], rows)
+        gradients = {p.name: now.view(p, flat) for p in now.graph.parameters if p.is_trained}
+        return values["loss"], gradients
+
+    # How many outputs there are is not in a model's type: `| Any` lets a list of them pass too.
+
+    def input_gradients(self, x: object, upstream: object = None) -> np.ndarray | Any:
+        """Return the gradient of the outputs with respect to the inputs.
+
+        Parameters
+        ----------
+        x : array_like, (rows, features), or a list or dict of them
+        upstream : array_like, (rows, outputs), or a list or dict of them, optional
+            Gradient of something with respect to the outputs; default ones.
+
+        Returns
+        -------
+        numpy.ndarray, (rows, features), or a list of them
+            ``upstream @ (d output / d input)``, row by row; a list if the model has several inputs.
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError
+            For bad input.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)])
+        >>> model.set_weights([[[3.0]], [0.0]])
+        >>> model.input_gradients([[5.0]])
+        array([[3.]], dtype=float32)
+        """
+
+        def checked(now: Binding) -> tuple[dict[str, np.ndarray], int]:
+            given = features_of(now, x, empty=True)
+            return given.arrays | _upstream(now, upstream, given.rows), given.rows
+
+        now, (arrays, rows) = self._ready(x, checked)
+        made = self._new_arrays("gradient", now.graph.inputs, rows)
+        _run_rows(now, "input_gradients", arrays | made, rows)
+        found = list(made.values())
+        return found if len(found) > 1 else found[0]
+
+    def forward(self, x: object) -> np.ndarray | Any:
+        """Return the outputs for given rows, and keep the rows for `backward` (lecture B.4).
+
+        Parameters
+        ----------
+        x : array_like, (rows, features), or a list or dict of them
+
+        Returns
+        -------
+        numpy.ndarray, (rows, outputs), or a list of them
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError
+            For bad input.
+        """
+        now, given = self._ready(x, lambda now: features_of(now, x))
+        # What the caller does to its arrays afterwards must not change the gradients.
+        kept = Batch({name: array.copy() for name, array in given.arrays.items()}, given.rows)
+        self._forwarded = kept
+        return self._outputs(now, kept)
+
+    def backward(
+        self, upstream: object = None, wrt: _Tensors | Iterable[_Tensors] = ()
+    ) -> dict[str, np.ndarray]:
+        """Return gradients at the rows of the latest `forward`, by the chain rule.
+
+        Parameters
+        ----------
+        upstream : array_like, (rows, outputs), or a list or dict of them, optional
+            Gradient of something with respect to the outputs; default ones.
+        wrt : str, SymbolicTensor or Layer, or an iterable of them
+            Intermediate tensors whose gradients are wanted too: a layer, or its name, stands for the
+            output of its first use.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            The gradient of every input (rows, features) by its name, of every trainable parameter by
+            its name (its shape; the sum over the rows), and of every tensor in `wrt` by its layer's name.
+
+        Raises
+        ------
+        ConfigurationError
+            If there was no `forward` before, or a name is unknown.
+        ShapeError, DataError, DTypeError
+            For bad input.
+
+        Examples
+        --------
+        Lecture B.1: f = (x + y) z.
+
+        >>> import fastnn
+        >>> from fastnn.layers import Add, Multiply
+        >>> x, y, z = (fastnn.Input((1,), name=name) for name in "xyz")
+        >>> f = fastnn.Model([x, y, z], Multiply()([Add(name="q")([x, y]), z]))
+        >>> float(f.forward([[-2.0], [5.0], [-4.0]])[0, 0])
+        -12.0
+        >>> {name: float(g[0, 0]) for name, g in f.backward(wrt=["q"]).items()}
+        {'x': -4.0, 'y': -4.0, 'z': 3.0, 'q': -4.0}
+        """
+        given = self._forwarded
+        if given is None:
+            raise ConfigurationError("backward needs the rows of a forward pass; call model.forward(x) first")
+        now = self._now
+        graph = now.graph
+        items = [wrt] if isinstance(wrt, _Tensors) else list(wrt)
+        asked = {tensor.name: tensor for tensor in (_tensor_of(now, item) for item in items)}
+        inputs = {tensor.name: tensor for tensor in graph.inputs}
+        names = tuple(name for name in asked if name not in inputs)
+        tensors = (*graph.inputs, *(asked[name] for name in names))
+        arrays = given.arrays | _upstream(now, upstream, given.rows)
+        made = self._new_arrays("gradient", tensors, given.rows)
+        flat = aligned_array(now.store.size, self.dtype)
+        key = Key("backward", capacity_for(given.rows), wrt=names)
+        _, result = now.need_programs().run(key, arrays | made, given.rows, gradients=flat)
+        if result.exception is not None:
+            raise result.exception
+        found = {tensor.label: array for tensor, array in zip(tensors, made.values(), strict=True)}
+        return found | {p.name: now.view(p, flat) for p in graph.parameters if p.is_trained}
+
+
+def _run_rows(
+    now: Binding, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int | None = None
+) -> None:
+    """Run a program that takes any number of rows, in one batch."""
+    if rows == 0:
+        return
+    _, result = now.need_programs().run(Key(purpose), externals, rows, n_threads=n_threads)
+    if result.exception is not None:
+        raise result.exception
+
+
+def _upstream(now: Binding, upstream: object, rows: int) -> dict[str, np.ndarray]:
+    """Return gradients of the outputs, checked, by the names that plans know them by."""
+    outputs, dtype = now.graph.outputs, now.store.dtype
+    one = len(outputs) == 1
+    given = (
+        [None] * len(outputs)
+        if upstream is None
+        else data.by_name(upstream, [tensor.label for tensor in outputs], "upstream")
+    )
+    arrays: dict[str, np.ndarray] = {}
+    for tensor, value in zip(outputs, given, strict=True):
+        name = array_name("upstream", tensor, outputs)
+        if value is None:
+            arrays[name] = np.ones((rows, tensor.columns), dtype)
+            continue
+        said = "upstream" if one else f"upstream[{tensor.label!r}]"
+        arrays[name] = data.as_features(value, tensor.columns, dtype, name=said, empty=True)
+        if arrays[name].shape[0] != rows:
+            raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but x has {rows}")
+    return arrays
+
+
+def _tensor_of(now: Binding, item: object) -> Tensor:
+    """Return the graph's tensor that a name, a layer or a symbolic tensor stands for."""
+    graph, drawing = now.graph, now.drawing
+    assert drawing is not None
+    by_name = {t.label: t for t in (*graph.inputs, *(node.output for node in graph.nodes))}
+    if isinstance(item, SymbolicTensor) and item in drawing.tensors:
+        wanted = drawing.tensors[item]
+        return next(t for t in by_name.values() if t.name == wanted)
+    name = item
+    if isinstance(item, Layer):  # what this graph calls it: a shared one may have another name elsewhere
+        name = next((known for known, la in drawing.layers.items() if la is item), item.name)
+    if name not in by_name:
+        raise unknown_name("tensor", str(name), by_name)
+    return by_name[str(name)]

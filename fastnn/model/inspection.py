@@ -1,0 +1,429 @@
+"""Looking inside: gradient check, profile, summary.  This file must not know kernels."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import time
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn.checks import check_count
+from fastnn.compiler.memory import Layout
+from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.plan import describe_op
+from fastnn.errors import DTypeError
+from fastnn.graph.graph import Config, Graph, Tensor
+from fastnn.model.batch import Batch, batch_of
+from fastnn.model.programs import Key
+from fastnn.run import runtime
+from fastnn.run.program import Program, aligned_array, aligned_copy
+
+if TYPE_CHECKING:
+    from fastnn.model.network import Binding, Network
+
+__all__ = ["GradientReport", "Profile", "gradcheck", "headline", "profile", "summary"]
+
+_SHORT = 20  # lines of a table that a notebook, or a prompt, shows unasked
+_MOST_WIDTHS = 8  # that a model shows of itself
+_LONGEST_CELL = 40  # characters of a name in a summary
+_WRAPPED = 50  # characters of what a layer reads, in a line
+
+
+class GradientReport(dict[str, float]):
+    """Largest relative error per parameter; prints as a table.
+
+    Attributes
+    ----------
+    skipped : dict of str to int
+        Entries per parameter at which the loss has a kink, or too little slope to be measured.
+    checked : dict of str to int
+        Entries per parameter that were compared.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skipped: dict[str, int] = {}
+        self.checked: dict[str, int] = {}
+
+    @property
+    def largest(self) -> float:
+        """Largest relative error of all parameters."""
+        return max(self.values(), default=0.0)
+
+    def __repr__(self) -> str:
+        table = str(self)
+        if table.count("\n") < _SHORT:
+            return table
+        return f"<GradientReport: {len(self)} parameters, largest relative error {self.largest:.2e}>"
+
+    def __str__(self) -> str:
+        width = max(map(len, self), default=9)
+        lines = [f"{'parameter':<{width}}  relative error  checked  skipped"]
+        for name, error in self.items():
+            lines.append(f"{name:<{width}}  {error:14.2e}  {self.checked[name]:7d}  {self.skipped[name]:7d}")
+        return "\n".join(lines)
+
+
+def gradcheck(
+    model: Network,
+    x: object,
+    y: object,
+    sample_weight: object = None,
+    *,
+    max_entries: int = 200,
+    seed: int = 0,
+) -> GradientReport:
+    """Compare back-propagation with finite differences of order 4, in float64.
+
+    The relative error of an entry is ``|a - b| / max(|a|, |b|, s)`` with s = 1e-3 times the
+    largest entry of the gradient, so that entries lost in rounding do not count.  Entries at
+    which differences with steps h and h / 2 disagree stand at a kink (ReLU at 0) and are skipped.  The
+    loss is that of training: `BatchNormalization` takes the moments of the rows given.
+
+    Parameters
+    ----------
+    model : Model
+        Compiled; it is not changed.
+    x, y, sample_weight : array_like
+        As for `Model.loss_and_gradients`.
+    max_entries : int
+        Entries per parameter, drawn at random where there are more.
+    seed : int
+        For that draw.
+
+    Returns
+    -------
+    GradientReport
+        A dict of parameter name to largest relative error.
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError, ConfigurationError
+        For bad input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((3,)), fastnn.layers.Dense(2, "tanh")], seed=0)
+    >>> model.compile("sgd", "mse")
+    >>> fastnn.gradcheck(model, np.ones((4, 3)), np.zeros((4, 2))).largest < 1e-6
+    True
+    """
+    if not hasattr(model, "loss_and_gradients"):
+        raise DTypeError(f"gradcheck needs a model, got {model!r}")
+    check_count(max_entries, "max_entries")
+    check_count(seed, "seed", 0, 2**63 - 1)
+    model._now.need_compiled()
+    double = _Double(*model._ready(x, lambda now: batch_of(now, x, y, sample_weight)))
+    analytic = double.gradients()
+    report = GradientReport()
+    generator = np.random.default_rng(seed)
+    largest = max((float(np.abs(g).max()) for g in analytic.values()), default=0.0)
+    for name, gradient in analytic.items():
+        flat = double.parameter(name)
+        entries = np.arange(flat.size)
+        if flat.size > max_entries:
+            entries = np.sort(generator.choice(flat.size, max_entries, replace=False))
+        worst, skipped = 0.0, 0
+        for entry in entries.tolist():
+            expected = gradient.ravel()[entry]
+            h = 1e-3 * max(1.0, abs(flat[entry]))
+            numeric, finer = double.difference(flat, entry, h), double.difference(flat, entry, h / 2)
+            floor = max(1e-3 * largest, 1e-8)
+            if abs(numeric - finer) > 2e-7 * max(abs(finer), floor):
+                # A kink, or curvature: a smaller step tells them apart.
+                numeric, finer = double.difference(flat, entry, h / 8), double.difference(flat, entry, h / 16)
+                if abs(numeric - finer) > 2e-7 * max(abs(finer), floor):
+                    skipped += 1
+                    continue
+            error = abs(expected - finer) / max(abs(expected), abs(finer), floor)
+            worst = max(worst, float(error))
+        report[name], report.skipped[name] = worst, skipped
+        report.checked[name] = len(entries) - skipped
+    return report
+
+
+class _Double:
+    """A float64 copy of a model's parameters with programs for its loss and its gradients."""
+
+    def __init__(self, now: Binding, given: Batch) -> None:
+        objective = now.need_objective()
+        dtype = np.dtype(np.float64)
+        offsets = {name: place.offset for name, place in now.places.items()}
+        self.now = now
+        self.rows = given.rows
+        self.arrays = {name: np.ascontiguousarray(a, dtype) for name, a in given.arrays.items()}
+        self.parameters = aligned_copy(now.store.array, dtype)
+        self.flat_gradients = aligned_array(now.store.size, dtype)
+        self.programs = {
+            purpose: Program(
+                compile_plan(
+                    now.graph,
+                    purpose,
+                    capacity=self.rows if purpose == "gradients" else 0,
+                    losses=objective.losses,
+                    shares=objective.shares,
+                    layout=Layout(offsets, now.store.size),
+                    weighted=given.weighted,
+                ),
+                dtype,
+                self.parameters,
+                self.flat_gradients,
+            )
+            for purpose in ("gradients", "evaluate")
+        }
+        # With what is different in training, the loss is that of training, which draws the same each time.
+        in_training = any(node.config.training_only for node in now.graph.nodes) or any(
+            p.statistic for p in now.graph.parameters
+        )
+        self.loss_purpose = "gradients" if in_training else "evaluate"
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        self.programs["gradients"].run(self.arrays, self.rows, self.rows)
+        return {
+            p.name: self.now.view(p, self.flat_gradients).copy()
+            for p in self.now.graph.parameters
+            if p.is_trained
+        }
+
+    def parameter(self, name: str) -> np.ndarray:
+        found = next(p for p in self.now.graph.parameters if p.name == name)
+        return self.now.view(found, self.parameters).reshape(-1)
+
+    def loss(self) -> float:
+        program = self.programs[self.loss_purpose]
+        result = program.run(self.arrays, self.rows, self.rows)
+        return self.now.need_objective().values(program.plan, result.sums[0], self.rows)["loss"]
+
+    def difference(self, flat: np.ndarray, entry: int, h: float) -> float:
+        """Return the derivative by central differences of order 4."""
+        value = flat[entry]
+        losses = []
+        for shift in (-2.0, -1.0, 1.0, 2.0):
+            flat[entry] = value + shift * h
+            losses.append(self.loss())
+        flat[entry] = value
+        return (losses[0] - 8.0 * losses[1] + 8.0 * losses[2] - losses[3]) / (12.0 * h)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where a training step spends its time; prints as a table.
+
+    Attributes
+    ----------
+    rows : tuple of (str, float, float)
+        Description, microseconds per step, flops per step, of each op.
+    peak : float
+        GFLOP/s of a large product of matrices on one thread, measured in the same run.
+    steps : int
+    """
+
+    rows: tuple[tuple[str, float, float], ...]
+    peak: float
+    steps: int
+
+    @property
+    def microseconds(self) -> float:
+        """Time of a step."""
+        return sum(row[1] for row in self.rows)
+
+    def __repr__(self) -> str:
+        table = str(self)
+        if table.count("\n") < _SHORT:
+            return table
+        return f"<Profile: {len(self.rows)} ops, {self.microseconds:.2f} us a step>"
+
+    def __str__(self) -> str:
+        total = self.microseconds
+        lines = [
+            f"{'us/step':>10} {'share':>6} {'GFLOP/s':>8} {'of peak':>7}  op   "
+            f"(one thread, {self.steps} steps, peak {self.peak:.0f} GFLOP/s)"
+        ]
+        for description, microseconds, flops in self.rows:
+            rate = flops / microseconds / 1e3 if microseconds else math.nan
+            speed = f"{rate:8.1f} {rate / self.peak:7.0%}" if flops else f"{'':8} {'':7}"
+            lines.append(f"{microseconds:10.2f} {microseconds / total:6.1%} {speed}  {description}")
+        lines.append(f"{total:10.2f} {1:6.1%}")
+        return "\n".join(lines)
+
+
+def _peak(dtype: np.dtype) -> float:
+    """Return GFLOP/s of a product of matrices that is large enough to be at the ceiling."""
+    a = np.ones((1024, 1024), dtype)
+    out = np.empty_like(a)
+    best = math.inf
+    np.matmul(a, a, out=out)
+    for _ in range(5):
+        began = time.perf_counter()
+        np.matmul(a, a, out=out)
+        best = min(best, time.perf_counter() - began)
+    return 2 * 1024**3 / best / 1e9
+
+
+def profile(model: Network, x: object, y: object, batch_size: int | None = None) -> Profile:
+    """Time every op of a training step, on one thread and on copies of the weights.
+
+    Parameters
+    ----------
+    model : Model
+        Compiled; it is not changed.
+    x, y : array_like
+        As for `Model.fit`.
+    batch_size : int, optional
+        Default 32.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError, ConfigurationError
+        For bad input.
+    """
+    model._now.need_compiled()
+    wanted = check_count(32 if batch_size is None else batch_size, "batch_size")
+    now, given = model._ready(x, lambda now: batch_of(now, x, y, None))
+    compiled = now.need_compiled()
+    rows = given.rows
+    batch = min(wanted, rows)
+    plan = now.need_programs().plan(Key("train", batch, gather=True, weighted=given.weighted))
+    state = None if compiled.state is None else aligned_copy(compiled.state)
+    program = Program(plan, model.dtype, aligned_copy(now.store.array), None, state)
+    permutation = np.arange(rows, dtype=np.int32)
+    arrays = given.arrays
+
+    def run(n_epochs: int, nanoseconds: np.ndarray | None) -> int:
+        return program.run(
+            arrays,
+            rows,
+            batch,
+            epochs=n_epochs,
+            n_threads=1,
+            permutation=permutation,
+            scalars=compiled.scalars,
+            seed=model.seed,
+            nanoseconds=nanoseconds,
+        ).steps
+
+    began = time.perf_counter()
+    run(1, None)
+    n_epochs = max(1, min(1000, int(0.2 / max(time.perf_counter() - began, 1e-6))))
+    nanoseconds = np.zeros(len(plan.ops), np.int64)
+    steps = run(n_epochs, nanoseconds)
+    with runtime.blas_single_threaded():
+        peak = _peak(model.dtype)
+    table = tuple(
+        (describe_op(plan, op), float(time_) / 1e3 / steps, float(op.flops(batch)))
+        for op, time_ in zip(plan.ops, nanoseconds, strict=True)
+    )
+    return Profile(table, peak, steps)
+
+
+def headline(model: Network) -> str:
+    """Return what a model shows of itself in a line: its widths or layers, its parameters, its state."""
+    now = model._now
+    if now.drawing is None:
+        size = f"{len(model.layers)} layers, not built"
+    else:
+        size = f"{_shape(now.graph)}, {model.count_params()} parameters"
+    return f"{size}, {model.dtype}, {'not ' if now.compiled is None else ''}compiled"
+
+
+def _shape(graph: Graph) -> str:
+    """Return the widths of a chain, where they change or a layer has weights, or the ends of a graph."""
+    if not graph.is_chain:
+        ends = ("+".join(_few([t.columns for t in tensors])) for tensors in (graph.inputs, graph.outputs))
+        return f"{' -> '.join(ends)}, {len({node.layer for node in graph.nodes})} layers"
+    widths = [graph.inputs[0].columns]
+    for node in graph.nodes:
+        if node.parameters or node.output.columns != widths[-1]:
+            widths.append(node.output.columns)
+    return "-".join(_few(widths))
+
+
+def _few(widths: Sequence[int]) -> list[str]:
+    """Return widths as text, the middle of many of them left out."""
+    text = [str(width) for width in widths]
+    half = _MOST_WIDTHS // 2
+    return text if len(text) <= _MOST_WIDTHS else [*text[:half], "...", *text[1 - half :]]
+
+
+def summary(model: Network) -> str:
+    """Return the table that `Model.summary` prints, in the order of `Model.layers`, or as a chain goes.
+
+    What a layer reads is named unless that is the row above, and only that.
+    """
+    rows: list[tuple[str, ...]] = [("layer", "kind", "activation", "output shape", "parameters", "reads")]
+    drawing = model._now.drawing
+    if drawing is None:
+        for layer in model.layers:
+            config = getattr(layer, "config", Config())
+            rows.append((layer.name or "-", type(layer).__name__, config.function, "?", "?", ""))
+    else:
+        nodes = drawing.graph.nodes
+        rows += [(t.label, "Input", "", f"(None, {t.columns})", "0", "") for t in drawing.graph.inputs]
+        above: tuple[Tensor, ...] = drawing.graph.inputs[-1:]
+        if not drawing.graph.is_chain:
+            places = {name: place for place, name in enumerate(drawing.layers)}
+            nodes = tuple(sorted(nodes, key=lambda node: places[node.layer]))
+        seen: set[str] = set()
+        for node in nodes:
+            count = sum(p.rows * p.columns for p in node.parameters)
+            rows.append(
+                (
+                    node.output.label,
+                    type(drawing.layers[node.layer]).__name__,
+                    node.config.function,
+                    f"(None, {node.output.columns})",
+                    f"{count:,}" if node.layer not in seen else "shared",
+                    "" if node.inputs == above else ", ".join(_cut(t.label) for t in node.inputs),
+                )
+            )
+            above = (node.output,)
+            seen.add(node.layer)
+        for name, layer in drawing.layers.items():
+            if name not in seen:
+                count = sum(p.rows * p.columns for known, p in drawing.idle if known is layer)
+                rows.append((name, type(layer).__name__, layer.config.function, "not read", f"{count:,}", ""))
+    lines = [f"model {model.name!r}, {model.dtype}", *_table(rows)]
+    if drawing is not None:
+        total = model.count_params()
+        trainable = sum(p.rows * p.columns for p in drawing.graph.parameters if p.is_trained)
+        lines.append(f"parameters: {total:,}, trainable: {trainable:,}, non-trainable: {total - trainable:,}")
+    return "\n".join(lines)
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return rows as lines, a rule below the first; the last column is wrapped, or left out if empty."""
+    wrapped: list[list[str]] = []
+    for *cells, last in rows:
+        first, *others = textwrap.wrap(last, _WRAPPED, break_long_words=False) or [""]
+        wrapped.append([*map(_cut, cells), first])
+        wrapped += [[""] * len(cells) + [other] for other in others]
+    if not any(row[-1] for row in wrapped[1:]):
+        wrapped = [row[:-1] for row in wrapped]
+    widths = [max(_columns(row[i]) for row in wrapped) for i in range(len(wrapped[0]))]
+    lines = []
+    for row in wrapped:
+        padded = (cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(padded).rstrip())
+    return [lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]]
+
+
+def _cut(text: str) -> str:
+    """Return text with its middle left out if it is long."""
+    half = _LONGEST_CELL // 2
+    return text if len(text) <= _LONGEST_CELL else f"{text[: half - 1]}...{text[2 - half :]}"
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal text takes: two for each wide character."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

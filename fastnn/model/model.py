@@ -1,0 +1,556 @@
+"""Models: graphs of layers that can be trained; chains, `Sequential`, are in `sequential.py`.
+
+A model is a network (`network.py`: layers, graph, parameters) with an engine (`engine.py`: compiled
+programs) that runs forward and backward (`gradients.py`) and can be kept (`serializable.py`); this file adds
+fit, evaluate and predict.  The epoch loop is in `training.py`, looking inside in `inspection.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from fastnn import absent
+from fastnn._core.guards import load
+from fastnn.callbacks.base import Callback, History
+from fastnn.callbacks.listeners import Listeners, checked
+from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
+from fastnn.errors import ConfigurationError, ShapeError
+from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, draw, replay
+from fastnn.model import training
+from fastnn.model.batch import Batch, batch_of, features_of
+from fastnn.model.gradients import Differentiable
+from fastnn.model.network import Binding, check_dtype
+from fastnn.model.parameters import ParameterStore
+from fastnn.model.serializable import Serializable
+from fastnn.run.runtime import resolve_threads
+from fastnn.utils import next_seed
+
+if TYPE_CHECKING:
+    from fastnn.model.inspection import Profile
+
+__all__ = ["Model"]
+
+_MOST_ENDS = 100  # arrays that a program takes, and gives
+
+
+def _told(callbacks: Sequence[Callback] | None, steps: object) -> list[Callback]:
+    """Return who listens to an evaluation or a prediction, which has no `steps`."""
+    if steps is not None:
+        raise ConfigurationError(
+            f"steps must be None, got {steps!r}: all rows are used; pass x[: steps * batch_size] for fewer"
+        )
+    return checked(callbacks)
+
+
+class Model(Differentiable, Serializable):
+    """A graph of layers, from inputs to outputs.
+
+    Parameters
+    ----------
+    inputs : SymbolicTensor or sequence of SymbolicTensor
+        Where the graph begins: what `Input` made, or the output of a layer.
+    outputs : SymbolicTensor or sequence of SymbolicTensor
+        Where it ends.
+    dtype : {"float32", "float64"}
+    seed : int, optional
+        For initial weights and the order of rows; by default that of
+        `fastnn.utils.set_random_seed`, else a random one.
+    name : str, optional
+
+    Raises
+    ------
+    ConfigurationError
+        If an output depends on an input that is not given, an input leads nowhere, or two layers have
+        one name.
+    ShapeError, DTypeError
+        If a layer is used on tensors of different widths; if these are not symbolic tensors.
+
+    Examples
+    --------
+    A residual block: its input is added to its output.
+
+    >>> import fastnn
+    >>> x = fastnn.Input((8,))
+    >>> h = fastnn.layers.Dense(8, "relu")(x)
+    >>> y = fastnn.layers.Add()([x, fastnn.layers.Dense(8)(h)])
+    >>> fastnn.Model(x, y, seed=0).count_params()
+    144
+    """
+
+    @with_arguments_of_keras("Model")
+    def __init__(
+        self,
+        inputs: object = None,
+        outputs: object = None,
+        dtype: object = "float32",
+        seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        self._begin(dtype, seed, name)
+        if inputs is not None or outputs is not None:
+            self._bind_ends(as_list(inputs, "inputs"), as_list(outputs, "outputs"))
+        elif type(self) is Model:
+            raise ConfigurationError(
+                "a Model needs inputs and outputs, fastnn.Model(inputs, outputs); for a chain use Sequential"
+            )
+
+    def _begin(self, dtype: object, seed: int | None, name: str | None) -> None:
+        """Be a model without a graph."""
+        self.dtype = check_dtype(dtype)
+        self.seed = next_seed() if seed is None else check_count(seed, "seed", 0, 2**63 - 1)
+        self.name = check_name(name) or type(self).__name__.lower()
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self.history: History | None = None
+        self._now = Binding(None, ParameterStore(self.dtype), {})
+        self._forwarded: Batch | None = None
+        self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])
+
+    def _bind_ends(self, inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> None:
+        """Become the graph that leads from inputs to outputs."""
+        if len(inputs) + len(outputs) > _MOST_ENDS:
+            raise ConfigurationError(f"a model has at most {_MOST_ENDS} inputs and outputs")
+        self._ends = inputs, outputs
+        self._bind(draw(inputs, outputs))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {load('fastnn.model.inspection').headline(self)}>"
+
+    if not TYPE_CHECKING:  # for type checkers a name that is not there is an error
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # a property raised AttributeError
+                return object.__getattribute__(self, name)
+            raise absent.of_model(self, name)
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic tensors where the graph begins."""
+        return list(self._ends[0])
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic tensors where the graph ends."""
+        return list(self._ends[1])
+
+    @property
+    def input(self) -> SymbolicTensor | list[SymbolicTensor]:
+        """The only input, or the list of them."""
+        return self._ends[0][0] if len(self._ends[0]) == 1 else self.inputs
+
+    @property
+    def output(self) -> SymbolicTensor | list[SymbolicTensor]:
+        """The only output, or the list of them."""
+        return self._ends[1][0] if len(self._ends[1]) == 1 else self.outputs
+
+    def _draw_again(self, inputs: object) -> SymbolicTensor | list[SymbolicTensor]:
+        """Return the tensors that this model, used as a layer, makes of others."""
+        drawing = self._now.drawing
+        if drawing is None:
+            raise ConfigurationError(
+                f"model {self.name!r} has no input width yet; begin it with fastnn.Input"
+            )
+        given = as_list(inputs, f"the inputs of model {self.name!r}")
+        widths = [tensor.columns for tensor in self._ends[0]]
+        if [tensor.columns for tensor in given] != widths:
+            raise ShapeError(
+                f"model {self.name!r} takes tensors of widths {widths}, got {[t.columns for t in given]}"
+            )
+        found = replay(Call(self, tuple(given), drawing), *self._ends)
+        return found if len(found) > 1 else found[0]
+
+    # -- running
+
+    @with_arguments_of_keras("fit")
+    def fit(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Sequence[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, ...] | None = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: object = None,
+        initial_epoch: int = 0,
+        *,
+        n_threads: int | None = None,
+    ) -> History:
+        """Train for a number of epochs, or until ``model.stop_training`` is set to True.
+
+        Callbacks may set it, see `Callback`, and other threads, which are heard within about a tenth of a
+        second, or a step that takes longer, also in the middle of an epoch.
+
+        Parameters
+        ----------
+        x : array_like, (rows, features)
+        y : array_like
+            Targets as the loss takes them.
+        batch_size : int, optional
+            Default 32.  The last batch of an epoch may be shorter.
+        epochs : int
+            Number of the last epoch.
+        verbose : {"auto", 0, 1, 2}
+            1 shows a progress bar on standard error, 2 prints a line an epoch; "auto" is 1 if standard
+            error is a terminal or a notebook, else 0: for a log, ask for 2.
+        callbacks : sequence of Callback, optional
+            With validation data they hear of each validation too.  Epochs take longer if one of them has
+            a hook for batches.
+        validation_split : float
+            Share of the last rows, in [0, 1), set aside before shuffling.
+        validation_data : tuple, optional
+            ``(x, y)`` or ``(x, y, sample_weight)``; overrides `validation_split`.
+        shuffle : bool
+            Whether every epoch has an order of its own.
+        class_weight : dict, optional
+            Label to weight, for a model with one output.  One-hot rows count by their largest entry.
+        sample_weight : array_like, (rows,), optional
+        initial_epoch : int
+            Number of epochs that count as done.
+        n_threads : int, optional
+            The most threads to use; the result does not depend on it.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError
+            For bad input, before anything changes.
+        BusyError
+            If another thread trains the model.
+
+        Warns
+        -----
+        NonFiniteWarning
+            If the loss, or a weight, stops being finite.  Training ends with that epoch, which is the
+            last of the history: its loss and metrics are NaN there, and in the logs of callbacks.  The
+            weights of the latest snapshot are restored - those at the beginning of the epoch, or of an
+            epoch up to 16 steps before - and the optimizer's state begins anew.  What has ``val_`` in
+            front is measured with these weights.
+        TrainingWarning
+            Once, if data and settings hardly suit each other: a class weight for a label that no row has,
+            values of `x` that float32 cannot tell apart, the accuracy of a regression, or a first loss
+            above 1e12, or one that does not move, in the first training after `compile`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> x = np.linspace(-1, 1, 64).reshape(-1, 1)
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)], seed=0)
+        >>> model.compile(fastnn.optimizers.SGD(0.1), "mse")
+        >>> history = model.fit(x, 2 * x + 1, epochs=50, verbose=0)
+        >>> history.history["loss"][-1] < 1e-3
+        True
+        """
+        self._now.need_compiled()
+        return training.fit(
+            self,
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            n_threads=n_threads,
+        )
+
+    @overload
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: Literal[False] = False,
+    ) -> float | list[float]: ...
+
+    @overload
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: dict[int, float] | None = None,
+        *,
+        return_dict: Literal[True],
+    ) -> dict[str, float]: ...
+
+    @overload
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]: ...
+
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Make one step on one batch.
+
+        Parameters
+        ----------
+        x : array_like, (rows, features)
+        y : array_like
+        sample_weight : array_like, (rows,), optional
+        class_weight : dict, optional
+        return_dict : bool
+            Whether to return a dict.
+
+        Returns
+        -------
+        float, list or dict
+            The loss before the step; with metrics, a list of the loss and them; or a dict.
+            NaN, all of them, if the step was not made because the loss is not finite.
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError, BusyError
+            As `fit` does.
+
+        Warns
+        -----
+        NonFiniteWarning
+            If the loss is not finite; the model stays as it was.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)], seed=0)
+        >>> model.compile("sgd", "mse")
+        >>> model.set_weights([[[1.0]], [0.0]])
+        >>> model.train_on_batch([[1.0]], [[3.0]], return_dict=True)
+        {'loss': 4.0}
+        """
+        self._now.need_compiled()
+        as_dict = check_flag(return_dict, "return_dict")
+        return training.train_on_batch(self, x, y, sample_weight, class_weight, as_dict)
+
+    @overload
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: object = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: Literal[False] = False,
+        *,
+        n_threads: int | None = None,
+    ) -> float | list[float]: ...
+
+    @overload
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: object = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        *,
+        return_dict: Literal[True],
+        n_threads: int | None = None,
+    ) -> dict[str, float]: ...
+
+    @overload
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: object = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: bool = False,
+        *,
+        n_threads: int | None = None,
+    ) -> float | list[float] | dict[str, float]: ...
+
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: object = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: bool = False,
+        *,
+        n_threads: int | None = None,
+    ) -> float | list[float] | dict[str, float]:
+        """Return the loss, and the metrics, on given rows.
+
+        Parameters
+        ----------
+        x : array_like, (rows, features)
+        y : array_like
+        batch_size : int, optional
+            Matters only for losses with reduction ``"sum"`` and for callbacks; default 32.
+        verbose : {"auto", 0, 1, 2}
+            Accepted for Keras's sake; nothing is shown.
+        sample_weight : array_like, (rows,), optional
+        steps : None
+            In Keras's place, for calls by position: arrays have an end, there is nothing to limit.
+        callbacks : sequence of Callback, optional
+            Their hooks ``on_test_...`` are called.  All rows are one batch unless one of them has a hook
+            for batches.
+        return_dict : bool
+            Whether to return a dict.
+        n_threads : int, optional
+            The most threads to use; the result does not depend on it.
+
+        Returns
+        -------
+        float, list of float or dict
+            The loss; with metrics, a list of the loss and them; or a dict.  With several outputs, the
+            losses of the outputs come after the loss, and the metrics in alphabetical order.
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError
+            For bad input.
+        """
+        self._now.need_compiled()
+        batch = check_count(32 if batch_size is None else batch_size, "batch_size")
+        count = resolve_threads(n_threads)
+        as_dict = check_flag(return_dict, "return_dict")
+        told = _told(callbacks, steps)
+        now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
+        listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
+        values = training.evaluate(self, now, given, batch, count, listeners)
+        return now.need_objective().shaped(values, as_dict)
+
+    def predict(
+        self,
+        x: object,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        *,
+        n_threads: int | None = None,
+    ) -> np.ndarray | Any:
+        """Return the outputs for given rows.
+
+        Parameters
+        ----------
+        x : array_like, (rows, features)
+            Zero rows are allowed.
+        batch_size : int, optional
+            Matters only for callbacks, default 32: memory is steady for any number of rows.
+        verbose : {"auto", 0, 1, 2}
+            Accepted for Keras's sake; nothing is shown.
+        steps : None
+            As in `evaluate`.
+        callbacks : sequence of Callback, optional
+            Their hooks ``on_predict_...`` are called.  All rows are one batch unless one of them has a
+            hook for batches.
+        n_threads : int, optional
+            The most threads to use; the result does not depend on it.
+
+        Returns
+        -------
+        numpy.ndarray, (rows, outputs), or a list of them
+            Of the model's dtype; a list if the model has several outputs.
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError
+            For bad input.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((3,)), fastnn.layers.Dense(2)], seed=0)
+        >>> model.predict(np.zeros((4, 3)))[0]
+        array([0., 0.], dtype=float32)
+        """
+        batch = check_count(32 if batch_size is None else batch_size, "batch_size")
+        count = resolve_threads(n_threads)
+        told = _told(callbacks, steps)
+        now, given = self._ready(x, lambda now: features_of(now, x, empty=True))
+        if not told:
+            return self._outputs(now, given, count)
+        listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
+        return training.predict(self, now, given, batch, count, listeners)
+
+    def __call__(self, x: object, training: bool = False) -> Any:
+        """Return the outputs for given rows; see `predict`.
+
+        Few rows go a short way to the kernels, of 1 to 2 us for small nets, if they are C-order arrays of
+        float32 or float64.
+
+        Called on symbolic tensors, return those that the model, used as a layer, makes of them.
+
+        Parameters
+        ----------
+        x : array_like, (rows, features), or SymbolicTensor, or a list of them
+        training : bool
+            Accepted for Keras's sake; no layer behaves differently in training.
+        """
+        programs = self._now.programs
+        if programs is not None and programs.few_rows is not None:
+            found = programs.few_rows.predict(x)
+            if found is not None:
+                return found
+        if isinstance(x, SymbolicTensor) or (
+            isinstance(x, list | tuple) and x and isinstance(x[0], SymbolicTensor)
+        ):
+            return self._draw_again(x)
+        return self.predict(x)
+
+    # -- looking inside
+
+    def profile(self, x: object, y: object, batch_size: int | None = None) -> Profile:
+        """Time every op of a training step, on one thread and on copies of the weights.
+
+        Parameters
+        ----------
+        x, y : array_like
+            As for `fit`.
+        batch_size : int, optional
+            Default 32.
+
+        Returns
+        -------
+        fastnn.model.inspection.Profile
+            Prints as a table.
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError, ConfigurationError
+            For bad input.
+        """
+        return load("fastnn.model.inspection").profile(self, x, y, batch_size)
+
+    def summary(self) -> None:
+        """Print inputs and layers, in the order of `layers`: activations, shapes, parameters, connections."""
+        print(load("fastnn.model.inspection").summary(self))

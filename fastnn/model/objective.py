@@ -1,0 +1,197 @@
+"""The objective: losses, metrics and their factors for each output, once the graph is known.
+
+This file must not know epochs, batches or programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastnn import losses as losses_
+from fastnn import metrics as metrics_
+from fastnn.border import data
+from fastnn.checks import check_number
+from fastnn.compiler.plan import WEIGHTS, OpCode, Plan
+from fastnn.errors import ConfigurationError
+from fastnn.graph.graph import Graph, metric_name
+from fastnn.losses import Loss
+
+__all__ = ["Objective", "check_names", "settle"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised and what is measured.
+
+    Attributes
+    ----------
+    losses : tuple of Loss
+        One for each output.
+    shares : tuple of float
+        The factor of each loss in their sum.
+    metrics : tuple of tuple of Metric
+        For each output.
+    weighted_metrics : tuple of tuple of Metric
+        Those that count rows by their sample weights.
+    measured : dict of str to Metric
+        By the keys that they have in a `History`.
+    """
+
+    losses: tuple[Loss, ...]
+    shares: tuple[float, ...]
+    metrics: tuple[tuple[metrics_.Metric, ...], ...]
+    weighted_metrics: tuple[tuple[metrics_.Metric, ...], ...]
+    measured: dict[str, metrics_.Metric]
+
+    def values(self, plan: Plan, sums: np.ndarray, rows: int) -> dict[str, float]:
+        """Return the loss, penalties included, and the metrics, from sums over `rows` rows."""
+        return self._values(plan, sums.tolist(), rows)
+
+    def columns(self, plan: Plan, sums: np.ndarray, rows: int) -> dict[str, list[float]]:
+        """Return the same of several epochs, one row of `sums` each, as lists."""
+        return {name: column.tolist() for name, column in self._values(plan, list(sums.T), rows).items()}
+
+    def _values(self, plan: Plan, sums: Sequence[Any], rows: int) -> dict[str, Any]:
+        loss, found = 0.0, {"loss": 0.0}
+        denominators: dict[str, Any] = {"rows": rows}
+        first = 0
+        for accumulator in plan.accumulators:
+            part = sums[first : first + accumulator.width]
+            first += accumulator.width
+            if accumulator.name == WEIGHTS:
+                denominators["weights"] = part[0]
+                continue
+            if accumulator.per != "nothing":
+                denominator = denominators[accumulator.per]
+                part = [_over(total, denominator) for total in part]
+            if accumulator.share is not None:
+                loss += accumulator.share * part[0]
+            if accumulator.name not in ("loss", "penalty"):
+                metric = self.measured.get(accumulator.name)
+                found[accumulator.name] = part[0] if metric is None else metric.result(part)
+        found["loss"] = loss
+        return found
+
+    def shaped(self, values: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:
+        """Return values as Keras does: a dict, the loss alone, or a list."""
+        if as_dict:
+            return values
+        names = list(values)
+        if len(self.losses) > 1:  # then Keras has the metrics in alphabetical order
+            first = 1 + len(self.losses)
+            names[first:] = sorted(names[first:])
+        return [values[name] for name in names] if len(names) > 1 else values["loss"]
+
+
+def _over(total: Any, denominator: Any) -> Any:
+    """Return a quotient, or several; what is divided by 0, when all weights are, is 0, as in Keras."""
+    if isinstance(denominator, np.ndarray):
+        return np.divide(total, denominator, out=np.zeros_like(total), where=denominator != 0)
+    return total / denominator if denominator else 0.0
+
+
+def check_names(loss: object, loss_weights: object, metrics: object, weighted_metrics: object) -> None:
+    """Raise for unknown names: they are found when `compile` is called, not when the outputs are known."""
+    several = isinstance(loss, list | tuple | dict)
+    given = _values(loss) if several else [loss]
+    if given in ([], [None]):
+        raise ConfigurationError("compile needs a loss, for example loss='mse'")
+    chosen = [losses_.get(one) for one in given]
+    for name in (*_leaves(metrics), *_leaves(weighted_metrics)):
+        metrics_.get(name, chosen[0], 2)
+    for share in _values(loss_weights) if isinstance(loss_weights, list | tuple | dict) else ():
+        check_number(share, "a loss weight", 0.0)
+
+
+def settle(
+    graph: Graph, loss: object, loss_weights: object, metrics: object, weighted_metrics: object
+) -> Objective:
+    """Return the objective of a graph, from what `compile` was given."""
+    names = [tensor.label for tensor in graph.outputs]
+    if isinstance(loss, list | tuple | dict):
+        losses = tuple(losses_.get(one) for one in data.by_name(loss, names, "loss"))
+    else:
+        losses = (losses_.get(loss),) * len(names)
+    shares = (1.0,) * len(names)
+    if loss_weights is not None:
+        given = data.by_name(loss_weights, names, "loss_weights")
+        shares = tuple(check_number(share, "a loss weight", 0.0) for share in given)
+    chosen: list[tuple[metrics_.Metric, ...]] = []
+    weighted: list[tuple[metrics_.Metric, ...]] = []
+    for tensor, one, plain, counted in zip(
+        graph.outputs,
+        losses,
+        _per_output(metrics, names, "metrics"),
+        _per_output(weighted_metrics, names, "weighted_metrics"),
+        strict=True,
+    ):
+        chosen.append(tuple(metrics_.get(name, one, tensor.columns) for name in _leaves(plain)))
+        taken = {metric.name for metric in chosen[-1]}
+        found = (metrics_.get(name, one, tensor.columns) for name in _leaves(counted))
+        weighted.append(tuple(_apart(metric, taken) for metric in found))
+        _check_metrics((*chosen[-1], *weighted[-1]), one)
+        if one.fuses is not None and one.code is OpCode.CROSSENTROPY and tensor.columns < 2:
+            raise ConfigurationError(
+                f"{one.name} needs at least 2 outputs, one per class, and the model has "
+                f"{tensor.columns}; for one output use binary_crossentropy"
+            )
+    measured = {
+        metric_name(metric.name, tensor, graph.outputs): metric
+        for several in (chosen, weighted)
+        for tensor, found_ in zip(graph.outputs, several, strict=True)
+        for metric in found_
+    }
+    return Objective(losses, shares, tuple(chosen), tuple(weighted), measured)
+
+
+def _apart(metric: metrics_.Metric, taken: set[str]) -> metrics_.Metric:
+    """Return a weighted metric, under another name if a metric without weights has that, as in Keras."""
+    return replace(metric, name=f"weighted_{metric.name}") if metric.name in taken else metric
+
+
+def _values(several: object) -> list[Any]:
+    return list(several.values()) if isinstance(several, dict) else list(several)  # type: ignore[call-overload]
+
+
+def _leaves(metrics: object) -> list[Any]:
+    """Return the metrics in nested lists and dicts as one list."""
+    if metrics is None:
+        return []
+    if isinstance(metrics, list | tuple | dict):
+        return [leaf for entry in _values(metrics) for leaf in _leaves(entry)]
+    return [metrics]
+
+
+def _per_output(metrics: object, names: list[str], what: str) -> list[object]:
+    """Return the metrics of each output."""
+    if len(names) == 1 and not isinstance(metrics, dict):
+        return [metrics]
+    if isinstance(metrics, dict):
+        unknown = set(metrics) - set(names)
+        if unknown:
+            raise ConfigurationError(f"{what} has the key {unknown.pop()!r}; the outputs are {names}")
+        return [metrics.get(name) for name in names]
+    if metrics is None:
+        return [None] * len(names)
+    if not isinstance(metrics, list | tuple) or len(metrics) != len(names):
+        raise ConfigurationError(
+            f"{what} must be a list with one entry, or list, for each of the outputs {names}, or a dict"
+        )
+    return list(metrics)
+
+
+def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss) -> None:
+    seen: set[str] = set()
+    for metric in metrics:
+        if metric.name in seen or metric.name in ("loss", "penalty", WEIGHTS):
+            raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
+        seen.add(metric.name)
+        if metric.sparse != loss.sparse:
+            kind = "integer labels" if loss.sparse else "one target per output"
+            raise ConfigurationError(
+                f"metric {metric.name!r} does not suit {loss.name}, which takes {kind}; use 'accuracy'"
+            )

@@ -1,0 +1,144 @@
+"""Models as files and as plain values: the methods, which `saving/` does the work of.
+
+That is loaded at their first call, as importing fastnn shall be fast.  It stands above models, as it makes
+them: `fastnn/__init__.py` says where it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastnn.described import own_classes
+
+__all__ = ["Serializable", "equip"]
+
+_saving: Callable[[], Any]  # gives the module that does the work
+
+
+def equip(saving: Callable[[], Any]) -> None:
+    """Say what gives the module that does the work, with `save_model` and the like."""
+    global _saving
+    _saving = saving
+
+
+class Serializable:
+    """What can be saved and loaded, or made anew from its configuration; a base of `Model`."""
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the model to a file, for `fastnn.load_model`: all that training goes on from.
+
+        That are layers and how they are connected, weights, seed, what the model was compiled with, the
+        optimizer's state, and the numbers of steps and epochs.  The file is in the safetensors format,
+        whatever its name ends with.  It takes its name when it is complete: an interrupted save leaves
+        the old file, and perhaps another one, whose name begins with a point.
+
+        Parameters
+        ----------
+        filepath : str or path-like
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        ConfigurationError
+            If the model is not built, has a layer of a class of your own, or the file exists and
+            `overwrite` is False.
+        BusyError
+            If another thread trains the model.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(os.path.join(folder, "model.safetensors"))
+        ...     fastnn.load_model(os.path.join(folder, "model.safetensors")).count_params()
+        9
+        """
+        _saving().save_model(self, filepath, overwrite=overwrite)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the weights alone to a file, for `load_weights`.
+
+        Parameters
+        ----------
+        filepath : str or path-like
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        ConfigurationError, BusyError, OSError
+            As `save` does.
+        """
+        _saving().save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+        """Replace the weights by those in a file, in the order of `get_weights`; names do not matter.
+
+        Parameters
+        ----------
+        filepath : str or path-like
+            What `save_weights` or `save` wrote, of a model with weights of the same shapes.
+
+        Raises
+        ------
+        FileFormatError
+            If the file was not written by them, is damaged, or has weights of other shapes; the model is
+            left as it was.
+        ConfigurationError, BusyError, OSError
+            If the model is not built; if another thread trains it; if the file cannot be read.
+        """
+        _saving().load_weights(self, filepath)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return layers, how they are connected, dtype, seed and name, as plain values.
+
+        Returns
+        -------
+        dict
+            For `from_config`.  Weights, and what the model was compiled with, are not in it.
+
+        Raises
+        ------
+        ConfigurationError
+            If the model has a layer of a class of your own.
+        """
+        found: dict[str, Any] = _saving().structure_of(self)
+        return found
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, type] | None = None) -> Any:
+        """Return a model like the one that `get_config` was called on, with new weights.
+
+        Parameters
+        ----------
+        config : dict
+        custom_objects : dict of str to type, optional
+            Classes of your own that are in it, such as initializers, by their names.
+
+        Returns
+        -------
+        Model or Sequential
+            As the model was one.
+
+        Raises
+        ------
+        ConfigurationError, DTypeError, ShapeError
+            If the configuration is not one.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
+        >>> fastnn.Sequential.from_config(model.get_config()).count_params()
+        9
+        """
+        with own_classes(custom_objects):
+            found = _saving().build(config)
+        return found
