@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, program, runtime
+from fastnn import layers, runtime
 from fastnn._core import helpers
 from fastnn._core.executor import Executor
+from fastnn.encoding import BLAS_THREADS_FROM
 from fastnn.errors import DataError, ShapeError
 from fastnn.plan import OpCode
 from fastnn.programs import Key
@@ -75,7 +76,7 @@ def test_rows_for_which_blas_would_start_threads_go_the_long_way() -> None:
     made = net._now.need_programs().program(Key("predict"))
     most = made.few_rows.most_rows  # type: ignore[union-attr]
     flops = [2 * made.executor.tile_rows(rows) * 512 * 3 for rows in (most, most + 1)]  # type: ignore[union-attr]
-    assert flops[0] < program.BLAS_THREADS_FROM <= flops[1]
+    assert flops[0] < BLAS_THREADS_FROM <= flops[1]
     assert taken(net, x[:most])
     assert not taken(net, x[: most + 1])
     for rows in (most, most + 1):
