@@ -12,6 +12,8 @@ from fastnn._core import guards
 from fastnn._core import types as _types
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport fabs, fmax
+from libc.stdlib cimport free, malloc
 
 from fastnn._core.types cimport MAX_ACTIVATIONS, MAX_OPCODES, N_PATHS, KernelTable, lacks_slope
 
@@ -192,6 +194,49 @@ def count_nonfinite(array):
         with nogil:
             count = TABLE.nonfinite_double(&double_[0], double_.shape[0])
     return count
+
+
+def narrow_columns(const float[:, ::1] array, Py_ssize_t step, double share):
+    """Return the columns whose values differ by less than a share of the largest magnitude among them.
+
+    Parameters
+    ----------
+    array : numpy.ndarray of float32, (rows, columns)
+        With one row at least.
+    step : int
+        Every row of this many is looked at.
+    share : float
+
+    Returns
+    -------
+    list of int
+    """
+    cdef Py_ssize_t row, column, rows = array.shape[0], columns = array.shape[1]
+    cdef float* low = <float*>malloc(2 * columns * sizeof(float))
+    cdef float* high = low + columns
+    cdef float value
+    cdef double magnitude
+    cdef list found = []
+    if low == NULL:
+        raise MemoryError("no memory for a row")
+    with nogil:
+        for column in range(columns):
+            value = array[0, column]
+            low[column] = value
+            high[column] = value
+        row = step
+        while row < rows:
+            for column in range(columns):
+                value = array[row, column]
+                low[column] = value if value < low[column] else low[column]
+                high[column] = value if value > high[column] else high[column]
+            row += step
+    for column in range(columns):
+        magnitude = fmax(fabs(low[column]), fabs(high[column]))
+        if <double>high[column] - low[column] < share * magnitude:
+            found.append(column)
+    free(low)
+    return found
 
 
 def level():
