@@ -15,12 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastnn import data
-from fastnn._core.guards import Exclusion, Parameters, load
+from fastnn._core.guards import Exclusion, Parameters
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph import Parameter
 from fastnn.initializers import Zeros
 from fastnn.memory import aligned
 from fastnn.program import aligned_array, aligned_copy
+from fastnn.streams import begin_stream, borrowed, give_back
 
 __all__ = ["ParameterStore", "Place", "busy", "merged_store", "stores_of"]
 
@@ -251,15 +252,15 @@ def merged_store(
     new = ParameterStore(dtype, size)
     array = new.array
     if seed is not None:
-        random = load("numpy.random")
+        generator = borrowed()
         for number, (layer, role, parameter) in enumerate(entries):
             if type(parameter.initializer) is Zeros:
                 continue  # as the array is
             if layer._store is None or not layer._store.holds(layer, role, parameter.shape):
-                # What `SeedSequence.spawn` makes, for the parameters that need it.
-                stream = random.SeedSequence(seed, spawn_key=(number,))
-                drawn = parameter.initializer.draw(parameter.shape, random.default_rng(stream))
+                begin_stream(generator, seed, number)
+                drawn = parameter.initializer.draw(parameter.shape, generator)
                 places[layer][role].view(array)[...] = drawn
+        give_back(generator)
     for store in before:
         flat = store.array
         for layer, roles in list(store.places.items()):

@@ -132,7 +132,7 @@ def test_only_the_program_and_the_border_talk_to_the_core() -> None:
         # Claims and what changes all at once are for whoever has a state.
         if name.startswith("fastnn._core.") and not name.startswith("fastnn._core.guards")
     }
-    assert users <= {"fastnn", "encoding", "program", "data", "runtime", "kernels"}
+    assert users <= {"fastnn", "encoding", "program", "data", "runtime", "kernels", "streams"}
     assert "fastnn.kernels" not in imported("fastnn.reference")
 
 
