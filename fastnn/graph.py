@@ -386,6 +386,17 @@ class Graph:
                 raise ConfigurationError(f"no layer makes the output {tensor.name!r}")
         object.__setattr__(self, "parameters", tuple(parameters.values()))
 
+    def __hash__(self) -> int:
+        found: int | None = self.__dict__.get("_hash")
+        if found is None:
+            found = hash((self.inputs, self.outputs, self.nodes))
+            object.__setattr__(self, "_hash", found)
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Hashes of strings differ from process to process.
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
+
     @property
     def is_chain(self) -> bool:
         """Whether every node reads the output of the one before, and the last makes the only output."""

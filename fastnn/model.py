@@ -18,13 +18,14 @@ from fastnn.batch import Batch, batch_of, features_of
 from fastnn.callbacks import Callback, History
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
+from fastnn.figures import drawn
 from fastnn.gradients import Differentiable
 from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding, check_dtype
 from fastnn.runtime import resolve_threads
 from fastnn.serializable import Serializable
 from fastnn.store import ParameterStore
-from fastnn.symbolic import Call, SymbolicTensor, as_list, draw, replay
+from fastnn.symbolic import Call, SymbolicTensor, as_list, replay
 from fastnn.utils import next_seed
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Model(Differentiable, Serializable):
         if len(inputs) + len(outputs) > _MOST_ENDS:
             raise ConfigurationError(f"a model has at most {_MOST_ENDS} inputs and outputs")
         self._ends = inputs, outputs
-        self._bind(draw(inputs, outputs))
+        self._bind(drawn(inputs, outputs))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {load('fastnn.inspection').headline(self)}>"

@@ -12,10 +12,11 @@ from typing import Any
 from fastnn._core.guards import exchange
 from fastnn.checks import check_count, shown, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.figures import drawn
 from fastnn.layers import Layer
 from fastnn.model import Model
 from fastnn.network import Binding
-from fastnn.symbolic import SymbolicTensor, as_list, config_of, draw
+from fastnn.symbolic import SymbolicTensor, as_list, config_of
 
 __all__ = ["Sequential"]
 
@@ -192,4 +193,4 @@ class Sequential(Model):
         for layer in chain:
             tensor = layer(tensor)
         ends = [first], as_list(tensor, "the output of a chain")
-        return self._bind(draw(*ends), check, [*changes, (self, "_ends", ends)])
+        return self._bind(drawn(*ends), check, [*changes, (self, "_ends", ends)])
