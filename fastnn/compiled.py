@@ -16,6 +16,7 @@ from fastnn._core.guards import Progress
 from fastnn.checks import check_flag, check_number
 from fastnn.errors import ConfigurationError, TrainingWarning, warn
 from fastnn.graph import Graph
+from fastnn.latest import Latest
 from fastnn.objective import Objective, check_names, settle
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
@@ -23,6 +24,9 @@ from fastnn.program import aligned_array, aligned_copy
 from fastnn.store import Place
 
 __all__ = ["Compiled"]
+
+# Optimizers to what plans see of them.
+_rules: Latest[Optimizer] = Latest(100, lambda rule: 1)
 
 
 class Compiled:
@@ -54,7 +58,7 @@ class Compiled:
     ) -> None:
         check_names(loss, loss_weights, metrics, weighted_metrics)
         self.description = optimizer
-        self.rule = replace(optimizer, learning_rate=0.0)
+        self.rule = _rules.get(optimizer, lambda: replace(optimizer, learning_rate=0.0))
         self.reference = check_flag(reference, "reference")
         self.progress = Progress()
         self.state: np.ndarray | None = None

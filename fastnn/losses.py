@@ -7,6 +7,7 @@ targets it takes.  The kernels compute the value and the gradient.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -380,6 +381,12 @@ _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
 _BY_NAME |= {"mae": MeanAbsoluteError, "MAE": MeanAbsoluteError}
 
 
+@functools.cache
+def _usual(name: str) -> Loss:
+    """Return the loss of a known name: a value, and so the same for all."""
+    return _BY_NAME[name]()
+
+
 def get(identifier: object) -> Loss:
     """Return the loss that a name, a class or an instance stands for.
 
@@ -417,7 +424,7 @@ def get(identifier: object) -> Loss:
     if isinstance(identifier, str):
         if identifier not in _BY_NAME:
             raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])
-        return _BY_NAME[identifier]()
+        return _usual(identifier)
     raise DTypeError(f"a loss is a name or a Loss, got {identifier!r}")
 
 

@@ -27,6 +27,7 @@ from fastnn.shared_plans import shared_plan
 
 if TYPE_CHECKING:
     from fastnn.reference import ReferenceProgram
+    from fastnn.store import Place
 
 __all__ = ["Key", "Programs", "capacity_for"]
 
@@ -88,7 +89,8 @@ class Programs:
     Parameters
     ----------
     graph : Graph
-    layout : Layout
+    places : mapping of str to Place
+        Where the parameters are in their array.
     parameters : Parameters
     dtype : numpy.dtype
     objective : Objective or None
@@ -103,13 +105,13 @@ class Programs:
     def __init__(
         self,
         graph: Graph,
-        layout: Layout,
+        places: Mapping[str, Place],
         parameters: Parameters,
         dtype: np.dtype,
         objective: Objective | None,
         compiled: Compiled | None,
     ) -> None:
-        self._graph, self._layout, self._parameters, self._dtype = graph, layout, parameters, dtype
+        self._graph, self._places, self._parameters, self._dtype = graph, places, parameters, dtype
         self._objective, self._compiled = objective, compiled
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self.few_rows: FewRows | None = None
@@ -133,7 +135,7 @@ class Programs:
         return shared_plan(
             self._graph,
             key.purpose,
-            self._layout,
+            Layout({name: place.offset for name, place in self._places.items()}, self._parameters.array.size),
             capacity=key.capacity,
             losses=objective.losses if objective is not None else (),
             metrics=objective.metrics if objective is not None else (),

@@ -6,6 +6,7 @@ The learning rate lives in the compiled model, where it can change between epoch
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,12 @@ def __dir__() -> list[str]:
 
 
 _BY_NAME: dict[str, type[Optimizer]] = {cls.name: cls for cls in (SGD, Adagrad, Adam, AdamW, RMSprop)}
+
+
+@functools.cache
+def _usual(name: str) -> Optimizer:
+    """Return the optimiser of a known name: a value, and so the same for all."""
+    return _BY_NAME[name]()
 
 
 def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) -> Optimizer:
@@ -59,7 +66,7 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) ->
     if isinstance(identifier, str):
         if identifier.lower() not in _BY_NAME:
             raise unknown_name("optimizer", identifier, _BY_NAME)
-        return _BY_NAME[identifier.lower()]()
+        return _usual(identifier.lower())
     raise DTypeError(f"an optimizer is a name or an Optimizer, got {identifier!r}")
 
 
