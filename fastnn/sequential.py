@@ -16,7 +16,7 @@ from fastnn.figures import drawn
 from fastnn.layers import Layer
 from fastnn.model import Model
 from fastnn.network import Binding
-from fastnn.symbolic import SymbolicTensor, as_list, config_of
+from fastnn.symbolic import SymbolicTensor, as_list, config_of, followed
 
 __all__ = ["Sequential"]
 
@@ -99,10 +99,14 @@ class Sequential(Model):
             )
         chain, first = self._with(layer)
         changes: list[tuple[object, str, object]] = [(self, "_chain", chain), (self, "_input", first)]
-        if first is not None and chain:
+        if first is None or not chain:
+            exchange([], changes)
+        elif not self.built:
             self._bind_chain(chain, first, None, changes)
         else:
-            exchange([], changes)
+            ends = [first], as_list(chain[-1](self.output), "the output of a chain")
+            drawing = followed(self._now.need_drawing(), ends[1][0]) or drawn(*ends)
+            self._bind(drawing, None, [*changes, (self, "_ends", ends)])
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Give the model its input width, and so its parameters.

@@ -28,6 +28,7 @@ __all__ = [
     "as_list",
     "config_of",
     "draw",
+    "followed",
     "replay",
 ]
 
@@ -474,6 +475,41 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
     drawing = Drawing(graph, {}, {names.of((), t, None, ""): t for t in inputs}, named, order, [])
     _enter_layers(drawing, _by_depth(inputs, made, outputs), called, names)
     return drawing
+
+
+def followed(drawing: Drawing, tensor: SymbolicTensor) -> Drawing | None:
+    """Return a drawing with one more layer behind its only output, or None if all has to be drawn anew.
+
+    Parameters
+    ----------
+    drawing : Drawing
+    tensor : SymbolicTensor
+        What a layer that belongs to no model makes of that output.
+    """
+    layer, graph = tensor.layer, drawing.graph
+    if layer is None or layer._store is not None or tensor.call is not None or len(graph.outputs) != 1:
+        return None
+    if [drawing.tensors.get(source) for source in tensor.inputs] != [graph.outputs[0].name]:
+        return None
+    name = layer.name or stem_of(layer)
+    if layer.name is None:
+        number = 0
+        while name in drawing.members:
+            number += 1
+            name = f"{stem_of(layer)}_{number}"
+    elif not layer.named or name in drawing.members:
+        return None
+    output = Tensor(f"{name}/y", tensor.columns)
+    parameters = layer.config.parameters(name, (graph.outputs[0].columns,), layer.trainable)
+    node = Node(name, layer.config, graph.outputs, output, parameters)
+    return Drawing(
+        Graph(graph.inputs, (output,), (*graph.nodes, node)),
+        drawing.layers | {name: layer},
+        drawing.members | {name: layer},
+        drawing.tensors | {tensor: output.name},
+        [*drawing.order, tensor],
+        drawing.idle,
+    )
 
 
 def _enter_layers(
