@@ -137,8 +137,11 @@ activation='sigmoid', or use BinaryCrossentropy(from_logits=True)
 
 
 def _on_output(tensor: Tensor, loss: Loss, kind: _Kind | None, activation: Activation | None) -> str:
+    one_softmax = activation is Activation.SOFTMAX and tensor.columns == 1
+    if loss.fuses is None and not one_softmax:
+        return ""
     what = f"output {tensor.label!r}"
-    if activation is Activation.SOFTMAX and tensor.columns == 1:
+    if one_softmax:
         return (
             f"{what} is the softmax of one unit, which is always 1; use activation='sigmoid' with "
             "binary_crossentropy, or one unit for each class"
@@ -269,8 +272,8 @@ subtract the smallest first, as by x - x.min(axis=0), and scale, or use dtype='f
     if kept.dtype != np.float32 or not kept.size or source.dtype.itemsize < 4:
         return ""
     step = max(1, kept.shape[0] // _SAMPLED_ROWS)
-    rounded, exact = kept[::step], source.reshape(kept.shape)[::step]
     for column in data.narrow_columns(kept, step, _NARROW):
+        rounded, exact = kept[::step], source.reshape(kept.shape)[::step]
         n_kept, n_exact = len(np.unique(rounded[:, column])), len(np.unique(exact[:, column]))
         low, high = float(rounded[:, column].min()), float(rounded[:, column].max())
         magnitude = max(abs(low), abs(high))

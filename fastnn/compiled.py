@@ -121,7 +121,8 @@ class Compiled:
 
     def new_state(self, size: int, dtype: np.dtype) -> np.ndarray:
         """Return the state before the first step, for parameters that take `size` elements."""
-        return self._begun(aligned_array(size * len(self.description.states), dtype))
+        state = aligned_array(size * len(self.description.states), dtype)
+        return self._begun(state) if any(self.description.first_states) else state
 
     def _begun(self, state: np.ndarray) -> np.ndarray:
         """Fill a state with what it begins with, and return it."""

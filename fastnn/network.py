@@ -331,7 +331,7 @@ class Network:
         drawing, now = attempt.drawing, self._now
         conditions = [*attempt.conditions, (store, "models", store.models)]
         conditions += [(old, "models", old.models) for old in before]
-        layers = {id(layer): layer for layer in (*store.places, *drawing.layers.values())}
+        layers = {id(layer): layer for layer in (*store.owners(), *drawing.layers.values())}
         made: list[_Value] = [(layer, "_store", store) for layer in layers.values()]
         made += [
             (member, "name", name)

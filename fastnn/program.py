@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -76,10 +75,9 @@ def aligned_array(size: int, dtype: np.dtype) -> np.ndarray:
     MemoryError
         If there is no such memory.
     """
-    nbytes = size * dtype.itemsize
-    raw = np.zeros(nbytes + 64, np.uint8)
-    start = -address(raw) % 64
-    return raw[start : start + nbytes].view(dtype)
+    raw = np.zeros(size + 64 // dtype.itemsize, dtype)  # at a multiple of 16 bytes
+    start = -address(raw) % 64 // dtype.itemsize
+    return raw[start : start + size]
 
 
 def aligned_copy(array: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
@@ -103,8 +101,7 @@ def aligned_copy(array: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray
 Scalars: TypeAlias = Callable[[int, int], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What a run returns.
 
     Attributes

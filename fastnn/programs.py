@@ -10,7 +10,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -52,8 +52,7 @@ def capacity_for(rows: int) -> int:
     return -(-rows // step) * step
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """What a plan is compiled for.
 
     Attributes

@@ -7,10 +7,10 @@ or losses; of `program.py` it knows how arrays are aligned.
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -61,8 +61,7 @@ class User(Protocol):
     def _moves_to(self, store: ParameterStore) -> list[tuple[object, str, object]]: ...
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a parameter begins in the flat array, and its shape."""
 
     offset: int
@@ -71,10 +70,7 @@ class Place:
     @property
     def size(self) -> int:
         """Number of elements."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return math.prod(self.shape)
 
     def view(self, flat: np.ndarray) -> np.ndarray:
         """Return the parameter's part of an array that lies like the store's."""
@@ -106,7 +102,7 @@ class ParameterStore:
     def __init__(self, dtype: np.dtype, size: int = 0) -> None:
         self.dtype = dtype
         self.parameters = Parameters(aligned_array(size, dtype))
-        self.places: MutableMapping[Owner, dict[str, Place]] = weakref.WeakKeyDictionary()
+        self.places: weakref.WeakKeyDictionary[Owner, dict[str, Place]] = weakref.WeakKeyDictionary()
         self.exclusion = Exclusion(busy)
         self.models: tuple[weakref.ref[User], ...] = ()
 
@@ -129,6 +125,11 @@ class ParameterStore:
     def size(self) -> int:
         """Elements of the flat array."""
         return self.array.size
+
+    def owners(self) -> list[Owner]:
+        """Return the layers that have parameters here."""
+        found = (reference() for reference in self.places.keyrefs())
+        return [layer for layer in found if layer is not None]
 
     def users(self) -> list[User]:
         """Return the models that use the store now."""
@@ -312,5 +313,5 @@ def _placed(entries: Sequence[_Entry], first: int) -> tuple[dict[Owner, dict[str
     size = first
     for layer, role, parameter in entries:
         places.setdefault(layer, {})[role] = Place(size, parameter.shape)
-        size += aligned(parameter.rows * parameter.columns)
+        size += aligned(math.prod(parameter.shape))
     return places, size

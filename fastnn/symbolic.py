@@ -81,7 +81,10 @@ class SymbolicTensor:
         Larger than those of its inputs, and of what was drawn before.
     """
 
-    __slots__ = ("call", "columns", "inputs", "layer", "name", "number", "port", "scope", "step")
+    __slots__ = (
+        *("call", "columns", "inputs", "layer", "name", "number", "port", "scope", "step"),
+        "__weakref__",
+    )
     __array_ufunc__ = None  # so that NumPy leaves ``np.float64(2) * x`` to this class
 
     def __init__(
@@ -96,10 +99,13 @@ class SymbolicTensor:
         self.columns, self.name, self.layer, self.inputs, self.scope = columns, name, layer, inputs, scope
         self.call, self.step = call, 1.0
         self.port: int | None = None
-        self.number: int = max(next(_NUMBERS), 1 + max((tensor.number for tensor in inputs), default=-1))
+        self.number: int = next(_NUMBERS)
+        for tensor in inputs:
+            if tensor.number >= self.number:
+                self.number = tensor.number + 1
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__ if name != "__weakref__"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -307,6 +313,9 @@ def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> lis
         If an output depends on an input that is not given, an input leads nowhere, an input or an output
         stands twice, or there is a cycle.
     """
+    chain = _chain(inputs, outputs)
+    if chain is not None:
+        return chain
     given, used = set(inputs), set()
     for ends, what in ((inputs, "inputs"), ([_origin(tensor, given) for tensor in outputs], "outputs")):
         if len(set(ends)) < len(ends):
@@ -337,6 +346,20 @@ def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> lis
                 f"input {tensor.name or position!r} leads to no output; connect it, or leave it out"
             )
     return [*inputs, *sorted(found, key=lambda tensor: tensor.number)]
+
+
+def _chain(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> list[SymbolicTensor] | None:
+    """Return what leads from the only input to the only output, if each is made by a layer of one before."""
+    if not len(inputs) == len(outputs) == 1:
+        return None
+    found: list[SymbolicTensor] = []
+    tensor = outputs[0]
+    while tensor is not inputs[0]:
+        if tensor.layer is None or len(tensor.inputs) != 1 or tensor.inputs[0].number >= tensor.number:
+            return None
+        found.append(tensor)
+        tensor = tensor.inputs[0]
+    return [tensor, *reversed(found)]
 
 
 def _origin(tensor: SymbolicTensor, given: set[SymbolicTensor]) -> SymbolicTensor:
@@ -398,8 +421,8 @@ class Drawing:
 
     def entries(self) -> list[tuple[Maker, Parameter]]:
         """Return all parameters, each with its layer, in the order of the nodes; idle ones come last."""
-        owners = {p.name: self.layers[node.layer] for node in self.graph.nodes for p in node.parameters}
-        return [*((owners[p.name], p) for p in self.graph.parameters), *self.idle]
+        found = {p.name: (self.layers[node.layer], p) for node in self.graph.nodes for p in node.parameters}
+        return [*found.values(), *self.idle]
 
     def with_flags(self) -> Drawing:
         """Return the drawing with the layers' `trainable` flags as they are now."""

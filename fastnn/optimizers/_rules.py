@@ -111,11 +111,13 @@ class Optimizer(Described):
         """
         rates = np.array([learning_rate], np.float64)
         if isinstance(self.learning_rate, LearningRateSchedule):
-            rates = self.learning_rate.rates(first, count)
+            rates = np.asarray(self.learning_rate.rates(first, count), np.float64)
         columns = [
             rates * self.corrections(first, count) if name == "corrected_rate" else rates
             for name in self.scalar_names
         ]
+        if len(columns) == 1:
+            return columns[0].reshape(-1, 1)
         table = np.empty((max(map(len, columns)), len(columns)))
         for position, column in enumerate(columns):
             table[:, position] = column
