@@ -20,6 +20,7 @@ from fastnn.checks import check_count, check_flag, check_name, with_arguments_of
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.figures import drawn
 from fastnn.gradients import Differentiable
+from fastnn.hooks import Record
 from fastnn.listeners import Listeners, checked
 from fastnn.network import Binding, check_dtype
 from fastnn.runtime import resolve_threads
@@ -103,7 +104,7 @@ class Model(Differentiable, Serializable):
         self.seed = next_seed() if seed is None else check_count(seed, "seed", 0, 2**63 - 1)
         self.name = check_name(name) or type(self).__name__.lower()
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
-        self.history: History | None = None
+        self.history = None
         self._now = Binding(None, ParameterStore(self.dtype), {})
         self._forwarded: Batch | None = None
         self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])
@@ -124,6 +125,15 @@ class Model(Differentiable, Serializable):
             if hasattr(type(self), name):  # a property raised AttributeError
                 return object.__getattribute__(self, name)
             raise absent.of_model(self, name)
+
+    @property
+    def history(self) -> History | None:
+        """What the latest `fit` returned, or is about to; None before."""
+        return None if self._record is None else self._record.of(self)
+
+    @history.setter
+    def history(self, history: History | None) -> None:
+        self._record = None if history is None else Record(history)
 
     @property
     def inputs(self) -> list[SymbolicTensor]:
