@@ -354,6 +354,8 @@ def get(identifier: str | Initializer | type[Initializer] | Mapping[str, object]
     >>> get("zeros")
     Zeros()
     """
+    if isinstance(identifier, str) and identifier in _BY_NAME:
+        return _usual(identifier)
     if isinstance(identifier, Initializer):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
@@ -361,9 +363,7 @@ def get(identifier: str | Initializer | type[Initializer] | Mapping[str, object]
     if isinstance(identifier, Mapping):
         return get(rebuilt(identifier, _CLASSES, "initializer"))
     if isinstance(identifier, str):
-        if identifier not in _BY_NAME:
-            raise unknown_name("initializer", identifier, [cls.name for cls in _CLASSES])
-        return _usual(identifier)
+        raise unknown_name("initializer", identifier, [cls.name for cls in _CLASSES])
     raise DTypeError(f"an initializer is a name or an Initializer, got {identifier!r}")
 
 

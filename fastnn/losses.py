@@ -411,6 +411,8 @@ def get(identifier: object) -> Loss:
     >>> get("mse").name
     'mean_squared_error'
     """
+    if isinstance(identifier, str) and identifier in _BY_NAME:
+        return _usual(identifier)
     if isinstance(identifier, Loss):
         if not hasattr(identifier, "code"):
             raise ConfigurationError(
@@ -422,9 +424,7 @@ def get(identifier: object) -> Loss:
     if isinstance(identifier, Mapping):
         return get(rebuilt(identifier, _CLASSES, "loss"))
     if isinstance(identifier, str):
-        if identifier not in _BY_NAME:
-            raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])
-        return _usual(identifier)
+        raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])
     raise DTypeError(f"a loss is a name or a Loss, got {identifier!r}")
 
 

@@ -201,6 +201,8 @@ def as_list(tensors: object, what: str) -> list[SymbolicTensor]:
     DTypeError
         If there is anything else among them, or nothing.
     """
+    if isinstance(tensors, SymbolicTensor):
+        return [tensors]
     several = isinstance(tensors, Sequence) and not isinstance(tensors, str)
     found: list[Any] = list(tensors) if several else [tensors]  # type: ignore[call-overload]
     for tensor in found:

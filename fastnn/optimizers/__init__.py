@@ -56,6 +56,8 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) ->
     >>> get("adam").learning_rate
     0.001
     """
+    if isinstance(identifier, str) and identifier.lower() in _BY_NAME:
+        return _usual(identifier.lower())
     if isinstance(identifier, Optimizer):
         _ = identifier.code  # a class that has none says so
         return identifier
@@ -64,9 +66,7 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) ->
     if isinstance(identifier, Mapping):
         return get(rebuilt(identifier, _BY_NAME.values(), "optimizer"))
     if isinstance(identifier, str):
-        if identifier.lower() not in _BY_NAME:
-            raise unknown_name("optimizer", identifier, _BY_NAME)
-        return _usual(identifier.lower())
+        raise unknown_name("optimizer", identifier, _BY_NAME)
     raise DTypeError(f"an optimizer is a name or an Optimizer, got {identifier!r}")
 
 
