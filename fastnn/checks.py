@@ -235,7 +235,7 @@ def with_arguments_of_keras(where: str) -> Callable[[_Function], _Function]:
 
         @functools.wraps(function)
         def call(*given: Any, **options: Any) -> Any:
-            for name in options.keys() - own:
+            for name in () if own.issuperset(options) else options.keys() - own:
                 said = argument(where, name, options[name])
                 if said:
                     raise DTypeError(f"{where} has no argument {name}: {said}")

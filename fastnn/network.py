@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -146,8 +146,7 @@ class Binding:
         return self.places[parameter.name].view(flat)
 
 
-@dataclass(frozen=True, eq=False)
-class _Attempt:
+class _Attempt(NamedTuple):
     """What `Network._bind` is about to do, and what it follows from."""
 
     drawing: Drawing

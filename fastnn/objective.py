@@ -97,6 +97,9 @@ def _over(total: Any, denominator: Any) -> Any:
 
 def check_names(loss: object, loss_weights: object, metrics: object, weighted_metrics: object) -> None:
     """Raise for unknown names: they are found when `compile` is called, not when the outputs are known."""
+    if isinstance(loss, str) and loss_weights is metrics is weighted_metrics is None:
+        losses_.get(loss)
+        return
     several = isinstance(loss, list | tuple | dict)
     given = _values(loss) if several else [loss]
     if given in ([], [None]):
