@@ -109,11 +109,11 @@ class Optimizer(Described):
         >>> SGD().scalars(0.5, first=0, count=100)
         array([[0.5]])
         """
-        rates: float | np.ndarray = learning_rate
+        rates = np.array([learning_rate], np.float64)
         if isinstance(self.learning_rate, LearningRateSchedule):
             rates = np.asarray(self.learning_rate.rates(first, count), np.float64)
         columns = [
-            self.corrected(rates, first, count) if name == "corrected_rate" else np.asarray(rates).reshape(-1)
+            rates * self.corrections(first, count) if name == "corrected_rate" else rates
             for name in self.scalar_names
         ]
         if len(columns) == 1:
@@ -123,9 +123,9 @@ class Optimizer(Described):
             table[:, position] = column
         return table
 
-    def corrected(self, rates: float | np.ndarray, first: int, count: int) -> np.ndarray:
-        """Return the rates of `count` steps after `first` others, or of all, as the rule changes them."""
-        return np.asarray(rates, np.float64).reshape(-1)
+    def corrections(self, first: int, count: int) -> np.ndarray:
+        """Return the factors by which an update rule changes the rates of `count` steps, or of all."""
+        return np.ones(1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -182,20 +182,15 @@ class SGD(Optimizer):
         return (self.momentum, float(self.nesterov)) if self.momentum else ()
 
 
-def _bias_corrections(beta_1: float, beta_2: float, first: int, count: int) -> np.ndarray:
-    if not (beta_1 or beta_2):
-        return np.ones(1)
-    t = np.arange(first + 1.0, first + count + 1.0)
-    corrections: np.ndarray = np.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
-    return corrections
-
-
 # Many nets that are trained alike ask for the same ones.
 @functools.lru_cache(maxsize=4)
-def _corrected_rate(rate: float, beta_1: float, beta_2: float, first: int, count: int) -> np.ndarray:
-    rates: np.ndarray = rate * _bias_corrections(beta_1, beta_2, first, count)
-    rates.setflags(write=False)
-    return rates
+def _bias_corrections(beta_1: float, beta_2: float, first: int, count: int) -> np.ndarray:
+    corrections = np.ones(1)
+    if beta_1 or beta_2:
+        t = np.arange(first + 1.0, first + count + 1.0)
+        corrections = np.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
+    corrections.setflags(write=False)
+    return corrections
 
 
 @dataclass(frozen=True, repr=False)
@@ -255,11 +250,9 @@ class Adam(Optimizer):
         """Return the op's constants after the regulariser's."""
         return (self.beta_1, self.beta_2, self.epsilon)
 
-    def corrected(self, rates: float | np.ndarray, first: int, count: int) -> np.ndarray:
-        """Return the rates times ``sqrt(1 - beta_2^t) / (1 - beta_1^t)``."""
-        if isinstance(rates, float):
-            return _corrected_rate(rates, self.beta_1, self.beta_2, first, count)
-        return rates * _bias_corrections(self.beta_1, self.beta_2, first, count)
+    def corrections(self, first: int, count: int) -> np.ndarray:
+        """Return the bias corrections ``sqrt(1 - beta_2^t) / (1 - beta_1^t)`` of `count` steps, read-only."""
+        return _bias_corrections(self.beta_1, self.beta_2, first, count)
 
 
 @dataclass(frozen=True, repr=False)
