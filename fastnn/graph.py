@@ -393,6 +393,16 @@ class Graph:
             object.__setattr__(self, "_hash", found)
         return found
 
+    @property
+    def totals(self) -> tuple[int, int]:
+        """The weights of all nodes, those of shared layers once a use, and the columns that they make."""
+        found: tuple[int, int] | None = self.__dict__.get("_totals")
+        if found is None:
+            weights = sum(p.rows * p.columns for node in self.nodes for p in node.parameters)
+            found = weights, sum(node.output.columns for node in self.nodes)
+            object.__setattr__(self, "_totals", found)
+        return found
+
     def __getstate__(self) -> dict[str, Any]:
         # Hashes of strings differ from process to process.
         return {name: value for name, value in self.__dict__.items() if name != "_hash"}

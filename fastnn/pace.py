@@ -7,7 +7,6 @@ This file must not know models or plans.
 from __future__ import annotations
 
 from fastnn.graph import Graph
-from fastnn.latest import Latest
 
 __all__ = ["CALL_FLOPS", "CALL_SECONDS", "MOST_EPOCHS", "SNAPSHOT_STEPS", "Pace", "cost_of_step"]
 
@@ -45,18 +44,9 @@ def cost_of_step(graph: Graph, rows: int, reference: bool = False) -> int:
     >>> cost_of_step(model.graph, 32)
     925200
     """
-    return _costs.get((graph, rows, reference), lambda: _cost_of_step(graph, rows, reference))
-
-
-_costs: Latest[int] = Latest(100, lambda cost: 1)
-
-
-def _cost_of_step(graph: Graph, rows: int, reference: bool) -> int:
-    cost = len(graph.nodes) * (REFERENCE_LAYER_FLOPS if reference else LAYER_FLOPS)
-    for node in graph.nodes:
-        weights = sum(parameter.rows * parameter.columns for parameter in node.parameters)
-        cost += rows * (6 * weights + NUMBER_FLOPS * node.output.columns)  # two flops forward, four backward
-    return cost
+    weights, columns = graph.totals
+    layers = len(graph.nodes) * (REFERENCE_LAYER_FLOPS if reference else LAYER_FLOPS)
+    return layers + rows * (6 * weights + NUMBER_FLOPS * columns)  # two flops forward, four backward
 
 
 class Pace:
