@@ -59,7 +59,8 @@ if sysconfig.get_platform().endswith("x86_64") and not MSVC and SANITIZE != "thr
     LEVELS |= {"_kernels_v3": GCC + AVX2, "_kernels_v4": GCC + AVX2 + AVX512}
 
 MODULES = LEVELS | {
-    name: [] for name in ("types", "blas", "table", "guards", "helpers", "executor", "few_rows", "api")
+    name: []
+    for name in ("types", "blas", "table", "guards", "helpers", "executor", "few_rows", "seeds", "api")
 }
 
 

@@ -204,6 +204,9 @@ __all__.sort()
 _FUNCTIONS = tuple(globals()[_name] for _name in BY_NAME)
 
 
+_NAMED = {name: ActivationConfig(code, ALPHAS.get(code, 0.0)) for name, code in BY_NAME.items()}
+
+
 def get(identifier: object) -> ActivationConfig:
     """Return the activation that a name, a function of this module or an activation layer stands for.
 
@@ -229,7 +232,9 @@ def get(identifier: object) -> ActivationConfig:
     'relu'
     """
     if identifier is None:
-        return ActivationConfig(Activation.LINEAR)
+        return _NAMED["linear"]
+    if isinstance(identifier, str) and identifier in _NAMED:
+        return _NAMED[identifier]
     config = getattr(identifier, "config", None)
     if isinstance(config, ActivationConfig):
         return config
@@ -242,10 +247,9 @@ def get(identifier: object) -> ActivationConfig:
             f"an activation is a name or a function of fastnn.activations, got {identifier!r}; "
             "other Python functions cannot run inside the kernels"
         )
-    if identifier not in BY_NAME:
+    if identifier not in _NAMED:
         raise unknown_name("activation", identifier, BY_NAME)
-    activation = BY_NAME[identifier]
-    return ActivationConfig(activation, ALPHAS.get(activation, 0.0))
+    return _NAMED[identifier]
 
 
 def written(config: ActivationConfig) -> str | dict[str, object]:

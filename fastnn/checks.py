@@ -106,7 +106,7 @@ def check_count(value: object, name: str, minimum: int = 1, maximum: int = MAXIM
     >>> check_count(3, "units")
     3
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
         raise DTypeError(f"{name} must be an integer, got {shown(value)} ({type(value).__name__})")
     number = int(value)
     if number < minimum:
@@ -154,7 +154,7 @@ def check_number(
     >>> check_number(0.5, "momentum", 0.0, 1.0)
     0.5
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
         raise DTypeError(f"{name} must be a number, got {shown(value)} ({type(value).__name__})")
     try:
         number = float(value)
@@ -235,7 +235,7 @@ def with_arguments_of_keras(where: str) -> Callable[[_Function], _Function]:
 
         @functools.wraps(function)
         def call(*given: Any, **options: Any) -> Any:
-            for name in options.keys() - own:
+            for name in () if own.issuperset(options) else options.keys() - own:
                 said = argument(where, name, options[name])
                 if said:
                     raise DTypeError(f"{where} has no argument {name}: {said}")

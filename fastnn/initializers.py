@@ -6,6 +6,7 @@ Names, arguments and distributions are those of Keras 3; the random streams are 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ class Initializer(Described):
         shape : tuple of int
             ``(inputs, units)`` for a kernel, ``(units,)`` for a bias.
         generator : numpy.random.Generator
-            Source of randomness; advanced by the call.
+            Source of randomness; advanced by the call, and not to be kept after it.
 
         Returns
         -------
@@ -323,6 +324,12 @@ _CLASSES: tuple[type[Initializer], ...] = (
 _BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
 
 
+@functools.cache
+def _usual(name: str) -> Initializer:
+    """Return the initialiser of a known name: a value, and so the same for all."""
+    return _BY_NAME[name]()
+
+
 def get(identifier: str | Initializer | type[Initializer] | Mapping[str, object]) -> Initializer:
     """Return the initialiser that a name, a class or an instance stands for.
 
@@ -347,6 +354,8 @@ def get(identifier: str | Initializer | type[Initializer] | Mapping[str, object]
     >>> get("zeros")
     Zeros()
     """
+    if isinstance(identifier, str) and identifier in _BY_NAME:
+        return _usual(identifier)
     if isinstance(identifier, Initializer):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
@@ -354,9 +363,7 @@ def get(identifier: str | Initializer | type[Initializer] | Mapping[str, object]
     if isinstance(identifier, Mapping):
         return get(rebuilt(identifier, _CLASSES, "initializer"))
     if isinstance(identifier, str):
-        if identifier not in _BY_NAME:
-            raise unknown_name("initializer", identifier, [cls.name for cls in _CLASSES])
-        return _BY_NAME[identifier]()
+        raise unknown_name("initializer", identifier, [cls.name for cls in _CLASSES])
     raise DTypeError(f"an initializer is a name or an Initializer, got {identifier!r}")
 
 

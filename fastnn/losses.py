@@ -7,6 +7,7 @@ targets it takes.  The kernels compute the value and the gradient.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -380,6 +381,12 @@ _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
 _BY_NAME |= {"mae": MeanAbsoluteError, "MAE": MeanAbsoluteError}
 
 
+@functools.cache
+def _usual(name: str) -> Loss:
+    """Return the loss of a known name: a value, and so the same for all."""
+    return _BY_NAME[name]()
+
+
 def get(identifier: object) -> Loss:
     """Return the loss that a name, a class or an instance stands for.
 
@@ -404,6 +411,8 @@ def get(identifier: object) -> Loss:
     >>> get("mse").name
     'mean_squared_error'
     """
+    if isinstance(identifier, str) and identifier in _BY_NAME:
+        return _usual(identifier)
     if isinstance(identifier, Loss):
         if not hasattr(identifier, "code"):
             raise ConfigurationError(
@@ -415,9 +424,7 @@ def get(identifier: object) -> Loss:
     if isinstance(identifier, Mapping):
         return get(rebuilt(identifier, _CLASSES, "loss"))
     if isinstance(identifier, str):
-        if identifier not in _BY_NAME:
-            raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])
-        return _BY_NAME[identifier]()
+        raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])
     raise DTypeError(f"a loss is a name or a Loss, got {identifier!r}")
 
 

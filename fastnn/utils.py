@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -67,8 +68,9 @@ def next_seed() -> int:
     True
     """
     seeds = _seeds
-    entropy = None if seeds is None else [seeds[0], next(seeds[1])]
-    return int(load("numpy.random").SeedSequence(entropy).generate_state(1)[0])
+    if seeds is None:
+        return int.from_bytes(os.urandom(4), "little")
+    return int(load("numpy.random").SeedSequence([seeds[0], next(seeds[1])]).generate_state(1)[0])
 
 
 def __getattr__(name: str) -> Any:

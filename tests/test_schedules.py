@@ -189,3 +189,22 @@ def test_bad_schedules_change_nothing() -> None:
 def test_bad_arguments(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()
+
+
+@pytest.mark.parametrize("first", [0, 7])
+@pytest.mark.parametrize("weight_decay", [None, 0.1])
+@pytest.mark.parametrize("rate", [0.5, schedules.CosineDecay(0.1, 20)], ids=["constant", "schedule"])
+@pytest.mark.parametrize("rule", [optimizers.SGD, optimizers.Adam, optimizers.RMSprop])
+def test_scalars_are_columns_in_the_order_of_their_names(
+    rule: Any, rate: Any, weight_decay: float | None, first: int
+) -> None:
+    optimizer = rule(rate, weight_decay=weight_decay)
+    found = optimizer.scalars(0.5, first, 5)
+    for _ in range(2):  # from now on what was kept
+        np.testing.assert_array_equal(optimizer.scalars(0.5, first, 5), found)
+    rates = np.array([0.5 if rate == 0.5 else rate(step) for step in range(first, first + 5)])
+    t = first + np.arange(1.0, 6.0)
+    columns = {"rate": rates, "corrected_rate": rates * (np.sqrt(1 - 0.999**t) / (1 - 0.9**t))}
+    wanted = np.stack([columns[name] for name in optimizer.scalar_names], axis=1)
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(np.broadcast_to(found, wanted.shape), wanted)

@@ -12,6 +12,8 @@ from fastnn._core import guards
 from fastnn._core import types as _types
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport fabs, fmax
+from libc.stdlib cimport free, malloc
 
 from fastnn._core.types cimport MAX_ACTIVATIONS, MAX_OPCODES, N_PATHS, KernelTable, lacks_slope
 
@@ -50,6 +52,9 @@ LEVELS = tuple(
     for name, needed in (("v4", 4), ("v3", 3), ("base", 0))
     if x86_level() >= needed and (needed == 0 or importlib.util.find_spec(f"fastnn._core._kernels_{name}"))
 )
+
+cdef enum:
+    FEW_NUMBERS = 16384     # a look at them is over before another thread could have made use of the GIL
 
 cdef const KernelTable* TABLE = NULL
 _chosen = None
@@ -185,13 +190,69 @@ def count_nonfinite(array):
     need_table()
     if flat.dtype.itemsize == 4:
         single = flat
+        if single.shape[0] <= FEW_NUMBERS:
+            return TABLE.nonfinite_float(&single[0], single.shape[0])
         with nogil:
             count = TABLE.nonfinite_float(&single[0], single.shape[0])
     else:
         double_ = flat
+        if double_.shape[0] <= FEW_NUMBERS:
+            return TABLE.nonfinite_double(&double_[0], double_.shape[0])
         with nogil:
             count = TABLE.nonfinite_double(&double_[0], double_.shape[0])
     return count
+
+
+cdef void find_ends(
+    const float[:, ::1] array, Py_ssize_t step, float* low, float* high
+) noexcept nogil:
+    """Find the least and the largest number of each column, of every row of `step`."""
+    cdef Py_ssize_t row = step, column
+    cdef float value
+    for column in range(array.shape[1]):
+        low[column] = array[0, column]
+        high[column] = array[0, column]
+    while row < array.shape[0]:
+        for column in range(array.shape[1]):
+            value = array[row, column]
+            low[column] = value if value < low[column] else low[column]
+            high[column] = value if value > high[column] else high[column]
+        row += step
+
+
+def narrow_columns(const float[:, ::1] array, Py_ssize_t step, double share):
+    """Return the columns whose values differ by less than a share of the largest magnitude among them.
+
+    Parameters
+    ----------
+    array : numpy.ndarray of float32, (rows, columns)
+        With one row at least.
+    step : int
+        Every row of this many is looked at.
+    share : float
+
+    Returns
+    -------
+    list of int
+    """
+    cdef Py_ssize_t column, rows = array.shape[0], columns = array.shape[1]
+    cdef float* low = <float*>malloc(2 * columns * sizeof(float))
+    cdef float* high = low + columns
+    cdef double magnitude
+    cdef list found = []
+    if low == NULL:
+        raise MemoryError("no memory for a row")
+    if rows // step * columns <= FEW_NUMBERS:
+        find_ends(array, step, low, high)
+    else:
+        with nogil:
+            find_ends(array, step, low, high)
+    for column in range(columns):
+        magnitude = fmax(fabs(low[column]), fabs(high[column]))
+        if <double>high[column] - low[column] < share * magnitude:
+            found.append(column)
+    free(low)
+    return found
 
 
 def level():

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fastnn.border import data
 from fastnn.graph.graph import (
     ActivationConfig,
     AffineConfig,
@@ -125,18 +126,22 @@ def on_outputs(graph: Graph, losses: Sequence[Loss]) -> list[str]:
     binary_crossentropy takes probabilities, but output 'dense' has no activation; give its layer \
 activation='sigmoid', or use BinaryCrossentropy(from_logits=True)
     """
-    kinds, makers = _kinds(graph), {node.output.name: node for node in graph.nodes}
+    makers = {node.output.name: node for node in graph.nodes}
+    kinds = _kinds(graph) if any(loss.fuses is not None for loss in losses) else {}
     said = []
     for tensor, loss in zip(graph.outputs, losses, strict=True):
-        sentence = _on_output(tensor, loss, kinds[tensor.name], _activation(tensor, makers))
+        sentence = _on_output(tensor, loss, kinds.get(tensor.name), _activation(tensor, makers))
         if sentence:
             said.append(sentence)
     return said
 
 
-def _on_output(tensor: Tensor, loss: Loss, kind: _Kind, activation: Activation | None) -> str:
+def _on_output(tensor: Tensor, loss: Loss, kind: _Kind | None, activation: Activation | None) -> str:
+    one_softmax = activation is Activation.SOFTMAX and tensor.columns == 1
+    if loss.fuses is None and not one_softmax:
+        return ""
     what = f"output {tensor.label!r}"
-    if activation is Activation.SOFTMAX and tensor.columns == 1:
+    if one_softmax:
         return (
             f"{what} is the softmax of one unit, which is always 1; use activation='sigmoid' with "
             "binary_crossentropy, or one unit for each class"
@@ -267,16 +272,16 @@ subtract the smallest first, as by x - x.min(axis=0), and scale, or use dtype='f
     if kept.dtype != np.float32 or not kept.size or source.dtype.itemsize < 4:
         return ""
     step = max(1, kept.shape[0] // _SAMPLED_ROWS)
-    rounded, exact = kept[::step], source.reshape(kept.shape)[::step]
-    low, high = rounded.min(axis=0).astype(np.float64), rounded.max(axis=0).astype(np.float64)
-    magnitude = np.maximum(np.abs(low), np.abs(high))
-    for column in np.flatnonzero(high - low < _NARROW * magnitude).tolist():
+    for column in data.narrow_columns(kept, step, _NARROW):
+        rounded, exact = kept[::step], source.reshape(kept.shape)[::step]
         n_kept, n_exact = len(np.unique(rounded[:, column])), len(np.unique(exact[:, column]))
-        if exact.dtype == np.float32 and magnitude[column] >= 2**24:
+        low, high = float(rounded[:, column].min()), float(rounded[:, column].max())
+        magnitude = max(abs(low), abs(high))
+        if exact.dtype == np.float32 and magnitude >= 2**24:
             # Values that fill what float32 has there were rounded before they came here.
-            places = (high[column] - low[column]) / float(np.spacing(np.float32(magnitude[column])))
+            places = (high - low) / float(np.spacing(np.float32(magnitude)))
             lost = 2 < n_kept and places <= 4 * n_kept
-            counts = f"between {low[column]:.0f} and {high[column]:.0f} it has only {places + 1:.0f}"
+            counts = f"between {low:.0f} and {high:.0f} it has only {places + 1:.0f}"
         else:
             lost = n_kept < _KEPT * n_exact
             counts = f"of {n_exact} distinct ones {n_kept} remain"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastnn._core.table import count_nonfinite
+from fastnn._core.table import count_nonfinite, narrow_columns
 from fastnn.border.numeric import as_numbers
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import DataError, ShapeError
@@ -24,6 +24,7 @@ __all__ = [
     "as_targets",
     "as_weights",
     "by_name",
+    "narrow_columns",
     "split_validation",
     "width_of",
 ]
@@ -51,6 +52,8 @@ def _finite(array: np.ndarray, source: np.ndarray, name: str) -> np.ndarray:
 
 def _converted(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     """Return aligned C-order data of `dtype`, all finite; a view where nothing has to change."""
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return _finite(array, array, name)
     with np.errstate(over="ignore"):
         return _finite(np.require(array, dtype=dtype, requirements=["C", "A"]), array, name)
 

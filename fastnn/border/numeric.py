@@ -55,6 +55,8 @@ def as_numbers(value: object, name: str, *, target: bool = False) -> np.ndarray:
     >>> as_numbers([1, 2], "x")
     array([1, 2])
     """
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        return value
     if value is None:
         raise DTypeError(f"{name} is None; give an array")
     if hasattr(value, "toarray") and hasattr(value, "nnz"):

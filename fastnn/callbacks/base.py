@@ -11,6 +11,7 @@ import inspect
 import itertools
 import math
 import numbers
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -173,9 +174,8 @@ class Callback:
         return self._overrides("on_predict_batch_begin", "on_predict_batch_end")
 
     def _overrides(self, *names: str) -> bool:
-        return any(
-            getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name) for name in names
-        )
+        own, cls = vars(self), type(self)
+        return any(name in own or getattr(cls, name) is not getattr(Callback, name) for name in names)
 
 
 def _is_same(value: object, default: object) -> bool:
@@ -240,6 +240,34 @@ class History(Callback):
         for name, values in columns.items():
             self.history.setdefault(name, []).extend(values)
         self.epoch.extend(range(first, first + len(columns["loss"])))
+
+
+class Record:
+    """What a model keeps of a history: all but the history itself, which has the model.
+
+    So models are freed at once when nobody has them any more, with all their memory.
+
+    Parameters
+    ----------
+    history : History
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history: Callable[[], History | None] = weakref.ref(history)
+        self._class = type(history)
+        self._kept = {name: value for name, value in vars(history).items() if name != "model"}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_history": type(None)}
+
+    def of(self, model: Trained) -> History:
+        """Return the history of a model: the same one, or, if nobody has that any more, an equal one."""
+        history = self._history()
+        if history is None:
+            history = self._class.__new__(self._class)
+            vars(history).update(self._kept, model=model)
+            self._history = weakref.ref(history)
+        return history
 
 
 class LambdaCallback(Callback):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.compiler.cache import Latest
+from fastnn.cache import Latest
 from fastnn.compiler.memory import Layout
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import Plan

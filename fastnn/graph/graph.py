@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.initializers import Initializer, Zeros
@@ -385,6 +385,27 @@ class Graph:
             if tensor.name not in known:
                 raise ConfigurationError(f"no layer makes the output {tensor.name!r}")
         object.__setattr__(self, "parameters", tuple(parameters.values()))
+
+    def __hash__(self) -> int:
+        found: int | None = self.__dict__.get("_hash")
+        if found is None:
+            found = hash((self.inputs, self.outputs, self.nodes))
+            object.__setattr__(self, "_hash", found)
+        return found
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """The weights of all nodes, those of shared layers once a use, and the columns that they make."""
+        found: tuple[int, int] | None = self.__dict__.get("_totals")
+        if found is None:
+            weights = sum(p.rows * p.columns for node in self.nodes for p in node.parameters)
+            found = weights, sum(node.output.columns for node in self.nodes)
+            object.__setattr__(self, "_totals", found)
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Hashes of strings differ from process to process.
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
 
     @property
     def is_chain(self) -> bool:

@@ -28,6 +28,7 @@ __all__ = [
     "as_list",
     "config_of",
     "draw",
+    "followed",
     "replay",
 ]
 
@@ -80,7 +81,10 @@ class SymbolicTensor:
         Larger than those of its inputs, and of what was drawn before.
     """
 
-    __slots__ = ("call", "columns", "inputs", "layer", "name", "number", "port", "scope", "step")
+    __slots__ = (
+        *("call", "columns", "inputs", "layer", "name", "number", "port", "scope", "step"),
+        "__weakref__",
+    )
     __array_ufunc__ = None  # so that NumPy leaves ``np.float64(2) * x`` to this class
 
     def __init__(
@@ -95,10 +99,13 @@ class SymbolicTensor:
         self.columns, self.name, self.layer, self.inputs, self.scope = columns, name, layer, inputs, scope
         self.call, self.step = call, 1.0
         self.port: int | None = None
-        self.number: int = max(next(_NUMBERS), 1 + max((tensor.number for tensor in inputs), default=-1))
+        self.number: int = next(_NUMBERS)
+        for tensor in inputs:
+            if tensor.number >= self.number:
+                self.number = tensor.number + 1
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__ if name != "__weakref__"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -194,6 +201,8 @@ def as_list(tensors: object, what: str) -> list[SymbolicTensor]:
     DTypeError
         If there is anything else among them, or nothing.
     """
+    if isinstance(tensors, SymbolicTensor):
+        return [tensors]
     several = isinstance(tensors, Sequence) and not isinstance(tensors, str)
     found: list[Any] = list(tensors) if several else [tensors]  # type: ignore[call-overload]
     for tensor in found:
@@ -306,6 +315,9 @@ def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> lis
         If an output depends on an input that is not given, an input leads nowhere, an input or an output
         stands twice, or there is a cycle.
     """
+    chain = _chain(inputs, outputs)
+    if chain is not None:
+        return chain
     given, used = set(inputs), set()
     for ends, what in ((inputs, "inputs"), ([_origin(tensor, given) for tensor in outputs], "outputs")):
         if len(set(ends)) < len(ends):
@@ -336,6 +348,20 @@ def in_order(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> lis
                 f"input {tensor.name or position!r} leads to no output; connect it, or leave it out"
             )
     return [*inputs, *sorted(found, key=lambda tensor: tensor.number)]
+
+
+def _chain(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> list[SymbolicTensor] | None:
+    """Return what leads from the only input to the only output, if each is made by a layer of one before."""
+    if not len(inputs) == len(outputs) == 1:
+        return None
+    found: list[SymbolicTensor] = []
+    tensor = outputs[0]
+    while tensor is not inputs[0]:
+        if tensor.layer is None or len(tensor.inputs) != 1 or tensor.inputs[0].number >= tensor.number:
+            return None
+        found.append(tensor)
+        tensor = tensor.inputs[0]
+    return [tensor, *reversed(found)]
 
 
 def _origin(tensor: SymbolicTensor, given: set[SymbolicTensor]) -> SymbolicTensor:
@@ -397,8 +423,8 @@ class Drawing:
 
     def entries(self) -> list[tuple[Maker, Parameter]]:
         """Return all parameters, each with its layer, in the order of the nodes; idle ones come last."""
-        owners = {p.name: self.layers[node.layer] for node in self.graph.nodes for p in node.parameters}
-        return [*((owners[p.name], p) for p in self.graph.parameters), *self.idle]
+        found = {p.name: (self.layers[node.layer], p) for node in self.graph.nodes for p in node.parameters}
+        return [*found.values(), *self.idle]
 
     def with_flags(self) -> Drawing:
         """Return the drawing with the layers' `trainable` flags as they are now."""
@@ -474,6 +500,41 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
     drawing = Drawing(graph, {}, {names.of((), t, None, ""): t for t in inputs}, named, order, [])
     _enter_layers(drawing, _by_depth(inputs, made, outputs), called, names)
     return drawing
+
+
+def followed(drawing: Drawing, tensor: SymbolicTensor) -> Drawing | None:
+    """Return a drawing with one more layer behind its only output, or None if all has to be drawn anew.
+
+    Parameters
+    ----------
+    drawing : Drawing
+    tensor : SymbolicTensor
+        What a layer that belongs to no model makes of that output.
+    """
+    layer, graph = tensor.layer, drawing.graph
+    if layer is None or layer._store is not None or tensor.call is not None or len(graph.outputs) != 1:
+        return None
+    if [drawing.tensors.get(source) for source in tensor.inputs] != [graph.outputs[0].name]:
+        return None
+    name = layer.name or stem_of(layer)
+    if layer.name is None:
+        number = 0
+        while name in drawing.members:
+            number += 1
+            name = f"{stem_of(layer)}_{number}"
+    elif not layer.named or name in drawing.members:
+        return None
+    output = Tensor(f"{name}/y", tensor.columns)
+    parameters = layer.config.parameters(name, (graph.outputs[0].columns,), layer.trainable)
+    node = Node(name, layer.config, graph.outputs, output, parameters)
+    return Drawing(
+        Graph(graph.inputs, (output,), (*graph.nodes, node)),
+        drawing.layers | {name: layer},
+        drawing.members | {name: layer},
+        drawing.tensors | {tensor: output.name},
+        [*drawing.order, tensor],
+        drawing.idle,
+    )
 
 
 def _enter_layers(

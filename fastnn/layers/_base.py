@@ -7,8 +7,9 @@ arithmetic.  This file must not know plans or kernels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -76,6 +77,21 @@ class Store(Protocol):
         """Return a copy of one parameter of a layer, if it has that."""
 
 
+class _Latest(NamedTuple):
+    """A tensor that a layer made; it has the layer, and so the layer has only what makes such a one again."""
+
+    tensor: Callable[[], SymbolicTensor | None]
+    columns: int
+    inputs: tuple[SymbolicTensor, ...]
+    number: int
+
+    @classmethod
+    def of(cls, tensor: SymbolicTensor) -> _Latest:
+        # What was drawn within a model cannot be made again by the layer alone.
+        found = weakref.ref(tensor) if tensor.call is None else lambda: tensor
+        return cls(found, tensor.columns, tensor.inputs, tensor.number)
+
+
 class Layer:
     """Base of the layers.
 
@@ -99,7 +115,23 @@ class Layer:
         self.named = name is not None  # by its user
         self.trainable = trainable
         self._store: Any = None  # of its model: a `Store`
-        self.output: SymbolicTensor | None = None
+        self._latest: _Latest | None = None
+
+    @property
+    def output(self) -> SymbolicTensor | None:
+        """What the layer's latest call returned, or None."""
+        if self._latest is None:
+            return None
+        found = self._latest.tensor()
+        if found is None:  # nobody has it any more
+            found = SymbolicTensor(self._latest.columns, None, self, self._latest.inputs)
+            found.number = self._latest.number
+            self.output = found
+        return found
+
+    @output.setter
+    def output(self, tensor: SymbolicTensor | None) -> None:
+        self._latest = None if tensor is None else _Latest.of(tensor)
 
     @property
     def trainable(self) -> bool:
@@ -128,12 +160,13 @@ class Layer:
         ShapeError
             If their number or their widths do not suit the layer.
         """
-        self.output = apply(self, inputs)
-        return self.output
+        found = apply(self, inputs)
+        self.output = found
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         # A tensor hangs on the whole graph before it; models restore it, see `Engine.__setstate__`.
-        return self.__dict__ | {"output": None}
+        return self.__dict__ | {"_latest": None}
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make such a layer, as plain values; weights are not among them.

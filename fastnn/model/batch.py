@@ -6,8 +6,7 @@ The border itself is `data.py`; this file knows which array a model wants where.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "batch_of", "features_of", "with_class_weights"]
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Checked arrays by the names that plans know them by.
 
     Attributes

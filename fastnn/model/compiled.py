@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn._core.guards import Progress
 from fastnn.border import advice
+from fastnn.cache import Latest
 from fastnn.checks import check_flag, check_number
 from fastnn.errors import ConfigurationError, TrainingWarning, warn
 from fastnn.graph.graph import Graph
@@ -23,6 +24,9 @@ from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.run.program import aligned_array, aligned_copy
 
 __all__ = ["Compiled"]
+
+# Optimizers to what plans see of them.
+_rules: Latest[Optimizer] = Latest(100, lambda rule: 1)
 
 
 class Compiled:
@@ -54,7 +58,7 @@ class Compiled:
     ) -> None:
         check_names(loss, loss_weights, metrics, weighted_metrics)
         self.description = optimizer
-        self.rule = replace(optimizer, learning_rate=0.0)
+        self.rule = _rules.get(optimizer, lambda: replace(optimizer, learning_rate=0.0))
         self.reference = check_flag(reference, "reference")
         self.progress = Progress()
         self.state: np.ndarray | None = None
@@ -117,7 +121,8 @@ class Compiled:
 
     def new_state(self, size: int, dtype: np.dtype) -> np.ndarray:
         """Return the state before the first step, for parameters that take `size` elements."""
-        return self._begun(aligned_array(size * len(self.description.states), dtype))
+        state = aligned_array(size * len(self.description.states), dtype)
+        return self._begun(state) if any(self.description.first_states) else state
 
     def _begun(self, state: np.ndarray) -> np.ndarray:
         """Fill a state with what it begins with, and return it."""

@@ -116,12 +116,13 @@ class Engine(Network):
         done = False
         while not done:  # another thread may build the model meanwhile
             before = self._now
-            now = replace(before, compiled=compiled)
-            if now.drawing is not None:
-                drawing = now.drawing.with_flags()
-                compiled.state = compiled.new_state(now.store.size, self.dtype)
+            if before.drawing is None:
+                now = replace(before, compiled=compiled)
+            else:
+                drawing = before.drawing.with_flags()
+                compiled.state = compiled.new_state(before.store.size, self.dtype)
                 objective = compiled.objective(drawing.graph)
-                now = replace(now, drawing=drawing, objective=objective).with_programs()
+                now = Binding.of(drawing, before.store, before.places, compiled, objective)
             done = exchange([(self, "_now", before)], [(self, "_now", now)])
         return now
 

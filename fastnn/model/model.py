@@ -14,11 +14,12 @@ import numpy as np
 
 from fastnn import absent
 from fastnn._core.guards import load
-from fastnn.callbacks.base import Callback, History
+from fastnn.callbacks.base import Callback, History, Record
 from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
-from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, draw, replay
+from fastnn.graph.shared_graphs import drawn
+from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, replay
 from fastnn.model import training
 from fastnn.model.batch import Batch, batch_of, features_of
 from fastnn.model.gradients import Differentiable
@@ -103,7 +104,7 @@ class Model(Differentiable, Serializable):
         self.seed = next_seed() if seed is None else check_count(seed, "seed", 0, 2**63 - 1)
         self.name = check_name(name) or type(self).__name__.lower()
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
-        self.history: History | None = None
+        self.history = None
         self._now = Binding(None, ParameterStore(self.dtype), {})
         self._forwarded: Batch | None = None
         self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])
@@ -113,7 +114,7 @@ class Model(Differentiable, Serializable):
         if len(inputs) + len(outputs) > _MOST_ENDS:
             raise ConfigurationError(f"a model has at most {_MOST_ENDS} inputs and outputs")
         self._ends = inputs, outputs
-        self._bind(draw(inputs, outputs))
+        self._bind(drawn(inputs, outputs))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {load('fastnn.model.inspection').headline(self)}>"
@@ -124,6 +125,15 @@ class Model(Differentiable, Serializable):
             if hasattr(type(self), name):  # a property raised AttributeError
                 return object.__getattribute__(self, name)
             raise absent.of_model(self, name)
+
+    @property
+    def history(self) -> History | None:
+        """What the latest `fit` returned, or is about to; None before."""
+        return None if self._record is None else self._record.of(self)
+
+    @history.setter
+    def history(self, history: History | None) -> None:
+        self._record = None if history is None else Record(history)
 
     @property
     def inputs(self) -> list[SymbolicTensor]:

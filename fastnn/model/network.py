@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fastnn._core.guards import exchange, hold_all
 from fastnn.border import data
 from fastnn.checks import check_flag
-from fastnn.compiler.memory import Layout
 from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph.graph import Graph, Parameter
 from fastnn.graph.symbolic import Drawing, Maker
@@ -47,6 +46,8 @@ def check_dtype(dtype: object) -> np.dtype:
     """
     if dtype is None:
         return _DTYPES["float32"]
+    if type(dtype) is str and dtype in _DTYPES:
+        return _DTYPES[dtype]
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
     except TypeError:
@@ -115,14 +116,22 @@ class Binding:
         assert self.programs is not None
         return self.programs
 
+    @classmethod
+    def of(
+        cls,
+        drawing: Drawing,
+        store: ParameterStore,
+        places: Mapping[str, Place],
+        compiled: Compiled | None,
+        objective: Objective | None,
+    ) -> Binding:
+        """Return a binding with programs of its own, none of them compiled yet."""
+        programs = Programs(drawing.graph, places, store.parameters, store.dtype, objective, compiled)
+        return cls(drawing, store, places, compiled, objective, programs)
+
     def with_programs(self) -> Binding:
         """Return the same with programs of its own, none of them compiled yet."""
-        offsets = {name: place.offset for name, place in self.places.items()}
-        layout = Layout(offsets, self.store.size)
-        programs = Programs(
-            self.graph, layout, self.store.parameters, self.store.dtype, self.objective, self.compiled
-        )
-        return replace(self, programs=programs)
+        return self.of(self.need_drawing(), self.store, self.places, self.compiled, self.objective)
 
     def weights(self) -> dict[str, Place]:
         """Return where the parameters are, by their names, in the order of the model's layers."""
@@ -137,8 +146,7 @@ class Binding:
         return self.places[parameter.name].view(flat)
 
 
-@dataclass(frozen=True, eq=False)
-class _Attempt:
+class _Attempt(NamedTuple):
     """What `Network._bind` is about to do, and what it follows from."""
 
     drawing: Drawing
@@ -322,7 +330,7 @@ class Network:
         drawing, now = attempt.drawing, self._now
         conditions = [*attempt.conditions, (store, "models", store.models)]
         conditions += [(old, "models", old.models) for old in before]
-        layers = {id(layer): layer for layer in (*store.places, *drawing.layers.values())}
+        layers = {id(layer): layer for layer in (*store.owners(), *drawing.layers.values())}
         made: list[_Value] = [(layer, "_store", store) for layer in layers.values()]
         made += [
             (member, "name", name)
@@ -331,7 +339,7 @@ class Network:
         ]
         places = {p.name: store.places[layer][role] for layer, role, p in attempt.entries}
         objective = now.compiled.objective(drawing.graph) if now.compiled is not None else None
-        binding = Binding(drawing, store, places, now.compiled, objective).with_programs()
+        binding = Binding.of(drawing, store, places, now.compiled, objective)
         made.append((self, "_now", binding))
         if now.compiled is not None and store is not now.store:
             made.append((now.compiled, "state", _moved_state(now, places, store)))
@@ -354,7 +362,7 @@ class Network:
         made: list[_Value] = [(layer, "_store", store) for layer in drawing.layers.values()]
         if now.compiled is not None:
             made.append((now.compiled, "state", _moved_state(now, places, store)))
-        return [*made, (self, "_now", replace(now, store=store, places=places).with_programs())]
+        return [*made, (self, "_now", Binding.of(drawing, store, places, now.compiled, now.objective))]
 
     def _ready(self, x: object, check: Callable[[Binding], Any]) -> Any:
         """Return the binding and what `check` makes of it, first building the model from the width of `x`.

@@ -5,6 +5,7 @@ This file must not know epochs, batches or programs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,7 @@ from fastnn.border import data
 from fastnn.checks import check_number
 from fastnn.compiler.plan import WEIGHTS, OpCode, Plan
 from fastnn.errors import ConfigurationError
-from fastnn.graph.graph import Graph, metric_name
+from fastnn.graph.graph import Graph, Tensor, metric_name
 from fastnn.losses import Loss
 
 __all__ = ["Objective", "check_names", "settle"]
@@ -96,6 +97,9 @@ def _over(total: Any, denominator: Any) -> Any:
 
 def check_names(loss: object, loss_weights: object, metrics: object, weighted_metrics: object) -> None:
     """Raise for unknown names: they are found when `compile` is called, not when the outputs are known."""
+    if isinstance(loss, str) and loss_weights is metrics is weighted_metrics is None:
+        losses_.get(loss)
+        return
     several = isinstance(loss, list | tuple | dict)
     given = _values(loss) if several else [loss]
     if given in ([], [None]):
@@ -107,11 +111,29 @@ def check_names(loss: object, loss_weights: object, metrics: object, weighted_me
         check_number(share, "a loss weight", 0.0)
 
 
+@functools.lru_cache(maxsize=64)
+def _of_one_loss(loss: str, outputs: tuple[Tensor, ...]) -> Objective:
+    """Return the objective that is a loss by its name, and nothing else."""
+    return _settle(outputs, loss, None, None, None)
+
+
 def settle(
     graph: Graph, loss: object, loss_weights: object, metrics: object, weighted_metrics: object
 ) -> Objective:
     """Return the objective of a graph, from what `compile` was given."""
-    names = [tensor.label for tensor in graph.outputs]
+    if isinstance(loss, str) and loss_weights is metrics is weighted_metrics is None:
+        return _of_one_loss(loss, graph.outputs)
+    return _settle(graph.outputs, loss, loss_weights, metrics, weighted_metrics)
+
+
+def _settle(
+    outputs: tuple[Tensor, ...],
+    loss: object,
+    loss_weights: object,
+    metrics: object,
+    weighted_metrics: object,
+) -> Objective:
+    names = [tensor.label for tensor in outputs]
     if isinstance(loss, list | tuple | dict):
         losses = tuple(losses_.get(one) for one in data.by_name(loss, names, "loss"))
     else:
@@ -123,7 +145,7 @@ def settle(
     chosen: list[tuple[metrics_.Metric, ...]] = []
     weighted: list[tuple[metrics_.Metric, ...]] = []
     for tensor, one, plain, counted in zip(
-        graph.outputs,
+        outputs,
         losses,
         _per_output(metrics, names, "metrics"),
         _per_output(weighted_metrics, names, "weighted_metrics"),
@@ -140,9 +162,9 @@ def settle(
                 f"{tensor.columns}; for one output use binary_crossentropy"
             )
     measured = {
-        metric_name(metric.name, tensor, graph.outputs): metric
+        metric_name(metric.name, tensor, outputs): metric
         for several in (chosen, weighted)
-        for tensor, found_ in zip(graph.outputs, several, strict=True)
+        for tensor, found_ in zip(outputs, several, strict=True)
         for metric in found_
     }
     return Objective(losses, shares, tuple(chosen), tuple(weighted), measured)

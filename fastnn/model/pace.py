@@ -44,11 +44,9 @@ def cost_of_step(graph: Graph, rows: int, reference: bool = False) -> int:
     >>> cost_of_step(model.graph, 32)
     925200
     """
-    cost = len(graph.nodes) * (REFERENCE_LAYER_FLOPS if reference else LAYER_FLOPS)
-    for node in graph.nodes:
-        weights = sum(parameter.rows * parameter.columns for parameter in node.parameters)
-        cost += rows * (6 * weights + NUMBER_FLOPS * node.output.columns)  # two flops forward, four backward
-    return cost
+    weights, columns = graph.totals
+    layers = len(graph.nodes) * (REFERENCE_LAYER_FLOPS if reference else LAYER_FLOPS)
+    return layers + rows * (6 * weights + NUMBER_FLOPS * columns)  # two flops forward, four backward
 
 
 class Pace:

@@ -7,19 +7,20 @@ or losses; of `program.py` it knows how arrays are aligned.
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from fastnn._core.guards import Exclusion, Parameters, load
+from fastnn._core.guards import Exclusion, Parameters
 from fastnn.border import data
 from fastnn.compiler.memory import aligned
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph.graph import Parameter
 from fastnn.initializers import Zeros
+from fastnn.model.streams import begin_stream, borrowed, give_back
 from fastnn.run.program import aligned_array, aligned_copy
 
 __all__ = ["ParameterStore", "Place", "busy", "merged_store", "stores_of"]
@@ -48,6 +49,9 @@ class Bound(Protocol):
         """Where its parameters are."""
 
 
+_Entry: TypeAlias = tuple[Owner, str, Parameter]
+
+
 class User(Protocol):
     """A model, as far as a store knows it."""
 
@@ -57,8 +61,7 @@ class User(Protocol):
     def _moves_to(self, store: ParameterStore) -> list[tuple[object, str, object]]: ...
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a parameter begins in the flat array, and its shape."""
 
     offset: int
@@ -67,10 +70,7 @@ class Place:
     @property
     def size(self) -> int:
         """Number of elements."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return math.prod(self.shape)
 
     def view(self, flat: np.ndarray) -> np.ndarray:
         """Return the parameter's part of an array that lies like the store's."""
@@ -102,7 +102,7 @@ class ParameterStore:
     def __init__(self, dtype: np.dtype, size: int = 0) -> None:
         self.dtype = dtype
         self.parameters = Parameters(aligned_array(size, dtype))
-        self.places: MutableMapping[Owner, dict[str, Place]] = weakref.WeakKeyDictionary()
+        self.places: weakref.WeakKeyDictionary[Owner, dict[str, Place]] = weakref.WeakKeyDictionary()
         self.exclusion = Exclusion(busy)
         self.models: tuple[weakref.ref[User], ...] = ()
 
@@ -125,6 +125,11 @@ class ParameterStore:
     def size(self) -> int:
         """Elements of the flat array."""
         return self.array.size
+
+    def owners(self) -> list[Owner]:
+        """Return the layers that have parameters here."""
+        found = (reference() for reference in self.places.keyrefs())
+        return [layer for layer in found if layer is not None]
 
     def users(self) -> list[User]:
         """Return the models that use the store now."""
@@ -237,11 +242,53 @@ def merged_store(
     seed : int or None
         That the values of new parameters are drawn from, each from a stream of its own; None leaves them 0.
     """
-    places: dict[Owner, dict[str, Place]] = {}
-    size = 0
-    for layer, role, parameter in entries:
-        places.setdefault(layer, {})[role] = Place(size, parameter.shape)
-        size += aligned(parameter.rows * parameter.columns)
+    missing = [
+        (number, entry)
+        for number, entry in enumerate(entries)
+        if entry[0]._store is None or not entry[0]._store.holds(entry[0], entry[1], entry[2].shape)
+    ]
+    added = [entry for _, entry in missing]
+    if len(before) == 1 and _only_grows(before[0], entries, added):
+        new = _grown(before[0], added)
+    else:
+        new = _merged(entries, before, dtype)
+    if seed is not None:
+        generator = borrowed()
+        for number, (layer, role, parameter) in missing:
+            if type(parameter.initializer) is not Zeros:  # as the array is
+                begin_stream(generator, seed, number)
+                drawn = parameter.initializer.draw(parameter.shape, generator)
+                new.places[layer][role].view(new.array)[...] = drawn
+        give_back(generator)
+    return new
+
+
+def _only_grows(old: ParameterStore, entries: Sequence[_Entry], added: Sequence[_Entry]) -> bool:
+    """Return whether a store, with what is added for new layers, is one of `entries` and no others."""
+    new = {id(layer) for layer, _, _ in added}
+    known = [(id(layer), parameter) for layer, _, parameter in entries if id(layer) not in new]
+    # Layers that nobody has any more have no places, but their memory is still there.
+    size = sum(aligned(parameter.rows * parameter.columns) for _, parameter in known)
+    return (
+        size == old.size
+        and len({number for number, _ in known}) == len(old.places)
+        and all(layer._store is None for layer, _, _ in added)
+    )
+
+
+def _grown(old: ParameterStore, added: Sequence[_Entry]) -> ParameterStore:
+    """Return a store with what is in another one and, behind it, places for what is added."""
+    places, size = _placed(added, old.size)
+    new = ParameterStore(old.dtype, size)
+    new.array[: old.size] = old.array
+    new.places.update(old.places)
+    new.places.update(places)
+    return new
+
+
+def _merged(entries: Sequence[_Entry], before: Sequence[ParameterStore], dtype: np.dtype) -> ParameterStore:
+    """Return a store with places for `entries` and, behind them, for what else is in the stores before."""
+    places, size = _placed(entries, 0)
     for store in before:
         for layer, roles in list(store.places.items()):
             for role, place in roles.items():
@@ -250,16 +297,6 @@ def merged_store(
                     size += aligned(place.size)
     new = ParameterStore(dtype, size)
     array = new.array
-    if seed is not None:
-        random = load("numpy.random")
-        for number, (layer, role, parameter) in enumerate(entries):
-            if type(parameter.initializer) is Zeros:
-                continue  # as the array is
-            if layer._store is None or not layer._store.holds(layer, role, parameter.shape):
-                # What `SeedSequence.spawn` makes, for the parameters that need it.
-                stream = random.SeedSequence(seed, spawn_key=(number,))
-                drawn = parameter.initializer.draw(parameter.shape, random.default_rng(stream))
-                places[layer][role].view(array)[...] = drawn
     for store in before:
         flat = store.array
         for layer, roles in list(store.places.items()):
@@ -268,3 +305,13 @@ def merged_store(
                     places[layer][role].view(array)[...] = place.view(flat)
     new.places.update(places)
     return new
+
+
+def _placed(entries: Sequence[_Entry], first: int) -> tuple[dict[Owner, dict[str, Place]], int]:
+    """Return places for parameters from an element on, and the element behind them."""
+    places: dict[Owner, dict[str, Place]] = {}
+    size = first
+    for layer, role, parameter in entries:
+        places.setdefault(layer, {})[role] = Place(size, parameter.shape)
+        size += aligned(math.prod(parameter.shape))
+    return places, size

@@ -10,7 +10,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from fastnn.run.program import FewRows, Program, Result
 from fastnn.run.runtime import simd_level
 
 if TYPE_CHECKING:
+    from fastnn.model.parameters import Place
     from fastnn.run.reference import ReferenceProgram
 
 __all__ = ["Key", "Programs", "capacity_for"]
@@ -51,8 +52,7 @@ def capacity_for(rows: int) -> int:
     return -(-rows // step) * step
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """What a plan is compiled for.
 
     Attributes
@@ -88,7 +88,8 @@ class Programs:
     Parameters
     ----------
     graph : Graph
-    layout : Layout
+    places : mapping of str to Place
+        Where the parameters are in their array.
     parameters : Parameters
     dtype : numpy.dtype
     objective : Objective or None
@@ -103,13 +104,13 @@ class Programs:
     def __init__(
         self,
         graph: Graph,
-        layout: Layout,
+        places: Mapping[str, Place],
         parameters: Parameters,
         dtype: np.dtype,
         objective: Objective | None,
         compiled: Compiled | None,
     ) -> None:
-        self._graph, self._layout, self._parameters, self._dtype = graph, layout, parameters, dtype
+        self._graph, self._places, self._parameters, self._dtype = graph, places, parameters, dtype
         self._objective, self._compiled = objective, compiled
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self.few_rows: FewRows | None = None
@@ -133,7 +134,7 @@ class Programs:
         return shared_plan(
             self._graph,
             key.purpose,
-            self._layout,
+            Layout({name: place.offset for name, place in self._places.items()}, self._parameters.array.size),
             capacity=key.capacity,
             losses=objective.losses if objective is not None else (),
             metrics=objective.metrics if objective is not None else (),

@@ -12,7 +12,8 @@ from typing import Any
 from fastnn._core.guards import exchange
 from fastnn.checks import check_count, shown, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
-from fastnn.graph.symbolic import SymbolicTensor, as_list, config_of, draw
+from fastnn.graph.shared_graphs import drawn
+from fastnn.graph.symbolic import SymbolicTensor, as_list, config_of, followed
 from fastnn.layers import Layer
 from fastnn.model.model import Model
 from fastnn.model.network import Binding
@@ -98,10 +99,14 @@ class Sequential(Model):
             )
         chain, first = self._with(layer)
         changes: list[tuple[object, str, object]] = [(self, "_chain", chain), (self, "_input", first)]
-        if first is not None and chain:
+        if first is None or not chain:
+            exchange([], changes)
+        elif not self.built:
             self._bind_chain(chain, first, None, changes)
         else:
-            exchange([], changes)
+            ends = [first], as_list(chain[-1](self.output), "the output of a chain")
+            drawing = followed(self._now.need_drawing(), ends[1][0]) or drawn(*ends)
+            self._bind(drawing, None, [*changes, (self, "_ends", ends)])
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Give the model its input width, and so its parameters.
@@ -192,4 +197,4 @@ class Sequential(Model):
         for layer in chain:
             tensor = layer(tensor)
         ends = [first], as_list(tensor, "the output of a chain")
-        return self._bind(draw(*ends), check, [*changes, (self, "_ends", ends)])
+        return self._bind(drawn(*ends), check, [*changes, (self, "_ends", ends)])

@@ -247,9 +247,10 @@ class _Loop:
     ) -> History:
         model = self.model
         history = History()
-        model.history, model.stop_training = history, False
+        model.stop_training = False
         # The history last: it records what callbacks add to logs.
         listeners = Listeners([*callbacks, history], model, epochs=last, steps=self.steps, verbose=verbose)
+        model.history = history
         listeners.tell("on_train_begin", {})
         watched = listeners.want_batches
         attended = bool(callbacks) or held_out is not None or verbose == 2

@@ -6,6 +6,7 @@ The learning rate lives in the compiled model, where it can change between epoch
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,12 @@ def __dir__() -> list[str]:
 
 
 _BY_NAME: dict[str, type[Optimizer]] = {cls.name: cls for cls in (SGD, Adagrad, Adam, AdamW, RMSprop)}
+
+
+@functools.cache
+def _usual(name: str) -> Optimizer:
+    """Return the optimiser of a known name: a value, and so the same for all."""
+    return _BY_NAME[name]()
 
 
 def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) -> Optimizer:
@@ -49,6 +56,8 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) ->
     >>> get("adam").learning_rate
     0.001
     """
+    if isinstance(identifier, str) and identifier.lower() in _BY_NAME:
+        return _usual(identifier.lower())
     if isinstance(identifier, Optimizer):
         _ = identifier.code  # a class that has none says so
         return identifier
@@ -57,9 +66,7 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) ->
     if isinstance(identifier, Mapping):
         return get(rebuilt(identifier, _BY_NAME.values(), "optimizer"))
     if isinstance(identifier, str):
-        if identifier.lower() not in _BY_NAME:
-            raise unknown_name("optimizer", identifier, _BY_NAME)
-        return _BY_NAME[identifier.lower()]()
+        raise unknown_name("optimizer", identifier, _BY_NAME)
     raise DTypeError(f"an optimizer is a name or an Optimizer, got {identifier!r}")
 
 

@@ -7,6 +7,7 @@ constants, and which scalars its ops need in each step.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
@@ -108,12 +109,19 @@ class Optimizer(Described):
         >>> SGD().scalars(0.5, first=0, count=100)
         array([[0.5]])
         """
-        rates = np.full(1, learning_rate)
+        rates = np.array([learning_rate], np.float64)
         if isinstance(self.learning_rate, LearningRateSchedule):
-            rates = self.learning_rate.rates(first, count)
-        columns = {"rate": rates, "corrected_rate": rates * self.corrections(first, count)}
-        found = np.broadcast_arrays(*(columns[name] for name in self.scalar_names))
-        return np.ascontiguousarray(np.stack(found, axis=1), np.float64)
+            rates = np.asarray(self.learning_rate.rates(first, count), np.float64)
+        columns = [
+            rates * self.corrections(first, count) if name == "corrected_rate" else rates
+            for name in self.scalar_names
+        ]
+        if len(columns) == 1:
+            return columns[0].reshape(-1, 1)
+        table = np.empty((max(map(len, columns)), len(columns)))
+        for position, column in enumerate(columns):
+            table[:, position] = column
+        return table
 
     def corrections(self, first: int, count: int) -> np.ndarray:
         """Return the factors by which an update rule changes the rates of `count` steps, or of all."""
@@ -174,6 +182,17 @@ class SGD(Optimizer):
         return (self.momentum, float(self.nesterov)) if self.momentum else ()
 
 
+# Many nets that are trained alike ask for the same ones.
+@functools.lru_cache(maxsize=4)
+def _bias_corrections(beta_1: float, beta_2: float, first: int, count: int) -> np.ndarray:
+    corrections = np.ones(1)
+    if beta_1 or beta_2:
+        t = np.arange(first + 1.0, first + count + 1.0)
+        corrections = np.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
+    corrections.setflags(write=False)
+    return corrections
+
+
 @dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015) in Keras's form, with epsilon outside the bias correction.
@@ -232,12 +251,8 @@ class Adam(Optimizer):
         return (self.beta_1, self.beta_2, self.epsilon)
 
     def corrections(self, first: int, count: int) -> np.ndarray:
-        """Return the bias corrections ``sqrt(1 - beta_2^t) / (1 - beta_1^t)`` of `count` steps."""
-        if not (self.beta_1 or self.beta_2):
-            return np.ones(1)
-        t = np.arange(first + 1.0, first + count + 1.0)
-        corrections: np.ndarray = np.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
-        return corrections
+        """Return the bias corrections ``sqrt(1 - beta_2^t) / (1 - beta_1^t)`` of `count` steps, read-only."""
+        return _bias_corrections(self.beta_1, self.beta_2, first, count)
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,90 +6,119 @@ This file must not know arrays or memory.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from functools import cached_property
+import math
 
 from fastnn._core.executor import ADDRESSINGS
-from fastnn.compiler.cache import Latest
-from fastnn.compiler.plan import ROWS, Axis, Op, OpCode, Operand, Plan, Role, Slot
+from fastnn.cache import Latest
+from fastnn.compiler.plan import PRODUCTS, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
 from fastnn.errors import PlanError
 
-__all__ = ["Encoded", "encode"]
+__all__ = ["BLAS_THREADS_FROM", "Encoded", "encode"]
 
 _Operand = tuple[int, int, int, int]
 _Op = tuple[int, int, float, int, int, list[_Operand | None], tuple[float, ...], tuple[int, ...]]
 _KEPT_OPS = 10_000  # of all plans whose code is kept
 
+# OpenBLAS starts threads of its own from about 64^3 multiplications on.
+BLAS_THREADS_FROM = 2 * 64**3
 
-@dataclass(frozen=True)
+
 class Encoded:
-    """A plan as tuples, and its numbers.
+    """A plan as tuples, and its numbers, all of them made at once: no lock, and so no fork, comes in between.
+
+    Parameters
+    ----------
+    plan : Plan
 
     Attributes
     ----------
-    plan : Plan
     ops, phases : list of tuple
         As `Executor` takes them.
+    times_rows : list of int
+        For each sum whether that of a batch is multiplied by its rows.
+    n_sums, n_losses : int
+        The number of sums of all accumulators, and that of the losses of a training step.
+    externals : dict of str to (int, int, bool)
+        Slot, columns and whether the plan writes it, of each external array by its name.
+    gathers, writes_parameters : bool
+        Whether rows are picked by a permutation; whether an op changes parameters.
+    first_update : int
+        The number of the first phase that updates; that of phases if none does.
+    row_tiles : list of int
+        The heights of tiles of the phases over rows.
+    parameter_tiles, feature_tiles : int
+        The most tiles of a phase over parameters, or over features.
+    parameter_elements : int
+        The numbers that gradients and updates of a step read and write.
+    flops_per_row : int
+        Floating-point operations of a row, at least 1.
+    first_guarded : float
+        The rows from which on some product is large enough for BLAS to start threads of its own.
+
+    Raises
+    ------
+    PlanError
+        If an op over rows has an operand without any.
     """
 
-    plan: Plan
-    ops: list[_Op]
-    phases: list[tuple[int, int, list[tuple[int, int, int, int]]]]
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        sums = [*itertools.accumulate((a.width for a in plan.accumulators), initial=0)]
+        self.ops = [_encode_op(op, sums[op.accumulator] if op.accumulator >= 0 else -1) for op in plan.ops]
+        self.phases = [
+            (
+                int(phase.axis),
+                phase.tile_rows,
+                [(task.first, task.last, task.begin, task.end) for task in phase.tasks],
+            )
+            for phase in plan.phases
+        ]
+        self.times_rows = [int(a.times_rows) for a in plan.accumulators for _ in range(a.width)]
+        self.n_sums = plan.n_sums
+        self.n_losses = sum(map(plan.is_loss, plan.ops)) if plan.purpose == "train" else 0
+        self.externals = {
+            external.name: (Slot.EXTERNAL + index, external.columns, external.written)
+            for index, external in enumerate(plan.externals)
+        }
+        self.gathers = any(op.code is OpCode.GATHER for op in plan.ops)
+        self.writes_parameters = any(
+            operand.slot == Slot.PARAMETERS for op in plan.ops for operand in op.outputs()
+        )
+        flags = [phase.updates for phase in plan.phases]
+        self.first_update = flags.index(True) if True in flags else len(flags)
+        self.row_tiles = [phase.tile_rows for phase in plan.phases if phase.axis is Axis.ROWS]
+        self.parameter_tiles, self.feature_tiles = (
+            max((len(phase.tasks) for phase in plan.phases if phase.axis is axis), default=0)
+            for axis in (Axis.PARAMETER, Axis.FEATURES)
+        )
+        self.parameter_elements = sum(
+            op.bytes(plan.capacity, itemsize=1) for op in plan.ops if op.signature.axis is Axis.PARAMETER
+        )
+        self.flops_per_row = max(plan.flops(1), 1)
+        self._most_rows = max(plan.capacity, 2)
+        self._most_flops = plan.flops(self._most_rows)
+        per_row = max(map(_blas_flops, plan.ops), default=0.0)
+        self.first_guarded = math.ceil(BLAS_THREADS_FROM / per_row) if per_row else math.inf
 
-    @cached_property
-    def times_rows(self) -> list[int]:
-        """For each sum whether that of a batch is multiplied by its rows."""
-        return [int(a.times_rows) for a in self.plan.accumulators for _ in range(a.width)]
+    def flops(self, rows: int) -> int:
+        """Return the floating-point operations of a step.
 
-    @cached_property
-    def n_losses(self) -> int:
-        """The number of losses of a training step."""
-        return sum(map(self.plan.is_loss, self.plan.ops)) if self.plan.purpose == "train" else 0
+        They are exact for one row, for the plan's capacity, and if that is 0 for any number of rows; between
+        them too large by less than what ops on parameters do.
+        """
+        rise = self._most_flops - self.flops_per_row
+        return self.flops_per_row + (rows - 1) * rise // (self._most_rows - 1)
 
-    @cached_property
-    def flops_per_row(self) -> int:
-        """Floating-point operations of a row, at least 1."""
-        return max(self.plan.flops(1), 1)
 
-    @cached_property
-    def writes_parameters(self) -> bool:
-        """Whether an op changes parameters."""
-        return any(operand.slot == Slot.PARAMETERS for op in self.plan.ops for operand in op.outputs())
-
-    @cached_property
-    def first_update(self) -> int:
-        """The number of the first phase that updates; that of phases if none does."""
-        flags = [phase.updates for phase in self.plan.phases]
-        return flags.index(True) if True in flags else len(flags)
-
-    @cached_property
-    def gathers(self) -> bool:
-        """Whether rows are picked by a permutation."""
-        return any(op.code is OpCode.GATHER for op in self.plan.ops)
-
-    @cached_property
-    def row_tiles(self) -> list[int]:
-        """The heights of tiles of the phases over rows."""
-        return [phase.tile_rows for phase in self.plan.phases if phase.axis is Axis.ROWS]
-
-    @cached_property
-    def parameter_tiles(self) -> int:
-        """The most tiles of a phase over parameters."""
-        return self._most_tasks(Axis.PARAMETER)
-
-    @cached_property
-    def feature_tiles(self) -> int:
-        """The most tiles of a phase over features."""
-        return self._most_tasks(Axis.FEATURES)
-
-    def _most_tasks(self, axis: Axis) -> int:
-        return max((len(phase.tasks) for phase in self.plan.phases if phase.axis is axis), default=0)
-
-    @cached_property
-    def parameter_elements(self) -> int:
-        """The numbers that gradients and updates of a step read and write."""
-        ops = (op for op in self.plan.ops if op.signature.axis is Axis.PARAMETER)
-        return sum(op.bytes(self.plan.capacity, itemsize=1) for op in ops)
+def _blas_flops(op: Op) -> float:
+    """Return the floating-point operations of an op, for each row, that BLAS does."""
+    if op.code not in PRODUCTS or op.code is OpCode.ADAM_DENSE or op.path is Path.COLUMNS:
+        return 0.0
+    if op.path is Path.BLAS:
+        return op.flops(1)
+    columns = next(op.outputs()).columns
+    # Columns left over by blocks of 16, see `_core/dense.pxi`.
+    return op.flops(1) * (columns % 16) / columns if columns % 16 <= 12 else 0.0
 
 
 def encode(plan: Plan) -> Encoded:
@@ -100,21 +129,7 @@ def encode(plan: Plan) -> Encoded:
     PlanError
         If an op over rows has an operand without any.
     """
-    return _encoded.get(id(plan), lambda: _encode(plan))  # which keeps the plan, and so its id
-
-
-def _encode(plan: Plan) -> Encoded:
-    phases = [
-        (
-            int(phase.axis),
-            phase.tile_rows,
-            [(task.first, task.last, task.begin, task.end) for task in phase.tasks],
-        )
-        for phase in plan.phases
-    ]
-    first_sums = [*itertools.accumulate((a.width for a in plan.accumulators), initial=0)]
-    ops = [_encode_op(op, first_sums[op.accumulator] if op.accumulator >= 0 else -1) for op in plan.ops]
-    return Encoded(plan, ops, phases)
+    return _encoded.get(id(plan), lambda: Encoded(plan))  # which keeps the plan, and so its id
 
 
 _encoded: Latest[Encoded] = Latest(_KEPT_OPS, lambda encoded: len(encoded.ops))

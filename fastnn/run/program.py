@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from fastnn._core import helpers
-from fastnn._core.executor import STATUSES, Executor, rests_for, shuffled
+from fastnn._core.executor import STATUSES, Executor, address, rests_for, shuffled
 from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
-from fastnn.compiler.plan import PRODUCTS, Op, OpCode, Path, Plan, Slot
+from fastnn.compiler.plan import Plan, Slot
 from fastnn.errors import BusyError, PlanError
 from fastnn.run import runtime
 from fastnn.run.encoding import encode
 
 __all__ = ["FewRows", "Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
-# OpenBLAS starts threads of its own from about 64^3 multiplications on.
-BLAS_THREADS_FROM = 2 * 64**3
 # A team costs more than it gains if a step has fewer flops, or all together take less: calling helpers takes
 # 5 us, a barrier 0.3; `fastnn._core.helpers` knows whether some wait, or are worth starting.
 TEAM_STEP_FLOPS = 2_000_000
@@ -78,10 +75,9 @@ def aligned_array(size: int, dtype: np.dtype) -> np.ndarray:
     MemoryError
         If there is no such memory.
     """
-    nbytes = size * dtype.itemsize
-    raw = np.zeros(nbytes + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + nbytes].view(dtype)
+    raw = np.zeros(size + 64 // dtype.itemsize, dtype)  # at a multiple of 16 bytes
+    start = -address(raw) % 64 // dtype.itemsize
+    return raw[start : start + size]
 
 
 def aligned_copy(array: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
@@ -105,8 +101,7 @@ def aligned_copy(array: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray
 Scalars: TypeAlias = Callable[[int, int], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What a run returns.
 
     Attributes
@@ -181,10 +176,6 @@ class Program:
                 self.executor.bind(slot, array, True)
         self._snapshot = np.empty(0, np.uint8)
         self._snapshot_of: np.ndarray | None = None  # the array that it is a copy of, at an earlier step
-        self._slots = {
-            external.name: (Slot.EXTERNAL + index, external.columns, external.written)
-            for index, external in enumerate(plan.externals)
-        }
         self._local_bytes = (plan.sizes[Slot.LOCAL] * self.dtype.itemsize + 127) // 64 * 64
         self._local = np.empty(0, np.uint8)
         self._partial = np.empty(0)
@@ -192,15 +183,15 @@ class Program:
         self.few_rows: FewRows | None = None
         if plan.purpose == "predict" and len(plan.externals) <= APPLY_ENDS and len(plan.phases) == 1:
             self.few_rows = self._short_way(per_row, single_rows)
-        self._step_flops = 0, 0
 
     def _short_way(self, per_row: int, single_rows: int) -> FewRows:
         """Return the way for few rows, of `per_row` flops each."""
         most_rows = APPLY_FLOPS // per_row
-        if self._guarded(self._code.row_tiles[0]):
+        first_guarded = self._code.first_guarded
+        if self._code.row_tiles[0] >= first_guarded:
 
             def starts_threads(rows: int) -> bool:
-                return self._guarded(max(self.executor.tile_rows(rows), min(rows, single_rows)))
+                return max(self.executor.tile_rows(rows), min(rows, single_rows)) >= first_guarded
 
             # From two tiles on they have their full height.
             enough = range(min(most_rows, 2 * self._code.row_tiles[0]) + 1)
@@ -208,7 +199,7 @@ class Program:
         inputs, outputs = (
             [
                 (name.partition(":")[2] or name, slot, columns)
-                for name, (slot, columns, written) in self._slots.items()
+                for name, (slot, columns, written) in self._code.externals.items()
                 if written == wanted
             ]
             for wanted in (False, True)
@@ -233,7 +224,7 @@ class Program:
         """Return how many threads a run should use of the `n_threads` it may; None is the default number."""
         if n_threads == 1:
             return 1
-        step = self._flops(min(batch, rows))
+        step = self._code.flops(min(batch, rows))
         total = step * -(-rows // batch) * epochs
         if step < TEAM_STEP_FLOPS or total < TEAM_TOTAL_FLOPS:
             return 1
@@ -248,14 +239,6 @@ class Program:
             return 1
         most = runtime.default_threads() if n_threads is None else n_threads
         return min(most, max(self._code.parameter_tiles, tiles))
-
-    def _flops(self, rows: int) -> int:
-        """Return the floating-point operations of a step on `rows` rows; the latest answer is kept."""
-        known, flops = self._step_flops
-        if known != rows:
-            flops = self.plan.flops(rows)
-            self._step_flops = rows, flops
-        return flops
 
     def _batch_tiles(self, rows: int) -> int:
         """Return the most tiles of a phase along the batch, for `rows` rows of it."""
@@ -336,7 +319,7 @@ class Program:
         if local.size < team * self._local_bytes:
             local = self._local = aligned_array(team * self._local_bytes, np.dtype(np.uint8))
         tiles = max(self._code.parameter_tiles, self._batch_tiles(min(batch, rows)))
-        n_sums = plan.n_sums
+        n_sums = self._code.n_sums
         if partial.size < (tiles + 1) * n_sums + 1:
             partial = self._partial = np.zeros((tiles + 1) * n_sums + 1)
         if restore:
@@ -346,10 +329,10 @@ class Program:
             self._snapshot_of = self._parameters.array
             if snapshot.size != self._parameters.array.nbytes:
                 snapshot = self._snapshot = np.empty(self._parameters.array.nbytes, np.uint8)
-        guarded = self._guarded(min(batch, rows))
+        guarded = min(batch, rows) >= self._code.first_guarded
         if guarded:
             runtime.find_blas()
-        step_flops = self._flops(min(batch, rows))
+        step_flops = self._code.flops(min(batch, rows))
         sums = np.zeros((epochs, n_sums))
         if progress is None:
             progress = Progress()
@@ -405,7 +388,7 @@ class Program:
     ) -> list[tuple[int, np.ndarray, bool]]:
         """Return the memory of the slots that each run has of its own, checked."""
         bound: list[tuple[int, np.ndarray, bool]] = []
-        for name, (slot, columns, written) in self._slots.items():
+        for name, (slot, columns, written) in self._code.externals.items():
             array = externals[name]
             enough = array.size >= rows * columns if self._code.gathers else array.size == rows * columns
             if array.dtype != self.dtype or not enough or not array.flags.c_contiguous:
@@ -416,18 +399,3 @@ class Program:
         if own is not None:
             bound.append((int(Slot.GRADIENTS), own, True))
         return bound
-
-    def _guarded(self, rows: int) -> bool:
-        """Return whether some product is large enough for BLAS to start threads of its own."""
-        return any(_blas_flops(op, rows) >= BLAS_THREADS_FROM for op in self.plan.ops)
-
-
-def _blas_flops(op: Op, rows: int) -> float:
-    """Return the floating-point operations of an op that BLAS does, for `rows` rows."""
-    if op.code not in PRODUCTS or op.code is OpCode.ADAM_DENSE or op.path is Path.COLUMNS:
-        return 0
-    if op.path is Path.BLAS:
-        return op.flops(rows)
-    columns = next(op.outputs()).columns
-    # Columns left over by blocks of 16, see `_core/dense.pxi`.
-    return op.flops(rows) * (columns % 16) / columns if columns % 16 <= 12 else 0

@@ -113,7 +113,8 @@ def default_threads() -> int:
     if chosen is not None:
         return chosen
     environment = _helpers.environment
-    return min(available_cpus(), _limit(environment(b"FASTNN_NUM_THREADS"), environment(b"OMP_NUM_THREADS")))
+    limit = _limit(environment(b"FASTNN_NUM_THREADS"), environment(b"OMP_NUM_THREADS"))
+    return 1 if limit == 1 else min(available_cpus(), limit)
 
 
 # Short calls ask every time: what variables mean is found out when they have changed.

@@ -13,6 +13,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, losses, metrics, optimizers
+from fastnn.border import data
 from fastnn.errors import ConfigurationError, DTypeError, NonFiniteWarning, TrainingWarning
 from fastnn.graph.symbolic import SymbolicTensor
 
@@ -230,6 +231,16 @@ def test_columns_that_float32_cannot_tell_apart(times: Any) -> None:
 )
 def test_columns_that_it_can(x: np.ndarray) -> None:
     regression(x.shape[1], rate=0.0).fit(x / 1, np.zeros(len(x)), verbose=0)
+
+
+@pytest.mark.parametrize("step", [1, 3, 50])
+def test_narrow_columns_are_those_of_numpy(step: int) -> None:
+    x = np.random.default_rng(1).normal(0, 1, (40, 60)) * 10.0 ** np.arange(-30, 30)
+    x = (x + 1000.0 * np.random.default_rng(2).choice([-10, -1, 0, 1, 10], 60)).astype(np.float32)
+    low, high = (part.astype(np.float64) for part in (x[::step].min(axis=0), x[::step].max(axis=0)))
+    wanted = np.flatnonzero(high - low < 2.0**-10 * np.maximum(abs(low), abs(high))).tolist()
+    assert data.narrow_columns(x, step, 2.0**-10) == wanted
+    assert 0 < len(wanted) < 60 or step == 50
 
 
 def test_float64_models_and_predictions_are_not_judged_by_float32() -> None:

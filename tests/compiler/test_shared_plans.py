@@ -10,9 +10,10 @@ import pytest
 
 import fastnn
 from fastnn import initializers, layers
+from fastnn.cache import Latest
 from fastnn.compiler import pipeline as compiler
 from fastnn.compiler import shared_plans
-from fastnn.compiler.cache import Latest
+from fastnn.compiler.plan import Axis, OpCode, Plan
 from fastnn.model import programs
 from fastnn.model.programs import capacity_for
 from fastnn.run import encoding
@@ -160,6 +161,44 @@ def test_batches_of_random_lengths_share_few_plans(compiled: list[str]) -> None:
         model.backward()
     assert len(compiled) <= 3 * 8 + 1
     assert programs._KEPT_PLANS >= 8
+
+
+def test_batches_of_new_lengths_cost_what_equal_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is worked out anew for a length once its plan is there."""
+    model = net()
+    for rows in (1, 2, 4, 8, 16, 32, 64, 128):
+        model.train_on_batch(X[:rows], Y[:rows])
+    asked: list[int] = []
+    monkeypatch.setattr(Plan, "flops", lambda plan, rows: asked.append(rows))
+    monkeypatch.setattr(encoding, "Encoded", lambda plan: asked.append(-1))
+    for rows in RNG.integers(1, 129, 50):
+        model.train_on_batch(X[:rows], Y[:rows])
+    assert asked == []
+
+
+@pytest.mark.parametrize("purpose", ["train", "evaluate", "predict"])
+def test_the_work_of_a_step_is_known_for_any_rows(purpose: str) -> None:
+    plan = net(units=200).plan(64, purpose)
+    code = encoding.encode(plan)
+    for rows in (1, plan.capacity or 1000):
+        assert code.flops(rows) == plan.flops(rows)
+    on_parameters = sum(op.flops(1) for op in plan.ops if op.signature.axis is Axis.PARAMETER)
+    for rows in range(1, 65):
+        assert plan.flops(rows) <= code.flops(rows) <= plan.flops(rows) + on_parameters
+
+
+def test_products_that_blas_would_share_are_known() -> None:
+    deep = [fastnn.Input((100,)), layers.Dense(100), layers.Dense(3)]
+    plan = fastnn.Sequential(deep, seed=0).plan(purpose="predict")
+    first = encoding.encode(plan).first_guarded
+    products = [op for op in plan.ops if op.code is OpCode.DENSE]
+
+    def largest(rows: int) -> float:
+        # Blocks of 16 columns are ours; BLAS has up to 12 that are left over.
+        shares = {100: 4 / 100, 3: 1.0}
+        return max(op.flops(rows) * shares[next(op.outputs()).columns] for op in products)
+
+    assert largest(int(first) - 1) < encoding.BLAS_THREADS_FROM <= largest(int(first))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])

@@ -15,7 +15,8 @@ from fastnn._core.executor import Executor
 from fastnn.compiler.plan import OpCode
 from fastnn.errors import DataError, ShapeError
 from fastnn.model.programs import Key
-from fastnn.run import program, runtime
+from fastnn.run import runtime
+from fastnn.run.encoding import BLAS_THREADS_FROM
 
 Soon = Callable[..., bool]
 SECONDS = 300.0  # after which something hangs
@@ -76,7 +77,7 @@ def test_rows_for_which_blas_would_start_threads_go_the_long_way() -> None:
     made = net._now.need_programs().program(Key("predict"))
     most = made.few_rows.most_rows  # type: ignore[union-attr]
     flops = [2 * made.executor.tile_rows(rows) * 512 * 3 for rows in (most, most + 1)]  # type: ignore[union-attr]
-    assert flops[0] < program.BLAS_THREADS_FROM <= flops[1]
+    assert flops[0] < BLAS_THREADS_FROM <= flops[1]
     assert taken(net, x[:most])
     assert not taken(net, x[: most + 1])
     for rows in (most, most + 1):
