@@ -63,6 +63,12 @@ class Encoded:
         return flags.index(True) if True in flags else len(flags)
 
     @cached_property
+    def clips(self) -> list[tuple[int, float]]:
+        """The sum that each clip is made of, and its limit."""
+        first_sums = _first_sums(self.plan)
+        return [(first_sums[clip.accumulator], clip.limit) for clip in self.plan.clips]
+
+    @cached_property
     def gathers(self) -> bool:
         """Whether rows are picked by a permutation."""
         return any(op.code is OpCode.GATHER for op in self.plan.ops)
@@ -112,9 +118,14 @@ def _encode(plan: Plan) -> Encoded:
         )
         for phase in plan.phases
     ]
-    first_sums = [*itertools.accumulate((a.width for a in plan.accumulators), initial=0)]
+    first_sums = _first_sums(plan)
     ops = [_encode_op(op, first_sums[op.accumulator] if op.accumulator >= 0 else -1) for op in plan.ops]
     return Encoded(plan, ops, phases)
+
+
+def _first_sums(plan: Plan) -> list[int]:
+    """Return the number of the first sum of each accumulator."""
+    return [*itertools.accumulate((a.width for a in plan.accumulators), initial=0)]
 
 
 _encoded: Latest[Encoded] = Latest(_KEPT_OPS, lambda encoded: len(encoded.ops))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from fastnn.opcodes import (
     ADDING,
+    CLIP_FACTOR,
     KEPT_SLOTS,
     LANES,
     LOSSES,
@@ -34,6 +35,7 @@ from fastnn.ops import Activation
 
 __all__ = [
     "ADDING",
+    "CLIP_FACTOR",
     "DENOMINATORS",
     "KEPT_SLOTS",
     "LOSSES",
@@ -48,6 +50,7 @@ __all__ = [
     "Accumulator",
     "Activation",
     "Axis",
+    "Clip",
     "External",
     "Op",
     "OpCode",
@@ -115,6 +118,25 @@ class Accumulator:
 
 
 @dataclass(frozen=True, slots=True)
+class Clip:
+    """A scalar that each step makes before its first update, a factor of gradients.
+
+    It is ``min(1, limit / norm)``, where the norm is the root of a sum of squares; NaN if the norm is not
+    finite.
+
+    Attributes
+    ----------
+    accumulator : int
+        Of the sum of squares, which nothing else is added to, and which is no metric.
+    limit : float
+        Above 0.
+    """
+
+    accumulator: int
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """Consecutive ops that one thread runs on one tile.
 
@@ -147,7 +169,8 @@ class Phase:
         Rows per tile, 0 for other axes than rows.
     updates : bool
         Whether it changes parameters or state.  Such phases come last, and run only if the losses of the
-        step are finite.
+        step are finite.  Between the others and the first of them all gradients are known: there the plan's
+        clips are made.
     """
 
     axis: Axis
@@ -175,6 +198,8 @@ class Plan:
         One of `PURPOSES`.
     scalars : tuple of str
         Numbers that a run brings for each of its steps, such as ``"rate"``, the learning rate.
+    clips : tuple of Clip
+        Numbers that each step makes itself, counted on from those.
     """
 
     ops: tuple[Op, ...]
@@ -185,6 +210,7 @@ class Plan:
     capacity: int
     purpose: str
     scalars: tuple[str, ...] = ()
+    clips: tuple[Clip, ...] = ()
 
     @property
     def padded_capacity(self) -> int:

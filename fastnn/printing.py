@@ -56,7 +56,12 @@ def format_plan(plan: Plan) -> str:
         f"{plan.flops(rows):,} flops a step",
         f"elements: {sizes}",
     ]
-    for phase in plan.phases:
+    for number, phase in enumerate(plan.phases):
+        if phase.updates and not (number and plan.phases[number - 1].updates):
+            lines += [
+                f"then min(1, {clip.limit:g} / norm) of {plan.accumulators[clip.accumulator].name}"
+                for clip in plan.clips
+            ]
         if phase.axis is Axis.ROWS:
             lines.append(f"phase along rows, tiles of {phase.tile_rows} rows")
         elif phase.axis is Axis.FEATURES:

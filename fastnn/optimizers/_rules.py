@@ -22,6 +22,8 @@ from fastnn.plan import OpCode
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
+_CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
+
 
 @dataclass(frozen=True, repr=False)
 class Optimizer(Described):
@@ -33,10 +35,18 @@ class Optimizer(Described):
         Step size, at least 0.
     weight_decay : float, optional
         At least 0: before each update, a parameter ``w`` becomes ``w - rate * weight_decay * w``.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        At most one of them, above 0.  Gradients ``g``, those of regularisers included, are limited before
+        they are used: each parameter's to the norm `clipnorm`, ``g * min(1, clipnorm / norm(g))``; each
+        number to `clipvalue`; all together to the norm `global_clipnorm`.  Where a norm is not finite, they
+        become NaN.
     """
 
     learning_rate: float | LearningRateSchedule = 0.01
     weight_decay: float | None = field(default=None, kw_only=True)
+    clipnorm: float | None = field(default=None, kw_only=True)
+    clipvalue: float | None = field(default=None, kw_only=True)
+    global_clipnorm: float | None = field(default=None, kw_only=True)
 
     name: ClassVar[str] = ""
     rate_scalar: ClassVar[str] = "rate"  # which of the plan's scalars the update op reads
@@ -50,6 +60,14 @@ class Optimizer(Described):
             self._check("learning_rate", 0.0, float("inf"))
         if self.weight_decay is not None:
             self._check("weight_decay", 0.0, float("inf"))
+        given = [name for name in _CLIPS if getattr(self, name) is not None]
+        for name in given:
+            self._check(name, 0.0, float("inf"), open_low=True)
+        if len(given) > 1:
+            raise ConfigurationError(
+                f"{type(self).__name__} clips gradients in one way only: keep {given[0]}, and drop "
+                f"{' and '.join(given[1:])}, or the other way round"
+            )
 
     def __repr__(self) -> str:
         given = ((one.name, getattr(self, one.name)) for one in fields(self))
@@ -83,6 +101,11 @@ class Optimizer(Described):
     def constants(self) -> tuple[float, ...]:
         """Return the op's constants after the regulariser's."""
         return ()
+
+    @property
+    def clips_norms(self) -> bool:
+        """Whether gradients are limited by a norm, so that no update may begin before they all are known."""
+        return self.clipnorm is not None or self.global_clipnorm is not None
 
     @property
     def scalar_names(self) -> tuple[str, ...]:
@@ -136,6 +159,8 @@ class SGD(Optimizer):
     nesterov : bool
     weight_decay : float, optional
         As in `AdamW`.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------
@@ -191,6 +216,8 @@ class Adam(Optimizer):
         Greater than 0; default 1e-7.
     weight_decay : float, optional
         As in `AdamW`.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------
@@ -257,6 +284,8 @@ class AdamW(Adam):
         Decay of the moments, in [0, 1).
     epsilon : float
         Greater than 0; default 1e-7.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------
@@ -289,6 +318,8 @@ class RMSprop(Optimizer):
         Greater than 0; default 1e-7.
     weight_decay : float, optional
         As in `AdamW`.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------
@@ -343,6 +374,8 @@ class Adagrad(Optimizer):
         Greater than 0; default 1e-7.
     weight_decay : float, optional
         As in `AdamW`.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------
