@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from fastnn.checks import check_flag, check_number
+from fastnn.checks import check_flag, check_number, with_arguments_of_keras
 from fastnn.described import Described
 from fastnn.errors import ConfigurationError
 from fastnn.optimizers import schedules
@@ -22,6 +22,7 @@ from fastnn.plan import OpCode
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
+_Rule = TypeVar("_Rule", bound="Optimizer")
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
@@ -143,6 +144,13 @@ class Optimizer(Described):
         return np.ones(1)
 
 
+def _with_advice(cls: type[_Rule]) -> type[_Rule]:
+    """Let an optimizer's constructor say what there is instead of arguments that it does not have."""
+    cls.__init__ = with_arguments_of_keras(cls.__name__, "optimizers")(cls.__init__)  # type: ignore[method-assign]
+    return cls
+
+
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum and Nesterov's variant.
@@ -199,6 +207,7 @@ class SGD(Optimizer):
         return (self.momentum, float(self.nesterov)) if self.momentum else ()
 
 
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015) in Keras's form, with epsilon outside the bias correction.
@@ -267,6 +276,7 @@ class Adam(Optimizer):
         return corrections
 
 
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019), in Keras's form.
@@ -302,6 +312,7 @@ class AdamW(Adam):
     weight_decay: float | None = 0.004
 
 
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class RMSprop(Optimizer):
     """RMSprop (Tieleman and Hinton 2012) in Keras's form, neither centred nor with momentum.
@@ -358,6 +369,7 @@ class RMSprop(Optimizer):
         return (self.rho, self.epsilon)
 
 
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class Adagrad(Optimizer):
     """Adagrad (Duchi et al. 2011) in Keras's form.

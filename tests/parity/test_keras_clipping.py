@@ -100,3 +100,10 @@ def test_keras_too_has_no_number_left_by_a_norm_that_is_not_finite(keras: Any) -
     bad = [keras.ops.convert_to_tensor(g) for g in (np.float32([[np.inf], [1.0]]), np.float32([1.0]))]
     optimizer.apply(bad, weights)
     assert all(np.isnan(keras.ops.convert_to_numpy(w)).all() for w in weights)
+
+
+def test_configurations_of_keras_are_read(keras: Any) -> None:
+    for cls in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad"):
+        config = getattr(keras.optimizers, cls)(0.25, global_clipnorm=2.0).get_config()
+        made = getattr(fastnn.optimizers, cls).from_config(config)
+        assert (made.learning_rate, made.global_clipnorm) == (0.25, 2.0)
