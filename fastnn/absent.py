@@ -34,6 +34,7 @@ _NO_TENSORS = "arrays are NumPy's here, use numpy"
 _FILES = "read the files with NumPy, pandas or Pillow, and give arrays to fit"
 _VARIABLES = "parameters are arrays: model.get_weights() and model.set_weights(...)"
 _STEPS = "write a loop of your own with model.train_on_batch, or with model.loss_and_gradients"
+_AVERAGES = "average model.get_weights() in a callback's on_epoch_end"
 _CPU = "fastnn runs on the CPU; dtype='float64' is an argument of the model"
 _ESTIMATOR = "models are no estimators of scikit-learn"
 
@@ -93,10 +94,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             f"it is for images and sequences; {_IMAGES}",
         ),
         (
-            "CenterCrop Resizing Random* RandAugment AugMix AutoContrast CutMix MixUp Solarization",
-            "it is for images; change them in NumPy before fit",
-        ),
-        (
+            "CenterCrop Resizing Random* RandAugment AugMix AutoContrast CutMix MixUp Solarization "
             "Equalization ContrastLimitedAdaptiveHistogramEqualization MaxNumBoundingBoxes",
             "it is for images; change them in NumPy before fit",
         ),
@@ -181,37 +179,32 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "metrics": (
         ("F1 F1Score FBetaScore", f"use Precision and Recall, or {_OF_PREDICTIONS}"),
-        ("TrueNegatives TruePositives FalseNegatives FalsePositives", _OF_PREDICTIONS),
         (
-            "PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity",
+            "TrueNegatives TruePositives FalseNegatives FalsePositives PrecisionAtRecall RecallAtPrecision "
+            "SensitivityAtSpecificity SpecificityAtSensitivity TopKCategoricalAccuracy TopKAccuracy "
+            "SparseTopKCategoricalAccuracy BinaryFocalCrossentropy CategoricalFocalCrossentropy "
+            "Hinge SquaredHinge CategoricalHinge KLDivergence KLD",
             _OF_PREDICTIONS,
         ),
         ("Accuracy", "use the name 'accuracy', which becomes the accuracy that suits the loss"),
-        ("TopKCategoricalAccuracy SparseTopKCategoricalAccuracy TopKAccuracy", _OF_PREDICTIONS),
         ("BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU", f"it is for segmentation; {_OF_PREDICTIONS}"),
+        ("MeanAbsolutePercentageError MAPE R2 R2Score", f"use 'mae' or 'mse', or {_OF_PREDICTIONS}"),
         (
-            "MeanAbsolutePercentageError MAPE R2 R2Score",
-            f"use 'mae' or 'mse', or {_OF_PREDICTIONS}",
-        ),
-        (
-            "MeanSquaredLogarithmicError MSLE LogCosh LogCoshError Huber Poisson",
+            "MeanSquaredLogarithmicError MSLE LogCosh LogCoshError Huber Poisson CosineSimilarity "
+            "PearsonCorrelation ConcordanceCorrelation",
             f"use 'mse', or {_OF_PREDICTIONS}",
         ),
-        ("CosineSimilarity PearsonCorrelation ConcordanceCorrelation", f"use 'mse', or {_OF_PREDICTIONS}"),
         ("RMSE", "it is RootMeanSquaredError"),
         ("MAE", "it is MeanAbsoluteError, 'mae'"),
         (
             "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy BCE",
             f"as a loss it is in the history, as 'loss'; else {_OF_PREDICTIONS}",
         ),
-        ("BinaryFocalCrossentropy CategoricalFocalCrossentropy", _OF_PREDICTIONS),
-        ("Hinge SquaredHinge CategoricalHinge KLDivergence KLD", _OF_PREDICTIONS),
         ("Mean Sum MeanMetricWrapper", "only fastnn's own metrics run inside the kernels; use a callback"),
         ("serialize deserialize", _CODE),
     ),
     "optimizers": (
-        ("Adadelta Adafactor Adamax Nadam RAdam", _RATES),
-        ("Ftrl Lamb Lion Muon ScheduleFreeAdamW", _RATES),
+        ("Adadelta Adafactor Adamax Nadam RAdam Ftrl Lamb Lion Muon ScheduleFreeAdamW", _RATES),
         ("LBFGS ADMM", "use Adam or SGD with momentum; for other methods take model.loss_and_gradients"),
         ("LossScaleOptimizer", "it is for float16, which fastnn does not have; use any optimizer as it is"),
         (
@@ -236,7 +229,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("ProgbarLogger", "use fit(verbose=1)"),
         ("CallbackList", "give fit a list of callbacks"),
         ("BackupAndRestore OrbaxCheckpoint", "keep model.get_weights() in a callback's on_epoch_end"),
-        ("SwapEMAWeights", "average model.get_weights() in a callback's on_epoch_end"),
+        ("SwapEMAWeights", _AVERAGES),
     ),
     "initializers": (
         ("TruncatedNormal", "use RandomNormal, or HeNormal or GlorotNormal"),
@@ -423,15 +416,20 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("optional", False, "every input is needed"),
     ),
     "Model": (("trainable", True, "set model.trainable = False before compile"),),
+    "optimizers": (
+        ("name loss_scale_factor", None, ""),
+        ("use_ema", False, _AVERAGES),
+        ("ema_momentum", 0.99, _AVERAGES),
+        ("ema_overwrite_frequency", None, _AVERAGES),
+        ("gradient_accumulation_steps", None, "give larger batches to fit, whose gradients are one sum"),
+        ("amsgrad centered nesterov", False, "SGD has nesterov; the others are in Keras's plain form"),
+        ("momentum", 0.0, "use SGD(momentum=...), or Adam, which has a first moment"),
+        ("lr", None, "it is learning_rate"),
+        ("decay", None, "give learning_rate a schedule, as optimizers.schedules.InverseTimeDecay"),
+    ),
 }
-_TABLES_OF_KINDS = {
-    "activation": "activations",
-    "initializer": "initializers",
-    "loss": "losses",
-    "metric": "metrics",
-    "optimizer": "optimizers",
-    "regularizer": "regularizers",
-}
+_KINDS = ("activation", "initializer", "metric", "optimizer", "regularizer")
+_TABLES_OF_KINDS = {"loss": "losses", **{kind: f"{kind}s" for kind in _KINDS}}
 
 
 def _plain(name: str) -> str:

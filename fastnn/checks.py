@@ -12,7 +12,7 @@ import numbers
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from fastnn.absent import argument
+from fastnn.absent import argument, near
 from fastnn.errors import ConfigurationError, DTypeError
 
 __all__ = [
@@ -201,16 +201,18 @@ def check_name(name: object) -> str | None:
     return name
 
 
-def with_arguments_of_keras(where: str) -> Callable[[_Function], _Function]:
+def with_arguments_of_keras(where: str, table: str = "") -> Callable[[_Function], _Function]:
     """Return a decorator for functions that Keras has with more arguments.
 
     Of those that the function does not have, values that change nothing are dropped, others refused with
-    what there is instead.
+    what there is instead; so are slips of the pen, with the argument that was meant.
 
     Parameters
     ----------
     where : str
         What the function is called, in the table of `fastnn.absent` and in messages.
+    table : str, optional
+        What it is called there, if the name is another one.
 
     Returns
     -------
@@ -231,16 +233,18 @@ def with_arguments_of_keras(where: str) -> Callable[[_Function], _Function]:
     """
 
     def decorate(function: _Function) -> _Function:
-        own = set(inspect.signature(function).parameters)
+        own = set(inspect.signature(function).parameters) - {"self"}
 
         @functools.wraps(function)
         def call(*given: Any, **options: Any) -> Any:
             for name in () if own.issuperset(options) else options.keys() - own:
-                said = argument(where, name, options[name])
+                said = argument(table or where, name, options[name])
                 if said:
                     raise DTypeError(f"{where} has no argument {name}: {said}")
                 if said is not None:
                     del options[name]
+                elif meant := near(name, own):
+                    raise DTypeError(f"{where} has no argument {name}; did you mean {meant}?")
             return function(*given, **options)
 
         return cast(_Function, call)

@@ -35,8 +35,8 @@ class Described:
         Examples
         --------
         >>> import fastnn
-        >>> fastnn.optimizers.SGD(0.1).get_config()
-        {'learning_rate': 0.1, 'weight_decay': None, 'momentum': 0.0, 'nesterov': False}
+        >>> fastnn.losses.MulticlassHinge().get_config()
+        {'reduction': 'mean', 'margin': 1.0}
         """
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 

@@ -17,6 +17,7 @@ from fastnn.ops import Activation
 
 __all__ = [
     "ADDING",
+    "CLIP_FACTOR",
     "KEPT_SLOTS",
     "LANES",
     "LOSSES",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 ROWS = -1  # an operand's row count when it has one row per row of the batch
+CLIP_FACTOR = "clip_factor"  # a scalar that each step makes of norms, see `Clip` in plan.py
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
 
 
@@ -106,6 +108,9 @@ class OpCode(enum.IntEnum):
     NORMALIZE_BACKWARD = 49
     MOVING_AVERAGE = 50
     ADAGRAD = 51
+    GRADIENT_SQUARES = 52
+    SCALE_GRADIENT = 53
+    CLIP_GRADIENT = 54
 
 
 class Path(enum.IntEnum):
@@ -199,7 +204,8 @@ class Op:
     because : str
         Why that path.
     scalars : tuple of int
-        Which of the plan's scalars it reads; the signature names them.
+        Which of the plan's scalars it reads; the signature names them.  Numbers behind those that a run
+        brings are of the plan's clips.
     """
 
     code: OpCode
@@ -512,6 +518,9 @@ SIGNATURES: dict[OpCode, Signature] = {
         "epsilon",
     ),
     OpCode.MOVING_AVERAGE: _signature(Axis.PARAMETER, "w:inout moment:in", constants="momentum"),
+    OpCode.GRADIENT_SQUARES: _signature(Axis.PARAMETER, "dw:in"),
+    OpCode.SCALE_GRADIENT: _signature(Axis.PARAMETER, "dw:inout", scalars=CLIP_FACTOR),
+    OpCode.CLIP_GRADIENT: _signature(Axis.PARAMETER, "dw:inout", constants="limit"),
 }
 
 
@@ -535,6 +544,7 @@ ADDING = LOSSES | frozenset(
         OpCode.THRESHOLD_COUNTS,
         OpCode.WEIGHT_TOTAL,
         OpCode.L2_PENALTY,
+        OpCode.GRADIENT_SQUARES,
     }
 )
 # The rows of a batch that ADAM_DENSE sums up at once; of more, rounding would show (`_core/long_sums.pxi`).

@@ -33,6 +33,9 @@ OPTIMIZERS = {
     "rmsprop": optimizers.RMSprop(0.01, epsilon=1e-2),
     "adagrad": optimizers.Adagrad(0.05),
     "adamw": optimizers.AdamW(0.01, 0.1, epsilon=1e-2),
+    "clipped": optimizers.SGD(0.1, global_clipnorm=0.05),
+    "clipped adamw": optimizers.AdamW(0.01, 0.1, epsilon=1e-2, clipnorm=0.05),
+    "clipped numbers": optimizers.SGD(0.1, momentum=0.9, clipvalue=0.02),
     "sgd decay": optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 3, 0.5), weight_decay=0.1),
 }
 # name -> loss, output activation, accuracy

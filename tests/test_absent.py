@@ -267,6 +267,8 @@ def begin(**options: Any) -> Any:
         (dense, {"kernel_constraint": None, "dtype": None, "activity_regularizer": None}),
         (begin, {"batch_size": None, "dtype": None, "sparse": False}),
         (net, {"trainable": True}),
+        (optimizers.Adam, {"use_ema": False, "ema_momentum": 0.99, "name": "adam", "amsgrad": False}),
+        (optimizers.RMSprop, {"momentum": 0.0, "centered": False, "loss_scale_factor": None}),
     ],
 )
 def test_arguments_of_keras_that_change_nothing_are_accepted(call: Any, options: dict[str, Any]) -> None:
@@ -289,7 +291,24 @@ def test_arguments_of_keras_that_change_nothing_are_accepted(call: Any, options:
         (begin, {"batch_shape": (1, 2)}, "Input has no argument batch_shape"),
         (net, {"trainable": False}, "set model.trainable = False"),
         (compiled, {"quux": 1}, r"compile\(\) got an unexpected keyword argument 'quux'"),
-        (dense, {"unit": 1}, "got an unexpected keyword argument 'unit'"),
+        (dense, {"quux": 1}, "got an unexpected keyword argument 'quux'"),
+        (dense, {"unit": 1}, r"Dense has no argument unit; did you mean units\?"),
+        (
+            compiled,
+            {"loss_weigths": []},
+            r"compile has no argument loss_weigths; did you mean loss_weights\?",
+        ),
+        (
+            optimizers.SGD,
+            {"learnig_rate": 1},
+            r"SGD has no argument learnig_rate; did you mean learning_rate\?",
+        ),
+        (optimizers.Adam, {"lr": 1}, "Adam has no argument lr: it is learning_rate"),
+        (optimizers.Adam, {"use_ema": True}, "Adam has no argument use_ema: average model.get_weights"),
+        (optimizers.AdamW, {"amsgrad": True}, "AdamW has no argument amsgrad: .* plain form"),
+        (optimizers.RMSprop, {"momentum": 0.5}, r"RMSprop has no argument momentum: use SGD\(momentum"),
+        (optimizers.Adagrad, {"gradient_accumulation_steps": 2}, "give larger batches to fit"),
+        (optimizers.SGD, {"quux": 1}, r"__init__\(\) got an unexpected keyword argument 'quux'"),
     ],
 )
 def test_others_are_refused_with_advice(call: Any, options: dict[str, Any], message: str) -> None:
@@ -297,7 +316,23 @@ def test_others_are_refused_with_advice(call: Any, options: dict[str, Any], mess
         call(**options)
 
 
-@pytest.mark.parametrize("where", absent._ARGUMENTS)
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_every_argument_of_keras_s_optimizers_is_known(name: str, peer: Peer) -> None:
+    theirs, ours = getattr(peer("keras").optimizers, name), getattr(optimizers, name)
+    mine = inspect.signature(ours).parameters
+    others = {
+        given: parameter.default
+        for given, parameter in inspect.signature(theirs).parameters.items()
+        if given not in mine and parameter.kind is not parameter.VAR_KEYWORD
+    }
+    assert len(others) > 4
+    assert ours(**others) == ours()
+    for given in set(others) - {"name", "loss_scale_factor"}:
+        with pytest.raises(TypeError, match=f"{name} has no argument {given}: "):
+            ours(**{given: object()})
+
+
+@pytest.mark.parametrize("where", sorted(absent._ARGUMENTS.keys() - {"optimizers"}))
 def test_every_argument_of_keras_is_known(where: str, peer: Peer) -> None:
     keras = peer("keras")
     theirs, ours = {

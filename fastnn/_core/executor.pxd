@@ -1,7 +1,7 @@
 # The C form of a plan; see executor.pyx.
 
 from fastnn._core.guards cimport Claim, Parameters
-from fastnn._core.run cimport MAX_SLOTS, Phase, Run, Stream, Task
+from fastnn._core.run cimport MAX_SLOTS, Clip, Phase, Run, Stream, Task
 from fastnn._core.types cimport Bound, Op
 
 cdef class Executor:
@@ -16,7 +16,9 @@ cdef class Executor:
     cdef int n_ops, n_phases, n_tasks, n_sums, n_bound
     cdef int first_update
     cdef Py_ssize_t single_rows, most_tile_rows
-    cdef int n_losses, n_scalars
+    cdef int n_losses, n_scalars, n_clips
+    cdef Clip* clips
+    cdef double* own_scalars
     cdef bint double
     cdef readonly long long snapshot_step
     cdef Py_buffer views[MAX_SLOTS]

@@ -17,9 +17,9 @@ from fastnn._core.guards cimport (
 from fastnn._core.helpers cimport Crew, dismiss, hire, launch
 from fastnn._core.random cimport stream
 from fastnn._core.run cimport (
-    LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, RUNNING, Phase, Run, Stream, Task, begin_epoch, bind_step,
-    finish_phase, finish_step, follow_streams, may_update, parameters_finite, run_task, shuffle_rows,
-    tile_for,
+    LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, RUNNING, Clip, Phase, Run, Stream, Task, begin_epoch,
+    begin_updates, bind_step, finish_phase, finish_step, follow_streams, parameters_finite, run_task,
+    shuffle_rows, tile_for,
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
@@ -202,7 +202,7 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
         before = run.bound_ends[run.first_update - 1] if run.first_update else 0
         run.failure = run.run_bound(run.bound, before, &frame)
         if run.failure == Status.OK:
-            if not may_update(run):
+            if not begin_updates(run):
                 return
             if run.first_update <= last:
                 run.failure = run.run_bound(run.bound + before, run.bound_ends[last] - before, &frame)
@@ -235,6 +235,8 @@ cdef class Executor:
         How many numbers the plan needs in each step.
     first_update : int
         The first phase that changes what outlives a step; below 0 if none does.  All later ones do, too.
+    clips : list of tuple
+        ``(sum, limit)`` for each scalar, counted on from `n_scalars`, that a step makes before that phase.
 
     Attributes
     ----------
@@ -244,22 +246,25 @@ cdef class Executor:
 
     def __cinit__(
         self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0, int n_scalars=0,
-        int first_update=-1,
+        int first_update=-1, clips=(),
     ):
         cdef int i, j, t = 0
         need_table()
         self.running = Claim()
         self.n_ops, self.n_phases, self.n_sums = len(ops), len(phases), len(times_rows)
         self.n_tasks = sum(len(tasks) for _, _, tasks in phases)
-        self.double, self.n_losses, self.n_scalars = double, n_losses, n_scalars
+        self.double, self.n_losses, self.n_scalars, self.n_clips = double, n_losses, n_scalars, len(clips)
         self.ops = <Op*>calloc(max(self.n_ops, 1), sizeof(Op))
         self.phases = <Phase*>calloc(max(self.n_phases, 1), sizeof(Phase))
         self.tasks = <Task*>calloc(max(self.n_tasks, 1), sizeof(Task))
         self.times_rows = <int*>calloc(max(self.n_sums, 1), sizeof(int))
         self.bound_ends = <int*>calloc(max(self.n_phases, 1), sizeof(int))
         self.n_tiles = <Py_ssize_t*>calloc(max(self.n_phases, 1), sizeof(Py_ssize_t))
+        self.clips = <Clip*>calloc(max(self.n_clips, 1), sizeof(Clip))
+        self.own_scalars = <double*>calloc(n_scalars + self.n_clips + 1, sizeof(double))
         if not (
             self.ops and self.phases and self.tasks and self.times_rows and self.bound_ends and self.n_tiles
+            and self.clips and self.own_scalars
         ):
             raise MemoryError("no memory for the plan")
         for i, (code, activation, alpha, path, accumulator, operands, constants, scalars) in enumerate(ops):
@@ -277,9 +282,13 @@ cdef class Executor:
             for j, constant in enumerate(constants):
                 self.ops[i].constants[j] = constant
             for j, scalar in enumerate(scalars):
-                if not 0 <= scalar < n_scalars:
-                    raise ValueError(f"op {i} needs scalar {scalar}; there are {n_scalars}")
+                if not 0 <= scalar < n_scalars + self.n_clips:
+                    raise ValueError(f"op {i} needs scalar {scalar}; there are {n_scalars + self.n_clips}")
                 self.ops[i].scalars[j] = scalar
+        for i, (sum_, limit) in enumerate(clips):
+            if not 0 <= sum_ < self.n_sums:
+                raise ValueError(f"clip {i} needs sum {sum_}; there are {self.n_sums}")
+            self.clips[i] = [sum_, limit]
         self.first_update = first_update if first_update >= 0 else self.n_phases
         for i, (axis, tile_rows, tasks) in enumerate(phases):
             self.phases[i] = [axis, tile_rows, t, len(tasks)]
@@ -309,6 +318,8 @@ cdef class Executor:
         free(self.streams)
         free(self.times_rows)
         free(self.bound_ends)
+        free(self.clips)
+        free(self.own_scalars)
         free(self.n_tiles)
 
     def bind(self, int slot, array, bint writable):
@@ -491,7 +502,8 @@ cdef class Executor:
             run.shuffle, run.seed, run.first_epoch = shuffle, seed, first_epoch
             run.draw_key = stream(seed, 1)
             run.step = run.first_step = first_step
-            run.scalars = &nothing
+            run.scalars, run.n_scalars = &nothing, self.n_scalars
+            run.clips, run.n_clips, run.own_scalars = self.clips, self.n_clips, self.own_scalars
             if self.n_scalars:
                 steps = n_epochs * ((rows + batch - 1) // batch)
                 if scalars is None or scalars.shape[1] != self.n_scalars or (

@@ -5,7 +5,7 @@
 # `finish_phase`, which adds up the sums and sets out the next phase, step or epoch.
 
 from libc.float cimport DBL_MAX, FLT_MAX
-from libc.math cimport fabs
+from libc.math cimport fabs, sqrt
 from libc.string cimport memcpy
 
 from fastnn._core.random cimport mixed, stream
@@ -33,6 +33,11 @@ cdef struct Phase:
     Py_ssize_t tile_rows    # along rows, else 0
     int first_task
     int n_tasks
+
+# A scalar that each step makes of a sum of squares.
+cdef struct Clip:
+    int sum
+    double limit
 
 # An operand of a bound op that moves on from batch to batch.
 cdef struct Stream:
@@ -67,6 +72,10 @@ cdef struct Run:
     long long first_step        # made before
     const double* scalars       # of each step, or of all
     Py_ssize_t scalars_stride   # from step to step; 0 if they are the same in all
+    int n_scalars
+    const Clip* clips
+    int n_clips
+    double* own_scalars         # if there are clips: the step's scalars, and then the factors
     # where it stands
     Py_ssize_t epoch
     Py_ssize_t origin
@@ -148,6 +157,9 @@ cdef inline void begin_step(Run* run, Py_ssize_t origin) noexcept nogil:
     run.origin = origin
     run.step += 1
     run.step_scalars = run.scalars + (run.step - run.first_step - 1) * run.scalars_stride
+    if run.n_clips:
+        memcpy(run.own_scalars, run.step_scalars, run.n_scalars * sizeof(double))
+        run.step_scalars = run.own_scalars
     run.key = stream(run.draw_key, <unsigned long long>run.step)
     if rows != run.rows:
         run.rows = rows
@@ -166,8 +178,23 @@ cdef inline void begin_epoch(Run* run) noexcept nogil:
     begin_step(run, 0)
 
 
-cdef inline bint may_update(Run* run) noexcept nogil:
-    """Return whether the losses, which are known by now, are finite; else the run ends."""
+cdef inline void make_factors(Run* run) noexcept nogil:
+    """Make the factors of clipped gradients: min(1, limit / norm), NaN if the norm is not finite."""
+    cdef int i
+    cdef double norm
+    for i in range(run.n_clips):
+        norm = sqrt(run.totals[run.clips[i].sum])
+        run.own_scalars[run.n_scalars + i] = (
+            (run.clips[i].limit / norm if norm > run.clips[i].limit else 1.0) + (norm - norm)
+        )
+
+
+cdef inline bint begin_updates(Run* run) noexcept nogil:
+    """Do what needs the losses and all gradients, which are known by now; return whether to update.
+
+    If a loss is not finite, the run ends.  One thread does this while the others wait.  Whatever else needs
+    all gradients of a step has its place here, too.
+    """
     cdef Py_ssize_t s
     # Sums are float64; a loss that is infinite in the model's dtype counts as infinite.
     for s in range(run.n_losses):
@@ -175,6 +202,7 @@ cdef inline bint may_update(Run* run) noexcept nogil:
             atomic_store(&run.status, Status.NOT_FINITE)
             return False
     take_snapshot(run)
+    make_factors(run)
     return True
 
 
@@ -208,7 +236,7 @@ cdef inline void finish_phase(Run* run, int p) noexcept nogil:
     for t in range(run.n_tiles[p]):
         for s in range(run.n_sums):
             run.totals[s] += run.partial[t * run.n_sums + s]
-    if p == run.first_update - 1 and not may_update(run):
+    if p == run.first_update - 1 and not begin_updates(run):
         return
     if p == run.n_phases - 1:
         finish_step(run)

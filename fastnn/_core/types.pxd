@@ -67,6 +67,9 @@ cpdef enum OpCode:
     NORMALIZE_BACKWARD = 49
     MOVING_AVERAGE = 50
     ADAGRAD = 51
+    GRADIENT_SQUARES = 52
+    SCALE_GRADIENT = 53
+    CLIP_GRADIENT = 54
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -153,7 +156,7 @@ cdef struct Frame:
     Py_ssize_t tile_rows                # rows of its tiles, but for the last
     Py_ssize_t origin                   # the batch's first row in the epoch
     const int* permutation              # row numbers of the epoch's order
-    const double* scalars               # of the step: learning rates and the like, see Optimizer.scalars
+    const double* scalars               # of the step: rates (Optimizer.scalars), then clip factors
     unsigned long long key              # of the step's random numbers
     double* sums                        # the tile's partial sums, one per accumulator
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastnn.compiler.plan import ROWS, Accumulator, Activation, External, Op, OpCode, Operand, Slot
+from fastnn.compiler.plan import ROWS, Accumulator, Activation, Clip, External, Op, OpCode, Operand, Slot
 from fastnn.graph.graph import Graph, Node, Parameter
 
 __all__ = ["Builder"]
@@ -26,6 +26,7 @@ class Builder:
         self.ops: list[Op] = []
         self.externals: list[External] = []
         self.accumulators: list[Accumulator] = []
+        self.clips: list[Clip] = []
         self.tensors: dict[str, Operand] = {}
         self.gradients: dict[str, Operand] = {}
         self.borrowed: set[str] = set()  # tensors whose gradient is another's, and must not be added to
@@ -34,6 +35,8 @@ class Builder:
         self.training = purpose in ("train", "gradients")
         self.n_draws = 0  # ops that draw random numbers
         self.to_parameters = purpose in ("train", "gradients", "backward")
+        # Whether gradients of parameters outlive the task that makes them.
+        self.keeps_gradients = purpose != "train"
         # Activations outlive their tile only where weight gradients read them afterwards.
         self.row_slot = Slot.WORKSPACE if self.to_parameters else Slot.LOCAL
 
@@ -116,7 +119,7 @@ class Builder:
         first = w.name not in self.gradients
         name = f"d({w.name})" if first else f"d({w.name})+{len(self.ops)}"
         part = self.one_row(name, w.columns)
-        return replace(part, slot=Slot.GRADIENTS) if first and self.purpose != "train" else part
+        return replace(part, slot=Slot.GRADIENTS) if first and self.keeps_gradients else part
 
     def add_row_gradient(self, w: Operand, part: Operand) -> None:
         """Add what an op has written to `row_gradient` to the gradient of a parameter."""
@@ -134,7 +137,7 @@ class Builder:
             return
         before = self.gradients.get(w.name)
         if before is None:
-            slot = Slot.LOCAL if self.purpose == "train" else Slot.GRADIENTS
+            slot = Slot.GRADIENTS if self.keeps_gradients else Slot.LOCAL
             gradient = Operand(f"d({w.name})", slot, w.rows, w.columns)
             self.gradients[w.name] = gradient
             self.ops.append(Op(code, w.name, (gradient, *sources)))

@@ -18,6 +18,7 @@ from fastnn.compiler.plan import (
     SIGNATURES,
     WEIGHTS,
     Accumulator,
+    Clip,
     External,
     Op,
     OpCode,
@@ -43,11 +44,13 @@ class Lowered:
     ops : tuple of Op
     externals : tuple of External
     accumulators : tuple of Accumulator
+    clips : tuple of Clip
     """
 
     ops: tuple[Op, ...]
     externals: tuple[External, ...]
     accumulators: tuple[Accumulator, ...]
+    clips: tuple[Clip, ...] = ()
 
 
 def lower(
@@ -100,6 +103,8 @@ def lower(
     if purpose not in PURPOSES:
         raise PlanError(f"unknown purpose {purpose!r}; known: {', '.join(PURPOSES)}")
     lowering = Lowering(graph, purpose, gather, weighted, columns)
+    if purpose == "train" and optimizer is not None and optimizer.clips_norms:
+        lowering.keeps_gradients = True
     if purpose in ("train", "gradients", "evaluate"):
         if len(losses) != len(graph.outputs):
             raise PlanError(f"lowering for {purpose!r} needs a loss for each output")
@@ -116,12 +121,13 @@ def lower(
         if purpose == "train":
             if optimizer is None:
                 raise PlanError("lowering for 'train' needs an optimizer")
+            lowering.clip(optimizer)
             lowering.update(optimizer)
     elif purpose in ("input_gradients", "backward"):
         known = {node.output.name: node.output for node in graph.nodes}
         lowering.chain_rule((*graph.inputs, *(known[name] for name in wrt)))
     ops = fuse(lowering.ops) if fused else lowering.ops
-    return Lowered(tuple(ops), tuple(lowering.externals), tuple(lowering.accumulators))
+    return Lowered(tuple(ops), tuple(lowering.externals), tuple(lowering.accumulators), tuple(lowering.clips))
 
 
 class Lowering(Builder):
@@ -349,6 +355,36 @@ class Lowering(Builder):
                         constants=(p.regularizer.l2,),
                     )
                 )
+
+    def clip(self, optimizer: Optimizer) -> None:
+        """Append what limits the gradients, as they are with those of regularisers: numbers, or norms.
+
+        A norm needs all of its gradients, so `schedule.py` puts what reads its factor into a phase of its
+        own, behind the place between the last gradient and the first update.
+        """
+        trained = self.trained()
+        if optimizer.clipvalue is not None:
+            limit = (optimizer.clipvalue,)
+            self.ops += [Op(OpCode.CLIP_GRADIENT, p.name, (dw,), constants=limit) for p, dw in trained]
+        if optimizer.global_clipnorm is not None:
+            self._clip_norm(trained, "gradients", optimizer.global_clipnorm, optimizer)
+        if optimizer.clipnorm is not None:
+            for p, gradient in trained:
+                self._clip_norm([(p, gradient)], gradient.name, optimizer.clipnorm, optimizer)
+
+    def _clip_norm(
+        self, trained: list[tuple[Parameter, Operand]], name: str, limit: float, optimizer: Optimizer
+    ) -> None:
+        """Append what multiplies gradients so that their common norm is at most `limit`."""
+        self.accumulators.append(Accumulator(f"squares of {name}", per="nothing"))
+        self.clips.append(Clip(len(self.accumulators) - 1, limit))
+        factor = (len(optimizer.scalar_names) + len(self.clips) - 1,)
+        for p, dw in trained:
+            self.ops.append(
+                Op(OpCode.GRADIENT_SQUARES, p.name, (dw,), accumulator=self.clips[-1].accumulator)
+            )
+        for p, dw in trained:
+            self.ops.append(Op(OpCode.SCALE_GRADIENT, p.name, (dw,), scalars=factor))
 
     def update(self, optimizer: Optimizer) -> None:
         """Append an update op for each parameter, after its decay."""

@@ -107,6 +107,16 @@ def compile_plan(
         states, scalars = optimizer.states, optimizer.scalar_names
     rows = whole_vectors(capacity) if columns else capacity
     ops, sizes = place(ops, phases, layout or parameter_layout(graph.parameters), states, rows)
-    plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, capacity, purpose, scalars)
+    plan = Plan(
+        ops,
+        phases,
+        sizes,
+        lowered.externals,
+        lowered.accumulators,
+        capacity,
+        purpose,
+        scalars,
+        lowered.clips,
+    )
     verify_plan(plan)
     return plan

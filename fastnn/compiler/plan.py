@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fastnn.opcodes import (
     ADDING,
+    CLIP_FACTOR,
     KEPT_SLOTS,
     LANES,
     LOSSES,
@@ -35,6 +36,7 @@ from fastnn.ops import Activation, name_of
 
 __all__ = [
     "ADDING",
+    "CLIP_FACTOR",
     "DENOMINATORS",
     "KEPT_SLOTS",
     "LOSSES",
@@ -49,6 +51,7 @@ __all__ = [
     "Accumulator",
     "Activation",
     "Axis",
+    "Clip",
     "External",
     "Op",
     "OpCode",
@@ -117,6 +120,25 @@ class Accumulator:
 
 
 @dataclass(frozen=True, slots=True)
+class Clip:
+    """A scalar that each step makes before its first update, a factor of gradients.
+
+    It is ``min(1, limit / norm)``, where the norm is the root of a sum of squares; NaN if the norm is not
+    finite.
+
+    Attributes
+    ----------
+    accumulator : int
+        Of the sum of squares, which nothing else is added to, and which is no metric.
+    limit : float
+        Above 0.
+    """
+
+    accumulator: int
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """Consecutive ops that one thread runs on one tile.
 
@@ -149,7 +171,8 @@ class Phase:
         Rows per tile, 0 for other axes than rows.
     updates : bool
         Whether it changes parameters or state.  Such phases come last, and run only if the losses of the
-        step are finite.
+        step are finite.  Between the others and the first of them all gradients are known: there the plan's
+        clips are made.
     """
 
     axis: Axis
@@ -177,6 +200,8 @@ class Plan:
         One of `PURPOSES`.
     scalars : tuple of str
         Numbers that a run brings for each of its steps, such as ``"rate"``, the learning rate.
+    clips : tuple of Clip
+        Numbers that each step makes itself, counted on from those.
     """
 
     ops: tuple[Op, ...]
@@ -187,6 +212,7 @@ class Plan:
     capacity: int
     purpose: str
     scalars: tuple[str, ...] = ()
+    clips: tuple[Clip, ...] = ()
 
     @property
     def padded_capacity(self) -> int:
@@ -273,7 +299,12 @@ def _text(plan: Plan) -> str:
         f"{plan.flops(rows):,} flops a step",
         f"elements: {sizes}",
     ]
-    for phase in plan.phases:
+    for number, phase in enumerate(plan.phases):
+        if phase.updates and not (number and plan.phases[number - 1].updates):
+            lines += [
+                f"then min(1, {clip.limit:g} / norm) of {plan.accumulators[clip.accumulator].name}"
+                for clip in plan.clips
+            ]
         if phase.axis is Axis.ROWS:
             lines.append(f"phase along rows, tiles of {phase.tile_rows} rows")
         elif phase.axis is Axis.FEATURES:

@@ -5,7 +5,13 @@ tile goes through the whole net forward and backward before its data leave the c
 with large kernels interrupt that: each is a phase of its own, cut along the columns that it writes,
 so that every part of a kernel is read and copied once a step, by one thread.  Reductions over the rows
 of the batch do, too: each tile sees all rows of its own columns, and what follows may read the sums
-whole.  Last comes one phase of all ops that run along parameters, one group of tasks per parameter.
+whole.  Last come the ops that run along parameters, one group of tasks per parameter.  Mostly they are
+one phase: a gradient, and at once its update.  Where updates need something of all gradients, as their
+common norm, they are two phases: first gradients, and the sums that are wanted of them; then updates.
+Between these two is the one place of a step where all gradients are known and nothing is changed yet.
+There the executor makes what the updates read as scalars (`begin_updates` in `_core/run.pxd`), and there
+belongs whatever else needs all gradients.
+
 The cut depends on sizes only, never on a number of threads, so every thread count gives the same
 bits.  This file must not know arrays, dtypes or kernels.
 """
@@ -16,6 +22,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from fastnn.compiler.plan import (
+    CLIP_FACTOR,
     KEPT_SLOTS,
     PRODUCTS,
     ROWS,
@@ -81,10 +88,6 @@ def schedule(
     ops : tuple of Op
     phases : tuple of Phase
     """
-    groups: dict[str, list[Op]] = {}
-    for op in ops:
-        if op.signature.axis is Axis.PARAMETER:
-            groups.setdefault(op.layer, []).append(op)
     ordered: list[Op] = []
     phases: list[Phase] = []
     along_batch = (op for op in ops if op.signature.axis is not Axis.PARAMETER)
@@ -97,17 +100,41 @@ def schedule(
                 tile_rows = _row_tile(found, capacity, multiple)
                 phases.append(Phase(Axis.ROWS, (Task(first, last),), tile_rows))
             ordered += found
-    tasks: list[Task] = []
-    for group in groups.values():
-        first = len(ordered)
-        ordered += group
-        tasks += [Task(first, len(ordered), begin, end) for begin, end in _parameter_tiles(group, capacity)]
-    if tasks:
+    parts = _before_and_after_all_gradients([op for op in ops if op.signature.axis is Axis.PARAMETER])
+    for part in parts:
+        tasks: list[Task] = []
+        for group in _by_parameter(part):
+            first = len(ordered)
+            ordered += group
+            tiles = _update_tiles(group) if part is not parts[0] else _parameter_tiles(group, capacity)
+            tasks += [Task(first, len(ordered), begin, end) for begin, end in tiles]
         # Long tasks first, so that the last ones to finish are short.
         tasks.sort(key=lambda task: -_task_flops(task, ordered, capacity))
-        updates = any(operand.slot in KEPT_SLOTS for op in ordered for operand in op.outputs())
-        phases.append(Phase(Axis.PARAMETER, tuple(_out_of_step(tasks, capacity)), updates=updates))
+        if len(parts) == 1:
+            tasks = _out_of_step(tasks, capacity)
+        phases.append(Phase(Axis.PARAMETER, tuple(tasks), updates=any(map(_changes_kept, part))))
     return tuple(ordered), tuple(phases)
+
+
+def _before_and_after_all_gradients(ops: list[Op]) -> list[list[Op]]:
+    """Return ops along parameters: all, or, where some need something of all gradients, in two parts."""
+    if all(CLIP_FACTOR not in op.signature.scalars for op in ops):
+        return [ops] if ops else []
+    parts: tuple[list[Op], list[Op]] = ([], [])
+    for op in ops:
+        parts[CLIP_FACTOR in op.signature.scalars or _changes_kept(op)].append(op)
+    return list(parts)
+
+
+def _changes_kept(op: Op) -> bool:
+    return any(operand.slot in KEPT_SLOTS for operand in op.outputs())
+
+
+def _by_parameter(ops: list[Op]) -> list[list[Op]]:
+    groups: dict[str, list[Op]] = {}
+    for op in ops:
+        groups.setdefault(op.layer, []).append(op)
+    return list(groups.values())
 
 
 def _out_of_step(tasks: list[Task], capacity: int) -> list[Task]:
@@ -179,6 +206,13 @@ def _column_tiles(op: Op, cost: int, preferred: int) -> tuple[tuple[int, int], .
     n_tiles = _tiles(width, cost, MINIMUM_COLUMNS, preferred)
     step = _ceiling(_ceiling(width, n_tiles), BLOCK_COLUMNS) * BLOCK_COLUMNS
     return tuple((begin, min(begin + step, width)) for begin in range(0, width, step))
+
+
+def _update_tiles(group: list[Op]) -> list[tuple[int, int]]:
+    """Return the rows of a parameter in parts that are worth a task of moving memory."""
+    height, cost = _height(group), sum(BYTE_FLOPS * op.bytes(0) for op in group)
+    step = _ceiling(height, _tiles(height, cost, MINIMUM_PARAMETER_ROWS, PREFERRED_PARAMETER_ROWS))
+    return [(begin, min(begin + step, height)) for begin in range(0, height, step)]
 
 
 def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:

@@ -272,9 +272,18 @@ def _check_purpose(plan: Plan) -> None:
     changed: set[str] = set()
     decayed: set[str] = set()
     sums: list[int] = []
+    squares = {clip.accumulator for clip in plan.clips}
+    unmade = set(squares)
     for index, op in enumerate(plan.ops):
         if plan.is_loss(op):
             sums.append(op.accumulator)
+        if op.code is OpCode.GRADIENT_SQUARES:
+            unmade.discard(op.accumulator)
+        elif op.accumulator in squares:
+            raise PlanError(
+                f"{describe(index, op)} adds to {plan.accumulators[op.accumulator].name!r}, of which a "
+                "factor of gradients is made"
+            )
         for operand in op.outputs():
             if operand.slot != Slot.PARAMETERS:
                 continue
@@ -287,6 +296,8 @@ def _check_purpose(plan: Plan) -> None:
             if (operand.name in changed and not moves) or (decays and operand.name in decayed):
                 raise PlanError(f"{describe(index, op)} changes {operand.name!r} a second time")
             (decayed if decays else changed).add(operand.name)
+    if unmade:
+        raise PlanError(f"nothing adds to {plan.accumulators[min(unmade)].name!r}, of which a factor is made")
     if sorted(sums) != list(range(len(sums))):
         raise PlanError(f"losses add to the accumulators {sums}, need the first ones, each its own")
     if plan.purpose == "predict":

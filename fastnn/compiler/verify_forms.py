@@ -11,6 +11,7 @@ from typing import NamedTuple
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.compiler.plan import (
     ADDING,
+    CLIP_FACTOR,
     DENOMINATORS,
     MOST_ADAM_ROWS,
     MOST_EXTERNALS,
@@ -21,6 +22,7 @@ from fastnn.compiler.plan import (
     Accumulator,
     Activation,
     Axis,
+    Clip,
     External,
     Op,
     OpCode,
@@ -194,6 +196,16 @@ def check_plan(plan: Plan) -> None:
                 f"the accumulator {accumulator.name!r} is divided by {accumulator.per!r}, "
                 f"needs one of {', '.join(DENOMINATORS)}"
             )
+    if not isinstance(plan.clips, tuple) or not all(isinstance(clip, Clip) for clip in plan.clips):
+        raise PlanError(f"the clips are {plan.clips!r}, need to be a tuple of Clip")
+    for number, clip in enumerate(plan.clips):
+        place = clip.accumulator
+        if not is_integer(place) or not 0 <= place < len(plan.accumulators):
+            raise PlanError(f"clip {number} is made of accumulator {place!r}, which does not exist")
+        if plan.accumulators[place].width != 1:
+            raise PlanError(f"clip {number} is made of {plan.accumulators[place].width} sums, needs one")
+        if not _is_number(clip.limit) or not clip.limit > 0:
+            raise PlanError(f"clip {number} has the limit {clip.limit!r}, needs a finite number above 0")
     if any(a.per == "weights" for a in plan.accumulators) and not any(
         a.name == WEIGHTS and a.width == 1 for a in plan.accumulators
     ):
@@ -250,9 +262,10 @@ def check_op(plan: Plan, index: int) -> None:
         raise PlanError(f"{where} has alpha {op.alpha!r} and constants {constants!r}, needs finite numbers")
     if not isinstance(op.scalars, tuple) or len(op.scalars) != len(signature.scalars):
         raise PlanError(f"{where} reads the scalars {op.scalars!r}, needs {signature.scalars}")
+    there = (*plan.scalars, *[CLIP_FACTOR] * len(plan.clips))
     for number, name in zip(op.scalars, signature.scalars, strict=True):
-        if not is_integer(number) or not 0 <= number < len(plan.scalars) or plan.scalars[number] != name:
-            raise PlanError(f"{where} reads scalar {number!r} as {name!r}; the plan has {plan.scalars}")
+        if not is_integer(number) or not 0 <= number < len(there) or there[number] != name:
+            raise PlanError(f"{where} reads scalar {number!r} as {name!r}; the plan has {there}")
     if not isinstance(op.layer, str) or not isinstance(op.because, str):
         raise PlanError(f"{where} has the reason {op.because!r}; this and the layer need to be strings")
     if not isinstance(op.path, Path):

@@ -107,13 +107,23 @@ def _check_tile_rows(plan: Plan, phase: Phase) -> None:
 
 
 def _check_updates(plan: Plan, phase: Phase, first: int, last: int) -> None:
-    """Prove that a step's losses are known before anything that outlives the step is changed."""
+    """Prove that a step's losses are known before anything that outlives the step is changed.
+
+    And that clips are made, between the two, of sums that are complete.
+    """
     for index in range(first, last):
         op = plan.ops[index]
         if phase.updates:
-            if op.code in LOSSES:
+            if op.code in LOSSES or op.code is OpCode.GRADIENT_SQUARES:
                 raise PlanError(f"{describe(index, op)} is in a phase that updates")
             continue
+        for number in op.scalars:
+            if number >= len(plan.scalars):
+                operand = op.operands[0]
+                raise PlanError(
+                    f"{describe(index, op)} reads the factor of {operand.name if operand else ''!r}, scalar "
+                    f"{number}, in a phase that updates nothing, before that is made"
+                )
         for operand in op.outputs():
             if operand.slot in KEPT_SLOTS:
                 raise PlanError(

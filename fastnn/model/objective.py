@@ -60,9 +60,12 @@ class Objective:
         loss, found = 0.0, {"loss": 0.0}
         denominators: dict[str, Any] = {"rows": rows}
         first = 0
-        for accumulator in plan.accumulators:
+        within_steps = {clip.accumulator for clip in plan.clips}
+        for number, accumulator in enumerate(plan.accumulators):
             part = sums[first : first + accumulator.width]
             first += accumulator.width
+            if number in within_steps:
+                continue
             if accumulator.name == WEIGHTS:
                 denominators["weights"] = part[0]
                 continue

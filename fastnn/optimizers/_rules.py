@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from fastnn.checks import check_flag, check_number
+from fastnn.checks import check_flag, check_number, with_arguments_of_keras
 from fastnn.described import Described
 from fastnn.errors import ConfigurationError
 from fastnn.opcodes import OpCode
@@ -22,6 +22,9 @@ from fastnn.optimizers import schedules
 from fastnn.optimizers.schedules import LearningRateSchedule
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
+
+_Rule = TypeVar("_Rule", bound="Optimizer")
+_CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,10 +37,18 @@ class Optimizer(Described):
         Step size, at least 0.
     weight_decay : float, optional
         At least 0: before each update, a parameter ``w`` becomes ``w - rate * weight_decay * w``.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        At most one of them, above 0.  Gradients ``g``, those of regularisers included, are limited before
+        they are used: each parameter's to the norm `clipnorm`, ``g * min(1, clipnorm / norm(g))``; each
+        number to `clipvalue`; all together to the norm `global_clipnorm`.  Where a norm is not finite, they
+        become NaN.
     """
 
     learning_rate: float | LearningRateSchedule = 0.01
     weight_decay: float | None = field(default=None, kw_only=True)
+    clipnorm: float | None = field(default=None, kw_only=True)
+    clipvalue: float | None = field(default=None, kw_only=True)
+    global_clipnorm: float | None = field(default=None, kw_only=True)
 
     name: ClassVar[str] = ""
     rate_scalar: ClassVar[str] = "rate"  # which of the plan's scalars the update op reads
@@ -51,6 +62,14 @@ class Optimizer(Described):
             self._check("learning_rate", 0.0, float("inf"))
         if self.weight_decay is not None:
             self._check("weight_decay", 0.0, float("inf"))
+        given = [name for name in _CLIPS if getattr(self, name) is not None]
+        for name in given:
+            self._check(name, 0.0, float("inf"), open_low=True)
+        if len(given) > 1:
+            raise ConfigurationError(
+                f"{type(self).__name__} clips gradients in one way only: keep {given[0]}, and drop "
+                f"{' and '.join(given[1:])}, or the other way round"
+            )
 
     def __repr__(self) -> str:
         given = ((one.name, getattr(self, one.name)) for one in fields(self))
@@ -84,6 +103,11 @@ class Optimizer(Described):
     def constants(self) -> tuple[float, ...]:
         """Return the op's constants after the regulariser's."""
         return ()
+
+    @property
+    def clips_norms(self) -> bool:
+        """Whether gradients are limited by a norm, so that no update may begin before they all are known."""
+        return self.clipnorm is not None or self.global_clipnorm is not None
 
     @property
     def scalar_names(self) -> tuple[str, ...]:
@@ -128,6 +152,13 @@ class Optimizer(Described):
         return np.ones(1)
 
 
+def _with_advice(cls: type[_Rule]) -> type[_Rule]:
+    """Let an optimizer's constructor say what there is instead of arguments that it does not have."""
+    cls.__init__ = with_arguments_of_keras(cls.__name__, "optimizers")(cls.__init__)  # type: ignore[method-assign]
+    return cls
+
+
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum and Nesterov's variant.
@@ -144,6 +175,8 @@ class SGD(Optimizer):
     nesterov : bool
     weight_decay : float, optional
         As in `AdamW`.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------
@@ -193,6 +226,7 @@ def _bias_corrections(beta_1: float, beta_2: float, first: int, count: int) -> n
     return corrections
 
 
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015) in Keras's form, with epsilon outside the bias correction.
@@ -210,6 +244,8 @@ class Adam(Optimizer):
         Greater than 0; default 1e-7.
     weight_decay : float, optional
         As in `AdamW`.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------
@@ -255,6 +291,7 @@ class Adam(Optimizer):
         return _bias_corrections(self.beta_1, self.beta_2, first, count)
 
 
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019), in Keras's form.
@@ -272,6 +309,8 @@ class AdamW(Adam):
         Decay of the moments, in [0, 1).
     epsilon : float
         Greater than 0; default 1e-7.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------
@@ -288,6 +327,7 @@ class AdamW(Adam):
     weight_decay: float | None = 0.004
 
 
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class RMSprop(Optimizer):
     """RMSprop (Tieleman and Hinton 2012) in Keras's form, neither centred nor with momentum.
@@ -304,6 +344,8 @@ class RMSprop(Optimizer):
         Greater than 0; default 1e-7.
     weight_decay : float, optional
         As in `AdamW`.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------
@@ -342,6 +384,7 @@ class RMSprop(Optimizer):
         return (self.rho, self.epsilon)
 
 
+@_with_advice
 @dataclass(frozen=True, repr=False)
 class Adagrad(Optimizer):
     """Adagrad (Duchi et al. 2011) in Keras's form.
@@ -358,6 +401,8 @@ class Adagrad(Optimizer):
         Greater than 0; default 1e-7.
     weight_decay : float, optional
         As in `AdamW`.
+    clipnorm, clipvalue, global_clipnorm : float, optional
+        Limits of gradients, see `Optimizer`.
 
     Raises
     ------

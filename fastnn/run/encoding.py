@@ -42,6 +42,8 @@ class Encoded:
         Slot, columns and whether the plan writes it, of each external array by its name.
     gathers, writes_parameters : bool
         Whether rows are picked by a permutation; whether an op changes parameters.
+    clips : list of (int, float)
+        The sum that each clip is made of, and its limit.
     first_update : int
         The number of the first phase that updates; that of phases if none does.
     row_tiles : list of int
@@ -84,6 +86,7 @@ class Encoded:
         self.writes_parameters = any(
             operand.slot == Slot.PARAMETERS for op in plan.ops for operand in op.outputs()
         )
+        self.clips = [(sums[clip.accumulator], clip.limit) for clip in plan.clips]
         flags = [phase.updates for phase in plan.phases]
         self.first_update = flags.index(True) if True in flags else len(flags)
         self.row_tiles = [phase.tile_rows for phase in plan.phases if phase.axis is Axis.ROWS]

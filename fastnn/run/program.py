@@ -137,7 +137,8 @@ class Program:
     parameters : Parameters or numpy.ndarray
         Flat array of the plan's slot, or what holds the one in use; shared with other programs of a model.
     gradients, state : numpy.ndarray or None
-        Flat arrays of the plan's slots; `run` may be given other gradients.
+        Flat arrays of the plan's slots; `run` may be given other gradients.  A step that trains keeps them in
+        an array of the program's own, if it is given none.
     """
 
     def __init__(
@@ -162,8 +163,11 @@ class Program:
             single_rows if per_row else 0,
             len(plan.scalars),
             code.first_update,
+            code.clips,
         )
         self._parameters = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
+        if gradients is None and plan.purpose == "train":
+            gradients = aligned_array(plan.sizes[Slot.GRADIENTS], self.dtype)
         self._gradients = gradients
         self._check_slot(Slot.PARAMETERS, self._parameters.array)
         self.executor.use_parameters(self._parameters, code.writes_parameters)

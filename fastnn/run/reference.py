@@ -19,6 +19,7 @@ from fastnn.ops import Pointwise
 from fastnn.run.draws import bits_of, key_of_step, normals_of, permutation_of, stream
 from fastnn.run.formulas import activate, differentiate, pointwise
 from fastnn.run.program import Result, Scalars
+from fastnn.run.reference_clipping import OPS as CLIPPING
 from fastnn.run.reference_normalization import OPS as NORMALIZATION
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
@@ -73,6 +74,14 @@ class Machine:
         """Return the first of an op's scalars, in the step at hand."""
         return float(self.scalars[(self.step - 1) % len(self.scalars), op.scalars[0]])
 
+    def factor(self, op: Op) -> float:
+        """Return the clip factor that an op reads, of sums that are complete."""
+        clip = self.plan.clips[op.scalars[0] - len(self.plan.scalars)]
+        norm = float(np.sqrt(self.sums[self.places[clip.accumulator]][0]))
+        if not np.isfinite(norm):
+            return float("nan")
+        return min(1.0, clip.limit / norm) if norm else 1.0
+
     def run_step(self, externals: Mapping[str, np.ndarray], order: np.ndarray | None = None) -> np.ndarray:
         """Run one step on whole arrays.
 
@@ -118,7 +127,7 @@ class Machine:
         operand = op.operand(name)
         if operand is None:
             return
-        if operand.slot in (Slot.WORKSPACE, Slot.LOCAL):
+        if operand.slot < Slot.EXTERNAL and self.flat.get(Slot(operand.slot)) is None:
             self.tensors[operand.name] = np.array(value, dtype=np.float64)
         else:
             self(op, name)[...] = value
@@ -472,6 +481,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.GATE_GRADIENT: _gate_gradient,
     OpCode.ADD_GRADIENT: _add_gradient,
     **NORMALIZATION,
+    **CLIPPING,
 }
 
 

@@ -10,7 +10,7 @@ from fastnn import layers, losses, optimizers
 from fastnn._core import table
 from fastnn.benchmark.workloads import WORKLOADS, Workload, find_workloads, make_data
 from fastnn.compiler.pipeline import compile_plan
-from fastnn.compiler.plan import WEIGHT_PRODUCTS, OpCode, Path, Plan, Slot
+from fastnn.compiler.plan import PRODUCTS, WEIGHT_PRODUCTS, OpCode, Path, Plan, Slot
 from fastnn.run.program import Program
 
 LEVELS = ("base", "v3", "v4")
@@ -30,7 +30,7 @@ EXPECTED = {
 }
 
 
-def plan_of(workload: Workload, simd: str, itemsize: int) -> Plan:
+def plan_of(workload: Workload, simd: str, itemsize: int, **clip: float) -> Plan:
     """Return the plan of a training step, which depends on no machine."""
     chain = [layers.Dense(*of) for of in zip(workload.widths[1:], workload.activations, strict=True)]
     return compile_plan(
@@ -38,7 +38,7 @@ def plan_of(workload: Workload, simd: str, itemsize: int) -> Plan:
         "train",
         capacity=workload.batch,
         losses=(losses.get(workload.loss),),
-        optimizer=optimizers.SGD() if workload.optimizer == "sgd" else optimizers.Adam(),
+        optimizer=(optimizers.SGD if workload.optimizer == "sgd" else optimizers.Adam)(**clip),
         gather=True,
         simd=simd,
         itemsize=itemsize,
@@ -62,6 +62,20 @@ def test_workloads_take_their_paths(workload: Workload, simd: str, itemsize: int
     for op in plan.ops:
         assert op.path in op.signature.paths
         assert (op.path is Path.COLUMNS) == (along_columns and op.reads_batch())
+
+
+@pytest.mark.parametrize("simd", LEVELS)
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_products_take_the_same_paths_where_updates_wait_for_all_gradients(
+    workload: Workload, simd: str
+) -> None:
+    plan, free = plan_of(workload, simd, 4, global_clipnorm=1.0), plan_of(workload, simd, 4)
+    taken, expected = (
+        {(op.layer, op.code in WEIGHT_PRODUCTS): op.path for op in made.ops if op.code in PRODUCTS}
+        for made in (plan, free)
+    )
+    assert taken == expected
+    assert {op.code for op in plan.ops} & WEIGHT_PRODUCTS == {OpCode.WEIGHT_GRADIENT}
 
 
 @pytest.mark.parametrize("name", ["xnor", "tabular"])

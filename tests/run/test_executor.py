@@ -35,6 +35,8 @@ EVERY_OPCODE = [
     Case("mse", "sgd", widths=(2, 3, 1), batch=12, gather=False),  # the batch is the fast axis
     Case("mse", "sgd decay", net="noise"),
     Case("mse", "adagrad"),
+    Case("mse", "clipped"),
+    Case("mse", "clipped numbers"),
     Case("mse", "adam", rows=150, batch=64, widths=(300, 400, 260), simd="v4"),
 ]
 

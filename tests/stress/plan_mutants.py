@@ -25,6 +25,7 @@ from fastnn.compiler.plan import (
     Accumulator,
     Activation,
     Axis,
+    Clip,
     External,
     OpCode,
     Operand,
@@ -169,6 +170,26 @@ def change_scalars(plan: Plan, rng: random.Random) -> Mutation:
     index = rng.choice([i for i, op in enumerate(plan.ops) if op.scalars] or [rng.randrange(len(plan.ops))])
     scalars = rng.choice(((), (0,), (1,), (-1,), (2**31,), (0, 0), (True,), ("rate",), None, *STRANGE))
     return with_op(plan, index, scalars=scalars), f"op {index}: scalars={scalars!r}"
+
+
+def change_clips(plan: Plan, rng: random.Random) -> Mutation:
+    clips: Any = plan.clips
+    if not clips or rng.random() < 0.3:
+        more = (*clips, Clip(rng.randrange(len(plan.accumulators) + 1), 0.5))
+        clips = rng.choice((more, shuffled_items(rng, clips), list(clips), (), None))
+    else:
+        index = rng.randrange(len(clips))
+        if rng.random() < 0.6:
+            change: dict[str, Any] = {
+                "accumulator": odd(rng, clips[index].accumulator, range(len(plan.accumulators)))
+            }
+        else:
+            change = {"limit": rng.choice((0.0, -1.0, 1e-300, 1e308, 2, math.inf, *STRANGE))}
+        clips = changed_at(clips, index, replace(clips[index], **change))
+    reading = [i for i, op in enumerate(plan.ops) if op.code is OpCode.SCALE_GRADIENT]
+    if reading and rng.random() < 0.3:
+        plan = with_op(plan, rng.choice(reading), scalars=(len(plan.scalars) + rng.randrange(3),))
+    return replace(plan, clips=clips), f"clips={clips}"
 
 
 def new_field(plan: Plan, rng: random.Random, operand: Operand) -> dict[str, Any]:
@@ -456,6 +477,7 @@ MUTATIONS: dict[Callable[[Plan, random.Random], Mutation], int] = {
     change_paths: 2,
     change_constants: 5,
     change_scalars: 4,
+    change_clips: 3,
     change_operand: 10,
     change_operand_everywhere: 16,
     exchange_operands: 10,

@@ -23,6 +23,9 @@ OPTIMIZERS = (
     optimizers.SGD(0.01, momentum=0.9, nesterov=True),
     optimizers.Adam(0.01),
     optimizers.RMSprop(0.01),
+    optimizers.Adam(0.01, global_clipnorm=0.1),
+    optimizers.SGD(0.01, clipnorm=0.1, weight_decay=0.1),
+    optimizers.SGD(0.01, clipvalue=0.1),
 )
 # A loss, the activation of the output that it goes with, and a metric.
 OBJECTIVES: tuple[tuple[losses.Loss, str | None, metrics.Metric], ...] = (
