@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fastnn.graph import Graph, Node, Parameter
+from fastnn.ops import REAL, Kind
 from fastnn.plan import ROWS, Accumulator, Activation, External, Op, OpCode, Operand, Slot
 
 __all__ = ["Builder"]
@@ -48,9 +49,9 @@ class Builder:
         layer, _, use = node.output.name.rpartition("/y")
         return self.rows(f"{layer}/{suffix}{use}", columns)
 
-    def external(self, name: str, columns: int, written: bool = False) -> Operand:
+    def external(self, name: str, columns: int, written: bool = False, kind: Kind = REAL) -> Operand:
         """Return a new array of the caller."""
-        self.externals.append(External(name, columns, written))
+        self.externals.append(External(name, columns, written, kind))
         return Operand(name, Slot.EXTERNAL + len(self.externals) - 1, ROWS, columns)
 
     def parameter(self, parameter: Parameter) -> Operand:

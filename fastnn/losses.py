@@ -15,7 +15,7 @@ from fastnn.absent import attribute_error
 from fastnn.checks import check_flag, check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
-from fastnn.ops import POINTWISE, Pointwise
+from fastnn.ops import POINTWISE, REAL, Kind, Numbers, Pointwise
 from fastnn.plan import Activation, OpCode
 
 __all__ = [
@@ -93,6 +93,10 @@ class Loss(Described):
     def mean(self) -> bool:
         """Whether the reduction divides by the number of rows."""
         return self.reduction == "sum_over_batch_size"
+
+    def kind(self, outputs: int) -> Kind:
+        """Return what targets for so many outputs are."""
+        return Kind(Numbers.LABEL, outputs) if self.sparse else REAL
 
     def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the constants of the loss op that follow its reduction and its share."""

@@ -17,6 +17,7 @@ from fastnn.fusion import fuse
 from fastnn.graph import Graph, Parameter, Tensor, array_name, metric_name
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
+from fastnn.ops import REAL, Kind
 from fastnn.optimizers import Optimizer
 from fastnn.plan import (
     PURPOSES,
@@ -129,9 +130,9 @@ class Lowering(Builder):
 
     # -- forward
 
-    def stream(self, name: str, columns: int) -> Operand:
+    def stream(self, name: str, columns: int, kind: Kind = REAL) -> Operand:
         """Return an input of the batch: an external array, or its rows gathered, or transposed."""
-        source = self.external(name, columns)
+        source = self.external(name, columns, kind=kind)
         if self.gather:
             code, suffix = OpCode.GATHER, "rows"
         elif self.columns and (columns > 1 or name == "x"):  # losses read one column as it lies
@@ -180,7 +181,11 @@ class Lowering(Builder):
         """Append the losses of all outputs; return their targets and the weights."""
         outputs = self.graph.outputs
         targets = [
-            self.stream(array_name("y", tensor, outputs), 1 if loss.sparse else tensor.columns)
+            self.stream(
+                array_name("y", tensor, outputs),
+                1 if loss.sparse else tensor.columns,
+                loss.kind(tensor.columns),
+            )
             for tensor, loss in zip(outputs, losses, strict=True)
         ]
         weight = self.stream(WEIGHTS, 1) if self.weighted else None

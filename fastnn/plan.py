@@ -30,7 +30,7 @@ from fastnn.opcodes import (
     Slot,
     whole_vectors,
 )
-from fastnn.ops import Activation
+from fastnn.ops import REAL, Activation, Kind
 
 __all__ = [
     "ADDING",
@@ -80,11 +80,14 @@ class External:
         Elements per row.
     written : bool
         Whether the plan writes it.
+    kind : Kind
+        What it holds; what is written are real numbers.
     """
 
     name: str
     columns: int
     written: bool = False
+    kind: Kind = REAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS, POINTWISE, Pointwise
+from fastnn.ops import ACTIVATIONS, POINTWISE, REAL, Kind, Numbers, Pointwise
 from fastnn.plan import (
     ADDING,
     DENOMINATORS,
@@ -175,6 +175,7 @@ def check_plan(plan: Plan) -> None:
             raise PlanError(f"the external array {external.name!r} has {columns!r} columns")
         if not isinstance(external.written, bool):
             raise PlanError(f"the external array {external.name!r} is {external.written!r}, written or not?")
+        _check_kind(external)
     if not isinstance(plan.scalars, tuple) or not all(isinstance(name, str) for name in plan.scalars):
         raise PlanError(f"the scalars are {plan.scalars!r}, need to be a tuple of strings")
     _check_named("accumulators", plan.accumulators, Accumulator)
@@ -198,6 +199,17 @@ def check_plan(plan: Plan) -> None:
         a.name == WEIGHTS and a.width == 1 for a in plan.accumulators
     ):
         raise PlanError("an accumulator is divided by the sum of the weights, which is not there")
+
+
+def _check_kind(external: External) -> None:
+    """Check that an array is of a kind that there is."""
+    kind, where = external.kind, f"the external array {external.name!r} holds {external.kind!r}"
+    if not isinstance(kind, Kind) or not isinstance(kind.numbers, Numbers) or not is_integer(kind.limit):
+        raise PlanError(f"{where}, needs a Kind")
+    if kind.is_whole and not 1 <= kind.limit <= MAXIMUM_SIZE:
+        raise PlanError(f"{where}, needs a limit of 1 to {MAXIMUM_SIZE}")
+    if kind != REAL and (external.written or not kind.is_whole):
+        raise PlanError(f"{where}, needs real numbers without a limit")
 
 
 def _check_named(
