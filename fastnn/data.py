@@ -13,10 +13,10 @@ import numpy as np
 
 from fastnn._core.table import count_nonfinite
 from fastnn.checks import MAXIMUM_SIZE
-from fastnn.errors import DataError, ShapeError
+from fastnn.errors import DataError, DTypeError, ShapeError
 from fastnn.losses import Loss
 from fastnn.numeric import as_numbers
-from fastnn.ops import Kind
+from fastnn.ops import REAL, Kind, Numbers
 
 __all__ = [
     "all_finite",
@@ -152,7 +152,14 @@ def by_name(value: object, names: list[str], what: str) -> list[object]:
 
 
 def as_features(
-    value: object, columns: int, dtype: np.dtype, *, name: str = "x", empty: bool = False
+    value: object,
+    columns: int,
+    dtype: np.dtype,
+    *,
+    name: str = "x",
+    empty: bool = False,
+    kind: Kind = REAL,
+    reader: str = "",
 ) -> np.ndarray:
     """Return input rows, checked.
 
@@ -168,11 +175,15 @@ def as_features(
         For messages.
     empty : bool
         Whether zero rows are allowed.
+    kind : Kind
+        What the input holds.
+    reader : str
+        For messages, the layer that takes no real numbers, such as ``"Embedding 'e'"``.
 
     Returns
     -------
     numpy.ndarray, (rows, columns)
-        C order; `value` itself if nothing had to change.
+        C order; `value` itself if it has real numbers, and nothing had to change.
 
     Raises
     ------
@@ -185,10 +196,11 @@ def as_features(
     >>> as_features([[1, 2]], 2, np.dtype("float32"))
     array([[1., 2.]], dtype=float32)
     """
-    array = _matrix(value, columns, name, "the model's input")
+    array = as_numbers(value, name, target=kind.is_whole)
+    array = _matrix(array, columns, name, "the model's input")
     if not empty and not array.shape[0]:
         raise DataError(f"{name} has no rows; give at least one")
-    return _converted(array, dtype, name)
+    return _of_kind(array, kind, dtype, name, reader)
 
 
 def as_targets(
@@ -277,22 +289,45 @@ def _label_hint(array: np.ndarray, classes: int, name: str) -> str:
     return f"; number the classes from 0, as by np.unique({name}, return_inverse=True)[1]"
 
 
-def _of_kind(array: np.ndarray, kind: Kind, dtype: np.dtype, name: str) -> np.ndarray:
+def _of_kind(array: np.ndarray, kind: Kind, dtype: np.dtype, name: str, reader: str = "") -> np.ndarray:
     """Return an array of a kind in the model's dtype, checked.
 
     Kernels find places in memory by whole numbers, so these are a copy, which nobody may change any more.
     """
     if not kind.is_whole:
         return _converted(array, dtype, name)
+    indices = kind.numbers is Numbers.INDEX
+    if indices and array.dtype.kind == "b":
+        raise DTypeError(f"{name} has dtype bool, but {reader} takes integers: {name}.astype(int)")
     array = array.astype(np.float64 if array.dtype == np.float16 else array.dtype)
     fit = (array >= 0) & (array < kind.limit)
     if array.dtype.kind == "f":
         fit &= np.floor(array) == array
     if not fit.all():
+        if indices:
+            raise _unfit_index(array, fit, kind.limit, name, reader)
         raise _unfit_labels(array, kind.limit, name)
     if kind.limit > 2 ** np.finfo(dtype).nmant:
-        raise DataError(f"{dtype} cannot count {kind.limit} classes exactly; use dtype='float64'")
+        what = "indices" if indices else "classes"
+        raise DataError(f"{dtype} cannot count {kind.limit} {what} exactly; use dtype='float64'")
     return _converted(array, dtype, name)
+
+
+def _unfit_index(array: np.ndarray, fit: np.ndarray, limit: int, name: str, reader: str) -> DataError:
+    """Return the error for an array with elements that are no indices: the first of them, and what to do."""
+    row, column = (int(i) for i in np.unravel_index(int(fit.argmin()), fit.shape))
+    value = array[row, column]
+    hint = f"; number the categories from 0, as by np.unique({name}, return_inverse=True)[1]"
+    if not np.isfinite(value):
+        hint = "; give what is missing an index of its own, or leave such rows out"
+    elif value != np.floor(value):
+        hint = f"; whole numbers that were computed are so again after np.rint({name})"
+    elif array.min() >= 1 and array.max() == limit:
+        hint = f"; indices begin at 0, so subtract 1: {name} - 1"
+    return DataError(
+        f"row {row}, column {column} of {name} is {value}, but {reader} has input_dim {limit}: indices run "
+        f"from 0 to {limit - 1}{hint}"
+    )
 
 
 def _unfit_labels(array: np.ndarray, classes: int, name: str) -> DataError:

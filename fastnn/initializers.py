@@ -321,6 +321,7 @@ _CLASSES: tuple[type[Initializer], ...] = (
     LecunNormal,
 )
 _BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
+_BY_NAME |= {"uniform": RandomUniform, "normal": RandomNormal}  # as in Keras
 
 
 def get(identifier: str | Initializer | type[Initializer] | Mapping[str, object]) -> Initializer:

@@ -120,7 +120,8 @@ def lower(
             lowering.update(optimizer)
     elif purpose in ("input_gradients", "backward"):
         known = {node.output.name: node.output for node in graph.nodes}
-        lowering.chain_rule((*graph.inputs, *(known[name] for name in wrt)))
+        inputs = (tensor for tensor in graph.inputs if not tensor.kind.is_whole)
+        lowering.chain_rule((*inputs, *(known[name] for name in wrt)))
     ops = fuse(lowering.ops) if fused else lowering.ops
     return Lowered(tuple(ops), tuple(lowering.externals), tuple(lowering.accumulators))
 
@@ -147,7 +148,8 @@ class Lowering(Builder):
         """Append what computes the outputs, and hands them out if asked for."""
         graph = self.graph
         for tensor in graph.inputs:
-            self.tensors[tensor.name] = self.stream(array_name("x", tensor, graph.inputs), tensor.columns)
+            name = array_name("x", tensor, graph.inputs)
+            self.tensors[tensor.name] = self.stream(name, tensor.columns, tensor.kind)
         results = {
             tensor.name: self.external(
                 array_name("output", tensor, graph.outputs), tensor.columns, written=True

@@ -35,6 +35,7 @@ class Numbers(enum.Enum):
 
     REAL = "real numbers"
     LABEL = "labels"  # of classes
+    INDEX = "indices"  # of the rows of a table
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def cost_of_step(graph: Graph, rows: int, reference: bool = False) -> int:
     cost = len(graph.nodes) * (REFERENCE_LAYER_FLOPS if reference else LAYER_FLOPS)
     for node in graph.nodes:
         weights = sum(parameter.rows * parameter.columns for parameter in node.parameters)
+        if node.config.takes.is_whole:  # a row looks up as many as it makes
+            weights = node.output.columns
         cost += rows * (6 * weights + NUMBER_FLOPS * node.output.columns)  # two flops forward, four backward
     return cost
 

@@ -19,6 +19,8 @@ __all__ = ["verify_plan"]
 
 # The place among their constants of the flag that targets are labels; hinge losses have no others.
 _SPARSE = {OpCode.CROSSENTROPY: 2, OpCode.SOFTMAX_CROSSENTROPY: 2, OpCode.CATEGORICAL_ACCURACY: 0}
+# The operand whose rows the indices of an op name.
+_TABLES = {OpCode.EMBEDDING: "w", OpCode.EMBEDDING_GRADIENT: "dw"}
 
 
 def verify_plan(plan: Plan) -> None:
@@ -110,13 +112,9 @@ class _Kinds:
 
     def check(self, op: Op, where: str) -> None:
         """Prove that an op reads numbers of the kinds that it takes; follow what it writes."""
-        place = _SPARSE.get(op.code, -1)
-        if op.code is OpCode.MULTICLASS_HINGE or (place >= 0 and op.constants[place]):
-            needed = {"t": Kind(Numbers.LABEL, op.need("y").columns)}
-        elif self._real:
+        needed = _needed(op)
+        if self._real and not needed:
             return
-        else:
-            needed = {}
         gathers = op.code is OpCode.GATHER
         for use, operand in zip(USES[op.code], op.operands, strict=True):
             if operand is None or not use.reads or gathers:
@@ -130,6 +128,15 @@ class _Kinds:
             self._gathered.pop(operand.name, None)
         if gathers and self.of(op.need("x")) != REAL:
             self._gathered[op.need("y").name] = self.of(op.need("x"))
+
+
+def _needed(op: Op) -> dict[str, Kind]:
+    """Return the kinds of those operands of an op that hold no real numbers."""
+    place = _SPARSE.get(op.code, -1)
+    if op.code is OpCode.MULTICLASS_HINGE or (place >= 0 and op.constants[place]):
+        return {"t": Kind(Numbers.LABEL, op.need("y").columns)}
+    table = _TABLES.get(op.code)
+    return {} if table is None else {"x": Kind(Numbers.INDEX, op.need(table).rows)}
 
 
 def _named(plan: Plan) -> dict[str, Operand]:

@@ -58,6 +58,7 @@ _FIXED_SLOTS = {
     "dgamma": (Slot.GRADIENTS, Slot.WORKSPACE),
     "dbeta": (Slot.GRADIENTS, Slot.WORKSPACE),
     "moment": (Slot.WORKSPACE,),
+    "lost": (Slot.LOCAL,),
 }
 _ACTIVATING = frozenset({OpCode.ACTIVATION, OpCode.DENSE, OpCode.ACTIVATION_BACKWARD, OpCode.DENSE_BACKWARD})
 _BACKWARD = frozenset({OpCode.ACTIVATION_BACKWARD, OpCode.DENSE_BACKWARD})
@@ -434,6 +435,12 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 raise PlanError(f"{where} has the epsilon {op.constants[0]}, needs one above 0")
             if op.code is OpCode.NORMALIZE_BACKWARD:
                 agree.append((op.operand("dgamma") is None, op.operand("dbeta") is None))
+        case OpCode.EMBEDDING:
+            agree = [(columns("y"), columns("x") * columns("w"))]
+        case OpCode.EMBEDDING_GRADIENT:
+            dw, lost = op.need("dw"), op.need("lost")
+            agree = [(columns("dy"), columns("x") * dw.columns)]
+            agree += [(lost.columns, dw.columns), (lost.rows, dw.rows)]
         case OpCode.ROW_SUM:
             agree = [(columns("y"), 1)]
         case OpCode.BROADCAST:

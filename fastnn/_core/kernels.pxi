@@ -85,6 +85,7 @@ include "counts.pxi"
 include "updates.pxi"
 include "normalization.pxi"
 include "noise.pxi"
+include "embedding.pxi"
 include "columns.pxi"
 include "lanes.pxi"
 

@@ -67,6 +67,8 @@ cpdef enum OpCode:
     NORMALIZE_BACKWARD = 49
     MOVING_AVERAGE = 50
     ADAGRAD = 51
+    EMBEDDING = 52
+    EMBEDDING_GRADIENT = 53
 
 cpdef enum ActivationCode:
     LINEAR = 0
