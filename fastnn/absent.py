@@ -16,7 +16,7 @@ __all__ = ["argument", "attribute_error", "instead", "near", "of_model"]
 
 _IMAGES = "tensors are (rows, features) here; flatten images, x.reshape(len(x), -1), for Dense"
 _SEQUENCES = "there are no sequences here; give the last values of a series as features to Dense"
-_TEXT = "prepare text and categories in NumPy, as by np.unique(x, return_inverse=True) and np.eye(n)[labels]"
+_TEXT = "number text and categories, np.unique(x, return_inverse=True)[1], for Embedding or np.eye(n)[labels]"
 _CODE = "write objects down by get_config(), and make them anew by from_config(config)"
 _CURVES = "use 'mse', or 'binary_crossentropy' for yes and no"
 _ABSOLUTE = "use 'mae', or 'huber'"
@@ -110,10 +110,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention",
             "there are no sequences here; features are weighted by Multiply with a Dense(..., 'sigmoid')",
         ),
-        (
-            "Embedding ReversibleEmbedding",
-            "give categories as columns of 0 and 1, np.eye(n)[labels]; Dense(use_bias=False) embeds them",
-        ),
+        ("ReversibleEmbedding", "use Embedding, and Dense for the way back"),
         (
             "LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
             "use BatchNormalization; it scales features over the batch",
@@ -125,7 +122,8 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Discretization", "use np.digitize, and np.eye(n)[bins] for columns of 0 and 1"),
         (
             "Flatten Reshape Permute RepeatVector",
-            "tensors are (rows, features) here; reshape in NumPy before fit, x.reshape(len(x), -1)",
+            "tensors are (rows, features) here, behind an Embedding as well; reshape arrays in NumPy before "
+            "fit, x.reshape(len(x), -1)",
         ),
         ("Identity", "leave it out, or use Activation('linear')"),
         ("InputLayer", "begin with fastnn.Input((features,))"),
@@ -385,11 +383,7 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("steps_per_epoch", None, "an epoch is all rows; give x[: steps * batch_size] for fewer"),
         ("validation_steps", None, "all rows are used; give fewer in validation_data"),
         ("validation_batch_size", None, "validation needs no batches; leave it out"),
-        (
-            "validation_freq",
-            1,
-            "every epoch is validated; leave validation_data out to validate none",
-        ),
+        ("validation_freq", 1, "every epoch is validated; leave validation_data out to validate none"),
     ),
     "Dense": (
         ("kernel_constraint bias_constraint", None, "weights are free; use kernel_regularizer=L2(...)"),
@@ -407,8 +401,16 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("input_dim input_shape", None, "begin with fastnn.Input((features,))"),
     ),
+    "Embedding": (
+        ("mask_zero", False, f"{_SEQUENCES}; what is missing can have an index of its own"),
+        ("input_length input_shape batch_input_shape", None, "begin with fastnn.Input((columns,))"),
+        ("embeddings_constraint", None, "weights are free; use embeddings_regularizer=L2(...)"),
+        ("activity_regularizer", None, "regularise the table instead, embeddings_regularizer=L2(...)"),
+        ("weights", None, "give them to layer.set_weights"),
+        ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
+        ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),
+    ),
     "Input": (
-        ("dtype", None, "the model has a dtype, as by Model(..., dtype='float64')"),
         ("batch_size", None, "any number of rows may come; give batch_size to fit"),
         ("batch_shape", None, "give the number of features, Input((features,))"),
         ("sparse ragged", False, "arrays are dense: x.toarray()"),

@@ -322,6 +322,7 @@ _CLASSES: tuple[type[Initializer], ...] = (
     LecunNormal,
 )
 _BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
+_BY_NAME |= {"uniform": RandomUniform, "normal": RandomNormal}  # as in Keras
 
 
 @functools.cache

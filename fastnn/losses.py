@@ -17,7 +17,7 @@ from fastnn.checks import check_flag, check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.opcodes import OpCode
-from fastnn.ops import POINTWISE, Activation, Pointwise
+from fastnn.ops import POINTWISE, REAL, Activation, Kind, Numbers, Pointwise
 
 __all__ = [
     "BinaryCrossentropy",
@@ -94,6 +94,10 @@ class Loss(Described):
     def mean(self) -> bool:
         """Whether the reduction divides by the number of rows."""
         return self.reduction == "sum_over_batch_size"
+
+    def kind(self, outputs: int) -> Kind:
+        """Return what targets for so many outputs are."""
+        return Kind(Numbers.LABEL, outputs) if self.sparse else REAL
 
     def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the constants of the loss op that follow its reduction and its share."""

@@ -111,6 +111,8 @@ class OpCode(enum.IntEnum):
     GRADIENT_SQUARES = 52
     SCALE_GRADIENT = 53
     CLIP_GRADIENT = 54
+    EMBEDDING = 55
+    EMBEDDING_GRADIENT = 56
 
 
 class Path(enum.IntEnum):
@@ -152,7 +154,7 @@ class Role(enum.IntFlag):
     INOUT = 3
     OPTIONAL = 4
     WHOLE = 8  # not cut by the op's axis: each tile reads all rows
-    INDEXED = 16  # rows are looked up through the permutation
+    INDEXED = 16  # rows are looked up: through the permutation, or in a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,9 @@ class Op:
         total = 0
         for operand, role in zip(self.operands, self.signature.roles, strict=True):
             if operand is not None:
-                size = (rows if operand.rows == ROWS else operand.rows) * operand.columns
+                size = _size(operand, rows)
+                if role & Role.INDEXED:  # of a table only the rows that are looked up
+                    size = min(size, max(_size(output, rows) for output in self.outputs()))
                 total += size * itemsize * (2 if role & Role.INOUT == Role.INOUT else 1)
         return total
 
@@ -372,6 +376,10 @@ def _gemm(op: Op, rows: int) -> int:
 
 def _nothing(op: Op, rows: int) -> int:
     return 0
+
+
+def _added_rows(op: Op, rows: int) -> int:
+    return _size(op.need("dy"), rows)
 
 
 # The cost of one element: transcendentals count as one, so that figures stay comparable with
@@ -521,6 +529,10 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.GRADIENT_SQUARES: _signature(Axis.PARAMETER, "dw:in"),
     OpCode.SCALE_GRADIENT: _signature(Axis.PARAMETER, "dw:inout", scalars=CLIP_FACTOR),
     OpCode.CLIP_GRADIENT: _signature(Axis.PARAMETER, "dw:inout", constants="limit"),
+    OpCode.EMBEDDING: _signature(Axis.ROWS, "y:out x:in w:in,whole,indexed", flops=_nothing),
+    OpCode.EMBEDDING_GRADIENT: _signature(
+        Axis.PARAMETER, "dw:out lost:out x:in,whole dy:in,whole", flops=_added_rows
+    ),
 }
 
 

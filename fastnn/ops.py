@@ -1,4 +1,4 @@
-"""The vocabulary of plans that needs nothing else: activations, point-wise losses, and what is true of each.
+"""The vocabulary of plans that needs nothing else: kinds of arrays, activations, point-wise losses.
 
 Whoever treats one activation differently from another reads `ACTIVATIONS`.  The numbers, which activations
 work row by row, and which have no slope of their output, stand in `_core/types.pxd` as well; `runtime.py`
@@ -16,15 +16,61 @@ __all__ = [
     "ALPHAS",
     "BY_NAME",
     "POINTWISE",
+    "REAL",
     "Activation",
     "Argument",
     "Doors",
+    "Kind",
+    "Numbers",
     "Pointwise",
     "Traits",
     "Values",
     "alphas",
     "name_of",
 ]
+
+
+class Numbers(enum.Enum):
+    """What the numbers of an array of the caller stand for."""
+
+    REAL = "real numbers"
+    LABEL = "labels"  # of classes
+    INDEX = "indices"  # of the rows of a table
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What an array of the caller may hold.  The border checks it, and kernels then trust it.
+
+    Attributes
+    ----------
+    numbers : Numbers
+    limit : int
+        Real numbers have none, 0; others are whole numbers from 0 to ``limit - 1``.
+
+    Examples
+    --------
+    >>> Kind(Numbers.LABEL, 10).is_whole, Kind().is_whole
+    (True, False)
+    """
+
+    numbers: Numbers = Numbers.REAL
+    limit: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds whole numbers, by which kernels find places in memory."""
+        return self.numbers is not Numbers.REAL
+
+    def serves(self, wanted: Kind) -> bool:
+        """Return whether all that it may hold is what an op takes: the same, with no higher limit."""
+        return self.numbers is wanted.numbers and self.limit <= wanted.limit
+
+    def __str__(self) -> str:
+        return f"{self.numbers.value} below {self.limit}" if self.is_whole else self.numbers.value
+
+
+REAL = Kind()
 
 
 class Activation(enum.IntEnum):

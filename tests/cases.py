@@ -123,12 +123,20 @@ def normalized(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     return layers.Dense(outputs)(layers.BatchNormalization(scale=False, beta_regularizer="l2")(h))
 
 
+def embedded(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net of two tables, one of which is looked up twice."""
+    table = layers.Embedding(7, 3, embeddings_regularizer="l2")
+    h = layers.Multiply()([table(x), table(x)])
+    return layers.Dense(outputs)(layers.Concatenate()([h, layers.Embedding(30, 2)(x)]))
+
+
 NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "gates": gates,
     "shared": shared,
     "residual": residual,
     "noise": noise,
     "normalized": normalized,
+    "embedded": embedded,
 }
 
 
@@ -191,8 +199,12 @@ class Case:
             t = rng.integers(0, outputs, (self.rows, 1)).astype(float)
         elif loss.fuses is not None:
             t = np.eye(outputs)[rng.integers(0, outputs, self.rows)]
+        x = rng.normal(0, 1, (self.rows, self.widths[0]))
+        kind = self.graph.inputs[0].kind
+        if kind.is_whole:
+            x = rng.integers(0, kind.limit, x.shape).astype(float)
         arrays = {
-            "x": rng.normal(0, 1, (self.rows, self.widths[0])),
+            "x": x,
             "y": t,
             "sample_weight": rng.uniform(0, 2, (self.rows, 1)),
             "upstream": rng.normal(0, 1, (self.rows, outputs)),

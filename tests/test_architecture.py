@@ -253,6 +253,7 @@ def test_no_op_is_left_over_anywhere() -> None:
         OpCode.AFFINE,
         OpCode.ROW_SUM,
         OpCode.MAXOUT,
+        OpCode.EMBEDDING,
     }
     assert set(lowering.BACKWARD) == forward
 

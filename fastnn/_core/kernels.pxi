@@ -86,6 +86,7 @@ include "updates.pxi"
 include "clipping.pxi"
 include "normalization.pxi"
 include "noise.pxi"
+include "embedding.pxi"
 include "columns.pxi"
 include "lanes.pxi"
 

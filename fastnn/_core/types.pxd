@@ -70,6 +70,8 @@ cpdef enum OpCode:
     GRADIENT_SQUARES = 52
     SCALE_GRADIENT = 53
     CLIP_GRADIENT = 54
+    EMBEDDING = 55
+    EMBEDDING_GRADIENT = 56
 
 cpdef enum ActivationCode:
     LINEAR = 0

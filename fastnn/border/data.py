@@ -14,8 +14,9 @@ import numpy as np
 from fastnn._core.table import count_nonfinite, narrow_columns
 from fastnn.border.numeric import as_numbers
 from fastnn.checks import MAXIMUM_SIZE
-from fastnn.errors import DataError, ShapeError
+from fastnn.errors import DataError, DTypeError, ShapeError
 from fastnn.losses import Loss
+from fastnn.ops import REAL, Kind, Numbers
 
 __all__ = [
     "all_finite",
@@ -154,7 +155,14 @@ def by_name(value: object, names: list[str], what: str) -> list[object]:
 
 
 def as_features(
-    value: object, columns: int, dtype: np.dtype, *, name: str = "x", empty: bool = False
+    value: object,
+    columns: int,
+    dtype: np.dtype,
+    *,
+    name: str = "x",
+    empty: bool = False,
+    kind: Kind = REAL,
+    reader: str = "",
 ) -> np.ndarray:
     """Return input rows, checked.
 
@@ -170,11 +178,15 @@ def as_features(
         For messages.
     empty : bool
         Whether zero rows are allowed.
+    kind : Kind
+        What the input holds.
+    reader : str
+        For messages, the layer that takes no real numbers, such as ``"Embedding 'e'"``.
 
     Returns
     -------
     numpy.ndarray, (rows, columns)
-        C order; `value` itself if nothing had to change.
+        C order; `value` itself if it has real numbers, and nothing had to change.
 
     Raises
     ------
@@ -187,10 +199,11 @@ def as_features(
     >>> as_features([[1, 2]], 2, np.dtype("float32"))
     array([[1., 2.]], dtype=float32)
     """
-    array = _matrix(value, columns, name, "the model's input")
+    array = as_numbers(value, name, target=kind.is_whole)
+    array = _matrix(array, columns, name, "the model's input")
     if not empty and not array.shape[0]:
         raise DataError(f"{name} has no rows; give at least one")
-    return _converted(array, dtype, name)
+    return _of_kind(array, kind, dtype, name, reader)
 
 
 def as_targets(
@@ -230,25 +243,28 @@ def as_targets(
     >>> as_targets([2], 1, 3, SparseCategoricalCrossentropy(), np.dtype("float32"))
     array([[2.]], dtype=float32)
     """
-    if loss.sparse:
-        array = _labels(value, outputs, dtype, name)
-    else:
-        array = as_numbers(value, name, target=True)
-        if loss.fuses is not None and outputs > 1 and array.shape in ((rows,), (rows, 1)):
-            raise ShapeError(
-                f"{name} has shape {array.shape}, but {loss.name} with {outputs} outputs takes one-hot rows "
-                f"(rows, {outputs}); for integer labels use sparse_categorical_crossentropy"
-            )
-        array = _matrix(array, outputs, name, "the model's output")
+    kind = loss.kind(outputs)
+    array = _labels(value, outputs, name) if kind.is_whole else _outputs(value, rows, outputs, loss, name)
     if array.shape[0] != rows:
         raise ShapeError(f"{name} has {array.shape[0]} rows but x has {rows}; they must agree")
-    array = _converted(array, dtype, name)
+    array = _of_kind(array, kind, dtype, name)
     if loss.probabilities and array.size and not (array.min() >= 0 and array.max() <= 1):
         raise DataError(
             f"{name} must lie in [0, 1] for {loss.name}, got values from {array.min():g} to {array.max():g}"
             + (_binary_hint(array, name) if outputs == 1 else "")
         )
     return array
+
+
+def _outputs(value: object, rows: int, outputs: int, loss: Loss, name: str) -> np.ndarray:
+    """Return targets that have a number for each output; what they are is not looked at."""
+    array = as_numbers(value, name, target=True)
+    if loss.fuses is not None and outputs > 1 and array.shape in ((rows,), (rows, 1)):
+        raise ShapeError(
+            f"{name} has shape {array.shape}, but {loss.name} with {outputs} outputs takes one-hot rows "
+            f"(rows, {outputs}); for integer labels use sparse_categorical_crossentropy"
+        )
+    return _matrix(array, outputs, name, "the model's output")
 
 
 _SUBTRACT = "; labels begin at 0, so subtract 1: {0} - 1"
@@ -276,30 +292,69 @@ def _label_hint(array: np.ndarray, classes: int, name: str) -> str:
     return f"; number the classes from 0, as by np.unique({name}, return_inverse=True)[1]"
 
 
-def _labels(value: object, classes: int, dtype: np.dtype, name: str) -> np.ndarray:
+def _of_kind(array: np.ndarray, kind: Kind, dtype: np.dtype, name: str, reader: str = "") -> np.ndarray:
+    """Return an array of a kind in the model's dtype, checked.
+
+    Kernels find places in memory by whole numbers, so these are a copy, which nobody may change any more.
+    """
+    if not kind.is_whole:
+        return _converted(array, dtype, name)
+    indices = kind.numbers is Numbers.INDEX
+    if indices and array.dtype.kind == "b":
+        raise DTypeError(f"{name} has dtype bool, but {reader} takes integers: {name}.astype(int)")
+    array = array.astype(np.float64 if array.dtype == np.float16 else array.dtype)
+    fit = (array >= 0) & (array < kind.limit)
+    if array.dtype.kind == "f":
+        fit &= np.floor(array) == array
+    if not fit.all():
+        if indices:
+            raise _unfit_index(array, fit, kind.limit, name, reader)
+        raise _unfit_labels(array, kind.limit, name)
+    if kind.limit > 2 ** np.finfo(dtype).nmant:
+        what = "indices" if indices else "classes"
+        raise DataError(f"{dtype} cannot count {kind.limit} {what} exactly; use dtype='float64'")
+    return _converted(array, dtype, name)
+
+
+def _unfit_index(array: np.ndarray, fit: np.ndarray, limit: int, name: str, reader: str) -> DataError:
+    """Return the error for an array with elements that are no indices: the first of them, and what to do."""
+    row, column = (int(i) for i in np.unravel_index(int(fit.argmin()), fit.shape))
+    value = array[row, column]
+    hint = f"; number the categories from 0, as by np.unique({name}, return_inverse=True)[1]"
+    if not np.isfinite(value):
+        hint = "; give what is missing an index of its own, or leave such rows out"
+    elif value != np.floor(value):
+        hint = f"; whole numbers that were computed are so again after np.rint({name})"
+    elif array.min() >= 1 and array.max() == limit:
+        hint = f"; indices begin at 0, so subtract 1: {name} - 1"
+    return DataError(
+        f"row {row}, column {column} of {name} is {value}, but {reader} has input_dim {limit}: indices run "
+        f"from 0 to {limit - 1}{hint}"
+    )
+
+
+def _unfit_labels(array: np.ndarray, classes: int, name: str) -> DataError:
+    if not np.isfinite(array).all():
+        return DataError(f"{name} has labels that are NaN or infinite")
+    if (array != np.floor(array)).any():
+        return DataError(f"{name} has labels that are not integers, such as {array[array % 1 != 0][0]!r}")
+    return DataError(
+        f"labels in {name} must lie in 0 to {classes - 1} for {classes} outputs, "
+        f"got {int(array.min())} to {int(array.max())}{_label_hint(array, classes, name)}"
+    )
+
+
+def _labels(value: object, classes: int, name: str) -> np.ndarray:
+    """Return labels as a column; what they are is not looked at."""
     array = as_numbers(value, name, target=True)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
+    if array.ndim == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim != 2 or array.shape[1] != 1:
         hint = ""
         if array.ndim == 2 and array.shape[1] == classes:
             hint = "; for one-hot targets use categorical_crossentropy"
         raise ShapeError(f"{name} must hold one label a row, shape (rows,), got {array.shape}{hint}")
-    # Kernels find a row's class by its label, so nobody may change it once it is checked.
-    array = array.copy()
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise DataError(f"{name} has labels that are NaN or infinite")
-        if (array != np.floor(array)).any():
-            raise DataError(f"{name} has labels that are not integers, such as {array[array % 1 != 0][0]!r}")
-    if array.size and (array.min() < 0 or array.max() >= classes):
-        raise DataError(
-            f"labels in {name} must lie in 0 to {classes - 1} for {classes} outputs, "
-            f"got {int(array.min())} to {int(array.max())}{_label_hint(array, classes, name)}"
-        )
-    if classes > 2 ** np.finfo(dtype).nmant:
-        raise DataError(f"{dtype} cannot count {classes} classes exactly; use dtype='float64'")
-    return array.reshape(-1, 1)
+    return array
 
 
 def as_sample_weight(value: object, rows: int, dtype: np.dtype) -> np.ndarray:

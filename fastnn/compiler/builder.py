@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from fastnn.compiler.plan import ROWS, Accumulator, Activation, Clip, External, Op, OpCode, Operand, Slot
 from fastnn.graph.graph import Graph, Node, Parameter
+from fastnn.ops import REAL, Kind
 
 __all__ = ["Builder"]
 
@@ -51,9 +52,9 @@ class Builder:
         layer, _, use = node.output.name.rpartition("/y")
         return self.rows(f"{layer}/{suffix}{use}", columns)
 
-    def external(self, name: str, columns: int, written: bool = False) -> Operand:
+    def external(self, name: str, columns: int, written: bool = False, kind: Kind = REAL) -> Operand:
         """Return a new array of the caller."""
-        self.externals.append(External(name, columns, written))
+        self.externals.append(External(name, columns, written, kind))
         return Operand(name, Slot.EXTERNAL + len(self.externals) - 1, ROWS, columns)
 
     def parameter(self, parameter: Parameter) -> Operand:

@@ -30,6 +30,7 @@ from fastnn.errors import PlanError
 from fastnn.graph.graph import Graph, Parameter, Tensor, array_name, metric_name
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
+from fastnn.ops import REAL, Kind
 from fastnn.optimizers import Optimizer
 
 __all__ = ["Lowered", "Lowering", "lower"]
@@ -125,7 +126,8 @@ def lower(
             lowering.update(optimizer)
     elif purpose in ("input_gradients", "backward"):
         known = {node.output.name: node.output for node in graph.nodes}
-        lowering.chain_rule((*graph.inputs, *(known[name] for name in wrt)))
+        inputs = (tensor for tensor in graph.inputs if not tensor.kind.is_whole)
+        lowering.chain_rule((*inputs, *(known[name] for name in wrt)))
     ops = fuse(lowering.ops) if fused else lowering.ops
     return Lowered(tuple(ops), tuple(lowering.externals), tuple(lowering.accumulators), tuple(lowering.clips))
 
@@ -135,9 +137,9 @@ class Lowering(Builder):
 
     # -- forward
 
-    def stream(self, name: str, columns: int) -> Operand:
+    def stream(self, name: str, columns: int, kind: Kind = REAL) -> Operand:
         """Return an input of the batch: an external array, or its rows gathered, or transposed."""
-        source = self.external(name, columns)
+        source = self.external(name, columns, kind=kind)
         if self.gather:
             code, suffix = OpCode.GATHER, "rows"
         elif self.columns and (columns > 1 or name == "x"):  # losses read one column as it lies
@@ -152,7 +154,8 @@ class Lowering(Builder):
         """Append what computes the outputs, and hands them out if asked for."""
         graph = self.graph
         for tensor in graph.inputs:
-            self.tensors[tensor.name] = self.stream(array_name("x", tensor, graph.inputs), tensor.columns)
+            name = array_name("x", tensor, graph.inputs)
+            self.tensors[tensor.name] = self.stream(name, tensor.columns, tensor.kind)
         results = {
             tensor.name: self.external(
                 array_name("output", tensor, graph.outputs), tensor.columns, written=True
@@ -186,7 +189,11 @@ class Lowering(Builder):
         """Append the losses of all outputs; return their targets and the weights."""
         outputs = self.graph.outputs
         targets = [
-            self.stream(array_name("y", tensor, outputs), 1 if loss.sparse else tensor.columns)
+            self.stream(
+                array_name("y", tensor, outputs),
+                1 if loss.sparse else tensor.columns,
+                loss.kind(tensor.columns),
+            )
             for tensor, loss in zip(outputs, losses, strict=True)
         ]
         weight = self.stream(WEIGHTS, 1) if self.weighted else None

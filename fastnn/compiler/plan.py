@@ -32,7 +32,7 @@ from fastnn.opcodes import (
     Slot,
     whole_vectors,
 )
-from fastnn.ops import Activation, name_of
+from fastnn.ops import REAL, Activation, Kind, name_of
 
 __all__ = [
     "ADDING",
@@ -85,11 +85,14 @@ class External:
         Elements per row.
     written : bool
         Whether the plan writes it.
+    kind : Kind
+        What it holds; what is written are real numbers.
     """
 
     name: str
     columns: int
     written: bool = False
+    kind: Kind = REAL
 
 
 @dataclass(frozen=True, slots=True)

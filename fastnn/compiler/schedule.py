@@ -48,6 +48,7 @@ LARGE_ROWS = 512  # where each tile copies a large kernel
 MINIMUM_PARAMETER_ROWS = 64
 PREFERRED_PARAMETER_ROWS = 256
 LARGE_PARAMETER_ROWS = 512  # if four tiles are left: each copies what they share, many rows of it
+TABLE_ELEMENTS = 65_536  # of a table, of whose gradient each thread has a tile, which stays in its caches
 MINIMUM_COLUMNS = 64
 MINIMUM_TILE_FLOPS = 1_000_000
 BYTE_FLOPS = 8  # as many take the time of moving a byte
@@ -217,7 +218,11 @@ def _update_tiles(group: list[Op]) -> list[tuple[int, int]]:
 
 def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:
     height = _height(group)
+    table = next((op.need("dw") for op in group if op.code is OpCode.EMBEDDING_GRADIENT), None)
     product = any(op.code in WEIGHT_PRODUCTS for op in group)
+    if table is not None:
+        step = max(TABLE_ELEMENTS // table.columns, MINIMUM_PARAMETER_ROWS)
+        return [(begin, min(begin + step, height)) for begin in range(0, height, step)]
     if not product:
         return [(0, height)]
     flops = sum(op.flops(max(capacity, 1)) for op in group)

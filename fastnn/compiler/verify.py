@@ -1,8 +1,8 @@
 """Verification: a proof, op by op, that the executor may run a plan unchecked.
 
 What the caller brings is not part of it: as many rows as the run has, in the plan's dtype, in a permutation
-the numbers of rows that there are, and in an array that an op reads labels from, whole numbers below the
-number of classes; `data.py` sees to that.  This file must not know arrays or kernels.
+the numbers of rows that there are, and in each array what its kind says; `data.py` sees to that.  This file
+must not know arrays or kernels.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from fastnn.compiler.plan import LANES, ROWS, Axis, Op, OpCode, Operand, Path, P
 from fastnn.compiler.verify_forms import USES, check_op, check_plan, describe
 from fastnn.compiler.verify_phases import check_concurrency, check_phases
 from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS
+from fastnn.ops import ACTIVATIONS, REAL, Kind, Numbers
 
 __all__ = ["verify_plan"]
 
 # The place among their constants of the flag that targets are labels; hinge losses have no others.
 _SPARSE = {OpCode.CROSSENTROPY: 2, OpCode.SOFTMAX_CROSSENTROPY: 2, OpCode.CATEGORICAL_ACCURACY: 0}
+# The operand whose rows the indices of an op name.
+_TABLES = {OpCode.EMBEDDING: "w", OpCode.EMBEDDING_GRADIENT: "dw"}
 
 
 def verify_plan(plan: Plan) -> None:
@@ -37,7 +39,7 @@ def verify_plan(plan: Plan) -> None:
     heights = check_phases(plan)
     starts = {task.first for phase in plan.phases for task in phase.tasks}
     memories: dict[int, _Memory] = {slot: _Memory() for slot in (Slot.WORKSPACE, Slot.LOCAL, Slot.GRADIENTS)}
-    labels = _Labels()
+    kinds = _Kinds(plan)
     padded = plan.padded_capacity
     for index, op in enumerate(plan.ops):
         where = describe(index, op)
@@ -53,7 +55,7 @@ def verify_plan(plan: Plan) -> None:
             if not memories[operand.slot].holds(operand):
                 raise PlanError(f"{where} reads {operand.name!r}, which nothing wrote or another overwrote")
         _check_overlaps(op, sizes, where)
-        labels.check(op, where)
+        kinds.check(op, where)
         for use, operand, size in zip(USES[op.code], op.operands, sizes, strict=True):
             if operand is not None and use.writes and operand.slot in memories:
                 gone = memories[operand.slot].take(operand, size)
@@ -99,31 +101,50 @@ class _Memory:
         return [other for other in gone if other != operand]
 
 
-class _Labels:
-    """Where labels come from, which stand for columns: only arrays of the caller are known to hold any."""
+class _Kinds:
+    """What the numbers of operands are: those of the caller's arrays by their kinds, all others real.
 
-    def __init__(self) -> None:
-        self._gathered: dict[str, Operand] = {}  # arrays of the caller, by the names of their gathered rows
-        self._classes: dict[int, int] = {}  # by slot
+    Only what is gathered from an array keeps its kind.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._externals = plan.externals
+        self._gathered: dict[str, Kind] = {}  # rows of whole numbers, by name
+        self._real = all(external.kind == REAL for external in plan.externals)
+
+    def of(self, operand: Operand) -> Kind:
+        """Return the kind of an operand."""
+        if operand.slot >= Slot.EXTERNAL:
+            return self._externals[operand.slot - Slot.EXTERNAL].kind
+        return self._gathered.get(operand.name, REAL)
 
     def check(self, op: Op, where: str) -> None:
-        """Prove that the labels of an op are the caller's, for as many classes; follow what it writes."""
-        if op.code is OpCode.GATHER:
-            self._gathered[op.need("y").name] = op.need("x")
+        """Prove that an op reads numbers of the kinds that it takes; follow what it writes."""
+        needed = _needed(op)
+        if self._real and not needed:
             return
-        place = _SPARSE.get(op.code, -1)
-        if op.code is OpCode.MULTICLASS_HINGE or (place >= 0 and op.constants[place]):
-            t, n_classes = op.need("t"), op.need("y").columns
-            source = self._gathered.get(t.name, t)
-            if source.slot < Slot.EXTERNAL:
-                raise PlanError(f"{where} takes labels from {t.name!r}, which is not the caller's")
-            known = self._classes.setdefault(source.slot, n_classes)
-            if known != n_classes:
-                raise PlanError(f"{where} takes labels of {known} classes, in {t.name!r}, for {n_classes}")
-        if self._gathered:
-            for use, operand in zip(USES[op.code], op.operands, strict=True):
-                if operand is not None and use.writes:
-                    self._gathered.pop(operand.name, None)
+        gathers = op.code is OpCode.GATHER
+        for use, operand in zip(USES[op.code], op.operands, strict=True):
+            if operand is None or not use.reads or gathers:
+                continue
+            kind, wanted = self.of(operand), needed.get(use.name, REAL)
+            if not kind.serves(wanted):
+                raise PlanError(
+                    f"{where}, operand {use.name!r} takes {wanted}, but {operand.name!r} holds {kind}"
+                )
+        for operand in op.outputs():
+            self._gathered.pop(operand.name, None)
+        if gathers and self.of(op.need("x")) != REAL:
+            self._gathered[op.need("y").name] = self.of(op.need("x"))
+
+
+def _needed(op: Op) -> dict[str, Kind]:
+    """Return the kinds of those operands of an op that hold no real numbers."""
+    place = _SPARSE.get(op.code, -1)
+    if op.code is OpCode.MULTICLASS_HINGE or (place >= 0 and op.constants[place]):
+        return {"t": Kind(Numbers.LABEL, op.need("y").columns)}
+    table = _TABLES.get(op.code)
+    return {} if table is None else {"x": Kind(Numbers.INDEX, op.need(table).rows)}
 
 
 def _named(plan: Plan) -> dict[str, Operand]:

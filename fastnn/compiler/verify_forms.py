@@ -34,7 +34,7 @@ from fastnn.compiler.plan import (
     Slot,
 )
 from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS, POINTWISE, Pointwise
+from fastnn.ops import ACTIVATIONS, POINTWISE, REAL, Kind, Numbers, Pointwise
 
 __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 
@@ -60,6 +60,7 @@ _FIXED_SLOTS = {
     "dgamma": (Slot.GRADIENTS, Slot.WORKSPACE),
     "dbeta": (Slot.GRADIENTS, Slot.WORKSPACE),
     "moment": (Slot.WORKSPACE,),
+    "lost": (Slot.LOCAL,),
 }
 _ACTIVATING = frozenset({OpCode.ACTIVATION, OpCode.DENSE, OpCode.ACTIVATION_BACKWARD, OpCode.DENSE_BACKWARD})
 _BACKWARD = frozenset({OpCode.ACTIVATION_BACKWARD, OpCode.DENSE_BACKWARD})
@@ -177,6 +178,7 @@ def check_plan(plan: Plan) -> None:
             raise PlanError(f"the external array {external.name!r} has {columns!r} columns")
         if not isinstance(external.written, bool):
             raise PlanError(f"the external array {external.name!r} is {external.written!r}, written or not?")
+        _check_kind(external)
     if not isinstance(plan.scalars, tuple) or not all(isinstance(name, str) for name in plan.scalars):
         raise PlanError(f"the scalars are {plan.scalars!r}, need to be a tuple of strings")
     _check_named("accumulators", plan.accumulators, Accumulator)
@@ -210,6 +212,17 @@ def check_plan(plan: Plan) -> None:
         a.name == WEIGHTS and a.width == 1 for a in plan.accumulators
     ):
         raise PlanError("an accumulator is divided by the sum of the weights, which is not there")
+
+
+def _check_kind(external: External) -> None:
+    """Check that an array is of a kind that there is."""
+    kind, where = external.kind, f"the external array {external.name!r} holds {external.kind!r}"
+    if not isinstance(kind, Kind) or not isinstance(kind.numbers, Numbers) or not is_integer(kind.limit):
+        raise PlanError(f"{where}, needs a Kind")
+    if kind.is_whole and not 1 <= kind.limit <= MAXIMUM_SIZE:
+        raise PlanError(f"{where}, needs a limit of 1 to {MAXIMUM_SIZE}")
+    if kind != REAL and (external.written or not kind.is_whole):
+        raise PlanError(f"{where}, needs real numbers without a limit")
 
 
 def _check_named(
@@ -435,6 +448,12 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 raise PlanError(f"{where} has the epsilon {op.constants[0]}, needs one above 0")
             if op.code is OpCode.NORMALIZE_BACKWARD:
                 agree.append((op.operand("dgamma") is None, op.operand("dbeta") is None))
+        case OpCode.EMBEDDING:
+            agree = [(columns("y"), columns("x") * columns("w"))]
+        case OpCode.EMBEDDING_GRADIENT:
+            dw, lost = op.need("dw"), op.need("lost")
+            agree = [(columns("dy"), columns("x") * dw.columns)]
+            agree += [(lost.columns, dw.columns), (lost.rows, dw.rows)]
         case OpCode.ROW_SUM:
             agree = [(columns("y"), 1)]
         case OpCode.BROADCAST:

@@ -1,7 +1,7 @@
 """The graph of a model: frozen nodes in topological order, and their parameters.
 
-A graph is what lowering sees of layers.  It holds names, widths and configurations: no
-arrays, no arithmetic.  Of `ops.py` it knows the enum of activations.  It must not know models or kernels.
+A graph is what lowering sees of layers.  It holds names, widths and configurations: no arrays, no
+arithmetic.  Of `ops.py` it knows activations and kinds of arrays.  It must not know models or kernels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.initializers import Initializer, Zeros
-from fastnn.ops import Activation
+from fastnn.ops import REAL, Activation, Kind
 from fastnn.regularizers import L2
 
 __all__ = [
@@ -51,10 +51,13 @@ class Tensor:
     ----------
     name : str
     columns : int
+    kind : Kind
+        What it holds: of an input, what the layers take that read it; all others hold real numbers.
     """
 
     name: str
     columns: int
+    kind: Kind = REAL
 
     @property
     def label(self) -> str:
@@ -153,6 +156,11 @@ class Config:
     def columns(self, layer: str, widths: tuple[int, ...]) -> int:
         """Return the output's width; by default that of the input."""
         return widths[0]
+
+    @property
+    def takes(self) -> Kind:
+        """What its inputs must hold; other than real numbers an input of the model alone may."""
+        return REAL
 
     @property
     def function(self) -> str:
@@ -395,10 +403,16 @@ class Graph:
 
     @property
     def totals(self) -> tuple[int, int]:
-        """The weights of all nodes, those of shared layers once a use, and the columns that they make."""
+        """The weights that a row meets, those of shared layers once a use, and the columns of all nodes."""
         found: tuple[int, int] | None = self.__dict__.get("_totals")
         if found is None:
-            weights = sum(p.rows * p.columns for node in self.nodes for p in node.parameters)
+            weights = sum(
+                # A row looks up as many as it makes.
+                node.output.columns
+                if node.config.takes.is_whole
+                else sum(p.rows * p.columns for p in node.parameters)
+                for node in self.nodes
+            )
             found = weights, sum(node.output.columns for node in self.nodes)
             object.__setattr__(self, "_totals", found)
         return found

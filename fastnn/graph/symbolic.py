@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.graph.graph import Config, Graph, Node, Parameter, Tensor, by_depth, walk
+from fastnn.ops import REAL, Kind
 
 __all__ = [
     "Call",
@@ -65,6 +66,8 @@ class SymbolicTensor:
     columns : int
     name : str or None
         Of an input.
+    dtype : str or None
+        That of integers, of an input that was declared to hold such.
     layer : Layer or None
         Who makes it; None for an input, and for what a model, used as a layer, hands through.
     inputs : tuple of SymbolicTensor
@@ -82,7 +85,7 @@ class SymbolicTensor:
     """
 
     __slots__ = (
-        *("call", "columns", "inputs", "layer", "name", "number", "port", "scope", "step"),
+        *("call", "columns", "dtype", "inputs", "layer", "name", "number", "port", "scope", "step"),
         "__weakref__",
     )
     __array_ufunc__ = None  # so that NumPy leaves ``np.float64(2) * x`` to this class
@@ -99,6 +102,7 @@ class SymbolicTensor:
         self.columns, self.name, self.layer, self.inputs, self.scope = columns, name, layer, inputs, scope
         self.call, self.step = call, 1.0
         self.port: int | None = None
+        self.dtype: str | None = None
         self.number: int = next(_NUMBERS)
         for tensor in inputs:
             if tensor.number >= self.number:
@@ -243,6 +247,8 @@ def apply(layer: Maker, inputs: object) -> SymbolicTensor:
         If the inputs are not symbolic tensors.
     ShapeError
         If their number or their widths do not suit the layer.
+    ConfigurationError
+        If they hold integers and the layer takes real numbers, or the other way round.
     """
     name, config = title(layer), config_of(layer)
     tensors = as_list(inputs, f"the inputs of layer {name!r}")
@@ -253,8 +259,56 @@ def apply(layer: Maker, inputs: object) -> SymbolicTensor:
             f"layer {name!r} takes {wanted} tensor{'s' if wanted != '1' else ''}, got {len(tensors)}"
             + ("; call it on a list of them" if len(tensors) < least else "")
         )
+    for tensor in tensors:
+        _check_taken(name, config, _origin(tensor, set()))
     columns = config.columns(name, tuple(tensor.columns for tensor in tensors))
     return SymbolicTensor(columns, None, layer, tuple(tensors))
+
+
+def _check_taken(name: str, config: Config, tensor: SymbolicTensor) -> None:
+    """Check that a tensor may hold what a layer takes."""
+    if config.takes.is_whole and not _is_input(tensor):
+        raise ConfigurationError(
+            f"layer {name!r} takes integers, and {_maker(tensor)!r} makes real numbers; call it on an Input "
+            "of its own, and put what it makes beside others with Concatenate"
+        )
+    if tensor.dtype is not None and not config.takes.is_whole:
+        raise ConfigurationError(
+            f"layer {name!r} takes real numbers, and input {tensor.name or 'without a name'!r} has dtype "
+            f"{tensor.dtype}; put an Embedding between them, or leave the input's dtype out"
+        )
+
+
+def _kinds(
+    inputs: Sequence[SymbolicTensor], made: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]
+) -> dict[SymbolicTensor, Kind]:
+    """Return what inputs hold of which others than real numbers are taken.
+
+    Raises
+    ------
+    ConfigurationError
+        If an input would have to hold both, or it is no input that has to.
+    """
+    given = set(inputs)
+    kinds: dict[SymbolicTensor, Kind] = {}
+    readers: dict[SymbolicTensor, str] = {_origin(t, given): "the model's outputs" for t in outputs}
+    for tensor in made:
+        if tensor.layer is None:
+            continue
+        takes, name = tensor.layer.config.takes, title(tensor.layer)
+        for source in (_origin(source, given) for source in tensor.inputs):
+            _check_taken(name, tensor.layer.config, source)
+            if takes.is_whole:
+                kinds[source] = min(kinds.get(source, takes), takes, key=lambda kind: kind.limit)
+            else:
+                readers[source] = f"layer {name!r}"
+    for tensor in kinds:
+        if tensor in readers:
+            raise ConfigurationError(
+                f"input {tensor.name or 'without a name'!r} leads to a layer that takes integers and to "
+                f"{readers[tensor]}, where real numbers are; give each an Input of its own"
+            )
+    return kinds
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -456,10 +510,12 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
     order = in_order(inputs, outputs)
     names = _Names()
     tensors: dict[SymbolicTensor, Tensor] = {}
+    made = order[len(inputs) :]
+    kinds = _kinds(inputs, made, outputs)
     for tensor in inputs:
         known = tensor.name if tensor.layer is None else None
-        tensors[tensor] = Tensor(names.of((), tensor, known, "input"), tensor.columns)
-    made = order[len(inputs) :]
+        kind = kinds.get(tensor, REAL)
+        tensors[tensor] = Tensor(names.of((), tensor, known, "input"), tensor.columns, kind)
     paths: dict[Maker, tuple[str, ...]] = {}  # the shortest, where one is used in several models
     for tensor in made:
         path: tuple[str, ...] = ()

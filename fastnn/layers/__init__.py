@@ -2,6 +2,7 @@
 
 ==============================  ==========================================================================
 with weights                    `Dense`, `Maxout`, `WeightedSum`, `BatchNormalization`
+vectors for categories          `Embedding`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
                                 by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
@@ -17,6 +18,7 @@ from fastnn.absent import attribute_error
 from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from fastnn.layers._base import Input, Layer
 from fastnn.layers._dense import Dense, Maxout
+from fastnn.layers._embedding import Embedding
 from fastnn.layers._functions import (
     add,
     average,
@@ -56,6 +58,7 @@ __all__ = [
     "Concatenate",
     "Dense",
     "Dropout",
+    "Embedding",
     "Exp",
     "GaussianNoise",
     "Input",

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.described import made
-from fastnn.errors import ConfigurationError, ShapeError
+from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.graph.graph import Config
 from fastnn.graph.symbolic import SymbolicTensor, apply
 
@@ -34,7 +34,7 @@ def input_width(shape: object) -> int:
 
 
 @with_arguments_of_keras("Input")
-def Input(shape: int | Sequence[int], name: str | None = None) -> SymbolicTensor:
+def Input(shape: int | Sequence[int], name: str | None = None, *, dtype: object = None) -> SymbolicTensor:
     """Declare an input of a model: the first entry of a `Sequential`, or the start of a graph.
 
     Parameters
@@ -42,6 +42,9 @@ def Input(shape: int | Sequence[int], name: str | None = None) -> SymbolicTensor
     shape : tuple of one int, or int
         Number of features, without the batch, as in Keras.
     name : str, optional
+    dtype : integer dtype, optional
+        As in Keras, such as ``"int32"``, for an input that layers such as `Embedding` read.  It may be left
+        out, as what the input holds follows from them; of real numbers the dtype is the model's.
 
     Returns
     -------
@@ -54,14 +57,32 @@ def Input(shape: int | Sequence[int], name: str | None = None) -> SymbolicTensor
     ConfigurationError
         If it is less than 1, or the name cannot be one.
     DTypeError
-        If it is not an integer.
+        If it is not an integer, or `dtype` is that of no integers.
 
     Examples
     --------
     >>> Input((784,)).columns
     784
     """
-    return SymbolicTensor(input_width(shape), check_name(name))
+    tensor = SymbolicTensor(input_width(shape), check_name(name))
+    tensor.dtype = _integer_dtype(dtype)
+    return tensor
+
+
+def _integer_dtype(dtype: object) -> str | None:
+    """Return the name of the dtype of an input of integers; None stays that."""
+    if dtype is None:
+        return None
+    try:
+        found = np.dtype(dtype)  # type: ignore[call-overload]
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "iu":
+        raise DTypeError(
+            f"Input has dtype {dtype!r}, and takes only that of integers, for an Embedding; of real numbers "
+            "the model has a dtype, as by Model(..., dtype='float64')"
+        )
+    return str(found)
 
 
 class Store(Protocol):

@@ -14,13 +14,13 @@ from fastnn.border import advice, data
 from fastnn.border.numeric import as_numbers
 from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError, TrainingWarning, warn
-from fastnn.graph.graph import array_name
+from fastnn.graph.graph import Graph, Tensor, array_name
 from fastnn.model.objective import Objective
 
 if TYPE_CHECKING:
     from fastnn.model.network import Binding
 
-__all__ = ["Batch", "batch_of", "features_of", "with_class_weights"]
+__all__ = ["Batch", "batch_of", "features_of", "measured", "with_class_weights"]
 
 
 class Batch(NamedTuple):
@@ -58,10 +58,19 @@ def features_of(binding: Binding, x: object, empty: bool = False, judge: bool = 
         one = len(graph.inputs) == 1
         name = array_name("x", tensor, graph.inputs)
         said = "x" if one else f"x[{tensor.label!r}]"
-        if judge:
+        real = not tensor.kind.is_whole
+        if judge and real:
             value = as_numbers(value, said)
-        arrays[name] = data.as_features(value, tensor.columns, dtype, name=said, empty=empty)
-        if judge:
+        arrays[name] = data.as_features(
+            value,
+            tensor.columns,
+            dtype,
+            name=said,
+            empty=empty,
+            kind=tensor.kind,
+            reader="" if real else _reader(graph, tensor),
+        )
+        if judge and real:
             _say(advice.on_rounding(np.asarray(value), arrays[name], said))
         if rows >= 0 and arrays[name].shape[0] != rows:
             raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but the inputs before it have {rows}")
@@ -121,6 +130,20 @@ def with_class_weights(
     if batch.weighted:
         weights = weights * batch.arrays["sample_weight"]
     return Batch(batch.arrays | {"sample_weight": weights}, batch.rows)
+
+
+def _reader(graph: Graph, tensor: Tensor) -> str:
+    """Return what messages call the layer whose kind an input has."""
+    layer = next(
+        node.layer for node in graph.nodes if tensor in node.inputs and node.config.takes == tensor.kind
+    )
+    return f"Embedding {layer!r}"
+
+
+def measured(graph: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays without those whose numbers are no amounts, but indices."""
+    indices = {array_name("x", t, graph.inputs) for t in graph.inputs if t.kind.is_whole}
+    return {name: array for name, array in arrays.items() if name not in indices}
 
 
 def _label(value: object) -> int:

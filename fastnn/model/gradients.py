@@ -111,12 +111,13 @@ class Differentiable(Engine):
         Returns
         -------
         numpy.ndarray, (rows, features), or a list of them
-            ``upstream @ (d output / d input)``, row by row; a list if the model has several inputs.
+            ``upstream @ (d output / d input)``, row by row; a list if the model has several inputs, with
+            None for those of integers, which have no gradient.
 
         Raises
         ------
         ShapeError, DataError, DTypeError, ConfigurationError
-            For bad input.
+            For bad input, or if all inputs are of integers.
 
         Examples
         --------
@@ -133,9 +134,16 @@ class Differentiable(Engine):
             return given.arrays | _upstream(now, upstream, given.rows), given.rows
 
         now, (arrays, rows) = self._ready(x, checked)
-        made = self._new_arrays("gradient", now.graph.inputs, rows)
+        inputs = _real(now.graph.inputs)
+        if not inputs:
+            raise ConfigurationError(
+                "the model's inputs are integers, which have no gradient; ask for that of what an Embedding "
+                "makes, by forward(x) and backward(wrt=[its name])"
+            )
+        made = self._new_arrays("gradient", inputs, rows)
         _run_rows(now, "input_gradients", arrays | made, rows)
-        found = list(made.values())
+        of_input = dict(zip(inputs, made.values(), strict=True))
+        found = [of_input.get(tensor) for tensor in now.graph.inputs]
         return found if len(found) > 1 else found[0]
 
     def forward(self, x: object) -> np.ndarray | Any:
@@ -178,11 +186,12 @@ class Differentiable(Engine):
         dict of str to numpy.ndarray
             The gradient of every input (rows, features) by its name, of every trainable parameter by
             its name (its shape; the sum over the rows), and of every tensor in `wrt` by its layer's name.
+            Inputs of integers have none.
 
         Raises
         ------
         ConfigurationError
-            If there was no `forward` before, or a name is unknown.
+            If there was no `forward` before, a name is unknown, or that of an input of integers.
         ShapeError, DataError, DTypeError
             For bad input.
 
@@ -206,9 +215,15 @@ class Differentiable(Engine):
         graph = now.graph
         items = [wrt] if isinstance(wrt, _Tensors) else list(wrt)
         asked = {tensor.name: tensor for tensor in (_tensor_of(now, item) for item in items)}
+        for tensor in asked.values():
+            if tensor.kind.is_whole:
+                raise ConfigurationError(
+                    f"input {tensor.label!r} has integers, which have no gradient; ask for that of the layer "
+                    "that reads it"
+                )
         inputs = {tensor.name: tensor for tensor in graph.inputs}
         names = tuple(name for name in asked if name not in inputs)
-        tensors = (*graph.inputs, *(asked[name] for name in names))
+        tensors = (*_real(graph.inputs), *(asked[name] for name in names))
         arrays = given.arrays | _upstream(now, upstream, given.rows)
         made = self._new_arrays("gradient", tensors, given.rows)
         flat = aligned_array(now.store.size, self.dtype)
@@ -218,6 +233,11 @@ class Differentiable(Engine):
             raise result.exception
         found = {tensor.label: array for tensor, array in zip(tensors, made.values(), strict=True)}
         return found | {p.name: now.view(p, flat) for p in graph.parameters if p.is_trained}
+
+
+def _real(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors of real numbers, which alone have gradients."""
+    return [tensor for tensor in tensors if not tensor.kind.is_whole]
 
 
 def _run_rows(

@@ -163,6 +163,11 @@ class Sequential(Model):
                     f"{type(layer).__name__} joins several tensors, which a chain does not have; "
                     "use fastnn.Model"
                 )
+            if config_of(layer).takes.is_whole and self._chain:
+                raise ConfigurationError(
+                    f"{type(layer).__name__} takes integers, which only the input of a chain holds; let it "
+                    "come first, or use fastnn.Model with an Input for it"
+                )
             if layer.named and any(
                 layer.name == other.name and layer is not other
                 for other in self._chain

@@ -20,7 +20,7 @@ from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
 from fastnn.model import progress
-from fastnn.model.batch import Batch, batch_of, with_class_weights
+from fastnn.model.batch import Batch, batch_of, measured, with_class_weights
 from fastnn.model.network import Binding
 from fastnn.model.objective import Objective
 from fastnn.model.pace import Pace, cost_of_step
@@ -142,7 +142,7 @@ def train_on_batch(
         model._ready(x, check)
     objective, values, refused = model._exclusively(step)
     if refused is not None:
-        scales = advice.on_scales(refused.arrays, objective.losses)
+        scales = advice.on_scales(measured(model._now.graph, refused.arrays), objective.losses)
         hint = f"; {scales}" if scales else ""
         warn(f"the loss of this batch is not finite; the step was not made{hint}", NonFiniteWarning)
         values = dict.fromkeys(values, math.nan)
@@ -223,6 +223,7 @@ class _Loop:
         now = model._now
         self.model, self.compiled, self.objective = model, now.need_compiled(), now.need_objective()
         self.arrays = given.arrays
+        self._measured = measured(now.graph, given.arrays)
         self.rows, self.batch, self.n_threads = given.rows, batch, n_threads
         # One batch of all rows is the same set in every order.
         self.shuffle = shuffle and batch < given.rows
@@ -370,7 +371,7 @@ class _Loop:
         """Warn of the losses of the first epochs, after them or, if that is due, at once."""
         assert self.first_losses is not None
         begun = self.first_losses = [*self.first_losses, *losses][: advice.FIRST_EPOCHS]
-        said = advice.on_first_losses(begun, self.arrays, self.objective.losses)
+        said = advice.on_first_losses(begun, self._measured, self.objective.losses)
         if said and self.compiled.learning_rate:
             warn(said, TrainingWarning)
         if said or len(begun) == advice.FIRST_EPOCHS:
@@ -378,7 +379,7 @@ class _Loop:
 
     def _warn(self, epoch: int) -> None:
         """Warn that an epoch, counted from 1, failed."""
-        scales = advice.on_scales(self.arrays, self.objective.losses)
+        scales = advice.on_scales(self._measured, self.objective.losses)
         warn(
             f"the loss was not finite in epoch {epoch}; training stopped, the last finite weights that were "
             "kept, which may be several steps old, were restored, and the optimizer's state begins anew. "

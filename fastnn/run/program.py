@@ -185,7 +185,9 @@ class Program:
         self._partial = np.empty(0)
         # What is soon over is done by one call, unless BLAS might start threads.
         self.few_rows: FewRows | None = None
-        if plan.purpose == "predict" and len(plan.externals) <= APPLY_ENDS and len(plan.phases) == 1:
+        short = len(plan.externals) <= APPLY_ENDS and len(plan.phases) == 1
+        # There arrays are neither copied nor checked for more than being finite.
+        if plan.purpose == "predict" and short and not any(e.kind.is_whole for e in plan.externals):
             self.few_rows = self._short_way(per_row, single_rows)
 
     def _short_way(self, per_row: int, single_rows: int) -> FewRows:

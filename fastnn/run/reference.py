@@ -432,6 +432,16 @@ def _add_gradient(m: Machine, op: Op) -> None:
     m.put(op, "dw", m(op, "dw") + m(op, "dv"))
 
 
+def _embedding(m: Machine, op: Op) -> None:
+    m.put(op, "y", m(op, "w")[m(op, "x").astype(int)].reshape(m.rows, -1))
+
+
+def _embedding_gradient(m: Machine, op: Op) -> None:
+    dw = np.zeros((op.need("dw").rows, op.need("dw").columns))
+    np.add.at(dw, m(op, "x").astype(int).ravel(), m(op, "dy").reshape(-1, dw.shape[1]))
+    m.put(op, "dw", dw)
+
+
 OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.GATHER: _gather,
     OpCode.ADD_BIAS: _add_bias,
@@ -480,6 +490,8 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.GATED_ADD: _gated_add,
     OpCode.GATE_GRADIENT: _gate_gradient,
     OpCode.ADD_GRADIENT: _add_gradient,
+    OpCode.EMBEDDING: _embedding,
+    OpCode.EMBEDDING_GRADIENT: _embedding_gradient,
     **NORMALIZATION,
     **CLIPPING,
 }

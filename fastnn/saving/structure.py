@@ -71,7 +71,8 @@ def _write_model(model: Model, parts: list[dict[str, Any]], numbers: dict[int, i
 
 
 def _written_input(tensor: SymbolicTensor) -> dict[str, Any]:
-    return {"columns": tensor.columns, "name": tensor.name}
+    integers = {} if tensor.dtype is None else {"dtype": tensor.dtype}
+    return {"columns": tensor.columns, "name": tensor.name, **integers}
 
 
 def _written_steps(
@@ -181,7 +182,8 @@ def _numbered(number: object, things: Sequence[Any], what: str) -> Any:
 
 
 def _input(config: object) -> SymbolicTensor:
-    return Input(_get(config, "columns", int, "an input"), config.get("name"))  # type: ignore[attr-defined]
+    columns = _get(config, "columns", int, "an input")
+    return Input(columns, config.get("name"), dtype=config.get("dtype"))  # type: ignore[attr-defined]
 
 
 def _chain(

@@ -140,6 +140,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
         optimizer=optimizers.AdamW(),
     ),
     "normalized_train": normalized,
+    "embedded_train": lambda: compile_plan(
+        chain(layers.Embedding(9, 4), layers.Dense(2)), "train", capacity=8, losses=(MSE,), optimizer=SGD
+    ),
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }

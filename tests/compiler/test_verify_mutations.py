@@ -380,8 +380,8 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         "needs finite",
     ),
     "alpha": (lambda: with_op(P, 1, alpha="x"), "has alpha 'x' and constants"),
-    "labels of the net": (labels_of_the_net, "takes labels from 'dense.*/y', which is not the caller's"),
-    "labels of two sizes": (labels_of_two_sizes, "takes labels of 3 classes, in '.*', for 1"),
+    "labels of the net": (labels_of_the_net, "takes labels below 3, but 'dense.*/y' holds real numbers"),
+    "labels of two sizes": (labels_of_two_sizes, "takes labels below 1, but '.*' holds labels below 3"),
     "no pieces": (lambda: with_operand(GATES, OpCode.MAXOUT, "y", columns=0), "no BLAS integer holds that"),
     # Tiles and tasks.
     "kernel and bias in one task": (

@@ -2,7 +2,8 @@
 
 What `fit` was given is what it trains on: losses are those of labels that stay.  Labels that change as a
 call takes them are refused, or were taken before they changed; what is checked is what is used.  A label is
-an index into a row of outputs, so a wrong one reads, or writes, memory that is not ours.
+an index into a row of outputs, so a wrong one reads, or writes, memory that is not ours; as are categories,
+which an `Embedding` looks up in a table.
 
     python tests/stress/labels.py --seconds 60 --seed 0
 """
@@ -190,20 +191,50 @@ CALLS: dict[str, Callable[[fastnn.Model, np.ndarray, np.ndarray], Any]] = {
 }
 
 
+def _looking_up(dtype: str) -> fastnn.Sequential:
+    """Return a net that takes labels for categories."""
+    layers = [fastnn.layers.Embedding(CLASSES, 3), fastnn.layers.Dense(CLASSES, "softmax")]
+    model = fastnn.Sequential([fastnn.Input((1,)), *layers], dtype=dtype, seed=3)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+LOOKED_UP: dict[str, Callable[[fastnn.Model, np.ndarray, np.ndarray], Any]] = {
+    **{name: lambda model, x, y, call=call: call(model, y, x) for name, call in CALLS.items()},
+    "predict": lambda model, x, y: model.predict(y),
+    "call": lambda model, x, y: model(y),
+}
+
+
 @functools.cache
-def _answers(dtype: str) -> dict[str, Any]:
-    x, y = _features(dtype, MANY), data(MANY, 5)[1]
+def _answers(dtype: str, looked_up: bool) -> dict[str, Any]:
+    y = data(MANY, 5)[1]
+    if looked_up:
+        return {name: frozen(call(_looking_up(dtype), y, y)) for name, call in LOOKED_UP.items()}
+    x = _features(dtype, MANY)
     return {name: frozen(call(_model(dtype), x, y)) for name, call in CALLS.items()}
 
 
 @PART.scenario(short=4)
 def as_they_are_taken(round_: Round) -> None:
     """Another thread spoils and repairs the labels all the time: calls refuse them, or took them whole."""
+    _as_they_are_taken(round_, False)
+
+
+@PART.scenario(short=6)
+def as_they_are_looked_up(round_: Round) -> None:
+    """The same of categories."""
+    _as_they_are_taken(round_, True)
+
+
+def _as_they_are_taken(round_: Round, looked_up: bool) -> None:
     rng = round_.rng
     kind, dtype = KINDS[round_.index % len(KINDS)], ("float32", "float64")[round_.index % 2]
-    name = list(CALLS)[round_.index // 2 % len(CALLS)]
-    x, good = _features(dtype, MANY), data(MANY, 5)[1]
-    wanted = _answers(dtype)[name]
+    calls, make = (LOOKED_UP, _looking_up) if looked_up else (CALLS, _model)
+    name = list(calls)[round_.index // 2 % len(calls)]
+    good = data(MANY, 5)[1]
+    x = good if looked_up else _features(dtype, MANY)
+    wanted = _answers(dtype, looked_up)[name]
     done = threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         y = _labels(kind, np.dtype(dtype), MANY, folder)
@@ -211,10 +242,10 @@ def as_they_are_taken(round_: Round) -> None:
         def call() -> None:
             try:
                 for _ in range(5):
-                    model = _model(dtype)
+                    model = make(dtype)
                     before = frozen(model.get_weights())
                     try:
-                        found = frozen(CALLS[name](model, x, y))
+                        found = frozen(calls[name](model, x, y))
                     except DataError:
                         round_.did("refused")
                         after = frozen(model.get_weights())

@@ -35,6 +35,7 @@ from fastnn.compiler.plan import (
     Slot,
     Task,
 )
+from fastnn.ops import Numbers
 
 Mutation = tuple[Plan, str] | None
 STRANGE = (None, 1.5, "3", math.nan, -math.inf, (), [], True, 10**400, np.int64(3))
@@ -410,11 +411,15 @@ def change_externals(plan: Plan, rng: random.Random) -> Mutation:
         case 2:
             externals = list(externals)
         case _:
-            field = rng.choice(("name", "columns", "columns", "written", "written"))
+            field = rng.choice(("name", "columns", "columns", "written", "written", "kind"))
             old = getattr(externals[index], field)
             value: Any
             if field == "name":
                 value = rng.choice((rng.choice(externals).name, "x", "output", "y", *STRANGE))
+            elif field == "kind":
+                limit = odd(rng, old.limit, (e.kind.limit for e in externals))
+                likely = (replace(old, limit=limit), replace(old, numbers=rng.choice([*Numbers])))
+                value = rng.choice((*likely, rng.choice(externals).kind, rng.choice(STRANGE)))
             elif field == "written":
                 value = not old if rng.random() < 0.8 else rng.choice(STRANGE)
             else:

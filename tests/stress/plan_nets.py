@@ -98,11 +98,20 @@ def normalized() -> Graph:
     return Model(x, layers.Dense(2)(h), seed=0).graph
 
 
+def embedded() -> Graph:
+    """Return a net of categories and numbers, one of whose tables is looked up twice."""
+    a, b, z = Input((2,), name="a"), Input((1,), name="b"), Input((3,), name="z")
+    table = layers.Embedding(9, 2, embeddings_regularizer=regularizers.L2(0.1))
+    h = layers.Concatenate()([table(a), table(b), layers.Embedding(5, 3)(a), z])
+    return Model([a, b, z], layers.Dense(2, name="out")(h), seed=0).graph
+
+
 @contextlib.contextmanager
 def small_work_is_cut() -> Iterator[None]:
     """Let nets of any size be cut into many tiles, along features too, and their updates join products."""
     changed = {name: 2 for name in vars(schedule) if name.startswith(("MINIMUM_", "PREFERRED_"))}
     changed |= {"LARGE_KERNEL": 60, "BLOCK_COLUMNS": 2, "LARGE_PARAMETER_ROWS": 2, "LARGE_ROWS": 4}
+    changed["TABLE_ELEMENTS"] = 8
     joining = {"LEAST_JOINED_WEIGHTS": 12, "LEAST_JOINED_COLUMNS": 2, "LEAST_JOINED_ROWS": 2}
     with mock.patch.multiple(schedule, **changed), mock.patch.multiple(paths, **joining):
         yield
@@ -169,6 +178,10 @@ def valid_plans() -> tuple[Plan, ...]:
                     normalized(), purpose, losses=(losses.MeanSquaredError(),), **options(rng, purpose)
                 )
             )
+    for purpose in (*PURPOSES, "train", "train", "gradients"):  # tables that indices look up
+        with small_work_is_cut() if rng.random() < 0.6 else contextlib.nullcontext():
+            loss, chosen = losses.MeanSquaredError(), options(rng, purpose)
+            plans.append(compile_plan(embedded(), purpose, losses=(loss,), **chosen))
     # Nets of few features, whose batch is the fast axis, some of which registers hold.
     for widths, optimizer in itertools.product(((1, 1), (2, 2, 1), (2, 2, 2), (3, 3)), OPTIMIZERS):
         chosen = options(rng, "train") | {"optimizer": optimizer, "fused": True, "capacity": 33}

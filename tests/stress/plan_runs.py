@@ -59,23 +59,6 @@ class Fence:
                 assert (part == self.WORD).all(), f"memory beside {name} was written"
 
 
-def labels_in(plan: Plan) -> dict[int, int]:
-    """Return the externals, by slot, that hold labels, and how many classes these may name."""
-    gathered = {op.operands[0]: op.operands[1] for op in plan.ops if op.code is OpCode.GATHER}
-    classes: dict[int, int] = {}
-    for op in plan.ops:
-        sparse = {
-            OpCode.MULTICLASS_HINGE: True,
-            OpCode.CROSSENTROPY: len(op.constants) > 2 and op.constants[2] != 0,
-            OpCode.SOFTMAX_CROSSENTROPY: len(op.constants) > 2 and op.constants[2] != 0,
-        }
-        if sparse.get(op.code):
-            t, y = op.need("t"), op.need("y")
-            t = gathered.get(t, t)
-            classes[t.slot] = min(classes.get(t.slot, y.columns), y.columns)
-    return classes
-
-
 def uncovered(plan: Plan, slot: Slot) -> np.ndarray:
     """Return a mask of the elements of a slot in which no operand lies."""
     mask = np.ones(plan.sizes[slot], bool)
@@ -133,13 +116,12 @@ def sizes_for(plan: Plan, rng: random.Random) -> list[tuple[int, int]]:
 def data_for(
     plan: Plan, dtype: np.dtype, rows: int, numbers: np.random.Generator, fence: Fence
 ) -> dict[str, np.ndarray]:
-    """Return arrays for the externals; labels name a class."""
-    classes = labels_in(plan)
+    """Return arrays for the externals, of their kinds."""
     arrays = {}
-    for slot, external in enumerate(plan.externals, Slot.EXTERNAL):
+    for external in plan.externals:
         array = fence.array(external.name, rows * external.columns, dtype, alignment=dtype.itemsize)
-        if slot in classes:
-            array[:] = numbers.integers(0, classes[slot], array.size)
+        if external.kind.is_whole:
+            array[:] = numbers.integers(0, external.kind.limit, array.size)
         else:
             array[:] = numbers.normal(0, 1, array.size)
         arrays[external.name] = array.reshape(rows, external.columns)
