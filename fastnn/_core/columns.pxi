@@ -4,8 +4,8 @@
 # that every loop runs over whole vectors and no loop over features is too short for one.  Elements
 # past the last row are 0 in inputs and in gradients of the loss, finite everywhere else, and add
 # nothing to sums.  A tile of the batch is such a block of its own; what sums over the whole batch
-# goes from tile to tile.  `fastnn/compiler/paths.py` chooses this layout for a whole net.  (Steps of ranges are
-# written as numbers, 16 for LANES and 4 for UNITS: Cython turns no other range into a loop of C.)
+# goes from tile to tile.  `fastnn/compiler/paths.py` chooses this layout for a whole net.  (Steps of
+# ranges are written as numbers, 16 for LANES and 4 for UNITS: Cython turns no other range into a loop of C.)
 
 cdef enum:
     LANES = 16

@@ -433,7 +433,8 @@ cdef void adam_dense(
     `m` is at most CHAIN, half of what panels hold; `constants` and `rate` as in `adam`.  While a block of the
     gradient is computed, the next one's weights and state are on their way from memory, and the gradient
     stays in the first-level cache.  Blocks that are side by side follow each other, and fewer rows of the
-    batch take more panels, so that memory is read in long pieces.  What it gives stands in fastnn/compiler/paths.py.
+    batch take more panels, so that memory is read in long pieces.  What it gives stands in
+    fastnn/compiler/paths.py.
     """
     cdef real panels[PANELS * PANEL_DEPTH * BLOCK_COLUMNS]
     cdef double room[PACKED_DOUBLES + PACKED_BLOCKS * 16]

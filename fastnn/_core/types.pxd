@@ -1,6 +1,6 @@
 # What the executor and the kernels share: enums, operands, ops, and the frame of a tile.
 #
-# The enums mirror those of fastnn/opcodes.py and ops.py; fastnn/run/runtime.py compares the numbers at import.
+# The enums mirror those of fastnn/opcodes.py and ops.py; fastnn/run/runtime.py compares them at import.
 # Nothing here knows Python objects.
 
 ctypedef fused real:
