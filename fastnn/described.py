@@ -36,7 +36,7 @@ class Described:
         --------
         >>> import fastnn
         >>> fastnn.losses.MulticlassHinge().get_config()
-        {'reduction': 'mean', 'margin': 1.0}
+        {'reduction': 'sum_over_batch_size', 'margin': 1.0}
         """
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 

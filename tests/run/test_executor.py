@@ -37,6 +37,7 @@ EVERY_OPCODE = [
     Case("mse", "adagrad"),
     Case("mse", "clipped"),
     Case("mse", "clipped numbers"),
+    Case("mse", "adam", net="embedded"),
     Case("mse", "adam", rows=150, batch=64, widths=(300, 400, 260), simd="v4"),
 ]
 
