@@ -8,6 +8,9 @@ Our kernel (`_core/matmul.pxi`) copies less, and adds the bias as it goes.  How 
 million 0.7 to 1.0, beyond 1.3 to 2.5.  Few rows through a large kernel go past all of this
 (`_core/dense.pxi`).
 
+Layers of few outputs would leave most of a block empty, and BLAS takes as long for one output as for sixteen:
+there vectors run along the inputs (`_core/few_outputs.h`).
+
 Nets of few features are another case: every row is too short for a vector, and a call of BLAS
 costs more than it computes.  There the batch becomes the fast axis of all tensors
 (`_core/columns.pxi`).  The choice is one for the whole net, as turning a tensor around costs about
@@ -22,7 +25,17 @@ from fastnn.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.ops import ACTIVATIONS
-from fastnn.plan import PRODUCTS, SIGNATURES, WEIGHT_PRODUCTS, Op, OpCode, Operand, Path
+from fastnn.plan import (
+    MOST_INPUTS,
+    MOST_OUTPUTS,
+    PRODUCTS,
+    SIGNATURES,
+    WEIGHT_PRODUCTS,
+    Op,
+    OpCode,
+    Operand,
+    Path,
+)
 
 __all__ = ["batch_is_fast_axis", "choose_paths", "update_joins"]
 
@@ -42,8 +55,8 @@ SMALL_TRANSPOSED = 100_000
 # the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
 # not fit the 16 registers of AVX2.
 LARGEST_KERNEL = {"v4": 2**62, "v3": 140_000, "base": 0}
-# Outputs of layers that have products of their own (`_core/thin.h`) at AVX-512.
-FEW_OUTPUTS = 4
+# Fewer inputs do not fill the vectors that run along them on the path FEW_OUTPUTS.
+FEWEST_INPUTS = 16
 # Running down the columns of a batch needs this many rows to pay.
 MINIMUM_ROWS = 48
 MINIMUM_ROWS_TRANSPOSED = 4
@@ -197,8 +210,9 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
             if rest <= VECTOR // 2 if simd == "v4" else rest:
                 small = SMALL_PRODUCT
     size = rows * kernel.rows * kernel.columns
-    if simd == "v4" and kernel.columns <= FEW_OUTPUTS and kernel.rows >= MINIMUM_COLUMNS:
-        return replace(op, path=Path.DIRECT, because=f"{kernel.columns} outputs, vectors along the inputs")
+    if kernel.columns <= MOST_OUTPUTS and FEWEST_INPUTS <= kernel.rows <= MOST_INPUTS:
+        because = f"{kernel.columns} outputs, vectors along the inputs"
+        return replace(op, path=Path.FEW_OUTPUTS, because=because)
     if kernel.rows * kernel.columns > largest:
         because = f"BLAS is faster at level {simd}" + (f" from {largest:,} weights on" if largest else "")
     elif size <= small:

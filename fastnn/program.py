@@ -424,7 +424,7 @@ class Program:
 
 def _blas_flops(op: Op, rows: int) -> float:
     """Return the floating-point operations of an op that BLAS does, for `rows` rows."""
-    if op.code not in PRODUCTS or op.code is OpCode.ADAM_DENSE or op.path is Path.COLUMNS:
+    if op.code not in PRODUCTS or op.path in (Path.COLUMNS, Path.FEW_OUTPUTS) or op.code is OpCode.ADAM_DENSE:
         return 0
     if op.path is Path.BLAS:
         return op.flops(rows)

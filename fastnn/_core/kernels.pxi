@@ -13,9 +13,9 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
-    MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, N_PATHS, ActivationCode, Bound, DoubleBackward,
-    DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame, KernelTable, Lane, Op,
-    OpCode, PathCode, PointwiseCode, RunBound, Status, bind, real,
+    MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, MOST_INPUTS, MOST_OUTPUTS, N_PATHS, ActivationCode, Bound,
+    DoubleBackward, DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame, KernelTable,
+    Lane, Op, OpCode, PathCode, PointwiseCode, RunBound, Status, bind, real,
 )
 
 cdef extern from *:
@@ -79,6 +79,7 @@ include "gates.pxi"
 include "matmul.pxi"
 include "long_sums.pxi"
 include "dense.pxi"
+include "few_outputs.pxi"
 include "losses.pxi"
 include "pointwise.pxi"
 include "counts.pxi"

@@ -9,7 +9,8 @@
 #ifndef FASTNN_LANES_H
 #define FASTNN_LANES_H
 
-#include "fastnn/_core/thin.h"
+#include "fastnn/_core/avx512.h"
+#include "fastnn/_core/reals.h"
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && (defined(__GNUC__) || defined(__clang__))
 #define FASTNN_HAS_LANES 1

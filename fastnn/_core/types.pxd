@@ -102,6 +102,7 @@ cpdef enum PathCode:
     DIRECT = 1          # matmul.pxi
     COLUMNS = 2         # columns.pxi: the batch is the fast axis
     BLOCKS = 3          # as DIRECT, but nothing is left to BLAS, whose threads are not ours to stop
+    FEW_OUTPUTS = 4     # few_outputs.pxi: vectors along the inputs
 
 # Along what a phase of a plan is cut into tiles.
 cpdef enum Axis:
@@ -121,9 +122,11 @@ cdef enum:
     MAX_CONSTANTS = 4
     MAX_SCALARS = 2     # of an op
     N_ADDRESSINGS = 4
-    N_PATHS = 4
+    N_PATHS = 5
     MAX_OPCODES = 128       # what tables have room for
     MAX_ACTIVATIONS = 32
+    MOST_OUTPUTS = 4        # of the widest layer on the path FEW_OUTPUTS, and its inputs
+    MOST_INPUTS = 1024
 
 cdef struct Operand:
     int slot            # -1: absent
