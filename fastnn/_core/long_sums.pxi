@@ -120,6 +120,11 @@ cdef bint deep_products(
     return True
 
 
+cdef inline void put_scaled(real* y, real alpha, real x, real beta) noexcept nogil:
+    """INOUT y = alpha x + beta y; where beta is 0, y may be anything before."""
+    y[0] = alpha * x + beta * y[0] if beta != 0 else alpha * x
+
+
 cdef void many_row_sums(
     real* c, const real* x, real alpha, real beta, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:

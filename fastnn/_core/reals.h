@@ -5,9 +5,12 @@
 #ifndef FASTNN_REALS_H
 #define FASTNN_REALS_H
 
+#include "fastnn/_core/avx512.h"
 #include "fastnn/_core/block.h"
 
 #define FASTNN_CHAIN 512    /* numbers of float32 that are added one after the other, see long_sums.pxi */
+#define FASTNN_ONE_BLOCK (FASTNN_CHAIN * FASTNN_SINGLES)    /* rows of which no vector has more than that */
+#define FASTNN_LANES 16     /* rows that make a whole vector where the batch is the fast axis */
 #define FASTNN_FEW 4        /* outputs, see few_outputs.h */
 #define FASTNN_LONG 1024    /* inputs of which copies fit the stack */
 
@@ -15,7 +18,6 @@
 enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
 
 #if defined(__GNUC__) || defined(__clang__)
-#define FASTNN_EACH(i, count) _Pragma("GCC unroll 16") for (i = 0; i < count; i++)
 #if FASTNN_VECTOR_BYTES > 16
 #include <immintrin.h>
 #endif
@@ -30,7 +32,6 @@ enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
 #define FASTNN_DOUBLES 2
 #endif
 #else
-#define FASTNN_EACH(i, count) for (i = 0; i < count; i++)
 #define FASTNN_SINGLES 1
 #define FASTNN_DOUBLES 1
 #endif
@@ -58,12 +59,19 @@ enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
 #define INTEGER int
 #define V FASTNN_SINGLES
 #define OF(name) fastnn_##name##_float
+#if FASTNN_HAS_SIGMOID
+#define FASTNN_SIGMOID fastnn_sigmoid_vector
+#define FASTNN_TURN fastnn_transpose
+#endif
 #include "fastnn/_core/vectors.h"
 #include "fastnn/_core/few_outputs.h"
+#include "fastnn/_core/narrow.h"
 #undef REAL
 #undef INTEGER
 #undef V
 #undef OF
+#undef FASTNN_SIGMOID
+#undef FASTNN_TURN
 
 #define REAL double
 #define INTEGER long long
@@ -71,6 +79,7 @@ enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
 #define OF(name) fastnn_##name##_double
 #include "fastnn/_core/vectors.h"
 #include "fastnn/_core/few_outputs.h"
+#include "fastnn/_core/narrow.h"
 #undef REAL
 #undef INTEGER
 #undef V

@@ -100,7 +100,7 @@ cpdef enum PointwiseCode:
 cpdef enum PathCode:
     BLAS = 0
     DIRECT = 1          # matmul.pxi
-    COLUMNS = 2         # columns.pxi: the batch is the fast axis
+    COLUMNS = 2         # narrow.pxi: the batch is the fast axis
     BLOCKS = 3          # as DIRECT, but nothing is left to BLAS, whose threads are not ours to stop
     FEW_OUTPUTS = 4     # few_outputs.pxi: vectors along the inputs
 
@@ -160,7 +160,7 @@ cdef struct Frame:
     unsigned long long key              # of the step's random numbers
     double* sums                        # the tile's partial sums, one per accumulator
 
-# What `_core/lanes.pxi` finds out about an op before it runs.
+# What `_core/narrow.pxi` finds out about an op before it runs.
 cdef struct Lane:
     int code            # a LaneCode; 0: the op runs elsewhere
     int kind            # of its activation
@@ -169,10 +169,9 @@ cdef struct Lane:
     Py_ssize_t m
     Py_ssize_t n
     Py_ssize_t k
-    Py_ssize_t lanes
-    Py_ssize_t shift    # of the second operand: where a tile of its features begins
-    float alpha
-    float beta
+    Py_ssize_t lanes    # 0: of several blocks
+    double alpha
+    double beta
     double factor
 
 cdef struct Bound

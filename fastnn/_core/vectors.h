@@ -83,9 +83,9 @@ FASTNN_ALWAYS void OF(sums)(VECTOR* kept, int count) {
 #undef FASTNN_PICK
 
 #else
-typedef REAL VECTOR;
+typedef double VECTOR; /* as one sum of all numbers would be too long for float32 */
 FASTNN_ALWAYS VECTOR OF(load)(const REAL* x) { return *x; }
-FASTNN_ALWAYS void OF(store)(REAL* y, VECTOR x) { *y = x; }
+FASTNN_ALWAYS void OF(store)(REAL* y, VECTOR x) { *y = (REAL)x; }
 FASTNN_ALWAYS VECTOR OF(fill)(REAL x) { return x; }
 FASTNN_ALWAYS VECTOR OF(load_first)(const REAL* x, Py_ssize_t count) { return count ? *x : 0; }
 FASTNN_ALWAYS VECTOR OF(above)(VECTOR y, VECTOR x) { return y <= 0 ? 0 : x; }

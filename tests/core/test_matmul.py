@@ -208,10 +208,19 @@ def test_the_batch_is_the_fast_axis_of_thin_nets_where_that_pays() -> None:
         graph = Sequential([Input((features,)), layers.Dense(2)], seed=0).graph
         return batch_is_fast_axis(graph, (losses.MeanSquaredError(),), ((),), rows, simd, itemsize)
 
-    for simd, itemsize in (("base", 4), ("v3", 4), ("v4", 8)):
-        assert columns(3, 9, simd, itemsize)
-        assert not columns(3, 8, simd, itemsize)
-        assert not columns(8, 4096, simd, itemsize)
+    for simd, itemsize in (("v3", 4), ("v4", 8)):
+        assert columns(6, 1, simd, itemsize)
+        assert not columns(8, 7, simd, itemsize)
+        assert columns(8, 8, simd, itemsize)
+        assert not columns(9, 4096, simd, itemsize)
+    for simd, itemsize in (("base", 4), ("v3", 8)):
+        assert not columns(3, 1, simd, itemsize)
+        assert columns(3, 2, simd, itemsize)
+        assert not columns(8, 7, simd, itemsize)
+        assert columns(8, 8, simd, itemsize)
+        assert not columns(9, 4096, simd, itemsize)
+    assert columns(3, 9, "base", 8)
+    assert not columns(3, 8, "base", 8)
     assert columns(6, 1, "v4", 4)
     assert not columns(8, 1, "v4", 4)
     assert columns(8, 2, "v4", 4)
