@@ -22,6 +22,8 @@ __all__ = [
     "LANES",
     "LOSSES",
     "MOST_ADAM_ROWS",
+    "MOST_INPUTS",
+    "MOST_OUTPUTS",
     "PRODUCTS",
     "ROWS",
     "SIGNATURES",
@@ -40,6 +42,8 @@ __all__ = [
 ROWS = -1  # an operand's row count when it has one row per row of the batch
 CLIP_FACTOR = "clip_factor"  # a scalar that each step makes of norms, see `Clip` in plan.py
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
+MOST_OUTPUTS = 4  # of the widest layer on the path FEW_OUTPUTS, and its inputs
+MOST_INPUTS = 1024
 
 
 def whole_vectors(rows: int) -> int:
@@ -122,6 +126,7 @@ class Path(enum.IntEnum):
     DIRECT = 1  # our own kernel for rows
     COLUMNS = 2  # our own for feature after feature, the batch as the fast axis
     BLOCKS = 3  # our own for rows, to the last column; no plan needs that, as it keeps BLAS at one thread
+    FEW_OUTPUTS = 4  # our own for layers of up to four outputs, vectors along the inputs
 
 
 class Slot(enum.IntEnum):

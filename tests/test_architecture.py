@@ -260,7 +260,8 @@ def test_no_op_is_left_over_anywhere() -> None:
 
 def constant(name: str, file: str) -> int:
     """Return a number that a file of the core defines."""
-    match = re.search(rf"^\s*{name} = (\d+)", (CORE / file).read_text(encoding="utf-8"), re.MULTILINE)
+    text = (CORE / file).read_text(encoding="utf-8")
+    match = re.search(rf"^(?:\s*{name} =|#define {name}) (\d+)", text, re.MULTILINE)
     assert match is not None, f"{name} is not in {file}"
     return int(match[1])
 
@@ -279,6 +280,11 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
     assert {axis.name: int(axis) for axis in Axis} == executor.AXES
     assert {path.name: int(path) for path in plan.Path} == executor.PATHS
     assert constant("N_PATHS", "types.pxd") == len(plan.Path)
+    for name, of_c, number in (
+        ("MOST_OUTPUTS", "FASTNN_FEW", plan.MOST_OUTPUTS),
+        ("MOST_INPUTS", "FASTNN_LONG", plan.MOST_INPUTS),
+    ):
+        assert constant(name, "types.pxd") == constant(of_c, "reals.h") == number
     assert constant("MAX_OPCODES", "types.pxd") >= len(OpCode)
 
 
@@ -286,11 +292,13 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
 def test_names_of_functions_in_c_are_of_one_file() -> None:
     """A module may see all files: which ones, depends on the flags that it is compiled with."""
     defined: dict[str, set[str]] = {}
-    definition = re.compile(r"^[ \t]*(?:static|FASTNN_INLINE)\b[^;=(]*?(\bfastnn_\w+)\(", re.MULTILINE)
+    definition = re.compile(
+        r"^[ \t]*(?:static|FASTNN_INLINE|FASTNN_ALWAYS)\b[^;=(]*?(\bfastnn_\w+|\bOF\(\w+\))\(", re.MULTILINE
+    )
     for path in sorted(CORE.glob("*.p[yx]*")) + sorted(CORE.glob("*.h")):
         for name in definition.findall(path.read_text(encoding="utf-8")):
             defined.setdefault(name, set()).add(path.name)
-    assert {"fastnn_tanh", "fastnn_now", "fastnn_add_to"} <= defined.keys()
+    assert {"fastnn_tanh", "fastnn_now", "fastnn_add_to", "OF(few_forward)", "OF(load)"} <= defined.keys()
     assert {name: files for name, files in defined.items() if len(files) > 1} == {}
 
 

@@ -6,13 +6,12 @@
 #ifndef FASTNN_AVX512_H
 #define FASTNN_AVX512_H
 
-#include <Python.h>
+#include "fastnn/_core/block.h"
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
 
-#define FASTNN_INLINE static inline __attribute__((always_inline))
-#define FASTNN_EACH(i, count) _Pragma("GCC unroll 16") for (i = 0; i < count; i++)
+#define FASTNN_HAS_SIGMOID 1
 #define FASTNN_NUMBERS _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 
 /* The lanes of a vector that begins at element i of `size`. */
@@ -79,7 +78,7 @@ static const float FASTNN_TANH[7][32] = {
 
 /* Return tanh(x) with the tables' first and second halves.  No divider and no branches: 9 cycles for 16 numbers,
  * where exp and a quotient take 20.  1 ULP; NaN and -0.0 come through. */
-FASTNN_INLINE __m512 fastnn_tanh_vector(
+FASTNN_ALWAYS __m512 fastnn_tanh_vector(
     __m512 x, const __m512* low, const __m512* high
 ) {
     const __m512i sign = _mm512_set1_epi32((int)0x80000000u), lowest = _mm512_set1_epi32(491);
@@ -124,7 +123,7 @@ static const float FASTNN_POWERS[2][16] = {
 
 /* Return sigmoid(x).  With z = exp(-|x|) it is 1 / (1 + z), or z / (1 + z) below 0, so that small results keep
  * their relative accuracy; z = 2^n 2^(k / 16) exp(r) with |r| <= ln(2) / 32. */
-FASTNN_INLINE __m512 fastnn_sigmoid_vector(__m512 x) {
+FASTNN_ALWAYS __m512 fastnn_sigmoid_vector(__m512 x) {
     const __m512i sign = _mm512_set1_epi32((int)0x80000000u);
     const __m512 powers = _mm512_loadu_ps(FASTNN_POWERS[0]), rests = _mm512_loadu_ps(FASTNN_POWERS[1]);
     const __m512 one = _mm512_set1_ps(1.0f);
@@ -169,7 +168,7 @@ static inline void fastnn_turn(__m512* columns, const __m512* rows) {
 }
 
 /* OUT y (n, 16), columns `step` apart, = the 16 rows of n numbers from x on, of which m exist; else zeros. */
-FASTNN_INLINE void fastnn_split(
+FASTNN_ALWAYS void fastnn_split(
     float* y, Py_ssize_t step, const float* x, Py_ssize_t m, Py_ssize_t n
 ) {
     const __mmask16 lanes = fastnn_lanes(0, m);
@@ -204,7 +203,7 @@ FASTNN_INLINE void fastnn_split(
 }
 
 /* OUT y (n, 16), columns `step` apart, = the rows of x (., n) that `rows` (m,) names, 16 at most; else zeros. */
-FASTNN_INLINE void fastnn_collect(
+FASTNN_ALWAYS void fastnn_collect(
     float* y, Py_ssize_t step, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) {
     const __mmask16 lanes = fastnn_lanes(0, m);
@@ -259,7 +258,7 @@ FASTNN_INLINE void fastnn_collect(
 
 /* OUT y (n, m rounded up to vectors) = the rows of x (., n) that `rows` (m,) names, or the first m if that is
  * NULL; zeros past the last one.  Returns m, or 0 if n is more than 8. */
-FASTNN_INLINE Py_ssize_t fastnn_transpose(
+FASTNN_ALWAYS Py_ssize_t fastnn_transpose(
     float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) {
     const Py_ssize_t step = (m + 15) / 16 * 16;
@@ -276,7 +275,7 @@ FASTNN_INLINE Py_ssize_t fastnn_transpose(
 }
 
 /* OUT columns (16,) = the transpose of 16 x 16 numbers, rows of `from` being `row` apart. */
-FASTNN_INLINE void fastnn_transpose_square(__m512* columns, const float* from, Py_ssize_t row) {
+FASTNN_ALWAYS void fastnn_transpose_square(__m512* columns, const float* from, Py_ssize_t row) {
     __m512 parts[4][4]; /* of four columns: row r and each fourth after it, side by side */
     int q, r;
     FASTNN_EACH(r, 4) {
@@ -388,7 +387,7 @@ static inline __m512 fastnn_flushed(__m512 x) {
  * Newton's, within 2 ULP, so that the divider, which takes 10 cycles for 16 numbers, has only the quotient to
  * do; then two multipliers are what it takes: 0.22 ns an element, with the divider's root 0.38.  What the
  * estimate cannot do (0, below the normal range, infinity, NaN) goes there. */
-FASTNN_INLINE void fastnn_adam_vector(
+FASTNN_ALWAYS void fastnn_adam_vector(
     float* w, float* m, float* v, __m512 g, float step, float a, float b, float epsilon
 ) {
     __m512 mean = _mm512_loadu_ps(m), square = _mm512_loadu_ps(v), root;
@@ -412,7 +411,7 @@ FASTNN_INLINE void fastnn_adam_vector(
 }
 
 /* INOUT Adam for the first `whole` numbers of `height` rows, ld and lddw apart. */
-FASTNN_INLINE void fastnn_adam_rows(
+FASTNN_ALWAYS void fastnn_adam_rows(
     float* w, float* m, float* v, Py_ssize_t ld, const float* dw, Py_ssize_t lddw, float step, float decay,
     int decays, float a, float b, float epsilon, Py_ssize_t height, Py_ssize_t whole
 ) {
@@ -440,6 +439,7 @@ static inline Py_ssize_t fastnn_adam(
 }
 
 #else
+#define FASTNN_HAS_SIGMOID 0
 #define fastnn_tanh(y, x, size) ((Py_ssize_t)0)
 #define fastnn_sigmoid(y, x, size) ((Py_ssize_t)0)
 #define fastnn_transpose(y, x, rows, m, n) ((Py_ssize_t)0)

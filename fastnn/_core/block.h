@@ -34,6 +34,7 @@
  * 8, and `bytes`, at most 4 vectors, must be constants: callers inline this. */
 #if defined(__GNUC__) || defined(__clang__)
 #define FASTNN_ALL _Pragma("GCC unroll 8")
+#define FASTNN_EACH(i, count) _Pragma("GCC unroll 16") for (i = 0; i < count; i++)
 #define FASTNN_ALWAYS static inline __attribute__((always_inline))
 #define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
     FASTNN_ALWAYS void NAME(                                                                                 \
@@ -93,6 +94,7 @@
             }                                                                                                \
     }
 #else
+#define FASTNN_EACH(i, count) for (i = 0; i < count; i++)
 #define FASTNN_ALWAYS static inline
 #define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
     static inline void NAME(                                                                                 \

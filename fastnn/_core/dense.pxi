@@ -4,25 +4,6 @@
 # of 16 go to BLAS if they are few, instead of into a block that is mostly padding: a step of the
 # benchmark "twenty" went from 295 to 260 us on one thread.
 
-cdef extern from "fastnn/_core/thin.h":
-    int FEW_OUTPUTS "FASTNN_FEW"
-    int OF_NOTHING "FASTNN_ONE"
-    int OF_SIGMOID "FASTNN_OF_SIGMOID"
-    int OF_TANH "FASTNN_OF_TANH"
-    int OF_RELU "FASTNN_OF_RELU"
-    # Each returns whether it did the work.
-    bint thin_forward "fastnn_thin_forward"(
-        float* y, const float* x, const float* w, const float* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
-    ) noexcept nogil
-    bint thin_backward "fastnn_thin_backward"(
-        float* dx, const float* dy, const float* w, const float* y, int kind, Py_ssize_t m, Py_ssize_t n,
-        Py_ssize_t k
-    ) noexcept nogil
-    bint thin_gradient "fastnn_thin_gradient"(
-        float* dw, const float* x, const float* dy, float alpha, float beta, Py_ssize_t m, Py_ssize_t n,
-        Py_ssize_t k, Py_ssize_t ldx
-    ) noexcept nogil
-
 cdef enum:
     # Elements of the largest matrix that BLAS multiplies with a vector; OpenBLAS starts threads beyond.
     LARGEST_GEMV = 8192
@@ -260,8 +241,6 @@ cdef Status dense_forward(
     cdef bint relu = activation == ActivationCode.RELU
     cdef real z
     if real is float:
-        if path != PathCode.BLAS and ld == n and thin_forward(y, x, w, b, m, n, k):
-            return finish_rows(y, NULL, activation, alpha, m, n, n)
         if k > CHAIN and deep_forward(path, y, x, w, m, n, k, ld):
             return finish_rows(y, b, activation, alpha, m, n, ld)
     if m == 1:      # BLAS and blocks of rows are for more
@@ -287,13 +266,17 @@ cdef Status dense_forward(
     return finish_rows(y, b, activation, alpha, m, n, ld)
 
 
-cdef inline int kind_of(int activation) noexcept nogil:
-    """Return which of the derivatives in thin.h is that of an activation, or OF_NOTHING if none is."""
-    if activation == ActivationCode.SIGMOID:
-        return OF_SIGMOID
-    if activation == ActivationCode.TANH:
-        return OF_TANH
-    return OF_RELU if activation == ActivationCode.RELU else OF_NOTHING
+cdef Status slopes(
+    real* dx, const real* y, int activation, double alpha, Py_ssize_t m, Py_ssize_t n, Py_ssize_t ld
+) noexcept nogil:
+    """INOUT dx (m, n) *= activation' at the output y (m, n), whose rows are ld apart as those of dx are."""
+    cdef Py_ssize_t i
+    cdef Status status = Status.OK
+    if ld == n:
+        return activation_backward(activation, alpha, dx, dx, y, m, n)
+    for i in range(m):
+        status = activation_backward(activation, alpha, dx + i * ld, dx + i * ld, y + i * ld, 1, n)
+    return status
 
 
 cdef Status dense_backward(
@@ -304,19 +287,8 @@ cdef Status dense_backward(
 
     Rows of dx and y are ld apart; y may be NULL.  Where ld is not k, the activation is not row-wise.
     """
-    cdef Py_ssize_t i, whole
-    cdef int kind = OF_NOTHING
-    cdef bint done = False
-    cdef Status status = Status.OK
-    if real is float:
-        if path != PathCode.BLAS and ld == k:
-            if y != NULL:
-                kind = kind_of(activation)
-            done = thin_backward(dx, dy, w, y, kind, m, n, k)
-    if done:
-        if kind != OF_NOTHING:
-            return Status.OK
-    elif (
+    cdef Py_ssize_t whole
+    if (
         m <= FEW_ROWS_TRANSPOSED and m * n * ld >= LARGE_TRANSPOSED
         or m < BLOCK_ROWS and path == PathCode.BLOCKS   # 3 rows, 500 -> 500, `dense_backward` 71 us, now 38
     ):
@@ -342,12 +314,7 @@ cdef Status dense_backward(
         outer_product(dx, dy, w, m, k, ld)
     else:
         gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, ld)
-    if y != NULL and ld == k:
-        return activation_backward(activation, alpha, dx, dx, y, m, k)
-    if y != NULL:
-        for i in range(m):
-            status = activation_backward(activation, alpha, dx + i * ld, dx + i * ld, y + i * ld, 1, k)
-    return status
+    return Status.OK if y == NULL else slopes(dx, y, activation, alpha, m, k, ld)
 
 
 cdef void weight_gradient(
@@ -358,13 +325,7 @@ cdef void weight_gradient(
     cdef Py_ssize_t i, j, whole = in_blocks(path, n)
     cdef real factor
     if real is float:
-        if m > CHAIN:
-            if path != PathCode.BLAS and n <= FEW_OUTPUTS and HAS_LANES:
-                deep_product(BY_THIN, dw, n, x, ldx, True, dy, n, False, alpha, beta, k, n, m)
-                return
-            if deep_products(path, dw, n, x, ldx, True, dy, n, False, alpha, beta, k, n, m):
-                return
-        elif path != PathCode.BLAS and thin_gradient(dw, x, dy, alpha, beta, m, n, k, ldx):
+        if m > CHAIN and deep_products(path, dw, n, x, ldx, True, dy, n, False, alpha, beta, k, n, m):
             return
     if m == 1:
         for i in range(k):

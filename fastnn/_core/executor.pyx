@@ -346,7 +346,7 @@ cdef class Executor:
         -------
         list of (int, int, int, int)
             Path, opcode, the address of the kernel as in `table.cells`, and the code that the op has in
-            `_core/lanes.pxi`, which takes the kernel's place if it is not 0.
+            `_core/narrow.pxi`, which takes the kernel's place if it is not 0.
         """
         cdef int i
         cdef size_t kernel

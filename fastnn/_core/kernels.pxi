@@ -13,9 +13,9 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
-    MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, N_PATHS, ActivationCode, Bound, DoubleBackward,
-    DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame, KernelTable, Lane, Op,
-    OpCode, PathCode, PointwiseCode, RunBound, Status, bind, real,
+    MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, MOST_INPUTS, MOST_OUTPUTS, N_PATHS, ActivationCode, Bound,
+    DoubleBackward, DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame, KernelTable,
+    Lane, Op, OpCode, PathCode, PointwiseCode, RunBound, Status, bind, real,
 )
 
 cdef extern from *:
@@ -79,6 +79,7 @@ include "gates.pxi"
 include "matmul.pxi"
 include "long_sums.pxi"
 include "dense.pxi"
+include "few_outputs.pxi"
 include "losses.pxi"
 include "pointwise.pxi"
 include "counts.pxi"
@@ -87,17 +88,7 @@ include "clipping.pxi"
 include "normalization.pxi"
 include "noise.pxi"
 include "embedding.pxi"
-include "columns.pxi"
-include "lanes.pxi"
-
-
-cdef inline Py_ssize_t run_columns(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    """Run ops up to the first that is not on the path COLUMNS, or not in lanes.pxi; return how many."""
-    if not HAS_LANES or count == 0 or bound.lane.code == LaneCode.ELSEWHERE:
-        return 0
-    if frame.rows <= LANES:
-        return run_lanes(<const OneVector*>NULL, bound, count, frame)
-    return run_lanes(<const AnyNumber*>NULL, bound, count, frame)
+include "narrow.pxi"
 
 
 cdef Status run_bound(
@@ -113,9 +104,7 @@ cdef Status run_bound(
         if status != Status.OK:
             return status
         i += 1
-        if real is float:
-            if i < count:
-                i += run_columns(bound + i, count - i, frame)
+        i += run_columns(tag, bound + i, count - i, frame)
     return Status.OK
 
 
@@ -135,7 +124,7 @@ cdef void prepare_float(Bound* bound, Py_ssize_t count, const Frame* frame) noex
             bound[i].kernel.of_float = TABLE.float_kernels[bound[i].op.path][bound[i].op.code]
         if bound[i].kernel.of_float == NULL:
             bound[i].kernel.of_float = unknown_op[float]
-        prepare_lane(bound + i, frame)
+        prepare_lane(bound + i, frame, True)
 
 
 cdef void prepare_double(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
@@ -146,23 +135,30 @@ cdef void prepare_double(Bound* bound, Py_ssize_t count, const Frame* frame) noe
             bound[i].kernel.of_double = TABLE.double_kernels[bound[i].op.path][bound[i].op.code]
         if bound[i].kernel.of_double == NULL:
             bound[i].kernel.of_double = unknown_op[double]
+        prepare_lane(bound + i, frame, False)
 
 
 cdef Status run_other_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
     return run_bound(<const float*>NULL, bound, count, frame)
 
 
-# Called by its address, as it needs more of the stack than steps of few features have time for.
+cdef Status run_other_double(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    return run_bound(<const double*>NULL, bound, count, frame)
+
+
+# Called by their addresses, as they need more of the stack than steps of few features have time for.
 cdef RunBound other_float = run_other_float
+cdef RunBound other_double = run_other_double
 
 
 cdef Status run_bound_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    cdef Py_ssize_t done = run_columns(bound, count, frame)
+    cdef Py_ssize_t done = run_columns(<const float*>NULL, bound, count, frame)
     return Status.OK if done == count else other_float(bound + done, count - done, frame)
 
 
 cdef Status run_bound_double(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    return run_bound(<const double*>NULL, bound, count, frame)
+    cdef Py_ssize_t done = run_columns(<const double*>NULL, bound, count, frame)
+    return Status.OK if done == count else other_double(bound + done, count - done, frame)
 
 
 cdef Status run_float(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil:

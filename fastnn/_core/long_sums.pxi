@@ -5,8 +5,10 @@
 # CHAIN follow each other, 8e-6, and the sums of such blocks are added in float64.  What is short enough is
 # summed up in one go, as ever; blocks depend on sizes only.  float64 needs none of this.
 
+cdef extern from "fastnn/_core/reals.h":
+    int CHAIN "FASTNN_CHAIN"
+
 cdef enum:
-    CHAIN = 512
     IN_LANES = 8192         # CHAIN times the lanes of a sum
     # Depth of a product: 256 in a panel (matmul.pxi), then 256 panels; BLAS has 320 to 512, then fewer.
     DEEP = 65536
@@ -21,7 +23,6 @@ cdef enum Multiplier:
     BY_BLAS = 0
     BY_BLOCKS = 1           # matmul.pxi
     BY_ROWS = 2             # few rows through a large matrix where it lies (dense.pxi)
-    BY_THIN = 3             # few columns (thin.h)
 
 
 cdef inline Py_ssize_t depth_of(int multiplier, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
@@ -30,7 +31,7 @@ cdef inline Py_ssize_t depth_of(int multiplier, Py_ssize_t m, Py_ssize_t n, Py_s
     cdef Py_ssize_t depth = (k + n_blocks - 1) // n_blocks
     if multiplier == BY_ROWS:
         return min(depth, 4 * CHAIN)
-    if multiplier == BY_THIN or (multiplier == BY_BLAS and m * n * depth <= SMALL_GEMM):
+    if multiplier == BY_BLAS and m * n * depth <= SMALL_GEMM:
         return min(depth, CHAIN)
     return depth
 
@@ -53,10 +54,8 @@ cdef void multiply_block(
         rows_product_transposed(c, ldc, a, lda, b, ldb, m, k, n)
     elif multiplier == BY_ROWS and m == 1:
         row_product(c, a, b, <const real*>NULL, n, k, ldb)
-    elif multiplier == BY_ROWS:
+    else:
         rows_product(c, ldc, a, lda, b, ldb, m, n, k)
-    elif real is float:
-        thin_gradient(c, a, b, alpha, beta, k, n, m, lda)
 
 
 cdef void deep_product(
@@ -119,6 +118,11 @@ cdef bint deep_products(
             k
         )
     return True
+
+
+cdef inline void put_scaled(real* y, real alpha, real x, real beta) noexcept nogil:
+    """INOUT y = alpha x + beta y; where beta is 0, y may be anything before."""
+    y[0] = alpha * x + beta * y[0] if beta != 0 else alpha * x
 
 
 cdef void many_row_sums(

@@ -49,14 +49,17 @@ cdef int share_product(Op* op, Frame* frame, bint double, Py_ssize_t end) except
     """Run a product of matrices along `end` rows of a batch or a parameter; `frame.rows` are the batch's."""
     cdef bint of_batch = op.code == OpCode.DENSE or op.code == OpCode.DENSE_BACKWARD
     cdef Py_ssize_t columns = op.operands[0].columns
+    cdef bint back = op.code == OpCode.DENSE_BACKWARD
+    cdef Py_ssize_t n = op.operands[1].columns if back else columns
+    cdef Py_ssize_t k = columns if back else op.operands[1].columns
     cdef Py_ssize_t flops = 2 * frame.rows * columns * (op.operands[1].columns if of_batch else end)
     # BLAS is twice as fast for a few rows of float64 through a transpose.
-    cdef bint thin = double and op.code == OpCode.DENSE_BACKWARD and end < FEW_DOUBLE_ROWS
+    cdef bint thin = double and back and end < FEW_DOUBLE_ROWS
     if flops < OWN_PRODUCT or thin or not has_avx512():
         return share(op, frame, double, False, end, end, 0)
-    op.path = PathCode.BLOCKS
+    op.path = PathCode.FEW_OUTPUTS if n <= MOST_OUTPUTS and 16 <= k <= MOST_INPUTS else PathCode.BLOCKS
     flops = flops // FLOPS_PER_NANOSECOND
-    if of_batch and end < UNCUT and not is_row_wise(op.activation):
+    if of_batch and end < UNCUT and op.path == PathCode.BLOCKS and not is_row_wise(op.activation):
         frame.end = end
         return share(op, frame, double, True, columns, product_step(columns, 32), flops)
     return share(op, frame, double, False, end, product_step(end, 8), flops)

@@ -15,9 +15,6 @@ cdef extern from "fastnn/_core/avx512.h":
     # Each returns how much it has done, 0 where there is no AVX-512.
     Py_ssize_t tanh_vectors "fastnn_tanh"(float* y, const float* x, Py_ssize_t size) noexcept nogil
     Py_ssize_t sigmoid_vectors "fastnn_sigmoid"(float* y, const float* x, Py_ssize_t size) noexcept nogil
-    Py_ssize_t transpose_vectors "fastnn_transpose"(
-        float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
-    ) noexcept nogil
     Py_ssize_t interleave_vectors "fastnn_interleave"(
         float* lines, Py_ssize_t line, const float* b, Py_ssize_t ldb, Py_ssize_t depth
     ) noexcept nogil

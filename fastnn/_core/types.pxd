@@ -105,8 +105,9 @@ cpdef enum PointwiseCode:
 cpdef enum PathCode:
     BLAS = 0
     DIRECT = 1          # matmul.pxi
-    COLUMNS = 2         # columns.pxi: the batch is the fast axis
+    COLUMNS = 2         # narrow.pxi: the batch is the fast axis
     BLOCKS = 3          # as DIRECT, but nothing is left to BLAS, whose threads are not ours to stop
+    FEW_OUTPUTS = 4     # few_outputs.pxi: vectors along the inputs
 
 # Along what a phase of a plan is cut into tiles.
 cpdef enum Axis:
@@ -126,9 +127,11 @@ cdef enum:
     MAX_CONSTANTS = 4
     MAX_SCALARS = 2     # of an op
     N_ADDRESSINGS = 4
-    N_PATHS = 4
+    N_PATHS = 5
     MAX_OPCODES = 128       # what tables have room for
     MAX_ACTIVATIONS = 32
+    MOST_OUTPUTS = 4        # of the widest layer on the path FEW_OUTPUTS, and its inputs
+    MOST_INPUTS = 1024
 
 cdef struct Operand:
     int slot            # -1: absent
@@ -162,7 +165,7 @@ cdef struct Frame:
     unsigned long long key              # of the step's random numbers
     double* sums                        # the tile's partial sums, one per accumulator
 
-# What `_core/lanes.pxi` finds out about an op before it runs.
+# What `_core/narrow.pxi` finds out about an op before it runs.
 cdef struct Lane:
     int code            # a LaneCode; 0: the op runs elsewhere
     int kind            # of its activation
@@ -171,10 +174,9 @@ cdef struct Lane:
     Py_ssize_t m
     Py_ssize_t n
     Py_ssize_t k
-    Py_ssize_t lanes
-    Py_ssize_t shift    # of the second operand: where a tile of its features begins
-    float alpha
-    float beta
+    Py_ssize_t lanes    # 0: of several blocks
+    double alpha
+    double beta
     double factor
 
 cdef struct Bound

@@ -8,9 +8,12 @@ Our kernel (`_core/matmul.pxi`) copies less, and adds the bias as it goes.  How 
 million 0.7 to 1.0, beyond 1.3 to 2.5.  Few rows through a large kernel go past all of this
 (`_core/dense.pxi`).
 
+Layers of few outputs would leave most of a block empty, and BLAS takes as long for one output as for sixteen:
+there vectors run along the inputs (`_core/few_outputs.h`).
+
 Nets of few features are another case: every row is too short for a vector, and a call of BLAS
 costs more than it computes.  There the batch becomes the fast axis of all tensors
-(`_core/columns.pxi`).  The choice is one for the whole net, as turning a tensor around costs about
+(`_core/narrow.pxi`).  The choice is one for the whole net, as turning a tensor around costs about
 what a thin layer does.
 """
 
@@ -18,7 +21,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastnn.compiler.plan import PRODUCTS, SIGNATURES, WEIGHT_PRODUCTS, Op, OpCode, Operand, Path
+from fastnn.compiler.plan import (
+    MOST_INPUTS,
+    MOST_OUTPUTS,
+    PRODUCTS,
+    SIGNATURES,
+    WEIGHT_PRODUCTS,
+    Op,
+    OpCode,
+    Operand,
+    Path,
+)
 from fastnn.graph.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
@@ -42,8 +55,8 @@ SMALL_TRANSPOSED = 100_000
 # the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
 # not fit the 16 registers of AVX2.
 LARGEST_KERNEL = {"v4": 2**62, "v3": 140_000, "base": 0}
-# Outputs of layers that have products of their own (`_core/thin.h`) at AVX-512.
-FEW_OUTPUTS = 4
+# Fewer inputs do not fill the vectors that run along them on the path FEW_OUTPUTS.
+FEWEST_INPUTS = 16
 # Running down the columns of a batch needs this many rows to pay.
 MINIMUM_ROWS = 48
 MINIMUM_ROWS_TRANSPOSED = 4
@@ -61,15 +74,20 @@ LEAST_JOINED_COLUMNS = 128
 LEAST_JOINED_ROWS = 64
 MOST_JOINED_ROWS = 256  # more in one block: 1024 rows, 1024 wide 0.96
 
-# Features of the widest tensor with the batch as fast axis, where kernels are compiled loops.  A weight's
-# gradient then costs a sum across a vector, so the batch must be at least as large as the square of the width
-# to pay.  How many times longer rows take than columns at AVX2, three layers: width 3, 2 rows 1.1 to 1.2,
-# 256 rows 2.1 to 2.7; width 6, 16 rows 0.95, 256 rows 1.4; width 8, 256 rows 0.9.
-WIDEST_COLUMNS = 6
-# (features, rows that pay) with the kernels of `_core/lanes.h`: width 2, 1 row 2.0, 64 rows 4.2; width 6,
-# 1 row 1.2, 64 rows 2.7; width 8, 1 row 0.8, 2 rows 1.0 to 1.1, 64 rows 1.8; width 12, 32 rows 1.0, 64 rows
-# 1.2; width 16 at most 0.8.
-COLUMNS_BY_LANES = ((6, 1), (8, 2), (12, 64))
+# (features, rows that pay) with the batch as fast axis, by the numbers that a vector holds: a weight's
+# gradient costs a sum across vectors, and fewer rows than a vector holds are padding.  How many times longer
+# rows take than columns, three layers.  16 (Zen 5): width 2, 1 row 2.0, 64 rows 4.2; width 6, 1 row 1.2, 64
+# rows 2.7; width 8, 1 row 0.8, 2 rows 1.0 to 1.1, 64 rows 1.8; width 12, 32 rows 1.0, 64 rows 1.2; width 16
+# at most 0.8. 8 (Zen 3, as what follows): width 6, 1 row 1.1, 8 to 400 rows 2.3; width 8, 1 row 0.7, 8 rows
+# on 1.7; width 12, 64 rows 1.3, 400 rows 0.8.  4: width 3, 1 row 1.0, 8 rows on 2.5; width 6, 1 row 0.5, 8
+# rows on 1.4 to 1.8; width 8, 8 rows on 1.1 to 1.4; width 12, 8 rows 0.9, 400 rows 0.8.
+COLUMNS_BY_LANES = {
+    16: ((6, 1), (8, 2), (12, 64)),
+    8: ((6, 1), (8, 8)),
+    4: ((3, 2), (8, 8)),
+    2: ((2, 4), (3, 9), (6, 36)),
+}
+VECTOR_BYTES = {"v4": 64, "v3": 32, "base": 16}
 
 # Losses whose kernels work on one feature with the batch as the fast axis.
 _OF_ONE_OUTPUT = frozenset({OpCode.SQUARED_ERROR, OpCode.BINARY_CROSSENTROPY, OpCode.POINTWISE_LOSS})
@@ -116,10 +134,8 @@ def batch_is_fast_axis(
     known = all(SIGNATURES[code].runs_along_columns(width) for code in codes) and not (
         width > 1 and any(metrics)
     )
-    if simd == "v4" and itemsize == 4:
-        enough = any(max(widths) <= most and capacity >= rows for most, rows in COLUMNS_BY_LANES)
-    else:
-        enough = max(widths) <= WIDEST_COLUMNS and capacity >= max(widths) ** 2
+    pays = COLUMNS_BY_LANES[VECTOR_BYTES.get(simd, 16) // itemsize]
+    enough = any(max(widths) <= most and capacity >= rows for most, rows in pays)
     return plain and known and enough
 
 
@@ -197,8 +213,9 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
             if rest <= VECTOR // 2 if simd == "v4" else rest:
                 small = SMALL_PRODUCT
     size = rows * kernel.rows * kernel.columns
-    if simd == "v4" and kernel.columns <= FEW_OUTPUTS and kernel.rows >= MINIMUM_COLUMNS:
-        return replace(op, path=Path.DIRECT, because=f"{kernel.columns} outputs, vectors along the inputs")
+    if kernel.columns <= MOST_OUTPUTS and FEWEST_INPUTS <= kernel.rows <= MOST_INPUTS:
+        because = f"{kernel.columns} outputs, vectors along the inputs"
+        return replace(op, path=Path.FEW_OUTPUTS, because=because)
     if kernel.rows * kernel.columns > largest:
         because = f"BLAS is faster at level {simd}" + (f" from {largest:,} weights on" if largest else "")
     elif size <= small:

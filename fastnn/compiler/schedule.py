@@ -24,6 +24,8 @@ from itertools import groupby
 from fastnn.compiler.plan import (
     CLIP_FACTOR,
     KEPT_SLOTS,
+    MOST_INPUTS,
+    MOST_OUTPUTS,
     PRODUCTS,
     ROWS,
     WEIGHT_PRODUCTS,
@@ -185,7 +187,8 @@ def _has_large_kernel(op: Op) -> bool:
     if op.code not in (OpCode.DENSE, OpCode.DENSE_BACKWARD):
         return False
     w = op.need("w")
-    return w.rows * w.columns >= LARGE_KERNEL
+    few_outputs = w.columns <= MOST_OUTPUTS and w.rows <= MOST_INPUTS  # whose kernels are not cut
+    return w.rows * w.columns >= LARGE_KERNEL and not few_outputs
 
 
 def _feature_tiles(op: Op, capacity: int) -> tuple[tuple[int, int], ...]:

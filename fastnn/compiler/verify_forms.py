@@ -15,9 +15,12 @@ from fastnn.compiler.plan import (
     DENOMINATORS,
     MOST_ADAM_ROWS,
     MOST_EXTERNALS,
+    MOST_INPUTS,
+    MOST_OUTPUTS,
     PURPOSES,
     ROWS,
     SIGNATURES,
+    WEIGHT_PRODUCTS,
     WEIGHTS,
     Accumulator,
     Activation,
@@ -473,6 +476,10 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 agree += [(given[0].rows, operand.rows) for operand in given[1:]]
     if "weight" in op.signature.names and (weight := op.operand("weight")) is not None:
         agree.append((weight.columns, 1))
+    if op.path is Path.FEW_OUTPUTS:
+        w = op.need(op.signature.names[0] if op.code in WEIGHT_PRODUCTS else "w")
+        if w.columns > MOST_OUTPUTS or w.rows > MOST_INPUTS:
+            raise PlanError(f"{where} has no kernel for {w.rows} inputs and {w.columns} outputs")
     for left, right in agree:
         if left != right:
             raise PlanError(f"{where} has operands of widths {left} and {right} that must agree")

@@ -158,7 +158,7 @@ def _check_feature_cut(plan: Plan, first: int, last: int, cuts: list[tuple[int, 
     op = plan.ops[first]
     product = op.code in _CUT_ALONG_FEATURES and not ACTIVATIONS[op.activation].row_wise
     cut = product or op.signature.axis is Axis.FEATURES
-    if not cut or op.path is Path.COLUMNS or last - first != 1:
+    if not cut or op.path in (Path.COLUMNS, Path.FEW_OUTPUTS) or last - first != 1:
         raise PlanError(f"{op.code.name} of {op.layer!r} cannot be cut along features")
     result = op.operands[0]
     if result is None or not _cover(cuts, result.columns):

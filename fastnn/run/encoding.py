@@ -115,7 +115,7 @@ class Encoded:
 
 def _blas_flops(op: Op) -> float:
     """Return the floating-point operations of an op, for each row, that BLAS does."""
-    if op.code not in PRODUCTS or op.code is OpCode.ADAM_DENSE or op.path is Path.COLUMNS:
+    if op.code not in PRODUCTS or op.code is OpCode.ADAM_DENSE or op.path in (Path.COLUMNS, Path.FEW_OUTPUTS):
         return 0.0
     if op.path is Path.BLAS:
         return op.flops(1)

@@ -12,7 +12,7 @@ from fastnn import Input, Sequential, layers, losses, metrics, optimizers
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.compiler import paths
 from fastnn.compiler.pipeline import compile_plan
-from fastnn.compiler.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Phase, Plan, Slot, Task
+from fastnn.compiler.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Path, Phase, Plan, Slot, Task
 from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
 
@@ -101,6 +101,14 @@ def cut_along_features(plan: Plan, code: OpCode, tiles: tuple[tuple[int, int], .
     cut = Phase(Axis.FEATURES, tuple(Task(index, last, *tile) for tile in tiles))
     phases = [replace(rows, tasks=(before,)), cut, replace(rows, tasks=(after,)), *others]
     return replace(plan, phases=tuple(p for p in phases if p.tasks[0].first < p.tasks[0].last))
+
+
+def few_outputs() -> Plan:
+    """Return a plan whose first layer has a kernel for few outputs."""
+    graph = Sequential([Input((20,)), layers.Dense(4)], seed=0).graph
+    plan = compile_plan(graph, "evaluate", losses=(losses.CategoricalCrossentropy(),))
+    assert plan.ops[0].path is Path.FEW_OUTPUTS
+    return plan
 
 
 P, W = good(), wide()
@@ -202,6 +210,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     ),
     "features of two ops": (
         lambda: cut_along_features(P, DENSE, ((0, 7),), 2), "DENSE of 'dense' cannot be cut along features"
+    ),
+    "features of few outputs": (
+        lambda: cut_along_features(few_outputs(), DENSE, ((0, 2), (2, 4))),
+        "DENSE of 'dense' cannot be cut along features",
     ),
     "features of a loss": (
         lambda: cut_along_features(P, LOSS, ((0, 3),)), "SOFTMAX_.* of .* cannot be cut along features"

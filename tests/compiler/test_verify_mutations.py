@@ -308,6 +308,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: with_op(P, 5, path=Path.DIRECT),
         r"op 5 \(SOFTMAX_CROSSENTROPY of 'categorical_crossentropy'\) has no kernel for direct",
     ),
+    "path of few outputs": (
+        lambda: with_op(P, find(P, DENSE), path=Path.FEW_OUTPUTS),
+        r"\(DENSE of 'dense'\) has no kernel for \d+ inputs and \d+ outputs",
+    ),
     "number for a path": (lambda: with_op(P, 1, path=2), "has the path 2, which does not exist"),
     "number for an activation": (lambda: with_op(P, 1, activation=4), "has the activation 4, which does not"),
     "activation of an update": (

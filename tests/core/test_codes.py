@@ -15,7 +15,7 @@ DTYPES = [np.float32, np.float64]
 UNKNOWN = [-1, len(Activation), 999]
 INPUTS, OUTPUTS = 24, 24
 ROWS = {OpCode.DENSE: 4, OpCode.DENSE_BACKWARD: 4, OpCode.ACTIVATION: 2, OpCode.ACTIVATION_BACKWARD: 3}
-# (op, path, rows): all ways that a dense layer goes, see `_core/dense.pxi` and `columns.pxi`.
+# (op, path, rows): ways that a dense layer goes, see `_core/dense.pxi` and `narrow.pxi`.
 WAYS = [
     (code, path, rows)
     for code in (OpCode.DENSE, OpCode.DENSE_BACKWARD, OpCode.ACTIVATION, OpCode.ACTIVATION_BACKWARD)

@@ -30,9 +30,10 @@ NETS = [
     (Path.COLUMNS, 2, 6),
     (Path.BLAS, 13, 1),
     (Path.BLAS, 20, 17),
-    (Path.DIRECT, 20, 1),
     (Path.DIRECT, 70, 3),
-    (Path.DIRECT, 20, 4),
+    (Path.FEW_OUTPUTS, 20, 1),
+    (Path.FEW_OUTPUTS, 70, 3),
+    (Path.FEW_OUTPUTS, 20, 4),
     (Path.DIRECT, 20, 17),
     (Path.BLOCKS, 20, 17),
 ]

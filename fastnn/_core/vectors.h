@@ -1,0 +1,101 @@
+/* Vectors of REAL, see reals.h. */
+
+#if V > 1
+typedef REAL VECTOR __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
+typedef REAL OF(anywhere) __attribute__((vector_size(FASTNN_VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
+typedef INTEGER OF(integers) __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
+
+FASTNN_ALWAYS VECTOR OF(load)(const REAL* x) {
+    return *(const OF(anywhere)*)x;
+}
+
+FASTNN_ALWAYS void OF(store)(REAL* y, VECTOR x) {
+    *(OF(anywhere)*)y = x;
+}
+
+FASTNN_ALWAYS VECTOR OF(fill)(REAL x) {
+    return x - (VECTOR){0};
+}
+
+/* Return the first `count` numbers from x on, then zeros; no others are read. */
+FASTNN_ALWAYS VECTOR OF(load_first)(const REAL* x, Py_ssize_t count) {
+#if FASTNN_VECTOR_BYTES == 64
+    const unsigned int first = (1u << count) - 1;
+    return sizeof(REAL) == 4 ? (VECTOR)_mm512_maskz_loadu_ps((__mmask16)first, x)
+                             : (VECTOR)_mm512_maskz_loadu_pd((__mmask8)first, x);
+#elif FASTNN_VECTOR_BYTES == 32
+#define FASTNN_PLACE(i) i
+    const OF(integers) first = (OF(integers)){FASTNN_LIST(V, FASTNN_PLACE)} < (INTEGER)count;
+#undef FASTNN_PLACE
+    return sizeof(REAL) == 4 ? (VECTOR)_mm256_maskload_ps((const float*)x, (__m256i)first)
+                             : (VECTOR)_mm256_maskload_pd((const double*)x, (__m256i)first);
+#else
+    VECTOR part = {0};
+    Py_ssize_t i;
+    for (i = 0; i < count; i++)
+        part[i] = x[i];
+    return part;
+#endif
+}
+
+/* Return x where y is above 0, or NaN, else 0. */
+FASTNN_ALWAYS VECTOR OF(above)(VECTOR y, VECTOR x) {
+    return (VECTOR)((OF(integers))x & ~(OF(integers))(y <= (VECTOR){0}));
+}
+
+/* Even and odd numbers of two vectors, within each 16 bytes; and even and odd 16 bytes. */
+#define FASTNN_PART (16 / (int)sizeof(REAL))
+#define FASTNN_PAIRS (V > FASTNN_PART ? V / FASTNN_PART / 2 : 1)
+#define FASTNN_EVEN(i)                                                                                       \
+    ((i) % FASTNN_PART / (FASTNN_PART / 2) * V + (i) / FASTNN_PART * FASTNN_PART + 2 * ((i) % (FASTNN_PART / 2)))
+#define FASTNN_ODD(i) (FASTNN_EVEN(i) + 1)
+#define FASTNN_EVEN_PART(i)                                                                                  \
+    ((i) / FASTNN_PART / FASTNN_PAIRS * V + 2 * ((i) / FASTNN_PART % FASTNN_PAIRS) * FASTNN_PART +           \
+     (i) % FASTNN_PART)
+#define FASTNN_ODD_PART(i) ((FASTNN_EVEN_PART(i) + FASTNN_PART) % (2 * V))
+#if defined(__clang__)
+#define FASTNN_PICK(a, b, index) __builtin_shufflevector(a, b, FASTNN_LIST(V, index))
+#else
+#define FASTNN_PICK(a, b, index) __builtin_shuffle(a, b, (OF(integers)){FASTNN_LIST(V, index)})
+#endif
+
+/* INOUT kept: the sum of each of `count` vectors, a power of two, one after the other.  It is always added up in the
+ * same order. */
+FASTNN_ALWAYS void OF(sums)(VECTOR* kept, int count) {
+    int i, width;
+    _Pragma("GCC unroll 4") for (width = 1; width < V; width *= 2) {
+        const int second = count > 1;
+        count = second ? count / 2 : 1;
+        FASTNN_EACH(i, count) {
+            const VECTOR a = kept[2 * i], b = kept[2 * i + second];
+            kept[i] = width < FASTNN_PART
+                ? FASTNN_PICK(a, b, FASTNN_EVEN) + FASTNN_PICK(a, b, FASTNN_ODD)
+                : FASTNN_PICK(a, b, FASTNN_EVEN_PART) + FASTNN_PICK(a, b, FASTNN_ODD_PART);
+        }
+    }
+}
+#undef FASTNN_PART
+#undef FASTNN_PAIRS
+#undef FASTNN_EVEN
+#undef FASTNN_ODD
+#undef FASTNN_EVEN_PART
+#undef FASTNN_ODD_PART
+#undef FASTNN_PICK
+
+#else
+typedef double VECTOR; /* as one sum of all numbers would be too long for float32 */
+FASTNN_ALWAYS VECTOR OF(load)(const REAL* x) { return *x; }
+FASTNN_ALWAYS void OF(store)(REAL* y, VECTOR x) { *y = (REAL)x; }
+FASTNN_ALWAYS VECTOR OF(fill)(REAL x) { return x; }
+FASTNN_ALWAYS VECTOR OF(load_first)(const REAL* x, Py_ssize_t count) { return count ? *x : 0; }
+FASTNN_ALWAYS VECTOR OF(above)(VECTOR y, VECTOR x) { return y <= 0 ? 0 : x; }
+FASTNN_ALWAYS void OF(sums)(VECTOR* kept, int count) { (void)kept, (void)count; }
+#endif
+
+/* Return dy * the derivative of an activation, from its output y. */
+FASTNN_ALWAYS VECTOR OF(derived)(VECTOR dy, VECTOR y, int kind) {
+    return kind == FASTNN_OF_SIGMOID ? dy * (y * ((REAL)1 - y))
+        : kind == FASTNN_OF_TANH ? dy * ((REAL)1 - y * y)
+        : kind == FASTNN_OF_RELU ? OF(above)(y, dy)
+        : dy;
+}
