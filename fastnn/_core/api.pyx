@@ -17,7 +17,8 @@ from fastnn._core.helpers cimport Crew, hire, note_work, spare_help_pays
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.tiles cimport Tiles, check_status, share_tiles
 from fastnn._core.types cimport (
-    MAX_OPERANDS, MOST_INPUTS, MOST_OUTPUTS, Addressing, Frame, Op, OpCode, PathCode, Status, is_row_wise, lacks_slope,
+    MAX_OPERANDS, MOST_INPUTS, MOST_OUTPUTS, Addressing, Frame, Op, OpCode, PathCode, Status, is_row_wise,
+    lacks_slope,
 )
 
 cdef enum:

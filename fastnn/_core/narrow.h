@@ -1,8 +1,8 @@
 /* Nets of few features, with vectors along the rows of the batch; see reals.h.
  *
  * A tensor's features are `lanes` apart, its rows rounded up to FASTNN_LANES; where `lanes` is a constant, compilers
- * leave no loops over them.  Sums stay in registers: arrays, which is all that Cython has, take them to memory and back
- * for every input.
+ * leave no loops over them.  Sums stay in registers: arrays, which is all that Cython has, take them to memory and
+ * back for every input.
  */
 
 /* Vectors that FASTNN_LANES rows fill, and that are worked on at once. */
@@ -118,8 +118,8 @@ FASTNN_ALWAYS void OF(narrow_backward)(
     FASTNN_BY_LANES(OF(narrow_inputs)(dx + v, dy + v, w, y ? y + v : NULL, kind, n, k, lanes, COUNT))
 }
 
-/* OUT to (count,) = the sums over `size` lanes of features i of x times features j of dy, or of the latter alone if x is
- * NULL. */
+/* OUT to (count,) = the sums over `size` lanes of features i of x times features j of dy, or of the latter alone if x
+ * is NULL. */
 FASTNN_ALWAYS void OF(narrow_products)(
     REAL* to, const REAL* x, const REAL* dy, const Py_ssize_t* i, const Py_ssize_t* j, Py_ssize_t size,
     Py_ssize_t lanes, int count
@@ -134,7 +134,8 @@ FASTNN_ALWAYS void OF(narrow_products)(
         sums[r] = x ? OF(load)(left[r]) * OF(load)(right[r]) : OF(load)(right[r]);
     }
     for (v = V; v < size; v += V)
-        FASTNN_EACH(r, count) sums[r] += x ? OF(load)(left[r] + v) * OF(load)(right[r] + v) : OF(load)(right[r] + v);
+        FASTNN_EACH(r, count)
+            sums[r] += x ? OF(load)(left[r] + v) * OF(load)(right[r] + v) : OF(load)(right[r] + v);
     OF(sums)(sums, count);
     FASTNN_EACH(r, (count + V - 1) / V) OF(store)(to + r * V, sums[r]);
 }

@@ -4,8 +4,9 @@
 # that every loop runs over whole vectors and no loop over features is too short for one.  Elements
 # past the last row are 0 in inputs and in gradients of the loss, finite everywhere else, and add
 # nothing to sums.  A tile of the batch is such a block of its own; what sums over the whole batch
-# goes from tile to tile.  `fastnn/compiler/paths.py` chooses this layout for a whole net.  Most ops run one after
-# another in a single function: of a step of few rows, 0.15 us at AVX-512, calls from op to op were a third.
+# goes from tile to tile.  `fastnn/compiler/paths.py` chooses this layout for a whole net.  Most ops run
+# one after another in a single function: of a step of few rows, 0.15 us at AVX-512, calls from op to op
+# were a third.
 
 cdef extern from "fastnn/_core/reals.h":
     int ONE_BLOCK "FASTNN_ONE_BLOCK"        # rows that no sum of float32 needs to be cut for

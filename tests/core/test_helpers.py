@@ -144,8 +144,8 @@ def test_helpers_wait_for_the_next_call_and_end_if_none_comes(
     several_calls()
     # Who ends after a call does no second job, unless the next one comes in that very moment.
     assert soon(lambda: helpers.count_jobs() - before[0] >= 5 + len(started), several_calls)
+    assert soon(lambda: helpers.count_helpers() == 0)
     assert soon(lambda: _thread._count() <= others)
-    assert helpers.count_helpers() == 0
 
 
 def test_helpers_that_wait_are_retired(others: int, soon: Soon) -> None:
