@@ -16,6 +16,7 @@ import pytest
 from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers, regularizers
 from fastnn.compiler.fusion import fuse
 from fastnn.compiler.lowering import lower
+from fastnn.compiler.paths import batch_is_fast_axis
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Plan, Slot
 from fastnn.errors import PlanError
@@ -143,6 +144,12 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "embedded_train": lambda: compile_plan(
         chain(layers.Embedding(9, 4), layers.Dense(2)), "train", capacity=8, losses=(MSE,), optimizer=SGD
     ),
+    "clipped_sgd": lambda: compile_plan(
+        small(), "train", capacity=4, losses=(MSE,), optimizer=optimizers.SGD(0.1, global_clipnorm=1.0)
+    ),
+    "clipped_numbers": lambda: compile_plan(
+        small(), "train", capacity=4, losses=(MSE,), optimizer=optimizers.SGD(0.1, clipvalue=1.0)
+    ),
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }
@@ -168,13 +175,19 @@ def test_plans_are_values(name: str) -> None:
     assert replace(plan, capacity=plan.capacity + 1) != plan
 
 
-def test_a_plan_does_not_depend_on_dtype_or_weights() -> None:
-    plans = []
-    for dtype, seed in (("float32", 1), ("float64", 2)):
+def test_a_plan_depends_on_no_weights_and_on_a_dtype_only_for_what_a_vector_holds() -> None:
+    def plan(dtype: str, seed: int, rows: int) -> Plan:
         model = Sequential([Input((3,)), layers.Dense(4, "tanh"), layers.Dense(1)], dtype=dtype, seed=seed)
         model.compile("adam", "mse")
-        plans.append(model.plan(16))
-    assert plans[0] == plans[1]
+        return model.plan(rows)
+
+    assert plan("float32", 1, 64) == plan("float64", 2, 64)
+    assert plan("float32", 1, 1) == plan("float32", 2, 1)
+    for simd, least in (("base", (8, 36)), ("v3", (1, 8)), ("v4", (1, 1))):
+        for itemsize, rows in zip((4, 8), least, strict=True):
+            graph = Sequential([Input((3,)), layers.Dense(4, "tanh"), layers.Dense(1)]).graph
+            pays = [batch_is_fast_axis(graph, (MSE,), ((),), r, simd, itemsize) for r in range(1, 64)]
+            assert pays == [r >= rows for r in range(1, 64)]
 
 
 def test_forward_is_one_op_a_step_and_fusion_makes_it_one_a_layer() -> None:

@@ -11,6 +11,7 @@ import pytest
 from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import OpCode, Plan, Slot
+from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
 from fastnn.ops import REAL, Kind, Numbers
 
@@ -47,7 +48,7 @@ def test_kinds_targets_of_sparse_losses_are_labels(gather: bool) -> None:
 
 
 def test_kinds_fewer_labels_than_there_are_columns_do_no_harm() -> None:
-    of_kind(labelled(), "y", Kind(Numbers.LABEL, 2)).verify()
+    verify_plan(of_kind(labelled(), "y", Kind(Numbers.LABEL, 2)))
 
 
 def embedded(purpose: str = "train", gather: bool = False) -> Plan:
@@ -170,11 +171,11 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
 def test_kinds_that_do_not_fit_are_refused(defect: str) -> None:
     change, message = DEFECTS[defect]
     with pytest.raises(PlanError, match=message):
-        change().verify()
+        verify_plan(change())
 
 
 def test_kinds_what_is_written_is_real() -> None:
     graph = Sequential([Input((5,)), layers.Dense(3)], seed=0).graph
     plan = of_kind(compile_plan(graph, "predict"), "output", Kind(Numbers.LABEL, 3))
     with pytest.raises(PlanError, match=r"'output' holds .*, needs real numbers without a limit"):
-        plan.verify()
+        verify_plan(plan)

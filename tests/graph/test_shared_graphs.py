@@ -13,7 +13,7 @@ import pytest
 
 import fastnn
 from fastnn import initializers, layers
-from fastnn.graph.graph import shared_graphs
+from fastnn.graph import shared_graphs
 from fastnn.graph.symbolic import draw
 
 

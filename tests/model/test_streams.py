@@ -11,7 +11,7 @@ import pytest
 import fastnn
 from fastnn import layers
 from fastnn._core.seeds import seed_words
-from fastnn.model.model import streams
+from fastnn.model import streams
 from fastnn.model.streams import begin_stream, borrowed, give_back
 
 SEEDS = [0, 1, 5, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 0x123456789ABCDEF]

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from fastnn import Input, Model, layers, losses, optimizers, regularizers
+from fastnn.compiler.memory import Layout
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import Slot
 from fastnn.run.program import Program
@@ -420,7 +421,7 @@ def flat_gradients(
     """Return the loss's gradients by a plan that is, or is not, fused, and a kind of program."""
     from fastnn.model.batch import batch_of
 
-    objective = model._now.need_objective()
+    objective, store = model._now.need_objective(), model._now.store
     batch = batch_of(model._now, x, y, weight)
     plan = compile_plan(
         model.graph,
@@ -430,7 +431,9 @@ def flat_gradients(
         shares=objective.shares,
         weighted=weight is not None,
         fused=fused,
-        layout=model._now.need_programs()._layout,
+        layout=Layout(
+            {p: place.offset for p, place in model._now.places.items()}, model._now.store.array.size
+        ),
     )
     flat = np.zeros(max(plan.sizes[Slot.GRADIENTS], model._now.store.array.size))
     result = kind(plan, np.dtype(np.float64), model._now.store.array, flat).run(batch.arrays, ROWS, ROWS)

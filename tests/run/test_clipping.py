@@ -18,6 +18,7 @@ from fastnn import layers, losses, optimizers, saving
 from fastnn.compiler import paths, schedule
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import KEPT_SLOTS, Axis, Clip, Op, OpCode, Phase, Plan, Slot
+from fastnn.compiler.verify import verify_plan
 from fastnn.errors import ConfigurationError, DTypeError, PlanError
 from fastnn.run.encoding import encode
 from fastnn.run.program import Program
@@ -279,7 +280,7 @@ def test_sizes_alone_cut_updates(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(schedule, name, 1)
     for units in (False, True):
         plan = plan_of(optimizers.Adam(global_clipnorm=0.5), wide=units)
-        plan.verify()
+        verify_plan(plan)
         assert len([t for t in plan.phases[-1].tasks if t.end - t.begin > 1 or t.begin]) > 3
 
 
@@ -374,10 +375,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_plans_that_would_clip_by_something_else_are_refused(defect: str) -> None:
-    P.verify()
+    verify_plan(P)
     corrupt, message = DEFECTS[defect]
     with pytest.raises(PlanError, match=message):
-        corrupt().verify()
+        verify_plan(corrupt())
 
 
 def test_a_clip_is_a_value() -> None:
