@@ -431,12 +431,10 @@ def flat_gradients(
         shares=objective.shares,
         weighted=weight is not None,
         fused=fused,
-        layout=Layout(
-            {p: place.offset for p, place in model._now.places.items()}, model._now.store.array.size
-        ),
+        layout=Layout({p: place.offset for p, place in model._now.places.items()}, store.array.size),
     )
-    flat = np.zeros(max(plan.sizes[Slot.GRADIENTS], model._now.store.array.size))
-    result = kind(plan, np.dtype(np.float64), model._now.store.array, flat).run(batch.arrays, ROWS, ROWS)
+    flat = np.zeros(max(plan.sizes[Slot.GRADIENTS], store.array.size))
+    result = kind(plan, np.dtype(np.float64), store.array, flat).run(batch.arrays, ROWS, ROWS)
     assert result.finite
     return {p.name: model._now.places[p.name].view(flat).copy() for p in model.graph.parameters}
 
