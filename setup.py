@@ -1,5 +1,8 @@
 """Builds the Cython extensions: directives and compiler flags, in this one place.
 
+`FASTNN_SIMD_LEVELS=base,v3` builds kernels of these SIMD levels only, of base, v3 and v4; base is
+always built.
+
 `FASTNN_DEBUG=1` gives a checked build: bounds, wraparound, None and overflow checks on, no
 optimisation, debug symbols.
 
@@ -18,6 +21,7 @@ from setuptools import Extension, setup
 DEBUG = os.environ.get("FASTNN_DEBUG", "") not in ("", "0")
 SANITIZE = os.environ.get("FASTNN_SANITIZE", "")
 DELAYS = os.environ.get("FASTNN_DELAYS", "") not in ("", "0")
+SIMD_LEVELS = os.environ.get("FASTNN_SIMD_LEVELS", "base,v3,v4").split(",")
 MSVC = sys.platform == "win32"
 
 DIRECTIVES = {
@@ -56,9 +60,11 @@ GCC = ["--param=max-completely-peel-times=8", "-falign-loops=32"] if sys.platfor
 AVX2 = ["-mavx", "-mavx2", "-mfma", "-mbmi", "-mbmi2"]
 AVX512 = ["-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 LEVELS = {"_kernels_base": GCC}
-# Threads meet in the same way at all levels: for their races one will do, and is built three times as fast.
-if sysconfig.get_platform().endswith("x86_64") and not MSVC and SANITIZE != "thread":
-    LEVELS |= {"_kernels_v3": GCC + AVX2, "_kernels_v4": GCC + AVX2 + AVX512}
+X86 = {"v3": GCC + AVX2, "v4": GCC + AVX2 + AVX512}
+if unknown := set(SIMD_LEVELS) - {"base", *X86}:
+    sys.exit(f"FASTNN_SIMD_LEVELS names {', '.join(('base', *X86))}, got {', '.join(sorted(unknown))}")
+if sysconfig.get_platform().endswith("x86_64") and not MSVC:
+    LEVELS |= {f"_kernels_{level}": flags for level, flags in X86.items() if level in SIMD_LEVELS}
 
 MODULES = LEVELS | {
     name: []
@@ -83,13 +89,19 @@ def extension(module: str, flags: list[str]) -> Extension:
     )
 
 
-setup(
-    ext_modules=cythonize(
-        [extension(module, flags) for module, flags in MODULES.items()],
+extensions = [extension(module, flags) for module, flags in MODULES.items()]
+# Metadata and source distributions need no C, which takes half a minute to make.
+if not {"dist_info", "egg_info", "sdist"} & set(sys.argv) or {"build_ext", "bdist_wheel"} & set(sys.argv):
+    extensions = cythonize(
+        extensions,
+        nthreads=(os.cpu_count() or 1) if sys.platform == "linux" else 0,
         compiler_directives=DIRECTIVES,
         annotate=DEBUG,
         emit_linenums=bool(SANITIZE),  # reports then name lines of ours, not of generated C
         build_dir="build/cython",
-    ),
+    )
+
+setup(
+    ext_modules=extensions,
     options={"build_ext": {"parallel": os.cpu_count()}},
 )

@@ -22,6 +22,7 @@ from fastnn.run.program import Program, Result
 from fastnn.run.reference import ReferenceProgram
 
 Array = np.ndarray
+WHOLE = "FASTNN_WHOLE" in os.environ  # then tests that choose from many cases, for their time, take all
 DTYPES = ["float32", "float64"]
 ACTIVATIONS = ["linear", "sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu", "softplus", "softsign"]
 OPTIMIZERS = {
@@ -69,7 +70,7 @@ def pairwise(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
     All combinations if FASTNN_WHOLE is set.
     """
     rows = list(itertools.product(*(list(axis) for axis in axes)))
-    if "FASTNN_WHOLE" in os.environ:
+    if WHOLE:
         return rows
     pairs = [set(itertools.combinations(enumerate(row), 2)) for row in rows]
     missing, chosen = set().union(*pairs), []

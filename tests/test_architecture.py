@@ -70,6 +70,15 @@ def test_the_whole_package_is_seen() -> None:
     assert set(project["tool"]["setuptools"]["packages"]) == folders  # else a wheel lacks some
 
 
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(PACKAGE.rglob("*.py")), *sorted(CORE.glob("*.p[yx]*")), *sorted(CORE.glob("*.h"))],
+    ids=lambda path: path.name,
+)
+def test_no_file_is_too_long_to_read(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 600
+
+
 @pytest.mark.parametrize("path", sorted(CORE.glob("*.p[yx]*")), ids=lambda path: path.name)
 def test_the_core_imports_nothing_from_above(path: Path) -> None:
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -589,15 +589,6 @@ cdef class Executor:
             run.abandoned = True
 
 
-def address(array):
-    """Return where the memory of an object with a writable buffer begins."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
-    cdef size_t begin = <size_t>view.buf
-    PyBuffer_Release(&view)
-    return begin
-
-
 def shuffled(Py_ssize_t size, unsigned long long seed, Py_ssize_t epoch, int[::1] out):
     """Fill `out` with the order of `size` rows in an epoch, as training does."""
     if out.shape[0] != size:

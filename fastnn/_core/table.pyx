@@ -11,6 +11,7 @@ import os
 from fastnn._core import guards
 from fastnn._core import types as _types
 
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport fabs, fmax
 from libc.stdlib cimport free, malloc
@@ -253,6 +254,15 @@ def narrow_columns(const float[:, ::1] array, Py_ssize_t step, double share):
             found.append(column)
     free(low)
     return found
+
+
+def address(array):
+    """Return where the memory of an object with a writable buffer begins."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
+    cdef size_t begin = <size_t>view.buf
+    PyBuffer_Release(&view)
+    return begin
 
 
 def level():

@@ -10,8 +10,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from fastnn.cache import Latest
+from fastnn.graph.drawing import Drawing, draw, in_order
 from fastnn.graph.graph import Graph
-from fastnn.graph.symbolic import Drawing, Maker, SymbolicTensor, draw, in_order, stem_of
+from fastnn.graph.symbolic import Maker, SymbolicTensor, stem_of
 from fastnn.initializers import Initializer
 
 __all__ = ["drawn"]

@@ -18,8 +18,9 @@ from fastnn._core.guards import exchange, hold_all
 from fastnn.border import data
 from fastnn.checks import check_flag
 from fastnn.errors import BusyError, ConfigurationError
+from fastnn.graph.drawing import Drawing
 from fastnn.graph.graph import Graph, Parameter
-from fastnn.graph.symbolic import Drawing, Maker
+from fastnn.graph.symbolic import Maker
 from fastnn.layers import Layer
 from fastnn.model.parameters import ParameterStore, Place, merged_store, stores_of
 from fastnn.model.programs import Programs

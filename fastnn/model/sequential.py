@@ -12,8 +12,9 @@ from typing import Any
 from fastnn._core.guards import exchange
 from fastnn.checks import check_count, shown, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.graph.drawing import followed
 from fastnn.graph.shared_graphs import drawn
-from fastnn.graph.symbolic import SymbolicTensor, as_list, config_of, followed
+from fastnn.graph.symbolic import SymbolicTensor, as_list, config_of
 from fastnn.layers import Layer
 from fastnn.model.model import Model
 from fastnn.model.network import Binding

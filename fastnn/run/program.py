@@ -12,9 +12,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from fastnn._core import helpers
-from fastnn._core.executor import STATUSES, Executor, address, rests_for, shuffled
+from fastnn._core.executor import STATUSES, Executor, rests_for, shuffled
 from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
+from fastnn._core.table import address
 from fastnn.compiler.plan import Plan, Slot
 from fastnn.errors import BusyError, PlanError
 from fastnn.run import runtime

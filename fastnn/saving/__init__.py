@@ -17,7 +17,7 @@ import numpy as np
 from fastnn.checks import check_flag, shown
 from fastnn.described import own_classes
 from fastnn.errors import BusyError, ConfigurationError, FastnnError, FileFormatError
-from fastnn.graph.symbolic import Drawing
+from fastnn.graph.drawing import Drawing
 from fastnn.model.parameters import Place
 from fastnn.saving.compilation import compilation_of, compile_again, state_names
 from fastnn.saving.container import Container, Filename, file_name, write

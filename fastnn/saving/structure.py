@@ -15,7 +15,8 @@ from fastnn import layers
 from fastnn.checks import check_flag, check_number, shown
 from fastnn.described import rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError
-from fastnn.graph.symbolic import Drawing, Maker, SymbolicTensor, as_list, draw
+from fastnn.graph.drawing import Drawing, draw
+from fastnn.graph.symbolic import Maker, SymbolicTensor, as_list
 from fastnn.layers import Input, Layer
 from fastnn.model.model import Model
 from fastnn.model.sequential import Sequential

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import WHOLE
 
 from fastnn.benchmark import rivals
 from fastnn.benchmark.rivals import RIVALS, Rival, find_rivals, load_rivals
@@ -106,6 +107,7 @@ def test_refuses_what_makes_no_sense(key: str, peer: Peer) -> None:
         rival(workload, weights[:-1], x, y)
 
 
+@pytest.mark.skipif(not WHOLE, reason="compiling takes half a minute: FASTNN_WHOLE=1 runs it")
 def test_compiled_pytorch_trains_as_numpy_does(peer: Peer) -> None:
     rival = rival_of("torch-compile", peer)
     if not rival.available():

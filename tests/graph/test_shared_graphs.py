@@ -14,7 +14,7 @@ import pytest
 import fastnn
 from fastnn import initializers, layers
 from fastnn.graph import shared_graphs
-from fastnn.graph.symbolic import draw
+from fastnn.graph.drawing import draw
 
 
 @pytest.fixture

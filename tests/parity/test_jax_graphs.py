@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import WHOLE
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from fastnn.compiler.plan import Slot
 from fastnn.run.program import Program
 from fastnn.run.reference import ReferenceProgram
 
-EXAMPLES = 230
+EXAMPLES = 230 if WHOLE else 115
 ROWS = 5
 CLOSE = 1e-9  # of the largest entry
 L2 = 0.01
@@ -447,7 +448,7 @@ def test_the_graphs_are_of_every_kind() -> None:
         drawn.add(wiring)
 
     draw()
-    assert len(drawn) >= 200
+    assert len(drawn) >= 0.85 * EXAMPLES
     steps = {step for wiring in drawn for step in wiring.steps}
     assert {step.kind for step in steps} == set(KINDS) - {"again"}
     assert {step.activation for step in steps if step.kind == "dense"} == set(ACTIVATIONS)

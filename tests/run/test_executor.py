@@ -108,15 +108,10 @@ def test_updates_inside_of_products_agree_with_the_reference(
     same_bits(given, case.run(Program, n_threads=1)[1])
 
 
-OPTIONS = list(itertools.product(["mse", "sparse", "binary plain"], [False, True], [False, True]))
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("loss", "gather", "weighted"), OPTIONS)
-def test_fused_unfused_and_reference_agree(
-    loss: str, gather: bool, weighted: bool, dtype: str, tolerances: dict[str, float]
-) -> None:
-    for optimizer in OPTIMIZERS:
+@pytest.mark.parametrize("loss", ["mse", "sparse", "binary plain"])
+def test_fused_unfused_and_reference_agree(loss: str, dtype: str, tolerances: dict[str, float]) -> None:
+    for optimizer, gather, weighted in pairwise(OPTIMIZERS, [False, True], [False, True]):
         case = Case(loss, optimizer, dtype=dtype, gather=gather, weighted=weighted, widths=(5, 6, 9, 4))
         _, fused = case.run(Program)
         unfused_case = replace(case, fused=False)
@@ -176,10 +171,10 @@ def test_small_tiles_change_nothing_but_rounding(
     agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances["trained float64"])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("path", list(Path)[:2])
-@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a != "softmax"])
-@pytest.mark.parametrize("batch", [1, 3, 6, 23])
+@pytest.mark.parametrize(
+    ("dtype", "path", "activation", "batch"),
+    pairwise(DTYPES, list(Path)[:2], [a for a in ACTIVATIONS if a != "softmax"], [1, 3, 6, 23]),
+)
 def test_a_cut_along_features_changes_nothing_but_rounding(
     batch: int,
     activation: str,
