@@ -89,19 +89,14 @@ def extension(module: str, flags: list[str]) -> Extension:
     )
 
 
-extensions = [extension(module, flags) for module, flags in MODULES.items()]
-# Metadata and source distributions need no C, which takes half a minute to make.
-if not {"dist_info", "egg_info", "sdist"} & set(sys.argv) or {"build_ext", "bdist_wheel"} & set(sys.argv):
-    extensions = cythonize(
-        extensions,
+setup(
+    ext_modules=cythonize(
+        [extension(module, flags) for module, flags in MODULES.items()],
         nthreads=(os.cpu_count() or 1) if sys.platform == "linux" else 0,
         compiler_directives=DIRECTIVES,
         annotate=DEBUG,
         emit_linenums=bool(SANITIZE),  # reports then name lines of ours, not of generated C
         build_dir="build/cython",
-    )
-
-setup(
-    ext_modules=extensions,
+    ),
     options={"build_ext": {"parallel": os.cpu_count()}},
 )
