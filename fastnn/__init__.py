@@ -20,7 +20,8 @@ how they are trained            `losses`, `metrics`, `optimizers`, `callbacks`
 data, pictures                  `datasets`, `plotting` (with matplotlib)
 for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
                                 `kernels`, NumPy functions with ``out=``
-keeping                         ``model.save(path)``, `load_model`; ``model.save_weights(path)``
+keeping                         ``model.save(path)``, `load_model`; ``model.save_weights(path)``; `saving`,
+                                `models` for copies and JSON
 looking inside                  ``model.summary()``, ``model.plan()``, ``model.profile(x, y)``, `gradcheck`
 the process                     `threads`, `build_info`, `utils` for seeds, `errors`
 ==============================  ==========================================================================
@@ -72,7 +73,7 @@ from fastnn.version import __version__
 _equip(lambda: _guards.load("fastnn.saving"))
 
 if TYPE_CHECKING:
-    from fastnn import datasets, plotting
+    from fastnn import datasets, models, plotting, saving
     from fastnn.model.inspection import gradcheck
     from fastnn.saving import load_model
 
@@ -93,9 +94,11 @@ __all__ = [
     "load_model",
     "losses",
     "metrics",
+    "models",
     "optimizers",
     "plotting",
     "regularizers",
+    "saving",
     "threads",
     "utils",
 ]
@@ -106,14 +109,8 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        import fastnn.datasets
-
-        return fastnn.datasets
-    if name == "plotting":
-        import fastnn.plotting
-
-        return fastnn.plotting
+    if name in ("datasets", "models", "plotting", "saving"):
+        return _guards.load(f"fastnn.{name}")
     if name == "gradcheck":
         from fastnn.model.inspection import gradcheck
 

@@ -41,7 +41,6 @@ _ESTIMATOR = "models are no estimators of scikit-learn"
 # For each module, names, and what is said of them.  Case and underscores do not count; * and ? are wild.
 _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "": (
-        ("models", "models are fastnn.Sequential and fastnn.Model"),
         ("Layer", "it is fastnn.layers.Layer"),
         ("Loss", "it is fastnn.losses.Loss"),
         ("Metric", "it is fastnn.metrics.Metric"),
@@ -75,7 +74,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             f"{_ESTIMATOR}; use fastnn.Sequential, compile and fit",
         ),
         ("export", "the weights are model.get_weights(); there is no export yet"),
-        ("saving", "use model.save(path) and fastnn.load_model(path)"),
         ("visualization", "pictures are in fastnn.plotting"),
         ("tree src legacy name_scope StatelessScope SymbolicScope", _GRAPH_OF_KERAS),
         ("remat RematScope", "fastnn plans memory itself; nothing takes its place"),
@@ -271,8 +269,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "utils": (
-        ("to_categorical", "use sparse_categorical_crossentropy with integer labels, or np.eye(n)[labels]"),
-        ("normalize", "use x / np.linalg.norm(x, axis=1, keepdims=True)"),
         ("plot_model model_to_dot", "use fastnn.plotting.plot_graph(model)"),
         ("split_dataset", "use fit(validation_split=...), or slices of arrays"),
         ("pad_sequences timeseries_dataset_from_array", _SEQUENCES),
@@ -344,7 +340,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("state_dict load_state_dict get_state_tree set_state_tree", _VARIABLES),
         ("save_own_variables load_own_variables", _VARIABLES),
         ("get_compile_config compile_from_config get_build_config build_from_config", _CODE),
-        ("to_json to_yaml", "use json.dumps(model.get_config()), and from_config"),
+        ("to_yaml", "use model.to_json()"),
         ("export", "export is not there; take model.get_weights(), which have Keras's order"),
         ("pop", "layers cannot be taken away; make a Sequential of model.layers[:-1]"),
         ("build", "a graph has its widths from fastnn.Input and is built at once"),

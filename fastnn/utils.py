@@ -1,4 +1,4 @@
-"""Seeds for the whole process, as in Keras."""
+"""Seeds for the whole process, and small changes of arrays, as in Keras."""
 # This file must not know models.
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from fastnn._core.guards import load
 from fastnn.absent import attribute_error
 from fastnn.checks import check_count
+from fastnn.errors import ConfigurationError, DTypeError
 
-__all__ = ["next_seed", "set_random_seed"]
+__all__ = ["next_seed", "normalize", "set_random_seed", "to_categorical"]
 
 
 def __dir__() -> list[str]:
@@ -71,6 +74,82 @@ def next_seed() -> int:
     if seeds is None:
         return int.from_bytes(os.urandom(4), "little")
     return int(load("numpy.random").SeedSequence([seeds[0], next(seeds[1])]).generate_state(1)[0])
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
+    """Return rows with a 1 at the place of each label, and 0 elsewhere.
+
+    Parameters
+    ----------
+    x : array_like of int, shape (...,)
+        Labels from 0 on; a last axis of length 1 is dropped, as in Keras.
+    num_classes : int, optional
+        How long rows are; by default the largest label plus 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., num_classes)
+
+    Raises
+    ------
+    DTypeError
+        If labels are no whole numbers.
+    ConfigurationError
+        If a label is negative, or not below `num_classes`.
+
+    Examples
+    --------
+    >>> to_categorical([0, 2])
+    array([[1., 0., 0.],
+           [0., 0., 1.]])
+    """
+    labels = np.asarray(x)
+    if not (np.issubdtype(labels.dtype, np.number) or labels.dtype == bool) or np.iscomplexobj(labels):
+        raise DTypeError(
+            f"labels of dtype {labels.dtype} are no whole numbers; number them, "
+            "np.unique(labels, return_inverse=True)[1]"
+        )
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    whole = labels.astype(np.int64) if np.isfinite(labels).all() else None
+    if whole is None or (whole != labels).any():
+        raise DTypeError(
+            "labels need to be whole numbers; round them, or cut them into classes by np.digitize"
+        )
+    most = int(whole.max(initial=-1)) + 1
+    classes = most if num_classes is None else check_count(num_classes, "num_classes")
+    if whole.min(initial=0) < 0 or most > classes:
+        raise ConfigurationError(
+            f"labels reach from {whole.min(initial=0)} to {most - 1}, and {classes} classes are numbered "
+            f"from 0 to {classes - 1}; use np.unique(labels, return_inverse=True)[1], or a larger num_classes"
+        )
+    rows = np.zeros((whole.size, classes))
+    rows[np.arange(whole.size), whole.ravel()] = 1.0
+    return rows.reshape(*whole.shape, classes)
+
+
+def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
+    """Return an array whose vectors along an axis have the norm 1; those of zeros stay zeros.
+
+    Parameters
+    ----------
+    x : array_like of numbers
+    axis : int
+    order : float
+        Of the norm, as in ``numpy.linalg.norm``.
+
+    Returns
+    -------
+    ndarray, like `x`
+
+    Examples
+    --------
+    >>> normalize([[3.0, 4.0]])
+    array([[0.6, 0.8]])
+    """
+    array = np.atleast_1d(x)
+    norms = np.linalg.norm(array, order, axis, keepdims=True)
+    return array / np.where(norms == 0, 1, norms)
 
 
 def __getattr__(name: str) -> Any:

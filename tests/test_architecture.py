@@ -43,6 +43,7 @@ WINGS = (
     ("callbacks",),
     ("model",),
     ("datasets", "plotting", "saving", "wiring"),
+    ("models",),
     ("fastnn",),
     ("__main__", "benchmark", "cli"),
 )

@@ -6,6 +6,7 @@ them: `fastnn/__init__.py` says where it is.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -111,6 +112,31 @@ class Serializable:
         """
         found: dict[str, Any] = _saving().structure_of(self)
         return found
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return what `get_config` returns as JSON, for `fastnn.models.model_from_json`.
+
+        Parameters
+        ----------
+        **kwargs
+            Arguments of ``json.dumps``, such as ``indent``.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ConfigurationError
+            As `get_config` does.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0).to_json()[:11]
+        '{"parts": ['
+        """
+        return json.dumps(self.get_config(), **kwargs)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, type] | None = None) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastnn.absent import attribute_error
 from fastnn.checks import check_flag, shown
 from fastnn.described import own_classes
 from fastnn.errors import BusyError, ConfigurationError, FastnnError, FileFormatError
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _Taken: TypeAlias = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays, and their description
 
 OPTIMIZER = "optimizer/"  # what the arrays of its state begin with
@@ -36,12 +42,44 @@ FORMAT = 1  # of what is written here; files of later ones are refused
 
 
 def save_model(model: Model, path: Filename, *, overwrite: bool = True) -> None:
-    """Write a model to a file; see `Model.save`."""
+    """Write a model to a file; see `Model.save`.
+
+    Parameters
+    ----------
+    model : Model
+    path : str or path-like
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(model, os.path.join(folder, "model.safetensors"))
+    """
     _write(model, path, overwrite, _whole)
 
 
 def save_weights(model: Model, path: Filename, *, overwrite: bool = True) -> None:
-    """Write a model's weights to a file; see `Model.save_weights`."""
+    """Write a model's weights to a file; see `Model.save_weights`.
+
+    Parameters
+    ----------
+    model : Model
+    path : str or path-like
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(model, os.path.join(folder, "model.weights.safetensors"))
+    """
     _write(model, path, overwrite, lambda model: (_weights_of(model), {}))
 
 
@@ -222,7 +260,23 @@ def _check_arrays(file: Container, wanted: Mapping[str, tuple[int, ...]], dtype:
 
 
 def load_weights(model: Model, path: Filename) -> None:
-    """Give a model the weights in a file; see `Model.load_weights`."""
+    """Give a model the weights in a file; see `Model.load_weights`.
+
+    Parameters
+    ----------
+    model : Model
+    path : str or path-like
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.weights.safetensors")
+    ...     save_weights(model, path)
+    ...     load_weights(model, path)
+    """
     places, dtype = model._now.weights(), model.dtype
     with Container(path) as file:
         names = _open(file)
@@ -240,3 +294,7 @@ def load_weights(model: Model, path: Filename) -> None:
             file.read(source, array)
             arrays.append(array.astype(dtype, copy=False))
     model.set_weights(arrays)
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

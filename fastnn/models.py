@@ -1,0 +1,94 @@
+"""Models, and how they are copied and written down, under the names of ``keras.models``."""
+# This file must not know layers, files or arrays: the methods of models and `saving` do the work.
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastnn.absent import attribute_error
+from fastnn.checks import shown
+from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.model.model import Model
+from fastnn.model.sequential import Sequential
+from fastnn.saving import load_model, save_model
+
+__all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def clone_model(model: Model) -> Any:
+    """Return a model of the same layers, with weights and layers of its own.
+
+    Parameters
+    ----------
+    model : Model or Sequential
+
+    Returns
+    -------
+    Model or Sequential
+        Its weights are drawn anew from the same seed; give it the other's by ``set_weights``.  It is not
+        compiled.
+
+    Raises
+    ------
+    ConfigurationError
+        If the model has a layer of a class of your own.
+    DTypeError
+        If it is not a model.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
+    >>> copy = clone_model(model)
+    >>> copy.set_weights(model.get_weights())
+    >>> copy.layers[0] is model.layers[0], copy.count_params()
+    (False, 9)
+    """
+    if not isinstance(model, Model):
+        raise DTypeError(f"clone_model needs a model, got {shown(model)}")
+    kind = Sequential if isinstance(model, Sequential) else Model
+    return kind.from_config(model.get_config())
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, type] | None = None) -> Any:
+    """Return the model that ``model.to_json()`` described, with new weights.
+
+    Parameters
+    ----------
+    json_string : str
+    custom_objects : dict of str to type, optional
+        Classes of your own that are in it, such as initializers, by their names.
+
+    Returns
+    -------
+    Model or Sequential
+
+    Raises
+    ------
+    ConfigurationError, DTypeError, ShapeError
+        If it is not such a description.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
+    >>> model_from_json(model.to_json()).count_params()
+    9
+    """
+    if not isinstance(json_string, str):
+        raise DTypeError(f"model_from_json needs what model.to_json() returns, got {shown(json_string)}")
+    try:
+        config = json.loads(json_string)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"the description is not JSON: {error}") from error
+    return Model.from_config(config, custom_objects)
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)
