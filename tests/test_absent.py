@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import keras_page
 import pytest
 
 import fastnn
@@ -145,6 +146,11 @@ KNOWN = ["relu", "leaky_relu", "softmax", "adam", "sgd", "mean_squared_error", "
 )  # fmt: skip
 def test_only_slips_of_the_pen_are_corrected(given: str, meant: str) -> None:
     assert absent.near(given, KNOWN) == meant
+
+
+def test_the_page_on_keras_is_that_of_the_code(peer: Peer) -> None:
+    found = keras_page.page(peer("keras")).splitlines()
+    assert keras_page.PAGE.read_text(encoding="utf-8").splitlines() == found, "run python tests/keras_page.py"
 
 
 def test_names_that_nobody_has_keep_the_default_message() -> None:
