@@ -76,6 +76,7 @@ cdef void deep_product(
         height, j = min(m - i, SUMS_AT_ONCE // widest), 0
         while j < n:
             width, p = min(n - j, widest), 0
+            depth = depth_of(multiplier, height, width, k)     # the last part may be a small product
             for q in range(height * width):
                 sums[q] = 0.0
             while p < k:

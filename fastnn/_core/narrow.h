@@ -118,14 +118,14 @@ FASTNN_ALWAYS void OF(narrow_backward)(
     FASTNN_BY_LANES(OF(narrow_inputs)(dx + v, dy + v, w, y ? y + v : NULL, kind, n, k, lanes, COUNT))
 }
 
-/* OUT to (count,) = the sums over `size` lanes of features i of x times features j of dy, or of the latter alone if x
- * is NULL. */
+/* OUT to (4,) = the sums over `size` lanes of features i of x times features j of dy, or of the latter alone if x is
+ * NULL, of the first `count` pairs (i, j), 2 or 4, and zeros. */
 FASTNN_ALWAYS void OF(narrow_products)(
     REAL* to, const REAL* x, const REAL* dy, const Py_ssize_t* i, const Py_ssize_t* j, Py_ssize_t size,
     Py_ssize_t lanes, int count
 ) {
     const REAL *left[4], *right[4];
-    VECTOR sums[4];
+    VECTOR sums[4] = {OF(fill)(0), OF(fill)(0), OF(fill)(0), OF(fill)(0)};
     Py_ssize_t v;
     int r;
     FASTNN_EACH(r, count) {
@@ -136,15 +136,14 @@ FASTNN_ALWAYS void OF(narrow_products)(
     for (v = V; v < size; v += V)
         FASTNN_EACH(r, count)
             sums[r] += x ? OF(load)(left[r] + v) * OF(load)(right[r] + v) : OF(load)(right[r] + v);
-    OF(sums)(sums, count);
-    FASTNN_EACH(r, (count + V - 1) / V) OF(store)(to + r * V, sums[r]);
+    OF(four_sums)(to, sums);
 }
 
 /* The same over m rows in tiles of `tile_rows`, x having `width` features and dy n: blocks of lanes are as long as
  * float32 allows, and are added in float64. */
 FASTNN_ALWAYS void OF(narrow_blocks)(
     REAL* to, const REAL* x, const REAL* dy, const Py_ssize_t* i, const Py_ssize_t* j, Py_ssize_t m,
-    Py_ssize_t tile_rows, Py_ssize_t n, Py_ssize_t width, int count
+    Py_ssize_t tile_rows, Py_ssize_t n, Py_ssize_t width
 ) {
     double totals[4] = {0};
     Py_ssize_t tile, v;
@@ -155,11 +154,11 @@ FASTNN_ALWAYS void OF(narrow_blocks)(
         for (v = 0; v < lanes; v += FASTNN_CHAIN * V) {
             const Py_ssize_t size = lanes - v < FASTNN_CHAIN * V ? lanes - v : FASTNN_CHAIN * V;
             OF(narrow_products)(
-                to, x ? x + tile * width + v : NULL, dy + tile * n + v, i, j, size, lanes, count);
-            FASTNN_EACH(r, count) totals[r] += to[r];
+                to, x ? x + tile * width + v : NULL, dy + tile * n + v, i, j, size, lanes, 4);
+            FASTNN_EACH(r, 4) totals[r] += to[r];
         }
     }
-    FASTNN_EACH(r, count) to[r] = (REAL)totals[r];
+    FASTNN_EACH(r, 4) to[r] = (REAL)totals[r];
 }
 
 FASTNN_ALWAYS void OF(narrow_put)(REAL* dw, const REAL* sums, REAL alpha, REAL beta, int count) {
@@ -189,10 +188,12 @@ FASTNN_ALWAYS void OF(narrow_gradient)(
                 row++;
             }
         }
-        if (lanes)
+        if (lanes > FASTNN_LANES && count <= 2)
+            OF(narrow_products)(sums, x, dy, i, j, lanes, lanes, 2);
+        else if (lanes)
             OF(narrow_products)(sums, x, dy, i, j, lanes, lanes, 4);
         else
-            OF(narrow_blocks)(sums, x, dy, i, j, m, tile_rows, n, width, 4);
+            OF(narrow_blocks)(sums, x, dy, i, j, m, tile_rows, n, width);
         if (++column == n) {
             column = 0;
             row++;
@@ -206,21 +207,26 @@ FASTNN_ALWAYS void OF(narrow_gradient)(
 FASTNN_ALWAYS double OF(narrow_errors)(
     REAL* dy, const REAL* y, const REAL* t, REAL step, Py_ssize_t m, Py_ssize_t n, Py_ssize_t lanes
 ) {
-    double totals[V] = {0}, total = 0;
-    REAL errors[V];
+    OF(wide) totals[FASTNN_WIDES] = {0};
+    double numbers[V];
     Py_ssize_t j, v;
-    int i;
+    int i, r;
     for (j = 0; j < n * lanes; j += lanes)
         for (v = 0; v < lanes; v += V) {
             const Py_ssize_t rows = m - v < 0 ? 0 : m - v;
             const VECTOR error = rows >= V ? OF(load)(y + j + v) - OF(load)(t + j + v)
                                            : OF(load_first)(y + j + v, rows) - OF(load_first)(t + j + v, rows);
+            REAL errors[V];
             OF(store)(dy + j + v, step * error);
             OF(store)(errors, error);
-            FASTNN_EACH(i, V) totals[i] += (double)errors[i] * (double)errors[i];
+            FASTNN_EACH(r, FASTNN_WIDES) {
+                const OF(wide) part = OF(widen)(errors + r * (V / FASTNN_WIDES));
+                totals[r] += part * part;
+            }
         }
-    FASTNN_EACH(i, V) total += totals[i];
-    return total;
+    memcpy(numbers, totals, sizeof numbers);
+    _Pragma("GCC unroll 4") for (r = V / 2; r > 0; r /= 2) FASTNN_EACH(i, r) numbers[i] += numbers[i + r];
+    return numbers[0];
 }
 #undef FASTNN_LEAST
 #undef FASTNN_MANY

@@ -38,6 +38,15 @@ FASTNN_ALWAYS VECTOR OF(load_first)(const REAL* x, Py_ssize_t count) {
 #endif
 }
 
+/* The numbers of a vector as float64: FASTNN_WIDES vectors, each from its own part of what was stored. */
+#define FASTNN_WIDES (8 / (int)sizeof(REAL))
+typedef double OF(wide) __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
+typedef REAL OF(part) __attribute__((vector_size(FASTNN_VECTOR_BYTES / FASTNN_WIDES), aligned(sizeof(REAL)), may_alias));
+
+FASTNN_ALWAYS OF(wide) OF(widen)(const REAL* x) {
+    return __builtin_convertvector(*(const OF(part)*)x, OF(wide));
+}
+
 /* Return x where y is above 0, or NaN, else 0. */
 FASTNN_ALWAYS VECTOR OF(above)(VECTOR y, VECTOR x) {
     return (VECTOR)((OF(integers))x & ~(OF(integers))(y <= (VECTOR){0}));
@@ -59,6 +68,12 @@ FASTNN_ALWAYS VECTOR OF(above)(VECTOR y, VECTOR x) {
 #define FASTNN_PICK(a, b, index) __builtin_shuffle(a, b, (OF(integers)){FASTNN_LIST(V, index)})
 #endif
 
+/* Return sums of neighbours in two vectors of sums of `width` numbers each. */
+FASTNN_ALWAYS VECTOR OF(joined)(VECTOR a, VECTOR b, int width) {
+    return width < FASTNN_PART ? FASTNN_PICK(a, b, FASTNN_EVEN) + FASTNN_PICK(a, b, FASTNN_ODD)
+                               : FASTNN_PICK(a, b, FASTNN_EVEN_PART) + FASTNN_PICK(a, b, FASTNN_ODD_PART);
+}
+
 /* INOUT kept: the sum of each of `count` vectors, a power of two, one after the other.  It is always added up in the
  * same order. */
 FASTNN_ALWAYS void OF(sums)(VECTOR* kept, int count) {
@@ -66,13 +81,23 @@ FASTNN_ALWAYS void OF(sums)(VECTOR* kept, int count) {
     _Pragma("GCC unroll 4") for (width = 1; width < V; width *= 2) {
         const int second = count > 1;
         count = second ? count / 2 : 1;
-        FASTNN_EACH(i, count) {
-            const VECTOR a = kept[2 * i], b = kept[2 * i + second];
-            kept[i] = width < FASTNN_PART
-                ? FASTNN_PICK(a, b, FASTNN_EVEN) + FASTNN_PICK(a, b, FASTNN_ODD)
-                : FASTNN_PICK(a, b, FASTNN_EVEN_PART) + FASTNN_PICK(a, b, FASTNN_ODD_PART);
-        }
+        FASTNN_EACH(i, count) kept[i] = OF(joined)(kept[2 * i], kept[2 * i + second], width);
     }
+}
+
+/* OUT to (4,): the same of four vectors; without a loop, for which compilers would take them to memory. */
+FASTNN_ALWAYS void OF(four_sums)(REAL* to, const VECTOR* kept) {
+    VECTOR first = OF(joined)(kept[0], kept[1], 1);
+    const VECTOR second = OF(joined)(kept[2], kept[3], 1);
+    if (V > 2)
+        first = OF(joined)(first, second, 2);
+    if (V > 4)
+        first = OF(joined)(first, first, 4);
+    if (V > 8)
+        first = OF(joined)(first, first, 8);
+    OF(store)(to, first);
+    if (V == 2)
+        OF(store)(to + 2, second);
 }
 #undef FASTNN_PART
 #undef FASTNN_PAIRS
@@ -88,8 +113,15 @@ FASTNN_ALWAYS VECTOR OF(load)(const REAL* x) { return *x; }
 FASTNN_ALWAYS void OF(store)(REAL* y, VECTOR x) { *y = (REAL)x; }
 FASTNN_ALWAYS VECTOR OF(fill)(REAL x) { return x; }
 FASTNN_ALWAYS VECTOR OF(load_first)(const REAL* x, Py_ssize_t count) { return count ? *x : 0; }
+#define FASTNN_WIDES 1
+typedef double OF(wide);
+FASTNN_ALWAYS double OF(widen)(const REAL* x) { return *x; }
 FASTNN_ALWAYS VECTOR OF(above)(VECTOR y, VECTOR x) { return y <= 0 ? 0 : x; }
 FASTNN_ALWAYS void OF(sums)(VECTOR* kept, int count) { (void)kept, (void)count; }
+FASTNN_ALWAYS void OF(four_sums)(REAL* to, const VECTOR* kept) {
+    int r;
+    FASTNN_EACH(r, 4) to[r] = (REAL)kept[r];
+}
 #endif
 
 /* Return dy * the derivative of an activation, from its output y. */
