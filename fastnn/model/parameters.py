@@ -53,12 +53,14 @@ _Entry: TypeAlias = tuple[Owner, str, Parameter]
 
 
 class User(Protocol):
-    """A model, as far as a store knows it."""
+    """What holds a model's structure, as far as a store knows it."""
 
     @property
-    def _now(self) -> Bound: ...
+    def now(self) -> Bound:
+        """The structure."""
 
-    def _moves_to(self, store: ParameterStore) -> list[tuple[object, str, object]]: ...
+    def moves_to(self, store: ParameterStore) -> list[tuple[object, str, object]]:
+        """Return the assignments that let the model use another store."""
 
 
 class Place(NamedTuple):
@@ -134,7 +136,7 @@ class ParameterStore:
     def users(self) -> list[User]:
         """Return the models that use the store now."""
         found = (reference() for reference in self.models)
-        return [model for model in found if model is not None and model._now.store is self]
+        return [model for model in found if model is not None and model.now.store is self]
 
     def with_model(self, model: User) -> tuple[weakref.ref[User], ...]:
         """Return what `models` becomes when another one uses the store, without those that are gone."""
