@@ -276,8 +276,11 @@ class Program:
 
     def _batch_tiles(self, rows: int) -> int:
         """Return the most tiles of a phase along the batch, for `rows` rows of it."""
-        heights = [self.executor.tile_rows(rows)] if self.plan.capacity == 0 else self._code.row_tiles
-        return max(self._code.feature_tiles, *(-(-rows // height) for height in heights), 1)
+        if self.plan.capacity == 0:
+            least = self.executor.tile_rows(rows)
+        else:
+            least = min(self._code.row_tiles, default=rows)
+        return max(self._code.feature_tiles, -(-rows // least), 1)
 
     def run(
         self,
