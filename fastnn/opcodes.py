@@ -58,7 +58,7 @@ def whole_vectors(rows: int) -> int:
 
 
 class OpCode(enum.IntEnum):
-    """What an op does; `reference.py` holds the definition of each."""
+    """What an op does; `run/reference/` holds the definition of each."""
 
     GATHER = 0
     ADD_BIAS = 1

@@ -17,7 +17,7 @@ from fastnn.graph.graph import Graph
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.model.compiled import Compiled
+from fastnn.model.optimizer_state import OptimizerState
 from fastnn.run.program import Program, Result
 from fastnn.run.reference import ReferenceProgram
 
@@ -237,7 +237,7 @@ class Case:
             "epochs": self.epochs if self.purpose == "train" else 1,
             "shuffle": self.gather,
             "seed": 5,
-            "scalars": Compiled(optimizer, "mse", None, None, None, False).scalars,
+            "scalars": OptimizerState(optimizer, "mse", None, None, None, False).scalars,
         }
         if self.gather:
             options["permutation"] = np.arange(self.rows, dtype=np.int32)

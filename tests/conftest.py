@@ -184,7 +184,7 @@ def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     holds; all epochs are one run. The test fails if the executor does not hear it: then Python raises after
     the run, and there is no result.
     """
-    from fastnn.model import pace
+    from fastnn.model import call_lengths
     from fastnn.run.program import Program
 
     results: list[Any] = []
@@ -208,8 +208,8 @@ def interrupted(signals: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         assert [type(result.exception) for result in results] == [KeyboardInterrupt]
         return results[0]
 
-    monkeypatch.setattr(pace, "CALL_FLOPS", 10**30)
-    monkeypatch.setattr(pace, "MOST_EPOCHS", 2**40)
+    monkeypatch.setattr(call_lengths, "CALL_FLOPS", 10**30)
+    monkeypatch.setattr(call_lengths, "MOST_EPOCHS", 2**40)
     monkeypatch.setattr(Program, "run", run)
     return interrupt
 
@@ -234,7 +234,7 @@ def team_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def _state(model: Any) -> dict[str, object]:
     """Return all that training changes in a model, as bytes and numbers."""
-    compiled = model._now.compiled
+    compiled = model._now.optimizer
     return {
         "built": model.built,
         "weights": [w.tobytes() for w in model.get_weights()] if model.built else None,

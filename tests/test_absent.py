@@ -185,8 +185,8 @@ def test_models_are_copied_and_pickled_as_before() -> None:
     for other in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert refusal(other, "score")
         assert [w.tolist() for w in other.get_weights()] == [w.tolist() for w in model.get_weights()]
-    with pytest.raises(AttributeError, match="has no attribute '_now'"):
-        _ = object.__new__(fastnn.Sequential)._now
+    with pytest.raises(AttributeError, match="has no attribute '_binder'"):
+        _ = object.__new__(fastnn.Sequential)._binder
     assert "score" not in dir(model)
     assert "Conv2D" not in dir(layers)
 

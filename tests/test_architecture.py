@@ -20,7 +20,7 @@ from fastnn import losses, metrics
 from fastnn._core import executor, table
 from fastnn.compiler import lowering, plan
 from fastnn.compiler.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
-from fastnn.model import pace
+from fastnn.model import call_lengths
 from fastnn.run import reference
 
 # An installed wheel has no source of the kernels; whoever tests one may say where it is.
@@ -58,7 +58,9 @@ def wing(module: str) -> str:
 # Descriptions and the compiler: no arrays, no kernels, nothing that runs.
 PURE = {module for module in MODULES if wing(module) in ("graph", "compiler")}
 PURE |= {f"fastnn.{name}" for name in ("absent", "cache", "checks", "described", "errors", "opcodes", "ops")}
-PURE |= {f"fastnn.{name}" for name in ("losses", "metrics", "optimizers", "regularizers", "model.pace")}
+PURE |= {
+    f"fastnn.{name}" for name in ("losses", "metrics", "optimizers", "regularizers", "model.call_lengths")
+}
 
 
 def test_the_whole_package_is_seen() -> None:
@@ -188,7 +190,7 @@ MEANT = {
     "batches": {"fastnn.model.batch"},
     "data": {"fastnn.border.data"},
     "dtypes": {"numpy"},
-    "epochs": {"fastnn.model.training", "fastnn.model.pace"},
+    "epochs": {"fastnn.model.fit", "fastnn.model.call_lengths"},
     "files": {"pathlib", "fastnn.saving.container"},
     "kernels": {"fastnn.kernels", "fastnn._core"},
     "layers": {"fastnn.layers"},
@@ -199,7 +201,7 @@ MEANT = {
     "programs": {"fastnn.run.program", "fastnn.model.programs"},
     "rules": {"fastnn.compiler.rules"},
     "the network": {"urllib"},
-    "training": {"fastnn.model.training"},
+    "training": {"fastnn.model.fit"},
 }
 
 
@@ -284,7 +286,7 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
     assert max(len(s.names) for s in SIGNATURES.values()) <= constant("MAX_OPERANDS", "types.pxd")
     assert max(len(s.constants) for s in SIGNATURES.values()) <= constant("MAX_CONSTANTS", "types.pxd")
     assert constant("LOCAL_SLOT", "run.pxd") == Slot.LOCAL
-    assert constant("SNAPSHOT_STEPS", "run.pxd") == pace.SNAPSHOT_STEPS
+    assert constant("SNAPSHOT_STEPS", "run.pxd") == call_lengths.SNAPSHOT_STEPS
     assert constant("MAX_SLOTS", "run.pxd") == Slot.EXTERNAL + plan.MOST_EXTERNALS
     assert {s.axis for s in SIGNATURES.values()} == set(Axis)
     assert {axis.name: int(axis) for axis in Axis} == executor.AXES

@@ -13,7 +13,7 @@ import fastnn
 from fastnn import activations, kernels, layers
 from fastnn._core import api, executor
 from fastnn.ops import ACTIVATIONS, Activation, Values
-from fastnn.run.formulas import activate
+from fastnn.run.reference.formulas import activate
 
 NAMES = [activation.name.lower() for activation in Activation]
 

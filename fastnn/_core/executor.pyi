@@ -60,6 +60,7 @@ class Executor:
         snapshot_step: int = ...,
         poll_always: bool = ...,
         nanoseconds: np.ndarray | None = ...,
+        brief: bool = ...,
     ) -> tuple[int, int, int, BaseException | None] | None: ...
 
 def rests_for(work: int) -> bool: ...

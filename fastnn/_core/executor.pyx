@@ -1,4 +1,4 @@
-"""Runs compiled plans: whole epochs without the GIL, without allocation, without a raise.
+"""Runs compiled plans: whole epochs without the GIL, which only brief runs keep, without allocation or raise.
 
 An executor holds the C form of one plan.  `bind` gives it its memory, `run` makes it work
 through the rows of an epoch, or of several, in batches; all threads of a team run `work` on the
@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastnn._core.guards cimport (
-    Claim, Parameters, Progress, enter_blas, family, in_main_thread, leave_blas, leave_out,
+    Claim, Parameters, Progress, enter_blas, family, in_main_thread, leave_blas, leave_out, let_forks_pass,
 )
 from fastnn._core.helpers cimport Crew, dismiss, hire, launch
 from fastnn._core.random cimport stream
@@ -395,7 +395,7 @@ cdef class Executor:
         Progress progress=None, bint count_epochs=False,
         unsigned char[::1] snapshot=None, bint restorable=False, long long snapshot_step=-1,
         bint poll_always=True,
-        long long[::1] nanoseconds=None,
+        long long[::1] nanoseconds=None, bint brief=False,
     ):
         """Run `n_epochs` epochs over `rows` rows in batches.
 
@@ -438,6 +438,8 @@ cdef class Executor:
             Whether to look for signals after every tile, not only every 16 steps.
         nanoseconds : array of int64, (number of ops,), optional
             INOUT, time per op; needs one thread.
+        brief : bool
+            Whether to keep the GIL, if one thread does all: who gives it away may wait until it is back.
 
         Returns
         -------
@@ -454,7 +456,8 @@ cdef class Executor:
         cdef long long first_step = 0, first_epoch = 0
         cdef Py_ssize_t steps
         cdef double nothing = 0.0
-        cdef void* poller = NULL
+        # Others have no signals to handle, and while Python ends, they may not take the GIL.
+        cdef void* poller = <void*>self if in_main_thread() else NULL
         cdef Claim writing = self.parameters.writing if self.writes else None
         if self.running.depth:
             return None
@@ -514,8 +517,7 @@ cdef class Executor:
                 run.scalars_stride = self.n_scalars if scalars.shape[0] > 1 else 0
             run.n_sums, run.times_rows, run.n_losses = self.n_sums, self.times_rows, self.n_losses
             # The totals lie behind the tiles' partial sums.
-            run.partial = &partial[0]
-            run.totals = &partial[partial.shape[0] - self.n_sums - 1]
+            run.partial, run.totals = &partial[0], &partial[partial.shape[0] - self.n_sums - 1]
             if self.n_sums:
                 run.epoch_sums = &sums[0, 0]
             if nanoseconds is not None:
@@ -530,9 +532,6 @@ cdef class Executor:
             run.status = RUNNING
             run.team.n_threads = run.team.n_active = 1
             self.exception = None
-            # Others have no signals to handle, and while Python ends, they may not take the GIL.
-            if in_main_thread():
-                poller = <void*>self
             if guarded:
                 blas = enter_blas()
             begin_epoch(&run)
@@ -540,13 +539,17 @@ cdef class Executor:
                 hire(&crew, n_threads - 1, False)
                 gather_team(&run.team, 1 + crew.size, crew.waiting == crew.size, &experience)
                 launch(&crew, help_run, &run)
-            with nogil:
-                if alone:
-                    work_alone(&run, poller)
-                else:
-                    work(&run, 0, poller)
-                if n_threads > 1 and not run.abandoned:
-                    dismiss(&crew)
+            if brief and alone:
+                let_forks_pass()
+                work_alone(&run, poller)
+            else:
+                with nogil:
+                    if alone:
+                        work_alone(&run, poller)
+                    else:
+                        work(&run, 0, poller)
+                    if n_threads > 1 and not run.abandoned:
+                        dismiss(&crew)
             if run.abandoned:
                 run.status = Status.ABANDONED
             elif n_threads > 1:

@@ -15,6 +15,7 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport fabs, fmax
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from fastnn._core.types cimport MAX_ACTIVATIONS, MAX_OPCODES, N_PATHS, KernelTable, lacks_slope
 
@@ -260,6 +261,19 @@ def address(array):
     """Return where the memory of an object with a writable buffer begins."""
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
+    cdef size_t begin = <size_t>view.buf
+    PyBuffer_Release(&view)
+    return begin
+
+
+def cleared(array):
+    """Fill an array with zeros, and return where its memory begins.
+
+    NumPy lets other threads of Python in while it does that, which costs them and the caller more.
+    """
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
+    memset(view.buf, 0, view.len)
     cdef size_t begin = <size_t>view.buf
     PyBuffer_Release(&view)
     return begin

@@ -1,7 +1,7 @@
 """The plan: a list of ops over slots, cut into phases and tiles.  A value; pure Python.
 
 A plan is what `lowering.py` and `memory.py` make of a graph, and what both interpreters
-run: the Cython executor and `reference.py`.  It can be printed, compared and pickled, and is
+run: the Cython executor and `run/reference/`.  It can be printed, compared and pickled, and is
 verified by `verify.py`.  It holds sizes and names only: no arrays, no pointers, no dtype.  What its ops are
 made of stands in `opcodes.py`.
 """

@@ -172,10 +172,19 @@ class Drawing:
         found = {p.name: (self.layers[node.layer], p) for node in self.graph.nodes for p in node.parameters}
         return [*found.values(), *self.idle]
 
+    def _flags_differ(self) -> bool:
+        """Return whether a layer's `trainable` flag is not what its parameters have."""
+        for node in self.graph.nodes:
+            if node.parameters:
+                flag = self.layers[node.layer].trainable
+                for parameter in node.parameters:
+                    if parameter.trainable != flag:
+                        return True
+        return False
+
     def with_flags(self) -> Drawing:
         """Return the drawing with the layers' `trainable` flags as they are now."""
-        owners = ((node, self.layers[node.layer].trainable) for node in self.graph.nodes)
-        if all(p.trainable == flag for node, flag in owners for p in node.parameters):
+        if not self._flags_differ():
             return self
         nodes = tuple(
             replace(

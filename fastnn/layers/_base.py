@@ -186,7 +186,7 @@ class Layer:
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        # A tensor hangs on the whole graph before it; models restore it, see `Engine.__setstate__`.
+        # A tensor hangs on the whole graph before it; models restore it, see `Serializable.__setstate__`.
         return self.__dict__ | {"_latest": None}
 
     def get_config(self) -> dict[str, Any]:

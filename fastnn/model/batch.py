@@ -18,7 +18,7 @@ from fastnn.graph.graph import Graph, Tensor, array_name
 from fastnn.model.objective import Objective
 
 if TYPE_CHECKING:
-    from fastnn.model.network import Binding
+    from fastnn.model.structure import Structure
 
 __all__ = ["Batch", "batch_of", "features_of", "measured", "with_class_weights"]
 
@@ -47,9 +47,9 @@ class Batch(NamedTuple):
             yield Batch({name: array[begin:end] for name, array in self.arrays.items()}, end - begin)
 
 
-def features_of(binding: Binding, x: object, empty: bool = False, judge: bool = False) -> Batch:
+def features_of(structure: Structure, x: object, empty: bool = False, judge: bool = False) -> Batch:
     """Return features, checked at the border, and judged if that is asked for."""
-    graph, dtype = binding.graph, binding.store.dtype
+    graph, dtype = structure.graph, structure.store.dtype
     arrays: dict[str, np.ndarray] = {}
     rows = -1
     for tensor, value in zip(
@@ -79,7 +79,7 @@ def features_of(binding: Binding, x: object, empty: bool = False, judge: bool = 
 
 
 def batch_of(
-    binding: Binding,
+    structure: Structure,
     x: object,
     y: object,
     sample_weight: object,
@@ -87,8 +87,8 @@ def batch_of(
     judge: bool = False,
 ) -> Batch:
     """Return features, targets and weights, checked at the border, and judged if that is asked for."""
-    graph, objective, dtype = binding.graph, binding.need_objective(), binding.store.dtype
-    features = features_of(binding, x, judge=judge)
+    graph, objective, dtype = structure.graph, structure.need_objective(), structure.store.dtype
+    features = features_of(structure, x, judge=judge)
     rows, arrays = features.rows, features.arrays
     given = data.by_name(y, [tensor.label for tensor in graph.outputs], "y")
     for tensor, loss, metrics, weighted, value in zip(

@@ -1,7 +1,6 @@
 """What a loop of one's own needs of a model: outputs, losses, and gradients of whatever is asked for.
 
-Between `engine.py` (compiled programs) and `model.py` (fit, evaluate, predict).  This file must not know
-epochs.
+This file must not know epochs.
 """
 
 from __future__ import annotations
@@ -18,33 +17,19 @@ from fastnn.graph.graph import Tensor, array_name
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.layers import Layer
 from fastnn.model.batch import Batch, batch_of, features_of
-from fastnn.model.engine import Engine
-from fastnn.model.network import Binding
 from fastnn.model.programs import Key, capacity_for
+from fastnn.model.structure import Structure, Structured
 from fastnn.run.program import aligned_array
 
-__all__ = ["Differentiable"]
+__all__ = ["Differentiable", "outputs_of"]
 
 _Tensors = str | SymbolicTensor | Layer
 
 
-class Differentiable(Engine):
-    """An engine that runs forward and backward on given rows; the base of `Model`."""
+class Differentiable(Structured):
+    """What runs forward and backward on given rows; a part of `Model`."""
 
     _forwarded: Batch | None  # the rows of the latest `forward`
-
-    def _outputs(self, now: Binding, given: Batch, n_threads: int | None = None) -> Any:
-        made = self._new_arrays("output", now.graph.outputs, given.rows)
-        _run_rows(now, "predict", given.arrays | made, given.rows, n_threads)
-        found = list(made.values())
-        return found if len(found) > 1 else found[0]
-
-    def _new_arrays(self, kind: str, tensors: Sequence[Tensor], rows: int) -> dict[str, np.ndarray]:
-        """Return arrays that a plan writes, by the names that it knows them by."""
-        return {
-            array_name(kind, tensor, tensors): np.empty((rows, tensor.columns), self.dtype)
-            for tensor in tensors
-        }
 
     def loss_and_gradients(
         self, x: object, y: object, sample_weight: object = None, *, step: int | None = None
@@ -83,8 +68,8 @@ class Differentiable(Engine):
         >>> sorted(gradients)
         ['dense/bias', 'dense/kernel']
         """
-        compiled = self._now.need_compiled()
-        step = compiled.iterations if step is None else check_count(step, "step", 0, 2**62)
+        optimizer = self._now.need_optimizer()
+        step = optimizer.iterations if step is None else check_count(step, "step", 0, 2**62)
         now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
         rows, flat = given.rows, aligned_array(now.store.size, self.dtype)
         key = Key("gradients", capacity_for(rows), weighted=given.weighted)
@@ -129,7 +114,7 @@ class Differentiable(Engine):
         array([[3.]], dtype=float32)
         """
 
-        def checked(now: Binding) -> tuple[dict[str, np.ndarray], int]:
+        def checked(now: Structure) -> tuple[dict[str, np.ndarray], int]:
             given = features_of(now, x, empty=True)
             return given.arrays | _upstream(now, upstream, given.rows), given.rows
 
@@ -140,7 +125,7 @@ class Differentiable(Engine):
                 "the model's inputs are integers, which have no gradient; ask for that of what an Embedding "
                 "makes, by forward(x) and backward(wrt=[its name])"
             )
-        made = self._new_arrays("gradient", inputs, rows)
+        made = _new_arrays(now, "gradient", inputs, rows)
         _run_rows(now, "input_gradients", arrays | made, rows)
         of_input = dict(zip(inputs, made.values(), strict=True))
         found = [of_input.get(tensor) for tensor in now.graph.inputs]
@@ -166,7 +151,7 @@ class Differentiable(Engine):
         # What the caller does to its arrays afterwards must not change the gradients.
         kept = Batch({name: array.copy() for name, array in given.arrays.items()}, given.rows)
         self._forwarded = kept
-        return self._outputs(now, kept)
+        return outputs_of(now, kept)
 
     def backward(
         self, upstream: object = None, wrt: _Tensors | Iterable[_Tensors] = ()
@@ -225,7 +210,7 @@ class Differentiable(Engine):
         names = tuple(name for name in asked if name not in inputs)
         tensors = (*_real(graph.inputs), *(asked[name] for name in names))
         arrays = given.arrays | _upstream(now, upstream, given.rows)
-        made = self._new_arrays("gradient", tensors, given.rows)
+        made = _new_arrays(now, "gradient", tensors, given.rows)
         flat = aligned_array(now.store.size, self.dtype)
         key = Key("backward", capacity_for(given.rows), wrt=names)
         _, result = now.need_programs().run(key, arrays | made, given.rows, gradients=flat)
@@ -235,13 +220,29 @@ class Differentiable(Engine):
         return found | {p.name: now.view(p, flat) for p in graph.parameters if p.is_trained}
 
 
+def outputs_of(now: Structure, given: Batch, n_threads: int | None = None) -> Any:
+    """Return the outputs for checked rows: an array, or a list of them."""
+    made = _new_arrays(now, "output", now.graph.outputs, given.rows)
+    _run_rows(now, "predict", given.arrays | made, given.rows, n_threads)
+    found = list(made.values())
+    return found if len(found) > 1 else found[0]
+
+
+def _new_arrays(now: Structure, what: str, tensors: Sequence[Tensor], rows: int) -> dict[str, np.ndarray]:
+    """Return arrays that a plan writes, by the names that it knows them by."""
+    return {
+        array_name(what, tensor, tensors): np.empty((rows, tensor.columns), now.store.dtype)
+        for tensor in tensors
+    }
+
+
 def _real(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return the tensors of real numbers, which alone have gradients."""
     return [tensor for tensor in tensors if not tensor.kind.is_whole]
 
 
 def _run_rows(
-    now: Binding, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int | None = None
+    now: Structure, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int | None = None
 ) -> None:
     """Run a program that takes any number of rows, in one batch."""
     if rows == 0:
@@ -251,7 +252,7 @@ def _run_rows(
         raise result.exception
 
 
-def _upstream(now: Binding, upstream: object, rows: int) -> dict[str, np.ndarray]:
+def _upstream(now: Structure, upstream: object, rows: int) -> dict[str, np.ndarray]:
     """Return gradients of the outputs, checked, by the names that plans know them by."""
     outputs, dtype = now.graph.outputs, now.store.dtype
     one = len(outputs) == 1
@@ -273,7 +274,7 @@ def _upstream(now: Binding, upstream: object, rows: int) -> dict[str, np.ndarray
     return arrays
 
 
-def _tensor_of(now: Binding, item: object) -> Tensor:
+def _tensor_of(now: Structure, item: object) -> Tensor:
     """Return the graph's tensor that a name, a layer or a symbolic tensor stands for."""
     graph, drawing = now.graph, now.drawing
     assert drawing is not None

@@ -8,7 +8,7 @@ import time
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from fastnn.run import runtime
 from fastnn.run.program import Program, aligned_array, aligned_copy
 
 if TYPE_CHECKING:
-    from fastnn.model.network import Binding, Network
+    from fastnn.model.structure import Structure, Structured
 
 __all__ = ["GradientReport", "Profile", "gradcheck", "headline", "profile", "summary"]
 
@@ -32,6 +32,23 @@ _SHORT = 20  # lines of a table that a notebook, or a prompt, shows unasked
 _MOST_WIDTHS = 8  # that a model shows of itself
 _LONGEST_CELL = 40  # characters of a name in a summary
 _WRAPPED = 50  # characters of what a layer reads, in a line
+
+
+class Shown(Protocol):
+    """A model, as far as a summary knows it."""
+
+    name: str
+    dtype: np.dtype
+
+    @property
+    def _now(self) -> Structure: ...
+
+    @property
+    def layers(self) -> list[Any]:
+        """The model's layers, and models used as layers."""
+
+    def count_params(self) -> int:
+        """Return the number of elements of all parameters."""
 
 
 class GradientReport(dict[str, float]):
@@ -70,7 +87,7 @@ class GradientReport(dict[str, float]):
 
 
 def gradcheck(
-    model: Network,
+    model: Structured,
     x: object,
     y: object,
     sample_weight: object = None,
@@ -119,7 +136,7 @@ def gradcheck(
         raise DTypeError(f"gradcheck needs a model, got {model!r}")
     check_count(max_entries, "max_entries")
     check_count(seed, "seed", 0, 2**63 - 1)
-    model._now.need_compiled()
+    model._now.need_optimizer()
     double = _Double(*model._ready(x, lambda now: batch_of(now, x, y, sample_weight)))
     analytic = double.gradients()
     report = GradientReport()
@@ -152,7 +169,7 @@ def gradcheck(
 class _Double:
     """A float64 copy of a model's parameters with programs for its loss and its gradients."""
 
-    def __init__(self, now: Binding, given: Batch) -> None:
+    def __init__(self, now: Structure, given: Batch) -> None:
         objective = now.need_objective()
         dtype = np.dtype(np.float64)
         offsets = {name: place.offset for name, place in now.places.items()}
@@ -267,7 +284,7 @@ def _peak(dtype: np.dtype) -> float:
     return 2 * 1024**3 / best / 1e9
 
 
-def profile(model: Network, x: object, y: object, batch_size: int | None = None) -> Profile:
+def profile(model: Structured, x: object, y: object, batch_size: int | None = None) -> Profile:
     """Time every op of a training step, on one thread and on copies of the weights.
 
     Parameters
@@ -288,14 +305,14 @@ def profile(model: Network, x: object, y: object, batch_size: int | None = None)
     ShapeError, DataError, DTypeError, ConfigurationError
         For bad input.
     """
-    model._now.need_compiled()
+    model._now.need_optimizer()
     wanted = check_count(32 if batch_size is None else batch_size, "batch_size")
     now, given = model._ready(x, lambda now: batch_of(now, x, y, None))
-    compiled = now.need_compiled()
+    optimizer = now.need_optimizer()
     rows = given.rows
     batch = min(wanted, rows)
     plan = now.need_programs().plan(Key("train", batch, gather=True, weighted=given.weighted))
-    state = None if compiled.state is None else aligned_copy(compiled.state)
+    state = None if optimizer.state is None else aligned_copy(optimizer.state)
     program = Program(plan, model.dtype, aligned_copy(now.store.array), None, state)
     permutation = np.arange(rows, dtype=np.int32)
     arrays = given.arrays
@@ -308,7 +325,7 @@ def profile(model: Network, x: object, y: object, batch_size: int | None = None)
             epochs=n_epochs,
             n_threads=1,
             permutation=permutation,
-            scalars=compiled.scalars,
+            scalars=optimizer.scalars,
             seed=model.seed,
             nanoseconds=nanoseconds,
         ).steps
@@ -327,14 +344,14 @@ def profile(model: Network, x: object, y: object, batch_size: int | None = None)
     return Profile(table, peak, steps)
 
 
-def headline(model: Network) -> str:
+def headline(model: Shown) -> str:
     """Return what a model shows of itself in a line: its widths or layers, its parameters, its state."""
     now = model._now
     if now.drawing is None:
         size = f"{len(model.layers)} layers, not built"
     else:
         size = f"{_shape(now.graph)}, {model.count_params()} parameters"
-    return f"{size}, {model.dtype}, {'not ' if now.compiled is None else ''}compiled"
+    return f"{size}, {model.dtype}, {'not ' if now.optimizer is None else ''}compiled"
 
 
 def _shape(graph: Graph) -> str:
@@ -356,7 +373,7 @@ def _few(widths: Sequence[int]) -> list[str]:
     return text if len(text) <= _MOST_WIDTHS else [*text[:half], "...", *text[1 - half :]]
 
 
-def summary(model: Network) -> str:
+def summary(model: Shown) -> str:
     """Return the table that `Model.summary` prints, in the order of `Model.layers`, or as a chain goes.
 
     What a layer reads is named unless that is the row above, and only that.

@@ -1,8 +1,8 @@
 """Models: graphs of layers that can be trained; chains, `Sequential`, are in `sequential.py`.
 
-A model is a network (`network.py`: layers, graph, parameters) with an engine (`engine.py`: compiled
-programs) that runs forward and backward (`gradients.py`) and can be kept (`serializable.py`); this file adds
-fit, evaluate and predict.  The epoch loop is in `training.py`, looking inside in `inspection.py`.
+A model has a structure (`structure.py`: graph, parameters, what it was compiled with), which its parts share:
+what it shows of itself (`overview.py`), forward and backward (`gradients.py`), how it is kept
+(`serializable.py`).  This file adds compile, fit, evaluate and predict.  The epoch loop is in `fit.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from fastnn import absent
+from fastnn import absent, optimizers
 from fastnn._core.guards import load
 from fastnn.callbacks.base import Callback, History, Record
 from fastnn.callbacks.listeners import Listeners, checked
@@ -20,17 +20,15 @@ from fastnn.checks import check_count, check_flag, check_name, with_arguments_of
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.graph.shared_graphs import drawn
 from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, replay
-from fastnn.model import training
+from fastnn.model import fit as loop
 from fastnn.model.batch import Batch, batch_of, features_of
-from fastnn.model.gradients import Differentiable
-from fastnn.model.network import Binding, check_dtype
-from fastnn.model.parameters import ParameterStore
+from fastnn.model.gradients import Differentiable, outputs_of
+from fastnn.model.optimizer_state import OptimizerState
+from fastnn.model.overview import Overview
 from fastnn.model.serializable import Serializable
+from fastnn.model.structure import Binder, check_dtype
 from fastnn.run.runtime import resolve_threads
 from fastnn.utils import next_seed
-
-if TYPE_CHECKING:
-    from fastnn.model.inspection import Profile
 
 __all__ = ["Model"]
 
@@ -46,7 +44,7 @@ def _told(callbacks: Sequence[Callback] | None, steps: object) -> list[Callback]
     return checked(callbacks)
 
 
-class Model(Differentiable, Serializable):
+class Model(Overview, Differentiable, Serializable):
     """A graph of layers, from inputs to outputs.
 
     Parameters
@@ -105,7 +103,7 @@ class Model(Differentiable, Serializable):
         self.name = check_name(name) or type(self).__name__.lower()
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.history = None
-        self._now = Binding(None, ParameterStore(self.dtype), {})
+        self._binder = Binder(self.dtype)
         self._forwarded: Batch | None = None
         self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])
 
@@ -114,7 +112,7 @@ class Model(Differentiable, Serializable):
         if len(inputs) + len(outputs) > _MOST_ENDS:
             raise ConfigurationError(f"a model has at most {_MOST_ENDS} inputs and outputs")
         self._ends = inputs, outputs
-        self._bind(drawn(inputs, outputs))
+        self._binder.bind(drawn(inputs, outputs), self.seed)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {load('fastnn.model.inspection').headline(self)}>"
@@ -171,7 +169,58 @@ class Model(Differentiable, Serializable):
         found = replay(Call(self, tuple(given), drawing), *self._ends)
         return found if len(found) > 1 else found[0]
 
-    # -- running
+    # -- compiling and running
+
+    @with_arguments_of_keras("compile")
+    def compile(
+        self,
+        optimizer: str | optimizers.Optimizer = "rmsprop",
+        loss: object = None,
+        metrics: object = None,
+        loss_weights: object = None,
+        *,
+        weighted_metrics: object = None,
+        reference: bool = False,
+    ) -> None:
+        """Say how the model is trained.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+        loss : str or Loss
+            One for all outputs, or a list or dict with one for each.
+        metrics : list of str or Metric, optional
+            With several outputs a list with an entry, or list, for each, or a dict.
+        loss_weights : list or dict of float, optional
+            With several outputs, the factor of each loss in their sum; default 1.
+        weighted_metrics : list of str or Metric, optional
+            As `metrics`, for those that count each row by its sample weight and the weight of its class; the
+            others count all rows alike.  Where `metrics` has one of the same name, it is ``"weighted_..."``.
+        reference : bool
+            Whether to run on the float64 NumPy interpreter instead of the kernels; slow, for
+            finding out who is wrong.
+
+        Raises
+        ------
+        ConfigurationError
+            For unknown names, or metrics that do not suit the loss.
+        BusyError
+            If the model is being trained: by another thread, or by a `fit` that a callback is called from.
+
+        Warns
+        -----
+        TrainingWarning
+            If an output does not suit its loss, such as scores one that takes probabilities; of a model
+            without an input width, when it gets one.
+        """
+        if loss is None:
+            raise ConfigurationError("compile needs a loss, for example loss='mse'")
+        state = OptimizerState(
+            optimizers.get(optimizer), loss, loss_weights, metrics, weighted_metrics, reference
+        )
+        now = self._binder.exclusively(self._binder.compile, state)
+        if now.drawing is not None:
+            state.judge(now.graph, now.need_objective())
 
     @with_arguments_of_keras("fit")
     def fit(
@@ -260,8 +309,8 @@ class Model(Differentiable, Serializable):
         >>> history.history["loss"][-1] < 1e-3
         True
         """
-        self._now.need_compiled()
-        return training.fit(
+        self._now.need_optimizer()
+        return loop.fit(
             self,
             x,
             y,
@@ -353,9 +402,9 @@ class Model(Differentiable, Serializable):
         >>> model.train_on_batch([[1.0]], [[3.0]], return_dict=True)
         {'loss': 4.0}
         """
-        self._now.need_compiled()
+        self._now.need_optimizer()
         as_dict = check_flag(return_dict, "return_dict")
-        return training.train_on_batch(self, x, y, sample_weight, class_weight, as_dict)
+        return loop.train_on_batch(self, x, y, sample_weight, class_weight, as_dict)
 
     @overload
     def evaluate(
@@ -447,14 +496,14 @@ class Model(Differentiable, Serializable):
         ShapeError, DataError, DTypeError, ConfigurationError
             For bad input.
         """
-        self._now.need_compiled()
+        self._now.need_optimizer()
         batch = check_count(32 if batch_size is None else batch_size, "batch_size")
         count = resolve_threads(n_threads)
         as_dict = check_flag(return_dict, "return_dict")
         told = _told(callbacks, steps)
         now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
         listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
-        values = training.evaluate(self, now, given, batch, count, listeners)
+        values = loop.evaluate(self, now, given, batch, count, listeners)
         return now.need_objective().shaped(values, as_dict)
 
     def predict(
@@ -508,9 +557,9 @@ class Model(Differentiable, Serializable):
         told = _told(callbacks, steps)
         now, given = self._ready(x, lambda now: features_of(now, x, empty=True))
         if not told:
-            return self._outputs(now, given, count)
+            return outputs_of(now, given, count)
         listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
-        return training.predict(self, now, given, batch, count, listeners)
+        return loop.predict(self, now, given, batch, count, listeners)
 
     def __call__(self, x: object, training: bool = False) -> Any:
         """Return the outputs for given rows; see `predict`.
@@ -526,7 +575,7 @@ class Model(Differentiable, Serializable):
         training : bool
             Accepted for Keras's sake; no layer behaves differently in training.
         """
-        programs = self._now.programs
+        programs = self._binder.now.programs
         if programs is not None and programs.few_rows is not None:
             found = programs.few_rows.predict(x)
             if found is not None:
@@ -536,31 +585,3 @@ class Model(Differentiable, Serializable):
         ):
             return self._draw_again(x)
         return self.predict(x)
-
-    # -- looking inside
-
-    def profile(self, x: object, y: object, batch_size: int | None = None) -> Profile:
-        """Time every op of a training step, on one thread and on copies of the weights.
-
-        Parameters
-        ----------
-        x, y : array_like
-            As for `fit`.
-        batch_size : int, optional
-            Default 32.
-
-        Returns
-        -------
-        fastnn.model.inspection.Profile
-            Prints as a table.
-
-        Raises
-        ------
-        ShapeError, DataError, DTypeError, ConfigurationError
-            For bad input.
-        """
-        return load("fastnn.model.inspection").profile(self, x, y, batch_size)
-
-    def summary(self) -> None:
-        """Print inputs and layers, in the order of `layers`: activations, shapes, parameters, connections."""
-        print(load("fastnn.model.inspection").summary(self))

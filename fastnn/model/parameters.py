@@ -19,8 +19,8 @@ from fastnn.border import data
 from fastnn.compiler.memory import aligned
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph.graph import Parameter
-from fastnn.initializers import Zeros
-from fastnn.model.streams import begin_stream, borrowed, give_back
+from fastnn.initializers import Initializer, Zeros
+from fastnn.model.streams import Stream
 from fastnn.run.program import aligned_array, aligned_copy
 
 __all__ = ["ParameterStore", "Place", "busy", "merged_store", "stores_of"]
@@ -53,12 +53,14 @@ _Entry: TypeAlias = tuple[Owner, str, Parameter]
 
 
 class User(Protocol):
-    """A model, as far as a store knows it."""
+    """What holds a model's structure, as far as a store knows it."""
 
     @property
-    def _now(self) -> Bound: ...
+    def now(self) -> Bound:
+        """The structure."""
 
-    def _moves_to(self, store: ParameterStore) -> list[tuple[object, str, object]]: ...
+    def moves_to(self, store: ParameterStore) -> list[tuple[object, str, object]]:
+        """Return the assignments that let the model use another store."""
 
 
 class Place(NamedTuple):
@@ -134,7 +136,7 @@ class ParameterStore:
     def users(self) -> list[User]:
         """Return the models that use the store now."""
         found = (reference() for reference in self.models)
-        return [model for model in found if model is not None and model._now.store is self]
+        return [model for model in found if model is not None and model.now.store is self]
 
     def with_model(self, model: User) -> tuple[weakref.ref[User], ...]:
         """Return what `models` becomes when another one uses the store, without those that are gone."""
@@ -253,14 +255,22 @@ def merged_store(
     else:
         new = _merged(entries, before, dtype)
     if seed is not None:
-        generator = borrowed()
+        array = new.array
         for number, (layer, role, parameter) in missing:
             if type(parameter.initializer) is not Zeros:  # as the array is
-                begin_stream(generator, seed, number)
-                drawn = parameter.initializer.draw(parameter.shape, generator)
-                new.places[layer][role].view(new.array)[...] = drawn
-        give_back(generator)
+                new.places[layer][role].view(array)[...] = _drawn(parameter, Stream(seed, number))
     return new
+
+
+def _drawn(parameter: Parameter, stream: Stream) -> np.ndarray:
+    """Return the initial values of a parameter."""
+    initializer = parameter.initializer
+    # A user's class may do with a generator what no stream can.
+    own = type(initializer).__module__ == Initializer.__module__
+    source: Any = stream if own else stream.generator()
+    drawn = initializer.draw(parameter.shape, source)
+    stream.close()
+    return drawn
 
 
 def _only_grows(old: ParameterStore, entries: Sequence[_Entry], added: Sequence[_Entry]) -> bool:

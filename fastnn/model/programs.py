@@ -20,8 +20,8 @@ from fastnn.compiler.plan import Plan
 from fastnn.compiler.shared_plans import shared_plan
 from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph.graph import Graph
-from fastnn.model.compiled import Compiled
 from fastnn.model.objective import Objective
+from fastnn.model.optimizer_state import OptimizerState
 from fastnn.run.program import FewRows, Program, Result
 from fastnn.run.runtime import simd_level
 
@@ -33,7 +33,7 @@ __all__ = ["Key", "Programs", "capacity_for"]
 
 _KEPT_PLANS = 16
 _COARSE = 1024  # rows up to which a plan may have room for twice as many; of more, for an eighth more
-_KEPT_TWINS = 4
+_KEPT_PROGRAMS = 4
 
 
 def capacity_for(rows: int) -> int:
@@ -93,7 +93,7 @@ class Programs:
     parameters : Parameters
     dtype : numpy.dtype
     objective : Objective or None
-    compiled : Compiled or None
+    optimizer : OptimizerState or None
 
     Attributes
     ----------
@@ -108,10 +108,10 @@ class Programs:
         parameters: Parameters,
         dtype: np.dtype,
         objective: Objective | None,
-        compiled: Compiled | None,
+        optimizer: OptimizerState | None,
     ) -> None:
         self._graph, self._places, self._parameters, self._dtype = graph, places, parameters, dtype
-        self._objective, self._compiled = objective, compiled
+        self._objective, self._optimizer = objective, optimizer
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self.few_rows: FewRows | None = None
 
@@ -126,11 +126,11 @@ class Programs:
         objective, description = None, None
         if key.purpose in ("train", "gradients", "evaluate"):
             objective = self._objective
-            if objective is None or self._compiled is None:
+            if objective is None or self._optimizer is None:
                 raise ConfigurationError(
                     "the model is not compiled; call model.compile(optimizer, loss) first"
                 )
-            description = self._compiled.rule if key.purpose == "train" else None
+            description = self._optimizer.rule if key.purpose == "train" else None
         return shared_plan(
             self._graph,
             key.purpose,
@@ -152,7 +152,7 @@ class Programs:
         """Return the first program of a plan, made at its first use; the latest few are kept."""
         kept = self._kept_of(key)
         if not kept.programs:
-            kept.programs.append(self._another(kept, key))
+            kept.programs.append(self._new_program(kept, key))
         return kept.programs[0]
 
     def run(
@@ -173,10 +173,10 @@ class Programs:
         for program in list(kept.programs):
             with contextlib.suppress(BusyError):
                 return kept.plan, program.run(externals, rows, batch, **options)
-        program = self._another(kept, key)
+        program = self._new_program(kept, key)
         result = program.run(externals, rows, batch, **options)
         # Only now, so that no other thread can be quicker.
-        if len(kept.programs) < _KEPT_TWINS:
+        if len(kept.programs) < _KEPT_PROGRAMS:
             kept.programs.append(program)
         if key == _PREDICT and isinstance(program, Program):
             self.few_rows = program.few_rows
@@ -195,14 +195,14 @@ class Programs:
                 self._kept.move_to_end(key)
         return kept
 
-    def _another(self, kept: _Kept, key: Key) -> Program | ReferenceProgram:
+    def _new_program(self, kept: _Kept, key: Key) -> Program | ReferenceProgram:
         """Return one more program of a plan."""
-        compiled = self._compiled
-        kind: type[Program] | type[ReferenceProgram] = Program
-        if compiled is not None and compiled.reference:
-            kind = load("fastnn.run.reference").ReferenceProgram
-        state = compiled.state if compiled is not None and key.purpose == "train" else None
-        return kind(kept.plan, self._dtype, self._parameters, None, state)
+        optimizer = self._optimizer
+        make: type[Program] | type[ReferenceProgram] = Program
+        if optimizer is not None and optimizer.reference:
+            make = load("fastnn.run.reference").ReferenceProgram
+        state = optimizer.state if optimizer is not None and key.purpose == "train" else None
+        return make(kept.plan, self._dtype, self._parameters, None, state)
 
 
 _PREDICT = Key("predict")

@@ -17,7 +17,7 @@ from fastnn.graph.shared_graphs import drawn
 from fastnn.graph.symbolic import SymbolicTensor, as_list, config_of
 from fastnn.layers import Layer
 from fastnn.model.model import Model
-from fastnn.model.network import Binding
+from fastnn.model.structure import Structure
 
 __all__ = ["Sequential"]
 
@@ -92,7 +92,7 @@ class Sequential(Model):
         ConfigurationError
             If it cannot stand there, or the model was compiled, or built from its first data, already.
         """
-        if self._now.compiled is not None:
+        if self._now.optimizer is not None:
             raise ConfigurationError("layers cannot be added after compile; build the whole chain first")
         if self.built and self._input is None:
             raise ConfigurationError(
@@ -107,7 +107,7 @@ class Sequential(Model):
         else:
             ends = [first], as_list(chain[-1](self.output), "the output of a chain")
             drawing = followed(self._now.need_drawing(), ends[1][0]) or drawn(*ends)
-            self._bind(drawing, None, [*changes, (self, "_ends", ends)])
+            self._binder.bind(drawing, self.seed, None, [*changes, (self, "_ends", ends)])
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Give the model its input width, and so its parameters.
@@ -187,14 +187,14 @@ class Sequential(Model):
             first = first or SymbolicTensor(columns)
         return [*self._chain, layer], first
 
-    def _build(self, columns: int, check: Callable[[Binding], Any] | None = None) -> Any:
+    def _build(self, columns: int, check: Callable[[Structure], Any] | None = None) -> Any:
         return self._bind_chain(self._chain, self._input or SymbolicTensor(columns), check, [])
 
     def _bind_chain(
         self,
         chain: Sequence[Layer | Model],
         first: SymbolicTensor,
-        check: Callable[[Binding], Any] | None,
+        check: Callable[[Structure], Any] | None,
         changes: Sequence[tuple[object, str, object]],
     ) -> Any:
         if not chain:
@@ -203,4 +203,4 @@ class Sequential(Model):
         for layer in chain:
             tensor = layer(tensor)
         ends = [first], as_list(tensor, "the output of a chain")
-        return self._bind(drawn(*ends), check, [*changes, (self, "_ends", ends)])
+        return self._binder.bind(drawn(*ends), self.seed, check, [*changes, (self, "_ends", ends)])

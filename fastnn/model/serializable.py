@@ -1,4 +1,4 @@
-"""Models as files and as plain values: the methods, which `saving/` does the work of.
+"""Models as pickles, as files and as plain values: the methods; of the latter two `saving/` does the work.
 
 That is loaded at their first call, as importing fastnn shall be fast.  It stands above models, as it makes
 them: `fastnn/__init__.py` says where it is.
@@ -6,12 +6,15 @@ them: `fastnn/__init__.py` says where it is.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastnn.described import own_classes
+from fastnn.graph.symbolic import SymbolicTensor, ancestry
+from fastnn.model.structure import Structured
 
 __all__ = ["Serializable", "equip"]
 
@@ -24,8 +27,32 @@ def equip(saving: Callable[[], Any]) -> None:
     _saving = saving
 
 
-class Serializable:
-    """What can be saved and loaded, or made anew from its configuration; a base of `Model`."""
+class Serializable(Structured):
+    """What can be saved and loaded, or made anew from its configuration; a part of `Model`."""
+
+    _ends: tuple[list[SymbolicTensor], list[SymbolicTensor]]  # inputs and outputs, as they were drawn
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles keep: everything; see `Binder` for programs."""
+        drawing = self._now.drawing
+        tensors = [] if drawing is None else drawing.order
+        # First of all the tensors, each after what it is made of, so that no pickle is as deep as the graph.
+        kept = {"_ancestry": ancestry([*self._ends[0], *self._ends[1]]), **self.__dict__}
+        kept["_latest"] = [t for t in tensors if t.layer is not None and t.layer.output is t]
+        return kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        latest = state.pop("_latest")
+        del state["_ancestry"]
+        self.__dict__.update(state)
+        drawing = self._now.drawing
+        for tensor in (*latest, *(reversed(drawing.order) if drawing is not None else ())):
+            if tensor.layer is not None and tensor.layer.output is None:
+                tensor.layer.output = tensor
+
+    def __copy__(self) -> Serializable:
+        # Two models on one set of parameters would train each other.
+        return copy.deepcopy(self)
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the model to a file, for `fastnn.load_model`: all that training goes on from.

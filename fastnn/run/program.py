@@ -15,7 +15,7 @@ from fastnn._core import helpers
 from fastnn._core.executor import STATUSES, Executor, rests_for, shuffled
 from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
-from fastnn._core.table import address
+from fastnn._core.table import address, cleared
 from fastnn.compiler.plan import Plan, Slot
 from fastnn.errors import BusyError, PlanError
 from fastnn.run import runtime
@@ -45,6 +45,16 @@ SINGLE_FLOPS = 4_000_000
 # A look at the clock costs 25 ns, for each task of a step: 1.3 % of one of 17 us.  Steps of fewer flops,
 # below about a millisecond, have it every 16 steps.
 POLL_STEP_FLOPS = 5_000_000
+
+# Runs of up to 20 us keep the GIL: who gives it away may wait longer until it is back.  What a run takes is
+# estimated to be too long rather than too short.
+BRIEF_NANOSECONDS = 20_000
+OP_NANOSECONDS = 50
+FEWEST_FLOPS_PER_NANOSECOND = 20
+BYTES_PER_NANOSECOND = 8
+
+# Up to so many bytes it takes less time to fill memory with zeros than to be given zeros by the system.
+FILLED_BYTES = 65536
 
 
 def order_of_rows(seed: int, epoch: int, out: np.ndarray) -> None:
@@ -76,9 +86,16 @@ def aligned_array(size: int, dtype: np.dtype) -> np.ndarray:
     MemoryError
         If there is no such memory.
     """
-    raw = np.zeros(size + 64 // dtype.itemsize, dtype)  # at a multiple of 16 bytes
-    start = -address(raw) % 64 // dtype.itemsize
-    return raw[start : start + size]
+    itemsize = dtype.itemsize
+    length = size + 64 // itemsize
+    if length * itemsize <= FILLED_BYTES:
+        raw = np.empty(length, dtype)
+        start = cleared(raw)
+    else:
+        raw = np.zeros(length, dtype)
+        start = address(raw)
+    first = -start % 64 // itemsize  # memory is at a multiple of 16 bytes
+    return raw[first : first + size]
 
 
 def aligned_copy(array: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
@@ -167,7 +184,7 @@ class Program:
             code.clips,
         )
         self._parameters = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
-        if gradients is None and plan.purpose == "train":
+        if gradients is None and plan.purpose == "train" and plan.sizes[Slot.GRADIENTS]:
             gradients = aligned_array(plan.sizes[Slot.GRADIENTS], self.dtype)
         self._gradients = gradients
         self._check_slot(Slot.PARAMETERS, self._parameters.array)
@@ -247,10 +264,23 @@ class Program:
         most = runtime.default_threads() if n_threads is None else n_threads
         return min(most, max(self._code.parameter_tiles, tiles))
 
+    def _is_brief(self, step_flops: int, n_steps: int) -> bool:
+        """Return whether steps of so many flops are over so soon that they can keep the GIL."""
+        moved = self._code.parameter_elements * self.dtype.itemsize
+        step = (
+            step_flops // FEWEST_FLOPS_PER_NANOSECOND
+            + moved // BYTES_PER_NANOSECOND
+            + len(self.plan.ops) * OP_NANOSECONDS
+        )
+        return step * n_steps <= BRIEF_NANOSECONDS
+
     def _batch_tiles(self, rows: int) -> int:
         """Return the most tiles of a phase along the batch, for `rows` rows of it."""
-        heights = [self.executor.tile_rows(rows)] if self.plan.capacity == 0 else self._code.row_tiles
-        return max(self._code.feature_tiles, *(-(-rows // height) for height in heights), 1)
+        if self.plan.capacity == 0:
+            least = self.executor.tile_rows(rows)
+        else:
+            least = min(self._code.row_tiles, default=rows)
+        return max(self._code.feature_tiles, -(-rows // least), 1)
 
     def run(
         self,
@@ -340,6 +370,7 @@ class Program:
         if guarded:
             runtime.find_blas()
         step_flops = self._code.flops(min(batch, rows))
+        n_steps = epochs * -(-rows // batch)
         sums = np.zeros((epochs, n_sums))
         if progress is None:
             progress = Progress()
@@ -348,7 +379,7 @@ class Program:
         if plan.scalars:
             if scalars is None:
                 raise PlanError(f"this plan needs the scalars {', '.join(plan.scalars)}")
-            table = scalars(progress.steps, epochs * -(-rows // batch))
+            table = scalars(progress.steps, n_steps)
         ended = self.executor.run(
             rows,
             batch,
@@ -370,6 +401,7 @@ class Program:
             snapshot_step,
             step_flops > POLL_STEP_FLOPS,
             nanoseconds,
+            self._is_brief(step_flops, n_steps),
         )
         if ended is None:
             raise BusyError(

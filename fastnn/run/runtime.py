@@ -162,7 +162,8 @@ def resolve_threads(n_threads: int | None) -> int:
     """
     if n_threads is None:
         return default_threads()
-    return min(check_count(n_threads, "n_threads"), available_cpus(), MAXIMUM_THREADS)
+    count = check_count(n_threads, "n_threads")
+    return 1 if count == 1 else min(count, available_cpus(), MAXIMUM_THREADS)
 
 
 class threads(_guards.Setting, contextlib.ContextDecorator):

@@ -89,7 +89,7 @@ def _write(model: Model, path: Filename, overwrite: bool, take: Callable[[Model]
     if not check_flag(overwrite, "overwrite") and os.path.exists(name):
         raise ConfigurationError(f"{name!r} exists, and overwrite is False; choose another name")
     # What belongs together is taken while nobody trains; it is written after that.
-    arrays, description = model._exclusively(_between_steps, model, take)
+    arrays, description = model._binder.exclusively(_between_steps, model, take)
     names = list(model._now.weights())
     write(name, arrays, {"format": FORMAT, "version": __version__, "weights": names, **description})
 
@@ -114,7 +114,7 @@ def _weights_of(model: Model) -> dict[str, np.ndarray]:
 def _whole(model: Model) -> _Taken:
     arrays = _weights_of(model)
     description: dict[str, Any] = {"model": structure_of(model)}
-    if model._now.compiled is not None:
+    if model._now.optimizer is not None:
         description["compiled"] = compilation_of(model)
         for prefix, flat in _states(model).items():
             arrays |= _copies(flat, model._now.weights(), prefix)
@@ -124,10 +124,10 @@ def _whole(model: Model) -> _Taken:
 def _states(model: Model) -> dict[str, np.ndarray]:
     """Return the parts of the optimizer's state, each like the store, by what their arrays begin with."""
     now = model._now
-    compiled = now.need_compiled()
-    assert compiled.state is not None
-    names = [OPTIMIZER + f"{name}/" for name in compiled.description.states]
-    return dict(zip(names, compiled.state.reshape(len(names), -1) if names else (), strict=True))
+    optimizer = now.need_optimizer()
+    assert optimizer.state is not None
+    names = [OPTIMIZER + f"{name}/" for name in optimizer.description.states]
+    return dict(zip(names, optimizer.state.reshape(len(names), -1) if names else (), strict=True))
 
 
 # -- and back
@@ -242,7 +242,7 @@ def _loaded(file: Container, wants_compiled: bool) -> Model:
         for name, place in places.items():
             file.read(prefix + name, place.view(flats[prefix]))
     if not wants_compiled:
-        model._now = replace(model._now, compiled=None, objective=None).with_programs()
+        model._binder.now = replace(model._now, optimizer=None, objective=None).with_programs()
     return model
 
 

@@ -12,8 +12,8 @@ from fastnn import losses, metrics, optimizers
 from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.described import Described, rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError
-from fastnn.model.compiled import Compiled
 from fastnn.model.model import Model
+from fastnn.model.optimizer_state import OptimizerState
 
 __all__ = ["compilation_of", "compile_again", "state_names"]
 
@@ -23,20 +23,20 @@ _MOST = 2**62  # steps and epochs
 def compilation_of(model: Model) -> dict[str, Any]:
     """Return what a compiled model was compiled with, the learning rate as it is now, steps and epochs."""
     now = model._now
-    compiled = now.need_compiled()
-    loss, loss_weights, metrics_, weighted_metrics = compiled.asked
+    optimizer = now.need_optimizer()
+    loss, loss_weights, metrics_, weighted_metrics = optimizer.asked
     drawing = now.need_drawing()
     owners = {node.layer: node for node in drawing.graph.nodes}
     return {
-        "optimizer": written(compiled.description),
-        "learning_rate": compiled.learning_rate,
+        "optimizer": written(optimizer.description),
+        "learning_rate": optimizer.learning_rate,
         "loss": _written(loss),
         "loss_weights": _written(loss_weights),
         "metrics": _written(metrics_),
         "weighted_metrics": _written(weighted_metrics),
-        "reference": compiled.reference,
-        "steps": compiled.progress.steps,
-        "epochs": compiled.progress.epochs,
+        "reference": optimizer.reference,
+        "steps": optimizer.progress.steps,
+        "epochs": optimizer.progress.epochs,
         # As they were when it was compiled, which counts until it is compiled again.
         "frozen": [name for name, node in owners.items() if any(not p.trainable for p in node.parameters)],
     }
@@ -118,9 +118,9 @@ def compile_again(model: Model, config: Mapping[str, Any]) -> None:
     )
     for layer, flag in flags.items():
         layer.trainable = flag
-    compiled: Compiled = model.optimizer
+    optimizer: OptimizerState = model.optimizer
     rate = check_number(config["learning_rate"], "learning_rate", 0.0)
-    if compiled.schedule is None:
-        compiled.learning_rate = rate
-    compiled.progress.steps = check_count(config["steps"], "steps", 0, _MOST)
-    compiled.progress.epochs = check_count(config["epochs"], "epochs", 0, _MOST)
+    if optimizer.schedule is None:
+        optimizer.learning_rate = rate
+    optimizer.progress.steps = check_count(config["steps"], "steps", 0, _MOST)
+    optimizer.progress.epochs = check_count(config["epochs"], "epochs", 0, _MOST)

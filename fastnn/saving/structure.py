@@ -158,7 +158,7 @@ def build(structure: object, admit: Callable[[Drawing, str], None] | None = None
     model = made[-1]
     for part in made:
         if isinstance(part, Model):
-            part.__dict__.pop("_draws_values", None)
+            part._binder.initializes = True
     return model
 
 
@@ -172,7 +172,7 @@ def _blank(cls: type[Model], config: Mapping[str, Any], blank: bool) -> Any:
     model = cls.__new__(cls)
     model._begin(config.get("dtype"), config.get("seed"), config.get("name"))
     if blank:
-        model._draws_values = False
+        model._binder.initializes = False
     return model
 
 

@@ -14,7 +14,7 @@ from fastnn import layers, optimizers, saving
 from fastnn._core import table
 from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.layers import Layer
-from fastnn.run import draws
+from fastnn.run.reference import draws
 
 
 def data(rows: int, columns: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -111,7 +111,7 @@ def test_an_optimizer_in_use_shows_its_steps_and_its_rate() -> None:
     model.fit(X, Y, batch_size=4, epochs=3, verbose=0)
     model.optimizer.learning_rate = 0.05
     assert repr(model.optimizer) == (
-        "<Compiled SGD(learning_rate=0.1, momentum=0.9, nesterov=False): 6 steps, learning rate 0.05>"
+        "<OptimizerState SGD(learning_rate=0.1, momentum=0.9, nesterov=False): 6 steps, learning rate 0.05>"
     )
 
 

@@ -12,7 +12,7 @@ import fastnn
 from fastnn import layers
 from fastnn._core.seeds import seed_words
 from fastnn.model import streams
-from fastnn.model.streams import begin_stream, borrowed, give_back
+from fastnn.model.streams import Stream, begin_stream, borrowed, give_back
 
 SEEDS = [0, 1, 5, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 0x123456789ABCDEF]
 
@@ -30,6 +30,38 @@ def test_a_stream_is_that_of_numpy(seed: int, number: int) -> None:
     for draw in ("random", "standard_normal"):
         np.testing.assert_array_equal(getattr(found, draw)(100), getattr(wanted, draw)(100))
     give_back(found)
+
+
+@pytest.mark.parametrize(("seed", "number"), [*zip(SEEDS, [0, 1, 2, 1000, 2**32 - 1, 3, 4, 5], strict=True)])
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 5), (5000,)])
+def test_uniform_numbers_are_those_of_numpy(seed: int, number: int, shape: tuple[int, ...]) -> None:
+    wanted = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+    found = Stream(seed, number)
+    np.testing.assert_array_equal(found.uniform(-0.3, 1.7, shape), wanted.uniform(-0.3, 1.7, shape))
+    # What is drawn afterwards follows, too.
+    np.testing.assert_array_equal(found.uniform(0.0, 1.0, (3,)), wanted.uniform(0.0, 1.0, 3))
+    np.testing.assert_array_equal(found.standard_normal(3), wanted.standard_normal(3))
+    found.close()
+
+
+def test_a_stream_refuses_what_numpy_does() -> None:
+    stream = Stream(5, 0)
+    with pytest.raises(OverflowError, match="bounds"):
+        stream.uniform(-1e308, 1e308, (2,))
+    with pytest.raises(ValueError, match="low"):
+        stream.uniform(1.0, -1.0, (2,))
+
+
+def test_initializers_of_ones_own_are_given_a_generator_of_numpy() -> None:
+    given: list[object] = []
+
+    class Own(fastnn.initializers.GlorotUniform):
+        def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+            given.append(generator)
+            return super().values(shape, generator)
+
+    fastnn.Sequential([fastnn.Input((4,)), layers.Dense(3, kernel_initializer=Own())], seed=5)
+    assert [type(generator) for generator in given] == [np.random.Generator]
 
 
 def test_words_are_limited() -> None:
@@ -60,6 +92,8 @@ def test_generators_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(np.random, "default_rng", note)
     monkeypatch.setattr(streams, "_idle", [])
+    fastnn.Sequential([fastnn.Input((4,)), layers.Dense(3)], seed=5)
+    assert not made  # uniform numbers need none
     for seed in (*range(20), None):
         net(seed)
     assert len(made) == 1

@@ -19,7 +19,7 @@ from fastnn import callbacks, layers, losses, optimizers
 from fastnn.compiler import schedule, shared_plans
 from fastnn.compiler.plan import Axis
 from fastnn.errors import ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
-from fastnn.run.draws import permutation_of
+from fastnn.run.reference.draws import permutation_of
 
 RNG = np.random.default_rng(7)
 X = RNG.standard_normal((30, 3))

@@ -18,9 +18,9 @@ from fastnn.compiler import schedule
 from fastnn.compiler.plan import Axis, OpCode, Path, Slot
 from fastnn.errors import PlanError
 from fastnn.run import program
-from fastnn.run.draws import permutation_of
 from fastnn.run.program import Program
 from fastnn.run.reference import OPS, ReferenceProgram
+from fastnn.run.reference.draws import permutation_of
 
 EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),

@@ -27,7 +27,7 @@ from fastnn import callbacks, layers, optimizers
 from fastnn._core import helpers
 from fastnn.compiler import plan, schedule
 from fastnn.errors import NonFiniteWarning
-from fastnn.model import pace
+from fastnn.model import call_lengths
 from fastnn.model.programs import Key
 from fastnn.run import program, runtime
 
@@ -312,7 +312,7 @@ def changes(model: fastnn.Sequential) -> Callable[[], bool]:
 @pytest.fixture(autouse=True)
 def one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `fit` make all of its epochs in one call of the executor."""
-    monkeypatch.setattr(pace, "CALL_FLOPS", 10**18)
+    monkeypatch.setattr(call_lengths, "CALL_FLOPS", 10**18)
 
 
 def blas_threads() -> list[int]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn._core.executor import shuffled
-from fastnn.run.draws import permutation_of
+from fastnn.run.reference.draws import permutation_of
 
 
 def test_shuffling_draws_the_orders_of_the_reference() -> None:

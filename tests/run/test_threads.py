@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,40 @@ def test_blas_is_kept_at_one_thread_whichever_thread_asks() -> None:
         assert blas_threads() == before  # set back by the thread that left last
         entered.clear()
         left.clear()
+
+
+def test_brief_runs_keep_the_gil_and_others_let_threads_in() -> None:
+    """A thread gets in only where the GIL is given away, as nobody's time with it ends."""
+    model = fastnn.Sequential([fastnn.Input((4,)), layers.Dense(8, "relu"), layers.Dense(1)], seed=0)
+    model.compile("adam", "mse")
+    x, y = X[:8, :4].copy(), X[:8, :1].copy()
+    entries, ended = [0], threading.Event()
+
+    def enter() -> None:
+        while not ended.is_set():
+            entries[0] += 1
+            time.sleep(0)  # lets others in
+
+    def entered(function: Callable[[], Any]) -> bool:
+        before = entries[0]
+        function()
+        return entries[0] > before
+
+    calls: list[Callable[[], Any]] = [lambda: model.train_on_batch(x, y)]
+    calls += [lambda: model.evaluate(x, y, verbose=0), lambda: model.fit(x, y, epochs=2, verbose=0)]
+    for call in calls:
+        call()
+    interval, thread = sys.getswitchinterval(), threading.Thread(target=enter)
+    sys.setswitchinterval(1000.0)
+    try:
+        thread.start()
+        for call in calls:
+            assert not any(entered(call) for _ in range(20))
+        assert entered(lambda: model.fit(x, y, epochs=50_000, verbose=0))
+    finally:
+        ended.set()
+        sys.setswitchinterval(interval)
+        thread.join(SECONDS)
 
 
 def test_what_would_change_a_model_in_training_is_refused(training: fastnn.Sequential) -> None:

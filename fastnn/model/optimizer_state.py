@@ -1,4 +1,4 @@
-"""What `compile` was given, and the optimizer's life: learning rate, steps, state.
+"""An optimizer at work: what `compile` was given, learning rate, steps, and the state of parameters.
 
 This file must not know epochs or batches.
 """
@@ -23,14 +23,14 @@ from fastnn.optimizers import Optimizer
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.run.program import aligned_array, aligned_copy
 
-__all__ = ["Compiled"]
+__all__ = ["OptimizerState"]
 
 # Optimizers to what plans see of them.
 _rules: Latest[Optimizer] = Latest(100, lambda rule: 1)
 
 
-class Compiled:
-    """What `compile` was given, and the optimizer's life.
+class OptimizerState:
+    """An optimizer at work, and what else `compile` was given.
 
     Attributes
     ----------
@@ -67,8 +67,8 @@ class Compiled:
         self.asked = (loss, loss_weights, metrics, weighted_metrics)
 
     def __repr__(self) -> str:
-        life = f"{self.iterations} steps, learning rate {self.learning_rate:g}"
-        return f"<Compiled {self.description!r}: {life}>"
+        progress = f"{self.iterations} steps, learning rate {self.learning_rate:g}"
+        return f"<OptimizerState {self.description!r}: {progress}>"
 
     def __getstate__(self) -> dict[str, Any]:
         counts = self.progress.steps, self.progress.epochs

@@ -16,11 +16,11 @@ import numpy as np
 from fastnn._core.guards import Parameters, Progress
 from fastnn.compiler.plan import Activation, Op, OpCode, Plan, Slot
 from fastnn.ops import Pointwise
-from fastnn.run.draws import bits_of, key_of_step, normals_of, permutation_of, stream
-from fastnn.run.formulas import activate, differentiate, pointwise
 from fastnn.run.program import Result, Scalars
-from fastnn.run.reference_clipping import OPS as CLIPPING
-from fastnn.run.reference_normalization import OPS as NORMALIZATION
+from fastnn.run.reference.clipping import OPS as CLIPPING
+from fastnn.run.reference.draws import bits_of, key_of_step, normals_of, permutation_of, stream
+from fastnn.run.reference.formulas import activate, differentiate, pointwise
+from fastnn.run.reference.normalization import OPS as NORMALIZATION
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
 

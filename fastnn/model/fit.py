@@ -1,7 +1,7 @@
 """Training: the epoch loop, validation, and the way back from a bad loss.
 
 Everything that can be wrong is checked before the first step.  Epochs that nobody listens to
-between run together in one call of the executor; how many, `pace.py` knows.  This file must not know
+between run together in one call of the executor; how many, `call_lengths.py` knows.  This file must not know
 kernels or plans' insides.
 """
 
@@ -21,10 +21,11 @@ from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
 from fastnn.model import progress
 from fastnn.model.batch import Batch, batch_of, measured, with_class_weights
-from fastnn.model.network import Binding
+from fastnn.model.call_lengths import CallLengths, cost_of_step
+from fastnn.model.gradients import outputs_of
 from fastnn.model.objective import Objective
-from fastnn.model.pace import Pace, cost_of_step
 from fastnn.model.programs import Key, capacity_for
+from fastnn.model.structure import Binder, Structure
 from fastnn.run.program import Result, order_of_rows
 from fastnn.run.runtime import resolve_threads
 
@@ -34,9 +35,7 @@ __all__ = ["Trainable", "evaluate", "fit", "predict", "train_on_batch"]
 class Trainable(Trained, Protocol):
     """A model, as far as training knows it."""
 
-    @property
-    def _now(self) -> Binding: ...
-
+    _binder: Binder
     seed: int
     history: History | None
     stop_evaluating: bool
@@ -46,15 +45,11 @@ class Trainable(Trained, Protocol):
     def built(self) -> bool:
         """Whether the model has its parameters."""
 
-    def _exclusively(self, function: Callable[..., Any], *arguments: Any) -> Any: ...
-
-    def _ready(self, x: object, check: Callable[[Binding], Any]) -> Any: ...
-
-    def _outputs(self, now: Binding, given: Batch, n_threads: int | None = None) -> Any: ...
+    def _ready(self, x: object, check: Callable[[Structure], Any]) -> Any: ...
 
 
 def evaluate(
-    model: Trainable, now: Binding, given: Batch, batch: int, n_threads: int, listeners: Listeners
+    model: Trainable, now: Structure, given: Batch, batch: int, n_threads: int, listeners: Listeners
 ) -> dict[str, float]:
     """Return the loss and the metrics on checked arrays; in one batch, unless somebody listens between."""
     objective, programs = now.need_objective(), now.need_programs()
@@ -83,7 +78,7 @@ def evaluate(
 
 
 def predict(
-    model: Trainable, now: Binding, given: Batch, batch: int, n_threads: int, listeners: Listeners
+    model: Trainable, now: Structure, given: Batch, batch: int, n_threads: int, listeners: Listeners
 ) -> Any:
     """Return the outputs for checked arrays; in one batch, unless somebody listens between."""
     found = []
@@ -92,7 +87,7 @@ def predict(
     stride = batch if model.stop_predicting or listeners.want_predict_batches else max(given.rows, 1)
     for number, part in enumerate(given.parts(stride)):
         listeners.tell_of_batch("on_predict_batch_begin", number, {})
-        found.append(model._outputs(now, part, n_threads))
+        found.append(outputs_of(now, part, n_threads))
         listeners.tell_of_batch("on_predict_batch_end", number, {"outputs": found[-1]})
         if model.stop_predicting:
             break
@@ -100,7 +95,7 @@ def predict(
     if len(found) == 1:
         return found[0]
     if not found:  # no rows
-        return model._outputs(now, given, n_threads)
+        return outputs_of(now, given, n_threads)
     several = isinstance(found[0], list)
     return [np.concatenate(parts) for parts in zip(*found, strict=True)] if several else np.concatenate(found)
 
@@ -115,32 +110,32 @@ def train_on_batch(
 ) -> float | list[float] | dict[str, float]:
     """Make one step; see `Model.train_on_batch`."""
 
-    def check(now: Binding) -> Batch:
+    def check(now: Structure) -> Batch:
         return batch_of(now, x, y, sample_weight, class_weight)
 
     def step() -> tuple[Objective, dict[str, float], Batch | None]:
         now = model._now
-        compiled, objective, given = now.need_compiled(), now.need_objective(), check(now)
+        optimizer, objective, given = now.need_optimizer(), now.need_objective(), check(now)
         program = now.need_programs().program(Key("train", capacity_for(given.rows), weighted=given.weighted))
         result = program.run(
             given.arrays,
             given.rows,
             given.rows,
-            scalars=compiled.scalars,
+            scalars=optimizer.scalars,
             seed=model.seed,
-            progress=compiled.progress,
+            progress=optimizer.progress,
             restore=True,
         )
         if result.exception is not None:
             raise result.exception
         values = objective.values(program.plan, result.sums[0], given.rows)
-        if not result.finite and compiled.state is not None and not data.all_finite(compiled.state):
-            compiled.forget()  # the step was made, to infinity, and is taken back
+        if not result.finite and optimizer.state is not None and not data.all_finite(optimizer.state):
+            optimizer.forget()  # the step was made, to infinity, and is taken back
         return objective, values, None if result.finite else given
 
     if not model.built:
         model._ready(x, check)
-    objective, values, refused = model._exclusively(step)
+    objective, values, refused = model._binder.exclusively(step)
     if refused is not None:
         scales = advice.on_scales(measured(model._now.graph, refused.arrays), objective.losses)
         hint = f"; {scales}" if scales else ""
@@ -176,7 +171,7 @@ def fit(
     told = checked(callbacks)
     shuffled = check_flag(shuffle, "shuffle")
 
-    def check(now: Binding, judge: bool = False) -> tuple[Batch, Batch | None]:
+    def check(now: Structure, judge: bool = False) -> tuple[Batch, Batch | None]:
         given = batch_of(now, x, y, sample_weight, judge=judge)
         held_out: Batch | None = None
         if validation_data is not None:
@@ -201,7 +196,7 @@ def fit(
 
     if not model.built:
         model._ready(x, check)
-    history: History = model._exclusively(train)
+    history: History = model._binder.exclusively(train)
     return history
 
 
@@ -221,7 +216,7 @@ class _Loop:
         n_threads: int,
     ) -> None:
         now = model._now
-        self.model, self.compiled, self.objective = model, now.need_compiled(), now.need_objective()
+        self.model, self.optimizer, self.objective = model, now.need_optimizer(), now.need_objective()
         self.arrays = given.arrays
         self._measured = measured(now.graph, given.arrays)
         self.rows, self.batch, self.n_threads = given.rows, batch, n_threads
@@ -231,10 +226,10 @@ class _Loop:
         self.program = now.need_programs().program(key)
         self.permutation = np.empty(self.rows, np.int32) if self.shuffle else None
         self.steps = -(-given.rows // batch)
-        cost = cost_of_step(now.graph, batch, self.compiled.reference)
-        self.pace = Pace(cost, self.steps)
+        cost = cost_of_step(now.graph, batch, self.optimizer.reference)
+        self.lengths = CallLengths(cost, self.steps)
         frozen = not any(parameter.is_trained for parameter in now.graph.parameters)
-        self.first_losses: list[float] | None = None if self.compiled.iterations or frozen else []
+        self.first_losses: list[float] | None = None if self.optimizer.iterations or frozen else []
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
 
     def run(
@@ -264,10 +259,10 @@ class _Loop:
                 listeners.tell("on_epoch_begin", epoch, {})
                 if watched or model.stop_training:  # one batch is trained even so, as in Keras
                     finite, columns = self._batches(listeners, 1)
-                elif self.pace.batches < self.steps:
-                    finite, columns = self._batches(listeners, self.pace.batches)
+                elif self.lengths.batches < self.steps:
+                    finite, columns = self._batches(listeners, self.lengths.batches)
                 else:
-                    finite, columns = self._epochs(1 if attended else min(self.pace.epochs, last - epoch))
+                    finite, columns = self._epochs(1 if attended else min(self.lengths.epochs, last - epoch))
                 n_done = len(columns["loss"])
                 values = {name: column[-1] for name, column in columns.items()}
                 if not attended:
@@ -292,7 +287,7 @@ class _Loop:
                     break
                 if self.first_losses is not None:
                     self._judge(columns["loss"])
-                self.pace.note(n_done, time.perf_counter() - began)
+                self.lengths.learn(n_done, time.perf_counter() - began)
         finally:
             if bar is not None:
                 bar.close()
@@ -317,7 +312,7 @@ class _Loop:
 
     def _batches(self, listeners: Listeners, at_once: int) -> tuple[bool, dict[str, list[float]]]:
         """Run one epoch, so many batches a call, until it is stopped; return what `_epochs` does."""
-        done = self.compiled.progress
+        done = self.optimizer.progress
         if self.permutation is not None:
             order_of_rows(self.model.seed, done.epochs, self.permutation)
         done.epochs += 1
@@ -343,7 +338,7 @@ class _Loop:
 
     def _run(self, part: slice, n_epochs: int = 0, shuffle: bool = False, continued: bool = False) -> Result:
         """Run the program on a part of the rows, for whole epochs, or for a part of one."""
-        compiled = self.compiled
+        optimizer = self.optimizer
         whole = self.permutation is not None  # then the order picks the rows
         rows = part.stop - part.start
         result = self.program.run(
@@ -355,8 +350,8 @@ class _Loop:
             permutation=None if self.permutation is None else self.permutation[part],
             shuffle=shuffle,
             seed=self.model.seed,
-            scalars=compiled.scalars,
-            progress=compiled.progress,
+            scalars=optimizer.scalars,
+            progress=optimizer.progress,
             count_epochs=n_epochs > 0,
             restore=True,
             restorable=self.restorable,
@@ -364,7 +359,7 @@ class _Loop:
         )
         self.restorable = True
         if not result.finite:
-            compiled.forget()
+            optimizer.forget()
         return result
 
     def _judge(self, losses: list[float]) -> None:
@@ -372,7 +367,7 @@ class _Loop:
         assert self.first_losses is not None
         begun = self.first_losses = [*self.first_losses, *losses][: advice.FIRST_EPOCHS]
         said = advice.on_first_losses(begun, self._measured, self.objective.losses)
-        if said and self.compiled.learning_rate:
+        if said and self.optimizer.learning_rate:
             warn(said, TrainingWarning)
         if said or len(begun) == advice.FIRST_EPOCHS:
             self.first_losses = None
@@ -383,7 +378,7 @@ class _Loop:
         warn(
             f"the loss was not finite in epoch {epoch}; training stopped, the last finite weights that were "
             "kept, which may be several steps old, were restored, and the optimizer's state begins anew. "
-            f"Lower the learning rate ({self.compiled.learning_rate:g})"
+            f"Lower the learning rate ({self.optimizer.learning_rate:g})"
             + (f", or {scales}" if scales else ""),
             NonFiniteWarning,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fastnn.graph.graph import Graph
 
-__all__ = ["CALL_FLOPS", "CALL_SECONDS", "MOST_EPOCHS", "SNAPSHOT_STEPS", "Pace", "cost_of_step"]
+__all__ = ["CALL_FLOPS", "CALL_SECONDS", "MOST_EPOCHS", "SNAPSHOT_STEPS", "CallLengths", "cost_of_step"]
 
 CALL_SECONDS = 0.1
 CALL_FLOPS = 10_000_000_000  # which take as long at 100 GFLOP/s
@@ -49,8 +49,8 @@ def cost_of_step(graph: Graph, rows: int, reference: bool = False) -> int:
     return layers + rows * (6 * weights + NUMBER_FLOPS * columns)  # two flops forward, four backward
 
 
-class Pace:
-    """The lengths of calls: in batches, of an epoch that takes long, and in epochs.
+class CallLengths:
+    """The lengths of calls of the executor: in batches, of an epoch that takes long, and in epochs.
 
     The lengths in epochs follow the time that calls took, but calls begin where the executor would copy
     the weights anyway, so that no clock decides which weights are restored when a loss is not finite.
@@ -71,11 +71,11 @@ class Pace:
 
     Examples
     --------
-    >>> pace = Pace(cost=1_000_000, steps=10)
-    >>> pace.batches, pace.epochs
+    >>> lengths = CallLengths(cost=1_000_000, steps=10)
+    >>> lengths.batches, lengths.epochs
     (10000, 250)
-    >>> pace.note(250, 0.05)
-    >>> pace.epochs
+    >>> lengths.learn(250, 0.05)
+    >>> lengths.epochs
     500
     """
 
@@ -87,7 +87,7 @@ class Pace:
         # Small steps do fewer flops a second: the first call is to be too short rather than too long.
         self.epochs = self._whole_units(self.batches // steps // 4) if self._by_time else most
 
-    def note(self, epochs: int, seconds: float) -> None:
+    def learn(self, epochs: int, seconds: float) -> None:
         """Learn that a call of so many epochs took so long."""
         if self._by_time:
             self.epochs = self._whole_units(int(epochs * CALL_SECONDS / max(seconds, 1e-6)))

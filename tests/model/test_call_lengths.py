@@ -13,7 +13,7 @@ import pytest
 import fastnn
 from fastnn import layers, optimizers
 from fastnn.errors import NonFiniteWarning
-from fastnn.model import pace, training
+from fastnn.model import call_lengths, fit
 from fastnn.run.program import Program
 
 RNG = np.random.default_rng(11)
@@ -53,7 +53,7 @@ class Calls:
 
         monkeypatch.setattr(Program, "run", noted)
         if cost:
-            monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: self.now))
+            monkeypatch.setattr(fit, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
 
 # -- who is heard
@@ -167,7 +167,7 @@ def test_calls_begin_where_snapshots_are_taken(
 @pytest.mark.parametrize("batch_size", [256, 64, 48])
 def test_the_clock_decides_nothing_else(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which weights are restored does not depend on it either."""
-    monkeypatch.setattr(pace, "CALL_FLOPS", 20_000_000)
+    monkeypatch.setattr(call_lengths, "CALL_FLOPS", 20_000_000)
     x, y = np.full((256, 64), 0.125, np.float32), np.ones((256, 1), np.float32)
     rate = 2.1 / (2 * (64 * 0.125**2 + 1))  # each step multiplies the error by -1.1
     found = []
@@ -189,9 +189,9 @@ def test_an_epoch_in_parts_is_the_same_epoch(
     optimizer: str, shuffle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    for flops in (pace.CALL_FLOPS, 300_000):
+    for flops in (call_lengths.CALL_FLOPS, 300_000):
         with monkeypatch.context() as patch:
-            patch.setattr(pace, "CALL_FLOPS", flops)
+            patch.setattr(call_lengths, "CALL_FLOPS", flops)
             calls = Calls(patch)
             model = net(8, optimizer=optimizer)
             history = model.fit(X, Y, 24, 3, 0, shuffle=shuffle, validation_split=0.1)
@@ -206,7 +206,7 @@ def test_an_epoch_in_parts_is_the_same_epoch(
 
 def test_parts_of_an_epoch_copy_the_weights_as_rarely_as_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy to come back to is made where an epoch begins, and then every 16 steps."""
-    monkeypatch.setattr(pace, "CALL_FLOPS", 1)
+    monkeypatch.setattr(call_lengths, "CALL_FLOPS", 1)
     made: list[int] = []
     run = Program.run
 
@@ -225,24 +225,24 @@ def test_parts_of_an_epoch_copy_the_weights_as_rarely_as_a_whole_one(monkeypatch
 @pytest.mark.parametrize("cost", [1, 10**6, 10**15])
 @pytest.mark.parametrize("steps", [1, 7, 10**9])
 def test_there_is_always_something_to_do(cost: int, steps: int) -> None:
-    kept = pace.Pace(cost, steps)
+    kept = call_lengths.CallLengths(cost, steps)
     assert kept.batches >= 1
     for epochs in (1, kept.epochs):
         for seconds in (0.0, 1e-12, 0.1, 1e9):
-            assert 1 <= kept.epochs <= pace.MOST_EPOCHS
-            kept.note(epochs, seconds)
-    assert 1 <= kept.epochs <= pace.MOST_EPOCHS
+            assert 1 <= kept.epochs <= call_lengths.MOST_EPOCHS
+            kept.learn(epochs, seconds)
+    assert 1 <= kept.epochs <= call_lengths.MOST_EPOCHS
 
 
 def test_estimates_are_those_of_plans() -> None:
     """Within a factor of two, where products weigh."""
     for model in (net(512, 512), net(64, 64, 64, 64), net(1024)):
         flops = model.plan(128).flops(128)
-        assert flops / 2 < pace.cost_of_step(model.graph, 128) < 2 * flops
+        assert flops / 2 < call_lengths.cost_of_step(model.graph, 128) < 2 * flops
     shared = layers.Dense(64)
     x = fastnn.Input((64,))
     y = x
     for _ in range(5):
         y = shared(y)
-    cost = pace.cost_of_step(fastnn.Model(x, y).graph, 32)
-    assert cost == 5 * pace.cost_of_step(fastnn.Model(x, shared(x)).graph, 32)
+    cost = call_lengths.cost_of_step(fastnn.Model(x, y).graph, 32)
+    assert cost == 5 * call_lengths.cost_of_step(fastnn.Model(x, shared(x)).graph, 32)
