@@ -344,6 +344,7 @@ def test_every_argument_of_keras_is_known(where: str, peer: Peer) -> None:
     theirs, ours = {
         "compile": (keras.Model.compile, fastnn.Model.compile),
         "fit": (keras.Model.fit, fastnn.Model.fit),
+        "summary": (keras.Model.summary, fastnn.Model.summary),
         "Dense": (keras.layers.Dense, layers.Dense),
         "BatchNormalization": (keras.layers.BatchNormalization, layers.BatchNormalization),
         "Embedding": (keras.layers.Embedding, layers.Embedding),

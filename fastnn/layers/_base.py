@@ -18,6 +18,7 @@ from fastnn.described import made
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.graph.graph import Config
 from fastnn.graph.symbolic import SymbolicTensor, apply
+from fastnn.layers._weight import Weight
 
 __all__ = ["Input", "Layer", "input_width"]
 
@@ -96,6 +97,12 @@ class Store(Protocol):
 
     def weight(self, layer: Any, role: str) -> np.ndarray | None:
         """Return a copy of one parameter of a layer, if it has that."""
+
+    def roles(self, layer: Any) -> list[str]:
+        """Return what a layer's parameters are to it, in the order of `of_layer`."""
+
+    def set_weight(self, layer: Any, role: str, value: Any) -> None:
+        """Replace one parameter of a layer."""
 
 
 class _Latest(NamedTuple):
@@ -291,6 +298,21 @@ class Layer:
         self._owner().set_layer(self, weights)
 
     @property
+    def weights(self) -> list[Weight]:
+        """The layer's parameters one by one, in the order of `get_weights`; none before it is built."""
+        return [] if self._store is None else [Weight(self, role) for role in self._owner().roles(self)]
+
+    def count_params(self) -> int:
+        """Return the number of elements of all parameters.
+
+        Raises
+        ------
+        ConfigurationError
+            If the layer is not yet part of a built model.
+        """
+        return sum(weight.size for weight in self._owner().of_layer(self))
+
+    @property
     def kernel(self) -> np.ndarray:
         """A copy of the kernel, (inputs, units)."""
         kernel = self._weight("kernel")
@@ -305,3 +327,6 @@ class Layer:
 
     def _weight(self, role: str) -> np.ndarray | None:
         return self._owner().weight(self, role)
+
+    def _set_weight(self, role: str, value: object) -> None:
+        self._owner().set_weight(self, role, value)

@@ -1,13 +1,14 @@
 """Models: graphs of layers that can be trained; chains, `Sequential`, are in `sequential.py`.
 
 A model has a structure (`structure.py`: graph, parameters, what it was compiled with), which its parts share:
-what it shows of itself (`overview.py`), forward and backward (`gradients.py`), how it is kept
-(`serializable.py`).  This file adds compile, fit, evaluate and predict.  The epoch loop is in `fit.py`.
+what it shows of itself (`overview.py`), single batches (`batchwise.py`), forward and backward
+(`gradients.py`), how it is kept (`serializable.py`).  This file adds compile, fit, evaluate and predict.  The
+epoch loop is in `fit.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -16,12 +17,13 @@ from fastnn import absent, optimizers
 from fastnn._core.guards import load
 from fastnn.callbacks.base import Callback, History, Record
 from fastnn.callbacks.listeners import Listeners, checked
-from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
+from fastnn.checks import check_count, check_flag, check_name, shown, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.graph.shared_graphs import drawn
 from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, replay
 from fastnn.model import fit as loop
 from fastnn.model.batch import Batch, batch_of, features_of
+from fastnn.model.batchwise import Batchwise
 from fastnn.model.gradients import Differentiable, outputs_of
 from fastnn.model.optimizer_state import OptimizerState
 from fastnn.model.overview import Overview
@@ -44,15 +46,31 @@ def _told(callbacks: Sequence[Callback] | None, steps: object) -> list[Callback]
     return checked(callbacks)
 
 
-class Model(Overview, Differentiable, Serializable):
+def _named_ends(ends: object, what: str) -> tuple[object, list[str] | None]:
+    """Return the tensors of a dict of them, and its keys; other ends as they are."""
+    if not isinstance(ends, Mapping):
+        return ends, None
+    for key, tensor in ends.items():
+        if isinstance(tensor, SymbolicTensor):
+            maker = tensor.layer if tensor.call is None else tensor.call.model
+            name = tensor.name if maker is None else maker.name
+            if name != key:
+                raise ConfigurationError(
+                    f"{what} has the key {shown(key)} for what is named {name!r}; give both one name: the "
+                    "layer that makes it, or the Input, has an argument name"
+                )
+    return list(ends.values()), list(ends)
+
+
+class Model(Overview, Batchwise, Differentiable, Serializable):
     """A graph of layers, from inputs to outputs.
 
     Parameters
     ----------
-    inputs : SymbolicTensor or sequence of SymbolicTensor
+    inputs : SymbolicTensor, or sequence or dict of them
         Where the graph begins: what `Input` made, or the output of a layer.
-    outputs : SymbolicTensor or sequence of SymbolicTensor
-        Where it ends.
+    outputs : SymbolicTensor, or sequence or dict of them
+        Where it ends.  If it is a dict, whose keys are the names of the tensors, `predict` returns one.
     dtype : {"float32", "float64"}
     seed : int, optional
         For initial weights and the order of rows; by default that of
@@ -79,6 +97,8 @@ class Model(Overview, Differentiable, Serializable):
     144
     """
 
+    _output_keys: list[str] | None  # of a model that gives its outputs as a dict
+
     @with_arguments_of_keras("Model")
     def __init__(
         self,
@@ -90,6 +110,8 @@ class Model(Overview, Differentiable, Serializable):
     ) -> None:
         self._begin(dtype, seed, name)
         if inputs is not None or outputs is not None:
+            inputs, _ = _named_ends(inputs, "inputs")
+            outputs, self._output_keys = _named_ends(outputs, "outputs")
             self._bind_ends(as_list(inputs, "inputs"), as_list(outputs, "outputs"))
         elif type(self) is Model:
             raise ConfigurationError(
@@ -105,6 +127,7 @@ class Model(Overview, Differentiable, Serializable):
         self.history = None
         self._binder = Binder(self.dtype)
         self._forwarded: Batch | None = None
+        self._output_keys = None
         self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])
 
     def _bind_ends(self, inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> None:
@@ -328,85 +351,6 @@ class Model(Overview, Differentiable, Serializable):
         )
 
     @overload
-    def train_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
-        return_dict: Literal[False] = False,
-    ) -> float | list[float]: ...
-
-    @overload
-    def train_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
-        *,
-        return_dict: Literal[True],
-    ) -> dict[str, float]: ...
-
-    @overload
-    def train_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
-        return_dict: bool = False,
-    ) -> float | list[float] | dict[str, float]: ...
-
-    def train_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
-        return_dict: bool = False,
-    ) -> float | list[float] | dict[str, float]:
-        """Make one step on one batch.
-
-        Parameters
-        ----------
-        x : array_like, (rows, features)
-        y : array_like
-        sample_weight : array_like, (rows,), optional
-        class_weight : dict, optional
-        return_dict : bool
-            Whether to return a dict.
-
-        Returns
-        -------
-        float, list or dict
-            The loss before the step; with metrics, a list of the loss and them; or a dict.
-            NaN, all of them, if the step was not made because the loss is not finite.
-
-        Raises
-        ------
-        ShapeError, DataError, DTypeError, ConfigurationError, BusyError
-            As `fit` does.
-
-        Warns
-        -----
-        NonFiniteWarning
-            If the loss is not finite; the model stays as it was.
-
-        Examples
-        --------
-        >>> import fastnn
-        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)], seed=0)
-        >>> model.compile("sgd", "mse")
-        >>> model.set_weights([[[1.0]], [0.0]])
-        >>> model.train_on_batch([[1.0]], [[3.0]], return_dict=True)
-        {'loss': 4.0}
-        """
-        self._now.need_optimizer()
-        as_dict = check_flag(return_dict, "return_dict")
-        return loop.train_on_batch(self, x, y, sample_weight, class_weight, as_dict)
-
-    @overload
     def evaluate(
         self,
         x: object,
@@ -536,8 +480,8 @@ class Model(Overview, Differentiable, Serializable):
 
         Returns
         -------
-        numpy.ndarray, (rows, outputs), or a list of them
-            Of the model's dtype; a list if the model has several outputs.
+        numpy.ndarray, (rows, outputs), or a list or dict of them
+            Of the model's dtype; a list if the model has several outputs, a dict if it was made with one.
 
         Raises
         ------
@@ -557,11 +501,18 @@ class Model(Overview, Differentiable, Serializable):
         told = _told(callbacks, steps)
         now, given = self._ready(x, lambda now: features_of(now, x, empty=True))
         if not told:
-            return outputs_of(now, given, count)
+            return self._keyed(outputs_of(now, given, count))
         listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
-        return loop.predict(self, now, given, batch, count, listeners)
+        return self._keyed(loop.predict(self, now, given, batch, count, listeners))
 
-    def __call__(self, x: object, training: bool = False) -> Any:
+    def _keyed(self, found: Any) -> Any:
+        """Return outputs by their names, if the model was made so."""
+        keys = self._output_keys
+        if keys is None:
+            return found
+        return dict(zip(keys, found if isinstance(found, list) else [found], strict=True))
+
+    def __call__(self, x: object, training: bool | None = False) -> Any:
         """Return the outputs for given rows; see `predict`.
 
         Few rows go a short way to the kernels, of 1 to 2 us for small nets, if they are C-order arrays of
@@ -573,15 +524,32 @@ class Model(Overview, Differentiable, Serializable):
         ----------
         x : array_like, (rows, features), or SymbolicTensor, or a list of them
         training : bool
-            Accepted for Keras's sake; no layer behaves differently in training.
+            Only False, or None: `loss_and_gradients` and `fit` run layers as in training.
+
+        Raises
+        ------
+        ConfigurationError
+            If `training` is True and a layer, such as `Dropout`, does something else then.
         """
+        if training:
+            self._need_no_difference()
         programs = self._binder.now.programs
         if programs is not None and programs.few_rows is not None:
             found = programs.few_rows.predict(x)
             if found is not None:
-                return found
+                return found if self._output_keys is None else self._keyed(found)
         if isinstance(x, SymbolicTensor) or (
             isinstance(x, list | tuple) and x and isinstance(x[0], SymbolicTensor)
         ):
             return self._draw_again(x)
         return self.predict(x)
+
+    def _need_no_difference(self) -> None:
+        """Raise if a layer does something else in training."""
+        drawing = self._now.drawing
+        for node in () if drawing is None else drawing.graph.nodes:
+            if node.config.training_only or any(parameter.statistic for parameter in node.parameters):
+                raise ConfigurationError(
+                    f"model(x, training=True) does not run layer {node.layer!r} as in training; fit and "
+                    "loss_and_gradients do"
+                )

@@ -5,17 +5,18 @@ This file must not know data or epochs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn._core.guards import load
-from fastnn.checks import check_count, check_flag
+from fastnn.checks import check_count, check_flag, with_arguments_of_keras
 from fastnn.compiler.plan import PURPOSES, Plan
 from fastnn.errors import ConfigurationError, unknown_name
 from fastnn.graph.graph import Graph
 from fastnn.layers import Layer
+from fastnn.layers._weight import Weight
 from fastnn.model.optimizer_state import OptimizerState
 from fastnn.model.programs import Key
 from fastnn.model.structure import Structured
@@ -172,6 +173,49 @@ class Overview(Structured):
         now = self._now
         now.store.assign(now.weights(), weights)
 
+    @property
+    def weights(self) -> list[Weight]:
+        """All parameters one by one, in the order of `get_weights`."""
+        return [weight for weight, _ in self._weights()]
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """Those that an optimizer changes, as layers are frozen now."""
+        return [weight for weight, trained in self._weights() if trained]
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """Those of frozen layers, and statistics of the data."""
+        return [weight for weight, trained in self._weights() if not trained]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def _weights(self) -> list[tuple[Weight, bool]]:
+        """Return the parameters, each with whether it is trained; none before the model is built."""
+        now = self._now
+        if now.drawing is None:
+            return []
+        statistics = {(id(layer), p.role) for layer, p in now.drawing.entries() if p.statistic}
+        return [
+            (Weight(layer, role), layer.trainable and (id(layer), role) not in statistics)
+            for layer in now.drawing.layers.values()
+            for role in now.store.places.get(layer, {})
+        ]
+
+    @property
+    def input_shape(self) -> Any:
+        """``(None, features)`` of the only input, or the list of them."""
+        found = [(None, tensor.columns) for tensor in self._now.graph.inputs]
+        return found[0] if len(found) == 1 else found
+
+    @property
+    def output_shape(self) -> Any:
+        """``(None, features)`` of the only output, or the list of them."""
+        found = [(None, tensor.columns) for tensor in self._now.graph.outputs]
+        return found[0] if len(found) == 1 else found
+
     # -- looking inside
 
     def plan(self, batch_size: int = 32, purpose: str | None = None) -> Plan:
@@ -224,6 +268,15 @@ class Overview(Structured):
         """
         return load("fastnn.model.inspection").profile(self, x, y, batch_size)
 
-    def summary(self) -> None:
-        """Print inputs and layers, in the order of `layers`: activations, shapes, parameters, connections."""
-        print(load("fastnn.model.inspection").summary(self))
+    @with_arguments_of_keras("summary")
+    def summary(self, *, print_fn: Callable[[str], Any] | None = None) -> None:
+        """Print inputs and layers, in the order of `layers`: activations, shapes, parameters, connections.
+
+        Parameters
+        ----------
+        print_fn : callable, optional
+            Called with each line instead of `print`.
+        """
+        show = print if print_fn is None else print_fn
+        for line in load("fastnn.model.inspection").summary(self).splitlines():
+            show(line)

@@ -158,6 +158,14 @@ class ParameterStore:
         place = self.places.get(layer, {}).get(role)
         return None if place is None else place.view(self.array).copy()
 
+    def roles(self, layer: Owner) -> list[str]:
+        """Return what a layer's parameters are to it."""
+        return list(self.places.get(layer, {}))
+
+    def set_weight(self, layer: Owner, role: str, value: np.ndarray) -> None:
+        """Replace one of a layer's parameters."""
+        self.assign({f"{layer.name}/{role}": self.places[layer][role]}, [value])
+
     def set_layer(self, layer: Owner, weights: Sequence[np.ndarray]) -> None:
         """Replace a layer's parameters."""
         roles = self.places.get(layer, {})

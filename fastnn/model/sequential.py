@@ -109,6 +109,40 @@ class Sequential(Model):
             drawing = followed(self._now.need_drawing(), ends[1][0]) or drawn(*ends)
             self._binder.bind(drawing, self.seed, None, [*changes, (self, "_ends", ends)])
 
+    def pop(self) -> Layer | Any:
+        """Take the last layer away.
+
+        Returns
+        -------
+        Layer, or the model that was used as one
+
+        Raises
+        ------
+        ConfigurationError
+            If the model was compiled already, or no layer would be left.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> layers = [fastnn.layers.Dense(3), fastnn.layers.Dense(2)]
+        >>> model = fastnn.Sequential([fastnn.Input((4,)), *layers], seed=0)
+        >>> model.pop() is layers[1], model.output_shape
+        (True, (None, 3))
+        """
+        if self._now.optimizer is not None:
+            raise ConfigurationError(
+                "layers cannot be taken away after compile; make a Sequential of model.layers[:-1], which "
+                "keep their weights"
+            )
+        if len(self._chain) < 2:
+            raise ConfigurationError("a model needs a layer; make a new Sequential")
+        chain, last = self._chain[:-1], self._chain[-1]
+        if self._input is not None and self.built:
+            self._bind_chain(chain, self._input, None, [(self, "_chain", chain)])
+        else:
+            exchange([], [(self, "_chain", chain)])
+        return last
+
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Give the model its input width, and so its parameters.
 

@@ -67,6 +67,7 @@ def _write_model(model: Model, parts: list[dict[str, Any]], numbers: dict[int, i
         ends = {
             "inputs": [tensors[tensor] for tensor in model.inputs],
             "outputs": [tensors[tensor] for tensor in model.outputs],
+            **({} if model._output_keys is None else {"output_keys": model._output_keys}),
         }
         parts.append({"class_name": "Model", "config": {**about, "steps": steps, **ends}})
 
@@ -228,4 +229,9 @@ def _graph(
     if admit is not None:
         admit(draw(*ends), model.dtype.name)
     model._bind_ends(as_list(ends[0], "inputs"), as_list(ends[1], "outputs"))
+    if "output_keys" in config:
+        keys = _get(config, "output_keys", list, "a graph")
+        if keys != model.output_names:
+            raise ConfigurationError(f"the outputs are {model.output_names}, and their keys {shown(keys)}")
+        model._output_keys = keys
     return model
