@@ -117,6 +117,9 @@ class OpCode(enum.IntEnum):
     CLIP_GRADIENT = 54
     EMBEDDING = 55
     EMBEDDING_GRADIENT = 56
+    ROW_NORMALIZE = 57
+    ROW_NORMALIZE_BACKWARD = 58
+    ROW_NORMALIZE_GRADIENT = 59
 
 
 class Path(enum.IntEnum):
@@ -537,6 +540,21 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.EMBEDDING: _signature(Axis.ROWS, "y:out x:in w:in,whole,indexed", flops=_nothing),
     OpCode.EMBEDDING_GRADIENT: _signature(
         Axis.PARAMETER, "dw:out lost:out x:in,whole dy:in,whole", flops=_added_rows
+    ),
+    OpCode.ROW_NORMALIZE: _signature(
+        Axis.ROWS,
+        "y:out moments:out x:in gamma:in,whole,optional beta:in,whole,optional",
+        "y=x",
+        "epsilon centered averaged",
+    ),
+    OpCode.ROW_NORMALIZE_BACKWARD: _signature(
+        Axis.ROWS,
+        "dx:out dy:in x:in moments:in gamma:in,whole,optional",
+        "dx=dy",
+        "epsilon centered averaged",
+    ),
+    OpCode.ROW_NORMALIZE_GRADIENT: _signature(
+        Axis.PARAMETER, "dw:out dy:in,whole x:in,whole moments:in,whole"
     ),
 }
 

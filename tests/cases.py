@@ -124,6 +124,15 @@ def normalized(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     return layers.Dense(outputs)(layers.BatchNormalization(scale=False, beta_regularizer="l2")(h))
 
 
+def scaled_rows(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net that scales rows by their own moments, some of them twice by one layer."""
+    norm = layers.LayerNormalization(epsilon=0.1, gamma_regularizer="l2")
+    h = layers.Dense(6, "tanh")(layers.LayerNormalization(center=False)(x))
+    h = layers.Add()([norm(h), norm(layers.Dense(6)(h)), layers.RMSNormalization()(h)])
+    h = layers.LayerNormalization(scale=False)(layers.Dense(7)(h))
+    return layers.Dense(outputs)(layers.UnitNormalization()(h))
+
+
 def embedded(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     """Return a net of two tables, one of which is looked up twice."""
     table = layers.Embedding(7, 3, embeddings_regularizer="l2")
@@ -137,6 +146,7 @@ NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "residual": residual,
     "noise": noise,
     "normalized": normalized,
+    "scaled rows": scaled_rows,
     "embedded": embedded,
 }
 

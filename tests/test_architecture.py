@@ -257,6 +257,7 @@ def test_no_op_is_left_over_anywhere() -> None:
         OpCode.DROPOUT,
         OpCode.GAUSSIAN_NOISE,
         OpCode.NORMALIZE,
+        OpCode.ROW_NORMALIZE,
         OpCode.GATED_ADD,
         OpCode.CONCATENATE,
         OpCode.AFFINE,

@@ -72,6 +72,9 @@ cpdef enum OpCode:
     CLIP_GRADIENT = 54
     EMBEDDING = 55
     EMBEDDING_GRADIENT = 56
+    ROW_NORMALIZE = 57
+    ROW_NORMALIZE_BACKWARD = 58
+    ROW_NORMALIZE_GRADIENT = 59
 
 cpdef enum ActivationCode:
     LINEAR = 0

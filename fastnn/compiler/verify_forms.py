@@ -451,6 +451,13 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 raise PlanError(f"{where} has the epsilon {op.constants[0]}, needs one above 0")
             if op.code is OpCode.NORMALIZE_BACKWARD:
                 agree.append((op.operand("dgamma") is None, op.operand("dbeta") is None))
+        case OpCode.ROW_NORMALIZE | OpCode.ROW_NORMALIZE_BACKWARD | OpCode.ROW_NORMALIZE_GRADIENT:
+            of_rows = op.need("moments")
+            given = [operand for operand in op.operands if operand is not None and operand is not of_rows]
+            agree = [(of_rows.columns, 2), *((given[0].columns, operand.columns) for operand in given[1:])]
+            agree += [(operand.rows, 1) for operand in given if operand.rows != ROWS]
+            if op.constants and (op.constants[0] <= 0 or not {*op.constants[1:]} <= {0.0, 1.0}):
+                raise PlanError(f"{where} has {op.constants}, needs an epsilon above 0, and two flags")
         case OpCode.EMBEDDING:
             agree = [(columns("y"), columns("x") * columns("w"))]
         case OpCode.EMBEDDING_GRADIENT:

@@ -1,7 +1,9 @@
 """Layers: descriptions that models are made of, with Keras's names where Keras has them.
 
 ==============================  ==========================================================================
-with weights                    `Dense`, `Maxout`, `WeightedSum`, `BatchNormalization`
+with weights                    `Dense`, `Maxout`, `WeightedSum`
+normalising                     `BatchNormalization`; row by row `LayerNormalization`, `RMSNormalization`,
+                                `UnitNormalization`
 vectors for categories          `Embedding`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
@@ -48,6 +50,7 @@ from fastnn.layers._gates import (
 )
 from fastnn.layers._normalization import BatchNormalization
 from fastnn.layers._random import Dropout, GaussianNoise
+from fastnn.layers._row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
 
 __all__ = [
     "ELU",
@@ -63,6 +66,7 @@ __all__ = [
     "GaussianNoise",
     "Input",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "Log",
     "Maximum",
@@ -70,6 +74,7 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Negate",
+    "RMSNormalization",
     "ReLU",
     "Reciprocal",
     "Scale",
@@ -78,6 +83,7 @@ __all__ = [
     "Square",
     "Subtract",
     "Sum",
+    "UnitNormalization",
     "WeightedSum",
     "add",
     "average",

@@ -141,6 +141,13 @@ PLANS: dict[str, Callable[[], Plan]] = {
         optimizer=optimizers.AdamW(),
     ),
     "normalized_train": normalized,
+    "scaled_rows_train": lambda: compile_plan(
+        chain(layers.LayerNormalization(), layers.Dense(4), layers.RMSNormalization(), layers.Dense(2)),
+        "train",
+        capacity=8,
+        losses=(MSE,),
+        optimizer=SGD,
+    ),
     "embedded_train": lambda: compile_plan(
         chain(layers.Embedding(9, 4), layers.Dense(2)), "train", capacity=8, losses=(MSE,), optimizer=SGD
     ),

@@ -70,6 +70,10 @@ LAYERS = [
         1, 0.5, 0.25, False, gamma_initializer="he_normal", gamma_regularizer="l2", name="n", trainable=False
     ),
     layers.BatchNormalization(scale=False, moving_mean_initializer=initializers.Constant(2.0)),
+    layers.LayerNormalization(
+        1, 0.5, False, gamma_initializer="he_normal", gamma_regularizer="l2", name="n", trainable=False
+    ),
+    layers.RMSNormalization(epsilon=0.5, trainable=False),
     layers.Embedding(7, 2),
     layers.Embedding(7, 2, "he_normal", "l2", name="e", trainable=False),
 ]

@@ -62,6 +62,8 @@ GATES: tuple[Drawing, ...] = (
     lambda a, b: layers.Subtract()([layers.Exp()(a), layers.Log()(layers.Shift(1.5)(layers.ReLU()(b)))]),
     lambda a, b: layers.Multiply()([layers.Reciprocal()(layers.Shift(2.0)(a)), layers.Negate()(b)]),
     lambda a, b: layers.Add()([layers.Scale(0.5)(layers.LeakyReLU(0.1)(a)), layers.Softmax()(b)]),
+    lambda a, b: layers.Add()([layers.LayerNormalization(gamma_regularizer="l2")(a), b]),
+    lambda a, b: layers.Add()([layers.RMSNormalization()(a), layers.UnitNormalization()(b)]),
 )
 
 
