@@ -114,15 +114,9 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("GroupNormalization", "use LayerNormalization, which scales all features of a row"),
         ("Normalization", "scale in NumPy, (x - x.mean(axis=0)) / x.std(axis=0)"),
         ("SpectralNormalization", "keep weights small with kernel_regularizer=L2(...)"),
-        ("Rescaling", "use the layers Scale and Shift"),
         ("CategoryEncoding Hashing HashedCrossing StringLookup IntegerLookup TextVectorization", _TEXT),
         ("Discretization", "use np.digitize, and np.eye(n)[bins] for columns of 0 and 1"),
-        (
-            "Flatten Reshape Permute RepeatVector",
-            "tensors are (rows, features) here, behind an Embedding as well; reshape arrays in NumPy before "
-            "fit, x.reshape(len(x), -1)",
-        ),
-        ("Identity", "leave it out, or use Activation('linear')"),
+        ("Permute RepeatVector", "tensors are (rows, features) here; reshape arrays before fit"),
         ("InputLayer", "begin with fastnn.Input((features,))"),
         ("InputSpec", "layers check their inputs themselves; widths are those of fastnn.Input"),
         (
@@ -389,6 +383,13 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("batch_input_shape", None, "begin with fastnn.Input((features,))"),
         ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),
     ),
+    "Layer": (
+        ("autocast", True, "numbers have the model's dtype everywhere"),
+        ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
+        ("trainable", True, "it has no weights"),
+        ("activity_regularizer", None, "regularise weights, Dense(..., kernel_regularizer=L2(...))"),
+        ("input_shape input_dim batch_input_shape", None, "begin with fastnn.Input((features,))"),
+    ),
     "BatchNormalization": (
         ("beta_constraint gamma_constraint", None, "weights are free; use gamma_regularizer=L2(...)"),
         ("synchronized", False, "a batch is on one machine, and all of its rows count"),
@@ -451,9 +452,9 @@ def instead(where: str, name: str) -> str:
 
     Examples
     --------
-    >>> instead("layers", "Rescaling")
-    'use the layers Scale and Shift'
-    >>> instead("layers", "Rescalign")
+    >>> instead("layers", "EinsumDense")
+    'use Dense'
+    >>> instead("layers", "EinsumDesne")
     ''
     """
     wanted = _plain(name)

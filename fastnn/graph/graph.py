@@ -148,6 +148,7 @@ class Config:
     least_inputs: ClassVar[int] = 1
     most_inputs: ClassVar[int | None] = 1
     training_only: ClassVar[bool] = False  # whether, but in training, the output is the input
+    hands_through: ClassVar[bool] = False  # whether it always is
 
     def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
         """Return the parameters of a layer of this name with inputs of these widths; by default none."""

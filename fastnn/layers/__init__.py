@@ -8,6 +8,8 @@ vectors for categories          `Embedding`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
                                 by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
+preprocessing                   `Rescaling`
+no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width that is there
 random, in training only         `Dropout`, `GaussianNoise`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
                                 `Concatenate`, and `add`, ... as functions
@@ -49,8 +51,10 @@ from fastnn.layers._gates import (
     WeightedSum,
 )
 from fastnn.layers._normalization import BatchNormalization
+from fastnn.layers._preprocessing import Rescaling
 from fastnn.layers._random import Dropout, GaussianNoise
 from fastnn.layers._row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
+from fastnn.layers._shapes import Flatten, Identity, Reshape
 
 __all__ = [
     "ELU",
@@ -63,7 +67,9 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Exp",
+    "Flatten",
     "GaussianNoise",
+    "Identity",
     "Input",
     "Layer",
     "LayerNormalization",
@@ -77,6 +83,8 @@ __all__ = [
     "RMSNormalization",
     "ReLU",
     "Reciprocal",
+    "Rescaling",
+    "Reshape",
     "Scale",
     "Shift",
     "Softmax",

@@ -87,6 +87,8 @@ def test_a_graph_shows_inputs_outputs_and_how_many_layers() -> None:
         "BatchNormalization(gamma_initializer=Constant(value=0.1), trainable=False)",
         "LayerNormalization(epsilon=0.5, scale=False, beta_regularizer=L2(l2=0.1), name='n')",
         "RMSNormalization(epsilon=0.5)",
+        "Reshape((3,))",
+        "Rescaling(0.5, offset=-1.0)",
         "Embedding(7, 2)",
         "Embedding(7, 2, embeddings_initializer=Zeros(), embeddings_regularizer=L2(l2=0.1), name='e')",
         *(f"{name}()" for name in ("Add", "Concatenate", "Exp", "Negate", "Square", "Sum")),

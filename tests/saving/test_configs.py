@@ -74,6 +74,9 @@ LAYERS = [
         1, 0.5, False, gamma_initializer="he_normal", gamma_regularizer="l2", name="n", trainable=False
     ),
     layers.RMSNormalization(epsilon=0.5, trainable=False),
+    layers.Reshape((3,)),
+    layers.Reshape([-1]),
+    layers.Rescaling(1 / 255, offset=-1),
     layers.Embedding(7, 2),
     layers.Embedding(7, 2, "he_normal", "l2", name="e", trainable=False),
 ]
