@@ -492,6 +492,15 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.ROW_NORMALIZE_GRADIENT: _signature(
         Axis.PARAMETER, "dw:out dy:in,whole x:in,whole moments:in,whole"
     ),
+    OpCode.STANDARDIZE: _signature(
+        Axis.ROWS, "y:out x:in mean:in,whole,optional variance:in,whole", "y=x", "epsilon invert"
+    ),
+    OpCode.DISCRETIZE: _signature(Axis.ROWS, "y:out x:in w:in,whole", constants="mode"),
+    OpCode.ENCODE_CATEGORIES: _signature(Axis.ROWS, "y:out x:in", constants="mode", flops=_nothing),
+    OpCode.PRELU: _signature(Axis.ROWS, "y:out x:in w:in,whole z:in,optional", "y=x"),
+    OpCode.PRELU_GRADIENT: _signature(Axis.PARAMETER, "dw:out x:in,whole dy:in,whole"),
+    OpCode.GAUSSIAN_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "stddev draw"),
+    OpCode.ALPHA_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "rate draw scale dropped"),
 }
 
 

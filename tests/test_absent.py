@@ -83,7 +83,7 @@ def test_attributes_of_other_models(name: str) -> None:
 @pytest.mark.parametrize(
     ("thing", "name", "message"),
     [
-        (layers, "AlphaDropout", "fastnn.layers has no AlphaDropout: .*Dropout"),
+        (layers, "SpatialDropout1D", "fastnn.layers has no SpatialDropout1D: .*Dropout"),
         (layers, "Conv2D", "flatten images.*Dense"),
         (layers, "conv2d", "flatten images"),
         (fastnn, "models", "fastnn has no models: models are fastnn.Sequential and fastnn.Model"),

@@ -89,6 +89,7 @@ include "normalization.pxi"
 include "row_normalization.pxi"
 include "noise.pxi"
 include "embedding.pxi"
+include "categories.pxi"
 include "narrow.pxi"
 
 

@@ -19,9 +19,11 @@ from fastnn.regularizers import L2
 __all__ = [
     "ActivationConfig",
     "AffineConfig",
+    "AlphaDropoutConfig",
     "Config",
     "DenseConfig",
     "DropoutConfig",
+    "GaussianDropoutConfig",
     "GaussianNoiseConfig",
     "Graph",
     "MaxoutConfig",
@@ -276,6 +278,20 @@ class GaussianNoiseConfig(_DrawingConfig):
     """``x`` plus a normal number with the standard deviation `stddev`, element by element."""
 
     stddev: float
+
+
+@dataclass(frozen=True)
+class GaussianDropoutConfig(_DrawingConfig):
+    """``x`` times a normal number with mean 1 and the variance ``rate / (1 - rate)``, element by element."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class AlphaDropoutConfig(_DrawingConfig):
+    """``x`` or, with probability `rate`, SELU's least value, so scaled that mean 0 and variance 1 stay."""
+
+    rate: float
 
 
 @dataclass(frozen=True)

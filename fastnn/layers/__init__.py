@@ -1,16 +1,16 @@
 """Layers: descriptions that models are made of, with Keras's names where Keras has them.
 
 ==============================  ==========================================================================
-with weights                    `Dense`, `Maxout`, `WeightedSum`
+with weights                    `Dense`, `Maxout`, `WeightedSum`, `PReLU`
 normalising                     `BatchNormalization`; row by row `LayerNormalization`, `RMSNormalization`,
                                 `UnitNormalization`
 vectors for categories          `Embedding`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
                                 by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
-preprocessing                   `Rescaling`
+preprocessing                   `Normalization`, `Rescaling`, `Discretization`, `CategoryEncoding`
 no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width that is there
-random, in training only         `Dropout`, `GaussianNoise`
+random, in training only         `Dropout`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
                                 `Concatenate`, and `add`, ... as functions
 ==============================  ==========================================================================
@@ -21,6 +21,7 @@ from typing import Any
 from fastnn.absent import attribute_error
 from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from fastnn.layers._base import Input, Layer
+from fastnn.layers._categories import CategoryEncoding, Discretization
 from fastnn.layers._dense import Dense, Maxout
 from fastnn.layers._embedding import Embedding
 from fastnn.layers._functions import (
@@ -51,8 +52,9 @@ from fastnn.layers._gates import (
     WeightedSum,
 )
 from fastnn.layers._normalization import BatchNormalization
-from fastnn.layers._preprocessing import Rescaling
-from fastnn.layers._random import Dropout, GaussianNoise
+from fastnn.layers._prelu import PReLU
+from fastnn.layers._preprocessing import Normalization, Rescaling
+from fastnn.layers._random import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from fastnn.layers._row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
 from fastnn.layers._shapes import Flatten, Identity, Reshape
 
@@ -60,14 +62,18 @@ __all__ = [
     "ELU",
     "Activation",
     "Add",
+    "AlphaDropout",
     "Average",
     "BatchNormalization",
+    "CategoryEncoding",
     "Concatenate",
     "Dense",
+    "Discretization",
     "Dropout",
     "Embedding",
     "Exp",
     "Flatten",
+    "GaussianDropout",
     "GaussianNoise",
     "Identity",
     "Input",
@@ -80,6 +86,8 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Negate",
+    "Normalization",
+    "PReLU",
     "RMSNormalization",
     "ReLU",
     "Reciprocal",

@@ -115,7 +115,7 @@ class Reshape(Layer):
     @with_arguments_of_keras("Reshape", "Layer")
     def __init__(self, target_shape: Sequence[int], *, name: str | None = None) -> None:
         super().__init__(name)
-        if not isinstance(target_shape, Sequence) or isinstance(target_shape, str):
+        if not isinstance(target_shape, tuple | list):
             raise DTypeError(f"target_shape must be a tuple of one int, got {target_shape!r}")
         if len(target_shape) != 1:
             raise ShapeError(

@@ -38,6 +38,15 @@ CHAINS: dict[str, Callable[[Any], list[Any]]] = {
 }
 
 
+CHAINS["slopes"] = lambda k: [
+    k.layers.Normalization(mean=[0.5, 1.0, -1.0, 2.0], variance=[4.0, 1.0, 0.25, 2.0]),
+    k.layers.Dense(8),
+    k.layers.PReLU(alpha_regularizer=k.regularizers.L2(0.01)),
+    k.layers.Flatten(),
+    k.layers.Rescaling(0.5, offset=1.0),
+]
+
+
 def in_keras(keras: Any, dtype: str, run: Callable[[], Any]) -> Any:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
@@ -58,13 +67,15 @@ def test_chains(peer: Callable[[str], ModuleType], name: str, dtype: str) -> Non
 
     ours, theirs = made(fastnn, dtype=dtype, seed=3), in_keras(keras, dtype, lambda: made(keras))
     rng = np.random.default_rng(5)
-    ours.set_weights([rng.uniform(-1.0, 1.0, w.shape) for w in ours.get_weights()])
-    theirs.set_weights(ours.get_weights())
+    given = 2 * (name == "slopes")  # statistics that were given are no weights in Keras
+    weights = ours.get_weights()
+    ours.set_weights([*weights[:given], *(rng.uniform(-1.0, 1.0, w.shape) for w in weights[given:])])
+    theirs.set_weights(ours.get_weights()[given:])
 
     def compare(near: float) -> None:
         for found, expected in (
             (ours.predict(X, verbose=0), theirs.predict(X, verbose=0)),
-            *zip(ours.get_weights(), theirs.get_weights(), strict=True),
+            *zip(ours.get_weights()[given:], theirs.get_weights(), strict=True),
         ):
             assert expected.dtype == dtype
             np.testing.assert_allclose(found, expected, rtol=near, atol=near * np.abs(expected).max())

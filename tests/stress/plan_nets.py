@@ -64,6 +64,7 @@ GATES: tuple[Drawing, ...] = (
     lambda a, b: layers.Add()([layers.Scale(0.5)(layers.LeakyReLU(0.1)(a)), layers.Softmax()(b)]),
     lambda a, b: layers.Add()([layers.LayerNormalization(gamma_regularizer="l2")(a), b]),
     lambda a, b: layers.Add()([layers.RMSNormalization()(a), layers.UnitNormalization()(b)]),
+    lambda a, b: layers.Add()([layers.PReLU()(a), layers.Normalization()(layers.GaussianDropout(0.1)(b))]),
 )
 
 
