@@ -124,7 +124,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("GELU SELU Swish SiLU Mish", _SMOOTH),
         ("Softplus", "use Activation('softplus')"),
         ("ThresholdedReLU", "use ReLU"),
-        ("Dot", "use Multiply, then Sum"),
         ("EinsumDense Linear", "use Dense"),
         ("Wrapper Pipeline", "layers are chained by Sequential, and models can be layers of others"),
         (

@@ -90,6 +90,7 @@ def gates(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     joined += [layers.Exp()(b), layers.Log()(layers.Shift(0.5)(a)), layers.Reciprocal()(layers.Shift(1.5)(a))]
     joined += [layers.Scale(0.5)(layers.Negate()(b)), layers.Square()(b), layers.LeakyReLU(0.1)(b)]
     joined += [layers.WeightedSum()([a, b, joined[0]]), layers.WeightedSum()([b])]
+    joined += [layers.Dot(1)([a, b]), layers.Dot(1, normalize=True)([a, b])]
     joined += [layers.Sum()(b), layers.Sum()(layers.Square()(a))]
     joined.append(layers.Maxout(4, pieces=3, kernel_regularizer="l2")(b))
     return layers.Dense(outputs)(layers.Concatenate()(joined))

@@ -12,7 +12,7 @@ preprocessing                   `Normalization`, `Rescaling`, `Discretization`, 
 no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width that is there
 random, in training only         `Dropout`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
-                                `Concatenate`, and `add`, ... as functions
+                                `Concatenate`, `Dot`, and `add`, ... as functions
 ==============================  ==========================================================================
 """
 
@@ -23,11 +23,13 @@ from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from fastnn.layers._base import Input, Layer
 from fastnn.layers._categories import CategoryEncoding, Discretization
 from fastnn.layers._dense import Dense, Maxout
+from fastnn.layers._dot import Dot
 from fastnn.layers._embedding import Embedding
 from fastnn.layers._functions import (
     add,
     average,
     concatenate,
+    dot,
     maximum,
     minimum,
     multiply,
@@ -69,6 +71,7 @@ __all__ = [
     "Concatenate",
     "Dense",
     "Discretization",
+    "Dot",
     "Dropout",
     "Embedding",
     "Exp",
@@ -104,6 +107,7 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "dot",
     "maximum",
     "minimum",
     "multiply",

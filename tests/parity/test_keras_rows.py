@@ -11,6 +11,7 @@ import pytest
 from cases import pairwise
 
 import fastnn
+from fastnn.errors import ConfigurationError, ShapeError
 
 # Keras hands its variables to NumPy in a way that NumPy 2 warns about; that is not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -101,3 +102,26 @@ def test_float64_in_pytorch(peer: Callable[[str], ModuleType], name: str) -> Non
     np.testing.assert_allclose(model.predict(X), y.detach().numpy(), rtol=1e-13, atol=1e-14)
     found = model.input_gradients(X, upstream)
     np.testing.assert_allclose(found, x.grad.numpy(), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_dot(normalize: bool, peer: Callable[[str], ModuleType]) -> None:
+    keras: Any = peer("keras")
+
+    def made(k: Any, **options: Any) -> Any:
+        x = k.Input((4,))
+        h = k.layers.Dot(axes=1, normalize=normalize)([k.layers.Dense(3)(x), k.layers.Dense(3)(x)])
+        model = k.Model(x, k.layers.Dense(2)(h), **options)
+        model.compile(optimizer=k.optimizers.SGD(learning_rate=0.001), loss="mse")
+        return model
+
+    ours, theirs = made(fastnn, seed=3), made(keras)
+    theirs.set_weights(ours.get_weights())
+    for model in (ours, theirs):
+        model.fit(X, Y, batch_size=20, epochs=5, shuffle=False, verbose=0)
+    expected = theirs.predict(X, verbose=0)
+    np.testing.assert_allclose(ours.predict(X), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    with pytest.raises(ShapeError, match=r"tensors of one width, got widths \[4, 3\]"):
+        fastnn.layers.dot([fastnn.Input((4,)), fastnn.Input((3,))])
+    with pytest.raises(ConfigurationError, match=r"axes must be 1, .* got 2"):
+        fastnn.layers.Dot(2)

@@ -82,6 +82,8 @@ LAYERS = [
     layers.PReLU("he_normal", "l2", trainable=False),
     layers.GaussianDropout(0.5, seed=3),
     layers.AlphaDropout(0.5, seed=3),
+    layers.Dot(1),
+    layers.Dot((-1, 1), normalize=True),
     layers.Reshape((3,)),
     layers.Reshape([-1]),
     layers.Rescaling(1 / 255, offset=-1),
