@@ -117,10 +117,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Permute RepeatVector", "tensors are (rows, features) here; reshape arrays before fit"),
         ("InputLayer", "begin with fastnn.Input((features,))"),
         ("InputSpec", "layers check their inputs themselves; widths are those of fastnn.Input"),
-        (
-            "Lambda",
-            "Python functions cannot run inside the kernels; use Scale, Shift, Square, Exp, Log, Sum",
-        ),
         ("GELU SELU Swish SiLU Mish", _SMOOTH),
         ("Softplus", "use Activation('softplus')"),
         ("ThresholdedReLU", "use ReLU"),

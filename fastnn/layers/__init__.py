@@ -8,6 +8,7 @@ vectors for categories          `Embedding`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
                                 by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
+a function of yours             `Lambda`, of operators and layers without weights
 preprocessing                   `Normalization`, `Rescaling`, `Discretization`, `CategoryEncoding`
 no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width that is there
 random, in training only         `Dropout`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`
@@ -53,6 +54,7 @@ from fastnn.layers._gates import (
     Sum,
     WeightedSum,
 )
+from fastnn.layers._lambda import Lambda
 from fastnn.layers._normalization import BatchNormalization
 from fastnn.layers._prelu import PReLU
 from fastnn.layers._preprocessing import Normalization, Rescaling
@@ -80,6 +82,7 @@ __all__ = [
     "GaussianNoise",
     "Identity",
     "Input",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",

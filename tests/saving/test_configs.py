@@ -94,7 +94,7 @@ PLAIN = [
     cls()
     for name in layers.__all__
     if isinstance(cls := getattr(layers, name), type)
-    and cls not in (layers.Layer, *(type(layer) for layer in LAYERS))
+    and cls not in (layers.Layer, layers.Lambda, *(type(layer) for layer in LAYERS))
 ]
 
 
