@@ -83,7 +83,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Tensor", _NO_TENSORS),
     ),
     "layers": (
-        ("AlphaDropout GaussianDropout SpatialDropout?D", "the random layers are Dropout and GaussianNoise"),
+        ("SpatialDropout?D", "it is for images and sequences; use Dropout"),
         ("ActivityRegularization", "regularise weights instead, Dense(..., kernel_regularizer=L2(...))"),
         ("Conv?D Conv?DTranspose Convolution?D Convolution?DTranspose", f"a convolution; {_IMAGES}"),
         ("SeparableConv?D SeparableConvolution?D DepthwiseConv?D", f"a convolution; {_IMAGES}"),
@@ -109,32 +109,15 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "there are no sequences here; features are weighted by Multiply with a Dense(..., 'sigmoid')",
         ),
         ("ReversibleEmbedding", "use Embedding, and Dense for the way back"),
-        (
-            "LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
-            "use BatchNormalization; it scales features over the batch",
-        ),
-        ("Normalization", "scale in NumPy, (x - x.mean(axis=0)) / x.std(axis=0)"),
+        ("GroupNormalization", "use LayerNormalization, which scales all features of a row"),
         ("SpectralNormalization", "keep weights small with kernel_regularizer=L2(...)"),
-        ("Rescaling", "use the layers Scale and Shift"),
-        ("CategoryEncoding Hashing HashedCrossing StringLookup IntegerLookup TextVectorization", _TEXT),
-        ("Discretization", "use np.digitize, and np.eye(n)[bins] for columns of 0 and 1"),
-        (
-            "Flatten Reshape Permute RepeatVector",
-            "tensors are (rows, features) here, behind an Embedding as well; reshape arrays in NumPy before "
-            "fit, x.reshape(len(x), -1)",
-        ),
-        ("Identity", "leave it out, or use Activation('linear')"),
+        ("Hashing HashedCrossing StringLookup IntegerLookup TextVectorization", _TEXT),
+        ("Permute RepeatVector", "tensors are (rows, features) here; reshape arrays before fit"),
         ("InputLayer", "begin with fastnn.Input((features,))"),
         ("InputSpec", "layers check their inputs themselves; widths are those of fastnn.Input"),
-        (
-            "Lambda",
-            "Python functions cannot run inside the kernels; use Scale, Shift, Square, Exp, Log, Sum",
-        ),
-        ("PReLU", "slopes are not learned; use LeakyReLU(negative_slope)"),
         ("GELU SELU Swish SiLU Mish", _SMOOTH),
         ("Softplus", "use Activation('softplus')"),
         ("ThresholdedReLU", "use ReLU"),
-        ("Dot", "use Multiply, then Sum"),
         ("EinsumDense Linear", "use Dense"),
         ("Wrapper Pipeline", "layers are chained by Sequential, and models can be layers of others"),
         (
@@ -262,7 +245,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("sparsemax", "use 'softmax'"),
         ("glu", "use the layer Multiply of a Dense and a Dense(..., 'sigmoid')"),
         ("maxout", "use the layer Maxout"),
-        ("prelu", "slopes are not learned; use LeakyReLU(negative_slope)"),
+        ("prelu", "use the layer PReLU, whose slopes are learned"),
         ("logistic", "it is 'sigmoid'"),
         ("identity", "it is 'linear'"),
         ("exp", "it is 'exponential'"),
@@ -382,12 +365,20 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("batch_input_shape", None, "begin with fastnn.Input((features,))"),
         ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),
     ),
+    "Layer": (
+        ("autocast", True, "numbers have the model's dtype everywhere"),
+        ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
+        ("trainable", True, "it has no weights"),
+        ("activity_regularizer", None, "regularise weights, Dense(..., kernel_regularizer=L2(...))"),
+        ("input_shape input_dim batch_input_shape", None, "begin with fastnn.Input((features,))"),
+    ),
     "BatchNormalization": (
         ("beta_constraint gamma_constraint", None, "weights are free; use gamma_regularizer=L2(...)"),
         ("synchronized", False, "a batch is on one machine, and all of its rows count"),
         ("renorm", False, "moments are those of the batch; use a smaller momentum, or larger batches"),
         ("renorm_clipping", None, "there is no renorm"),
         ("renorm_momentum", 0.99, "there is no renorm"),
+        ("rms_scaling", False, "use RMSNormalization"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("input_dim input_shape", None, "begin with fastnn.Input((features,))"),
     ),
@@ -447,9 +438,9 @@ def instead(where: str, name: str) -> str:
 
     Examples
     --------
-    >>> instead("layers", "Rescaling")
-    'use the layers Scale and Shift'
-    >>> instead("layers", "Rescalign")
+    >>> instead("layers", "EinsumDense")
+    'use Dense'
+    >>> instead("layers", "EinsumDesne")
     ''
     """
     wanted = _plain(name)

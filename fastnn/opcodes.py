@@ -12,6 +12,7 @@ import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from fastnn.codes import OpCode
 from fastnn.errors import PlanError
 from fastnn.ops import Activation
 
@@ -55,68 +56,6 @@ def whole_vectors(rows: int) -> int:
     32
     """
     return -(-rows // LANES) * LANES
-
-
-class OpCode(enum.IntEnum):
-    """What an op does; `run/reference/` holds the definition of each."""
-
-    GATHER = 0
-    ADD_BIAS = 1
-    ACTIVATION = 2
-    DENSE = 3
-    ACTIVATION_BACKWARD = 4
-    DENSE_BACKWARD = 5
-    WEIGHT_GRADIENT = 6
-    BIAS_GRADIENT = 7
-    SQUARED_ERROR = 8
-    CROSSENTROPY = 9
-    SOFTMAX_CROSSENTROPY = 10
-    BINARY_CROSSENTROPY = 11
-    SIGMOID_CROSSENTROPY = 12
-    CATEGORICAL_ACCURACY = 13
-    BINARY_ACCURACY = 14
-    WEIGHT_TOTAL = 15
-    L2_PENALTY = 16
-    L2_GRADIENT = 17
-    SGD = 18
-    MOMENTUM = 19
-    ADAM = 20
-    RMSPROP = 21
-    SGD_DENSE = 22
-    SGD_BIAS = 23
-    TRANSPOSE = 24
-    ADD = 25
-    MULTIPLY = 26
-    MAXIMUM = 27
-    ROUTE = 28
-    CONCATENATE = 29
-    SLICE = 30
-    AFFINE = 31
-    ROW_SUM = 32
-    BROADCAST = 33
-    MAXOUT = 34
-    MAXOUT_BACKWARD = 35
-    ADD_GRADIENT = 36
-    MULTICLASS_HINGE = 37
-    GATED_ADD = 38
-    GATE_GRADIENT = 39
-    ADAM_DENSE = 40
-    WEIGHT_DECAY = 41
-    DROPOUT = 42
-    GAUSSIAN_NOISE = 43
-    POINTWISE_LOSS = 44
-    THRESHOLD_COUNTS = 45
-    BATCH_MOMENTS = 46
-    NORMALIZE = 47
-    MOMENT_GRADIENTS = 48
-    NORMALIZE_BACKWARD = 49
-    MOVING_AVERAGE = 50
-    ADAGRAD = 51
-    GRADIENT_SQUARES = 52
-    SCALE_GRADIENT = 53
-    CLIP_GRADIENT = 54
-    EMBEDDING = 55
-    EMBEDDING_GRADIENT = 56
 
 
 class Path(enum.IntEnum):
@@ -538,6 +477,30 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.EMBEDDING_GRADIENT: _signature(
         Axis.PARAMETER, "dw:out lost:out x:in,whole dy:in,whole", flops=_added_rows
     ),
+    OpCode.ROW_NORMALIZE: _signature(
+        Axis.ROWS,
+        "y:out moments:out x:in gamma:in,whole,optional beta:in,whole,optional",
+        "y=x",
+        "epsilon centered averaged",
+    ),
+    OpCode.ROW_NORMALIZE_BACKWARD: _signature(
+        Axis.ROWS,
+        "dx:out dy:in x:in moments:in gamma:in,whole,optional",
+        "dx=dy",
+        "epsilon centered averaged",
+    ),
+    OpCode.ROW_NORMALIZE_GRADIENT: _signature(
+        Axis.PARAMETER, "dw:out dy:in,whole x:in,whole moments:in,whole"
+    ),
+    OpCode.STANDARDIZE: _signature(
+        Axis.ROWS, "y:out x:in mean:in,whole,optional variance:in,whole", "y=x", "epsilon invert"
+    ),
+    OpCode.DISCRETIZE: _signature(Axis.ROWS, "y:out x:in w:in,whole", constants="mode"),
+    OpCode.ENCODE_CATEGORIES: _signature(Axis.ROWS, "y:out x:in", constants="mode", flops=_nothing),
+    OpCode.PRELU: _signature(Axis.ROWS, "y:out x:in w:in,whole z:in,optional", "y=x"),
+    OpCode.PRELU_GRADIENT: _signature(Axis.PARAMETER, "dw:out x:in,whole dy:in,whole"),
+    OpCode.GAUSSIAN_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "stddev draw"),
+    OpCode.ALPHA_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "rate draw scale dropped"),
 }
 
 

@@ -90,6 +90,7 @@ def gates(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     joined += [layers.Exp()(b), layers.Log()(layers.Shift(0.5)(a)), layers.Reciprocal()(layers.Shift(1.5)(a))]
     joined += [layers.Scale(0.5)(layers.Negate()(b)), layers.Square()(b), layers.LeakyReLU(0.1)(b)]
     joined += [layers.WeightedSum()([a, b, joined[0]]), layers.WeightedSum()([b])]
+    joined += [layers.Dot(1)([a, b]), layers.Dot(1, normalize=True)([a, b])]
     joined += [layers.Sum()(b), layers.Sum()(layers.Square()(a))]
     joined.append(layers.Maxout(4, pieces=3, kernel_regularizer="l2")(b))
     return layers.Dense(outputs)(layers.Concatenate()(joined))
@@ -113,7 +114,8 @@ def noise(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     """Return a net that draws random numbers, before and behind what reads them twice."""
     h = layers.Dense(6, "tanh")(layers.GaussianNoise(0.1)(x))
     dropped = layers.Dropout(0.3)(h)
-    return layers.Dense(outputs)(layers.Dropout(0.2, seed=1)(layers.Add()([dropped, h])))
+    h = layers.Dropout(0.2, seed=1)(layers.Add()([dropped, h]))
+    return layers.Dense(outputs)(layers.AlphaDropout(0.3)(layers.GaussianDropout(0.2)(h)))
 
 
 def normalized(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
@@ -124,11 +126,25 @@ def normalized(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     return layers.Dense(outputs)(layers.BatchNormalization(scale=False, beta_regularizer="l2")(h))
 
 
+def scaled_rows(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net that scales rows by their own moments, some of them twice by one layer."""
+    norm = layers.LayerNormalization(epsilon=0.1, gamma_regularizer="l2")
+    h = layers.Normalization(mean=0.5, variance=2.0)(layers.LayerNormalization(center=False)(x))
+    bins = [layers.Discretization([-0.1, 0.5], output_mode=mode)(x) for mode in ("int", "one_hot", "count")]
+    h = layers.Concatenate()([h, *bins])
+    h = layers.PReLU("he_normal", alpha_regularizer="l2")(layers.Dense(6)(h))
+    h = layers.Add()([norm(h), norm(layers.Dense(6)(h)), layers.RMSNormalization()(h)])
+    h = layers.LayerNormalization(scale=False)(layers.Dense(7)(h))
+    h = layers.Normalization(invert=True)(layers.UnitNormalization()(h))
+    return layers.Dense(outputs)(h)
+
+
 def embedded(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     """Return a net of two tables, one of which is looked up twice."""
     table = layers.Embedding(7, 3, embeddings_regularizer="l2")
     h = layers.Multiply()([table(x), table(x)])
-    return layers.Dense(outputs)(layers.Concatenate()([h, layers.Embedding(30, 2)(x)]))
+    encoded = [layers.CategoryEncoding(7, mode)(x) for mode in ("multi_hot", "one_hot", "count")]
+    return layers.Dense(outputs)(layers.Concatenate()([h, layers.Embedding(30, 2)(x), *encoded]))
 
 
 NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
@@ -137,6 +153,7 @@ NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "residual": residual,
     "noise": noise,
     "normalized": normalized,
+    "scaled rows": scaled_rows,
     "embedded": embedded,
 }
 
@@ -223,8 +240,12 @@ class Case:
         dtype = np.dtype(self.dtype)
         rng = np.random.default_rng(3)
         flat = {"parameters": rng.normal(0, 0.5, plan.sizes[Slot.PARAMETERS]).astype(dtype)}
-        for o in (o for op in plan.ops for o in op.inputs() if o.name.endswith("/moving_variance")):
-            flat["parameters"][o.offset : o.offset + o.columns] **= 2
+        for o in {o for op in plan.ops for o in op.inputs() if o.slot == Slot.PARAMETERS}:
+            values = flat["parameters"][o.offset : o.offset + o.columns]
+            if o.name.endswith("variance"):
+                values **= 2
+            elif o.name.endswith("/bin_boundaries"):
+                values.sort()
         flat["gradients"] = np.zeros(plan.sizes[Slot.GRADIENTS], dtype)
         flat["state"] = np.zeros(plan.sizes[Slot.STATE], dtype)
         arrays = self.data()

@@ -169,3 +169,13 @@ LOSSES = {
         lambda y, t: _hinge_terms(y, t).sum(1), _hinge_gradient, _numbers, _labels
     ),
 }
+
+
+# Layers that scale a row by its own moments, without learned numbers: of (x, epsilon).
+ROW_SCALINGS: dict[str, Callable[[Array, float], Array]] = {
+    "LayerNormalization": lambda x, e: (
+        (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + e)
+    ),
+    "RMSNormalization": lambda x, e: x / np.sqrt((x**2).mean(-1, keepdims=True) + e),
+    "UnitNormalization": lambda x, e: x / np.maximum(np.sqrt((x**2).sum(-1, keepdims=True)), e),
+}

@@ -33,7 +33,19 @@ WITHOUT_EXAMPLE = {"Initializer", "InputSpec", "Layer", "Loss", "Metric", "Model
 MODULES = sorted(FILES)
 # Folders and single modules, from the ground up: none imports from a row below its own.
 WINGS = (
-    ("absent", "cache", "checks", "described", "errors", "opcodes", "ops", "startup", "utils", "version"),
+    (
+        "absent",
+        "cache",
+        "checks",
+        "codes",
+        "described",
+        "errors",
+        "opcodes",
+        "ops",
+        "startup",
+        "utils",
+        "version",
+    ),
     ("confusion", "initializers", "losses", "metrics", "optimizers", "regularizers"),
     ("graph",),
     ("compiler",),
@@ -57,7 +69,10 @@ def wing(module: str) -> str:
 
 # Descriptions and the compiler: no arrays, no kernels, nothing that runs.
 PURE = {module for module in MODULES if wing(module) in ("graph", "compiler")}
-PURE |= {f"fastnn.{name}" for name in ("absent", "cache", "checks", "described", "errors", "opcodes", "ops")}
+PURE |= {
+    f"fastnn.{name}"
+    for name in ("absent", "cache", "checks", "codes", "described", "errors", "opcodes", "ops")
+}
 PURE |= {
     f"fastnn.{name}" for name in ("losses", "metrics", "optimizers", "regularizers", "model.call_lengths")
 }
@@ -260,6 +275,11 @@ def test_no_op_is_left_over_anywhere() -> None:
         OpCode.DROPOUT,
         OpCode.GAUSSIAN_NOISE,
         OpCode.NORMALIZE,
+        OpCode.ROW_NORMALIZE,
+        OpCode.STANDARDIZE,
+        OpCode.PRELU,
+        OpCode.GAUSSIAN_DROPOUT,
+        OpCode.ALPHA_DROPOUT,
         OpCode.GATED_ADD,
         OpCode.CONCATENATE,
         OpCode.AFFINE,

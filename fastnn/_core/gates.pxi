@@ -313,3 +313,51 @@ cdef Status gate_gradient_op(real** at, const Bound* bound, const Frame* frame) 
 
 
 enter(PathCode.BLAS, OpCode.GATE_GRADIENT, gate_gradient_op[float], gate_gradient_op[double])
+
+
+cdef void prelu(
+    real* y, const real* x, const real* w, const real* z, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """OUT y (m, n) = x where z > 0, w (n,) x where z < 0, 0 where it is 0; y may be x, z NULL for x."""
+    cdef Py_ssize_t i, j
+    cdef real place, factor
+    for i in range(m):
+        for j in range(n):
+            place = x[i * n + j] if z == NULL else z[i * n + j]
+            factor = <real>1.0 if place > 0 else w[j] if place < 0 else <real>0.0
+            y[i * n + j] = x[i * n + j] * factor
+
+
+cdef void prelu_gradient(
+    real* dw, const real* x, const real* dy, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """OUT dw (n,) = sums over rows of x dy where x is negative, in float64, in the order of the rows."""
+    cdef double sums[128]
+    cdef Py_ssize_t i, j, at, first = 0, width
+    while first < n:
+        width = min(n - first, <Py_ssize_t>128)
+        for j in range(width):
+            sums[j] = 0.0
+        for i in range(m):
+            at = i * n + first
+            for j in range(width):
+                sums[j] = sums[j] + (<double>x[at + j] * <double>dy[at + j] if x[at + j] < 0 else 0.0)
+        for j in range(width):
+            dw[first + j] = <real>sums[j]
+        first += width
+
+
+cdef Status prelu_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    prelu(at[0], at[1], at[2], at[3], rows_of(bound), columns_of(bound, 0))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.PRELU, prelu_op[float], prelu_op[double])
+
+
+cdef Status prelu_gradient_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    prelu_gradient(at[0], at[1], at[2], frame.rows, columns_of(bound, 0))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.PRELU_GRADIENT, prelu_gradient_op[float], prelu_gradient_op[double])

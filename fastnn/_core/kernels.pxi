@@ -86,8 +86,10 @@ include "counts.pxi"
 include "updates.pxi"
 include "clipping.pxi"
 include "normalization.pxi"
+include "row_normalization.pxi"
 include "noise.pxi"
 include "embedding.pxi"
+include "categories.pxi"
 include "narrow.pxi"
 
 

@@ -142,6 +142,46 @@ cdef void moving_average(real* w, const real* moment, double momentum_, Py_ssize
         w[i] = keep * w[i] + share * moment[i]
 
 
+cdef void standardize(
+    real* y, const real* x, const real* mean, const real* variance, double epsilon, bint invert, Py_ssize_t m,
+    Py_ssize_t n
+) noexcept nogil:
+    """OUT y (m, n) = (x - mean) / d with d = max(sqrt(variance), epsilon), or, if `invert`, x d + mean.
+
+    mean may be NULL for 0; y may be x.
+    """
+    cdef real deviation[FEATURES_AT_ONCE]
+    cdef real shift[FEATURES_AT_ONCE]
+    cdef Py_ssize_t i, j, at, first = 0, width
+    cdef real root
+    while first < n:
+        width = min(n - first, <Py_ssize_t>FEATURES_AT_ONCE)
+        for j in range(width):
+            root = <real>sqrt(<double>variance[first + j])
+            deviation[j] = <real>epsilon if root < <real>epsilon else root
+            shift[j] = <real>0.0 if mean == NULL else mean[first + j]
+        for i in range(m):
+            at = i * n + first
+            if invert:
+                for j in range(width):
+                    y[at + j] = shift[j] + x[at + j] * deviation[j]
+            else:
+                for j in range(width):
+                    y[at + j] = (x[at + j] - shift[j]) / deviation[j]
+        first += width
+
+
+cdef Status standardize_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef const double* constants = constants_of(bound)
+    standardize(
+        at[0], at[1], at[2], at[3], constants[0], constants[1] != 0, rows_of(bound), columns_of(bound, 0)
+    )
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.STANDARDIZE, standardize_op[float], standardize_op[double])
+
+
 cdef Status batch_moments_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     cdef Py_ssize_t j = bound.first_column
     batch_moments(at[0] + j, at[1] + j, at[2] + j, frame.rows, width_of(bound), columns_of(bound, 0))

@@ -72,6 +72,8 @@ def _kinds(graph: Graph) -> dict[str, _Kind]:
 
 def _kind(node: Node, before: Sequence[_Kind], makers: Mapping[str, Node]) -> _Kind:
     config = node.config
+    if config.hands_through:
+        return before[0]
     if isinstance(config, DenseConfig | ActivationConfig):
         values = ACTIVATIONS[config.activation].values
         if values is Values.PROBABILITIES:
@@ -100,7 +102,8 @@ def _kind(node: Node, before: Sequence[_Kind], makers: Mapping[str, Node]) -> _K
 def _activation(tensor: Tensor, makers: Mapping[str, Node]) -> Activation | None:
     """Return the activation that makes a tensor, or None."""
     node = makers.get(tensor.name)
-    while node is not None and node.config == ActivationConfig(Activation.LINEAR):
+    plain = ActivationConfig(Activation.LINEAR)
+    while node is not None and (node.config == plain or node.config.hands_through):
         node = makers.get(node.inputs[0].name)
     return getattr(node.config, "activation", None) if node is not None else None
 

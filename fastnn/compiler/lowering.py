@@ -27,7 +27,7 @@ from fastnn.compiler.plan import (
 )
 from fastnn.compiler.rules import BACKWARD, FORWARD
 from fastnn.errors import PlanError
-from fastnn.graph.graph import Graph, Parameter, Tensor, array_name, metric_name
+from fastnn.graph.graph import Graph, Node, Parameter, Tensor, array_name, metric_name
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.ops import REAL, Kind
@@ -104,6 +104,7 @@ def lower(
     if purpose not in PURPOSES:
         raise PlanError(f"unknown purpose {purpose!r}; known: {', '.join(PURPOSES)}")
     lowering = Lowering(graph, purpose, gather, weighted, columns)
+    lowering.differentiated = frozenset(wrt)
     if purpose == "train" and optimizer is not None and optimizer.clips_norms:
         lowering.keeps_gradients = True
     if purpose in ("train", "gradients", "evaluate"):
@@ -135,6 +136,8 @@ def lower(
 class Lowering(Builder):
     """One call of `lower`: a builder that walks a graph."""
 
+    differentiated: frozenset[str] = frozenset()  # tensors whose own gradients are asked for
+
     # -- forward
 
     def stream(self, name: str, columns: int, kind: Kind = REAL) -> Operand:
@@ -153,29 +156,43 @@ class Lowering(Builder):
     def forward(self, to_outputs: bool = False) -> None:
         """Append what computes the outputs, and hands them out if asked for."""
         graph = self.graph
+        same: dict[str, str] = {}  # of what is handed through, the tensor that it is
+        for node in graph.nodes:
+            if self._hands_through(node):
+                same[node.output.name] = same.get(node.inputs[0].name, node.inputs[0].name)
         for tensor in graph.inputs:
             name = array_name("x", tensor, graph.inputs)
             self.tensors[tensor.name] = self.stream(name, tensor.columns, tensor.kind)
-        results = {
-            tensor.name: self.external(
-                array_name("output", tensor, graph.outputs), tensor.columns, written=True
+        results = [
+            (
+                same.get(tensor.name, tensor.name),
+                self.external(array_name("output", tensor, graph.outputs), tensor.columns, written=True),
             )
             for tensor in (graph.outputs if to_outputs else ())
-        }
-        read = {tensor.name for node in graph.nodes for tensor in node.inputs}
+        ]
+        read = [same.get(t.name, t.name) for n in graph.nodes if n.output.name not in same for t in n.inputs]
+        read += [name for name, _ in results]
+        direct = {name: output for name, output in results if read.count(name) == 1}
         for node in graph.nodes:
             inputs = tuple(self.tensors[tensor.name] for tensor in node.inputs)
             name = node.output.name
-            if node.config.training_only and not self.training:
+            if name in same:
                 self.tensors[name] = inputs[0]
                 continue
-            output = results.pop(name) if name in results and name not in read else None
-            if output is None:
-                output = self.rows(name, node.output.columns)
-            self.ops += FORWARD[type(node.config)](self, node, inputs, output)
+            output = direct.get(name) or self.rows(name, node.output.columns)
+            if node.config.hands_through or (node.config.training_only and not self.training):
+                self.copy(output, inputs[0])
+            else:
+                self.ops += FORWARD[type(node.config)](self, node, inputs, output)
             self.tensors[name] = output
-        for name, output in results.items():  # what other nodes read, or what is an input
-            self.copy(output, self.tensors[name])
+        for name, output in results:  # what other nodes read, or what is an input
+            if self.tensors[name] is not output:
+                self.copy(output, self.tensors[name])
+
+    def _hands_through(self, node: Node) -> bool:
+        """Return whether a node's output is its input, and nobody asks for a gradient of its own."""
+        same = node.config.hands_through or (node.config.training_only and not self.training)
+        return same and node.output.name not in self.differentiated
 
     def copy(self, y: Operand, x: Operand, scale: float = 1.0) -> None:
         """Append ``y = scale * x``."""
@@ -244,6 +261,7 @@ class Lowering(Builder):
         accumulator = len(self.accumulators) - 1
         last = next((op for op in reversed(self.ops) if y in op.outputs()), None)
         read = sum(y in op.inputs() for op in self.ops)
+        read += sum(self.tensors[other.name] == y for other in self.graph.outputs) - 1
 
         def op(code: OpCode, *operands: Operand | None) -> Op:
             return Op(code, loss.name, operands, constants=constants, accumulator=accumulator)

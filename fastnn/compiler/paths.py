@@ -122,7 +122,7 @@ def batch_is_fast_axis(
     if len(losses) != 1 or not graph.is_chain:
         return False
     widths = [graph.inputs[0].columns, *(node.output.columns for node in graph.nodes)]
-    configs = [node.config for node in graph.nodes]
+    configs = [node.config for node in graph.nodes if not node.config.hands_through]
     plain = all(
         isinstance(config, DenseConfig | ActivationConfig)
         and type(config) in (DenseConfig, ActivationConfig)

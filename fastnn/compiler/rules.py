@@ -7,6 +7,7 @@ This file must not know arrays, dtypes or kernels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from fastnn.compiler.builder import Builder
@@ -14,9 +15,11 @@ from fastnn.compiler.plan import Activation, Op, OpCode, Operand
 from fastnn.graph.graph import (
     ActivationConfig,
     AffineConfig,
+    AlphaDropoutConfig,
     Config,
     DenseConfig,
     DropoutConfig,
+    GaussianDropoutConfig,
     GaussianNoiseConfig,
     MaxoutConfig,
     Merge,
@@ -31,6 +34,7 @@ from fastnn.ops import ACTIVATIONS
 __all__ = ["BACKWARD", "FORWARD"]
 
 _ABREAST = 5  # tensors that one op puts side by side
+_SELU_LEAST = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946
 
 
 # -- forward rules, by the class of a layer's configuration
@@ -82,13 +86,23 @@ def _square(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operan
 
 def _draw(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
     config = node.config
-    assert isinstance(config, DropoutConfig | GaussianNoiseConfig)
+    assert isinstance(
+        config, DropoutConfig | GaussianNoiseConfig | GaussianDropoutConfig | AlphaDropoutConfig
+    )
     builder.n_draws += 1
-    if isinstance(config, DropoutConfig):
-        code, amount = OpCode.DROPOUT, config.rate
-    else:
-        code, amount = OpCode.GAUSSIAN_NOISE, config.stddev
-    return [Op(code, node.layer, (y, *inputs), constants=(amount, config.draw(builder.n_draws)))]
+    more: tuple[float, ...] = ()
+    match config:
+        case DropoutConfig():
+            code, amount = OpCode.DROPOUT, config.rate
+        case GaussianNoiseConfig():
+            code, amount = OpCode.GAUSSIAN_NOISE, config.stddev
+        case GaussianDropoutConfig():
+            code, amount = OpCode.GAUSSIAN_DROPOUT, math.sqrt(config.rate / (1.0 - config.rate))
+        case AlphaDropoutConfig():
+            rate = config.rate
+            scale = ((1.0 - rate) * (1.0 + rate * _SELU_LEAST**2)) ** -0.5
+            code, amount, more = OpCode.ALPHA_DROPOUT, rate, (scale, scale * _SELU_LEAST * (1.0 - rate))
+    return [Op(code, node.layer, (y, *inputs), constants=(amount, config.draw(builder.n_draws), *more))]
 
 
 def _row_sum(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
@@ -164,6 +178,8 @@ FORWARD: dict[type[Config], Callable[[Builder, Node, tuple[Operand, ...], Operan
     SquareConfig: _square,
     DropoutConfig: _draw,
     GaussianNoiseConfig: _draw,
+    GaussianDropoutConfig: _draw,
+    AlphaDropoutConfig: _draw,
     SumConfig: _row_sum,
     MergeConfig: _merge_inputs,
     WeightedSumConfig: _weighted_sum,
@@ -233,7 +249,12 @@ def _affine_backward(builder: Builder, op: Op, dy: Operand) -> None:
 
 
 def _dropout_backward(builder: Builder, op: Op, dy: Operand) -> None:
-    builder.pass_on(op.layer, op.need("x"), OpCode.DROPOUT, dy, constants=op.constants)  # the same numbers
+    builder.pass_on(op.layer, op.need("x"), op.code, dy, constants=op.constants)  # the same numbers
+
+
+def _alpha_dropout_backward(builder: Builder, op: Op, dy: Operand) -> None:
+    constants = (*op.constants[:3], 0.0)  # what was dropped, and the shift, do not depend on x
+    builder.pass_on(op.layer, op.need("x"), OpCode.ALPHA_DROPOUT, dy, constants=constants)
 
 
 def _noise_backward(builder: Builder, op: Op, dy: Operand) -> None:
@@ -266,6 +287,8 @@ BACKWARD: dict[OpCode, Callable[[Builder, Op, Operand], None]] = {
     OpCode.CONCATENATE: _concatenate_backward,
     OpCode.AFFINE: _affine_backward,
     OpCode.DROPOUT: _dropout_backward,
+    OpCode.GAUSSIAN_DROPOUT: _dropout_backward,
+    OpCode.ALPHA_DROPOUT: _alpha_dropout_backward,
     OpCode.GAUSSIAN_NOISE: _noise_backward,
     OpCode.ROW_SUM: _row_sum_backward,
     OpCode.GATED_ADD: _gated_add_backward,

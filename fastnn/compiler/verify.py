@@ -143,6 +143,9 @@ def _needed(op: Op) -> dict[str, Kind]:
     place = _SPARSE.get(op.code, -1)
     if op.code is OpCode.MULTICLASS_HINGE or (place >= 0 and op.constants[place]):
         return {"t": Kind(Numbers.LABEL, op.need("y").columns)}
+    if op.code is OpCode.ENCODE_CATEGORIES:
+        width, parts = op.need("y").columns, op.need("x").columns if op.constants[0] == 1 else 1
+        return {"x": Kind(Numbers.INDEX, width // parts)}
     table = _TABLES.get(op.code)
     return {} if table is None else {"x": Kind(Numbers.INDEX, op.need(table).rows)}
 

@@ -437,9 +437,10 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 raise PlanError(
                     f"{where} takes {columns('y')} columns from number {first} on, of {columns('x')}"
                 )
-        case OpCode.DROPOUT | OpCode.GAUSSIAN_NOISE:
-            amount, draw = op.constants
-            most = 1.0 if op.code is OpCode.DROPOUT else LARGEST_NUMBER
+        case OpCode.DROPOUT | OpCode.GAUSSIAN_NOISE | OpCode.GAUSSIAN_DROPOUT | OpCode.ALPHA_DROPOUT:
+            amount, draw = op.constants[:2]
+            shares = {OpCode.DROPOUT: 1.0, OpCode.ALPHA_DROPOUT: 1.0 - 2.0**-52}
+            most = shares.get(op.code, LARGEST_NUMBER)
             if not 0.0 <= amount <= most or draw != int(draw) or not 0 <= draw < MOST_DRAWS:
                 raise PlanError(f"{where} has {amount} and the draw {draw}, which are out of range")
             agree = [(columns("x"), columns("y"))]
@@ -451,6 +452,29 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 raise PlanError(f"{where} has the epsilon {op.constants[0]}, needs one above 0")
             if op.code is OpCode.NORMALIZE_BACKWARD:
                 agree.append((op.operand("dgamma") is None, op.operand("dbeta") is None))
+        case OpCode.ROW_NORMALIZE | OpCode.ROW_NORMALIZE_BACKWARD | OpCode.ROW_NORMALIZE_GRADIENT:
+            of_rows = op.need("moments")
+            given = [operand for operand in op.operands if operand is not None and operand is not of_rows]
+            agree = [(of_rows.columns, 2), *((given[0].columns, operand.columns) for operand in given[1:])]
+            agree += [(operand.rows, 1) for operand in given if operand.rows != ROWS]
+            if op.constants and (op.constants[0] <= 0 or not {*op.constants[1:]} <= {0.0, 1.0}):
+                raise PlanError(f"{where} has {op.constants}, needs an epsilon above 0, and two flags")
+        case OpCode.STANDARDIZE | OpCode.PRELU | OpCode.PRELU_GRADIENT:
+            given = [operand for operand in op.operands if operand is not None]
+            agree = [(given[0].columns, operand.columns) for operand in given[1:]]
+            agree += [(operand.rows, 1) for operand in given if operand.rows != ROWS]
+            if op.constants and (op.constants[0] <= 0 or op.constants[1] not in (0.0, 1.0)):
+                raise PlanError(f"{where} has {op.constants}, needs an epsilon above 0, and a flag")
+        case OpCode.DISCRETIZE | OpCode.ENCODE_CATEGORIES:
+            mode, k = op.constants[0], columns("x")
+            if mode not in ((0, 1, 2, 3) if op.code is OpCode.DISCRETIZE else (1, 2, 3)):
+                raise PlanError(f"{where} has the mode {mode!r}, which does not exist")
+            if op.code is OpCode.DISCRETIZE:
+                depth = columns("w") + 1
+                width = {0: k, 1: k * depth}.get(int(mode), depth)
+                agree = [(columns("y"), width), (op.need("w").rows, 1)]
+            elif mode == 1:
+                agree = [(columns("y") % k, 0)]
         case OpCode.EMBEDDING:
             agree = [(columns("y"), columns("x") * columns("w"))]
         case OpCode.EMBEDDING_GRADIENT:

@@ -19,9 +19,11 @@ from fastnn.regularizers import L2
 __all__ = [
     "ActivationConfig",
     "AffineConfig",
+    "AlphaDropoutConfig",
     "Config",
     "DenseConfig",
     "DropoutConfig",
+    "GaussianDropoutConfig",
     "GaussianNoiseConfig",
     "Graph",
     "MaxoutConfig",
@@ -148,6 +150,7 @@ class Config:
     least_inputs: ClassVar[int] = 1
     most_inputs: ClassVar[int | None] = 1
     training_only: ClassVar[bool] = False  # whether, but in training, the output is the input
+    hands_through: ClassVar[bool] = False  # whether it always is
 
     def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
         """Return the parameters of a layer of this name with inputs of these widths; by default none."""
@@ -275,6 +278,20 @@ class GaussianNoiseConfig(_DrawingConfig):
     """``x`` plus a normal number with the standard deviation `stddev`, element by element."""
 
     stddev: float
+
+
+@dataclass(frozen=True)
+class GaussianDropoutConfig(_DrawingConfig):
+    """``x`` times a normal number with mean 1 and the variance ``rate / (1 - rate)``, element by element."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class AlphaDropoutConfig(_DrawingConfig):
+    """``x`` or, with probability `rate`, SELU's least value, so scaled that mean 0 and variance 1 stay."""
+
+    rate: float
 
 
 @dataclass(frozen=True)

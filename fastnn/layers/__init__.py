@@ -1,14 +1,19 @@
 """Layers: descriptions that models are made of, with Keras's names where Keras has them.
 
 ==============================  ==========================================================================
-with weights                    `Dense`, `Maxout`, `WeightedSum`, `BatchNormalization`
+with weights                    `Dense`, `Maxout`, `WeightedSum`, `PReLU`
+normalising                     `BatchNormalization`; row by row `LayerNormalization`, `RMSNormalization`,
+                                `UnitNormalization`
 vectors for categories          `Embedding`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
                                 by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
-random, in training only         `Dropout`, `GaussianNoise`
+a function of yours             `Lambda`, of operators and layers without weights
+preprocessing                   `Normalization`, `Rescaling`, `Discretization`, `CategoryEncoding`
+no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width that is there
+random, in training only         `Dropout`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
-                                `Concatenate`, and `add`, ... as functions
+                                `Concatenate`, `Dot`, and `add`, ... as functions
 ==============================  ==========================================================================
 """
 
@@ -17,12 +22,15 @@ from typing import Any
 from fastnn.absent import attribute_error
 from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from fastnn.layers._base import Input, Layer
+from fastnn.layers._categories import CategoryEncoding, Discretization
 from fastnn.layers._dense import Dense, Maxout
+from fastnn.layers._dot import Dot
 from fastnn.layers._embedding import Embedding
 from fastnn.layers._functions import (
     add,
     average,
     concatenate,
+    dot,
     maximum,
     minimum,
     multiply,
@@ -46,23 +54,37 @@ from fastnn.layers._gates import (
     Sum,
     WeightedSum,
 )
+from fastnn.layers._lambda import Lambda
 from fastnn.layers._normalization import BatchNormalization
-from fastnn.layers._random import Dropout, GaussianNoise
+from fastnn.layers._prelu import PReLU
+from fastnn.layers._preprocessing import Normalization, Rescaling
+from fastnn.layers._random import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
+from fastnn.layers._row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
+from fastnn.layers._shapes import Flatten, Identity, Reshape
 
 __all__ = [
     "ELU",
     "Activation",
     "Add",
+    "AlphaDropout",
     "Average",
     "BatchNormalization",
+    "CategoryEncoding",
     "Concatenate",
     "Dense",
+    "Discretization",
+    "Dot",
     "Dropout",
     "Embedding",
     "Exp",
+    "Flatten",
+    "GaussianDropout",
     "GaussianNoise",
+    "Identity",
     "Input",
+    "Lambda",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "Log",
     "Maximum",
@@ -70,18 +92,25 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Negate",
+    "Normalization",
+    "PReLU",
+    "RMSNormalization",
     "ReLU",
     "Reciprocal",
+    "Rescaling",
+    "Reshape",
     "Scale",
     "Shift",
     "Softmax",
     "Square",
     "Subtract",
     "Sum",
+    "UnitNormalization",
     "WeightedSum",
     "add",
     "average",
     "concatenate",
+    "dot",
     "maximum",
     "minimum",
     "multiply",

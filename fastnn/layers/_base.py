@@ -43,9 +43,10 @@ def Input(shape: int | Sequence[int], name: str | None = None, *, dtype: object 
     shape : tuple of one int, or int
         Number of features, without the batch, as in Keras.
     name : str, optional
-    dtype : integer dtype, optional
+    dtype : dtype, optional
         As in Keras, such as ``"int32"``, for an input that layers such as `Embedding` read.  It may be left
-        out, as what the input holds follows from them; of real numbers the dtype is the model's.
+        out, as what the input holds follows from them; float32 and float64 change nothing, as the dtype of
+        real numbers is the model's.
 
     Returns
     -------
@@ -58,7 +59,7 @@ def Input(shape: int | Sequence[int], name: str | None = None, *, dtype: object 
     ConfigurationError
         If it is less than 1, or the name cannot be one.
     DTypeError
-        If it is not an integer, or `dtype` is that of no integers.
+        If it is not an integer, or `dtype` is that of anything else.
 
     Examples
     --------
@@ -71,19 +72,19 @@ def Input(shape: int | Sequence[int], name: str | None = None, *, dtype: object 
 
 
 def _integer_dtype(dtype: object) -> str | None:
-    """Return the name of the dtype of an input of integers; None stays that."""
+    """Return the name of the dtype of an input of integers; that of real numbers does not count, None."""
     if dtype is None:
         return None
     try:
         found = np.dtype(dtype)  # type: ignore[call-overload]
     except TypeError:
         found = None
-    if found is None or found.kind not in "iu":
+    if found is None or (found.kind not in "iu" and str(found) not in ("float32", "float64")):
         raise DTypeError(
-            f"Input has dtype {dtype!r}, and takes only that of integers, for an Embedding; of real numbers "
-            "the model has a dtype, as by Model(..., dtype='float64')"
+            f"Input has dtype {dtype!r}, and takes only that of integers, for an Embedding, and of "
+            "float32 and float64; of real numbers the model has a dtype, as by Model(..., dtype='float64')"
         )
-    return str(found)
+    return str(found) if found.kind in "iu" else None
 
 
 class Store(Protocol):

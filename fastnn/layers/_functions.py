@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastnn.graph.symbolic import SymbolicTensor
-from fastnn.layers import _gates
+from fastnn.layers import _dot, _gates
 
-__all__ = ["add", "average", "concatenate", "maximum", "minimum", "multiply", "subtract"]
+__all__ = ["add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract"]
 
 Tensors = Sequence[SymbolicTensor]
 
@@ -158,3 +158,28 @@ def concatenate(inputs: Tensors, axis: int = -1, *, name: str | None = None) -> 
     (None, 5)
     """
     return _gates.Concatenate(axis, name=name)(inputs)
+
+
+def dot(
+    inputs: Tensors, axes: int = -1, *, normalize: bool = False, name: str | None = None
+) -> SymbolicTensor:
+    """Return the inner products of their rows; see `Dot`.
+
+    Parameters
+    ----------
+    inputs : sequence of SymbolicTensor
+    axes : int or tuple of two int
+    normalize : bool
+    name : str, optional
+
+    Returns
+    -------
+    SymbolicTensor
+
+    Examples
+    --------
+    >>> from fastnn import Input
+    >>> dot([Input((3,)), Input((3,))]).shape
+    (None, 1)
+    """
+    return _dot.Dot(axes, normalize, name=name)(inputs)

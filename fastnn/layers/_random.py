@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastnn.checks import check_count, check_number
+from fastnn.checks import check_count, check_number, with_arguments_of_keras
 from fastnn.errors import ConfigurationError
-from fastnn.graph.graph import DropoutConfig, GaussianNoiseConfig
+from fastnn.graph.graph import AlphaDropoutConfig, DropoutConfig, GaussianDropoutConfig, GaussianNoiseConfig
 from fastnn.layers._base import Layer
 
-__all__ = ["Dropout", "GaussianNoise"]
+__all__ = ["AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"]
 
 _LARGEST_SEED = 2**52 - 1
 
@@ -107,5 +107,101 @@ class GaussianNoise(Layer):
 
     def _code(self) -> Iterator[str]:
         yield str(self.config.stddev)
+        if self.config.seed is not None:
+            yield f"seed={self.config.seed}"
+
+
+class GaussianDropout(Layer):
+    """In training, multiplies each number by a normal number with mean 1.
+
+    Its variance is ``rate / (1 - rate)``, that of `Dropout` of the same rate (Srivastava et al. 2014).
+    `predict`, `evaluate` and calling the model leave numbers as they are.  What is drawn is settled as for
+    `Dropout`.
+
+    Parameters
+    ----------
+    rate : float
+        At least 0, below 1.
+    seed : int, optional
+        As for `Dropout`.
+    name : str, optional
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), GaussianDropout(0.5)])
+    >>> model.predict([[1.0, 2.0]])
+    array([[1., 2.]], dtype=float32)
+    """
+
+    config: GaussianDropoutConfig
+
+    @with_arguments_of_keras("GaussianDropout", "Layer")
+    def __init__(self, rate: float, seed: int | None = None, *, name: str | None = None) -> None:
+        super().__init__(name)
+        share = check_number(rate, "rate", 0.0, 1.0, open_maximum=True)
+        self.config = GaussianDropoutConfig(_checked_seed(seed), share)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"rate": self.config.rate, "seed": self.config.seed}
+
+    def _code(self) -> Iterator[str]:
+        yield str(self.config.rate)
+        if self.config.seed is not None:
+            yield f"seed={self.config.seed}"
+
+
+class AlphaDropout(Layer):
+    """In training, each number becomes SELU's least value with probability `rate`.
+
+    All numbers are then scaled and shifted so that a mean of 0 and a variance of 1 stay what they are
+    (Klambauer et al. 2017).  `predict`, `evaluate` and calling the model leave numbers as they are.  What is
+    drawn is settled as for `Dropout`.
+
+    Parameters
+    ----------
+    rate : float
+        At least 0, below 1.
+    noise_shape : None
+        As for `Dropout`.
+    seed : int, optional
+        As for `Dropout`.
+    name : str, optional
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of range, or `noise_shape` is given.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), AlphaDropout(0.5)])
+    >>> model.predict([[1.0, 2.0]])
+    array([[1., 2.]], dtype=float32)
+    """
+
+    config: AlphaDropoutConfig
+
+    @with_arguments_of_keras("AlphaDropout", "Layer")
+    def __init__(
+        self, rate: float, noise_shape: None = None, seed: int | None = None, *, name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        if noise_shape is not None:
+            raise ConfigurationError("AlphaDropout drops each number by itself; leave noise_shape out")
+        share = check_number(rate, "rate", 0.0, 1.0, open_maximum=True)
+        self.config = AlphaDropoutConfig(_checked_seed(seed), share)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"rate": self.config.rate, "seed": self.config.seed}
+
+    def _code(self) -> Iterator[str]:
+        yield str(self.config.rate)
         if self.config.seed is not None:
             yield f"seed={self.config.seed}"

@@ -134,10 +134,8 @@ def with_class_weights(
 
 def _reader(graph: Graph, tensor: Tensor) -> str:
     """Return what messages call the layer whose kind an input has."""
-    layer = next(
-        node.layer for node in graph.nodes if tensor in node.inputs and node.config.takes == tensor.kind
-    )
-    return f"Embedding {layer!r}"
+    node = next(node for node in graph.nodes if tensor in node.inputs and node.config.takes == tensor.kind)
+    return f"{type(node.config).__name__.removesuffix('Config')} {node.layer!r}"
 
 
 def measured(graph: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

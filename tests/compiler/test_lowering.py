@@ -141,8 +141,27 @@ PLANS: dict[str, Callable[[], Plan]] = {
         optimizer=optimizers.AdamW(),
     ),
     "normalized_train": normalized,
+    "scaled_rows_train": lambda: compile_plan(
+        chain(
+            layers.Normalization(),
+            layers.LayerNormalization(),
+            layers.Dense(4),
+            layers.PReLU(),
+            layers.GaussianDropout(0.25),
+            layers.RMSNormalization(),
+            layers.AlphaDropout(0.25),
+            layers.Dense(2),
+        ),
+        "train",
+        capacity=8,
+        losses=(MSE,),
+        optimizer=SGD,
+    ),
     "embedded_train": lambda: compile_plan(
         chain(layers.Embedding(9, 4), layers.Dense(2)), "train", capacity=8, losses=(MSE,), optimizer=SGD
+    ),
+    "categories_predict": lambda: compile_plan(
+        chain(layers.CategoryEncoding(9), layers.Discretization([0.5]), layers.Dense(2)), "predict"
     ),
     "clipped_sgd": lambda: compile_plan(
         small(), "train", capacity=4, losses=(MSE,), optimizer=optimizers.SGD(0.1, global_clipnorm=1.0)

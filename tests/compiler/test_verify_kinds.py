@@ -102,7 +102,33 @@ def indices_computed_with() -> Plan:
 LABELS, GATHERED = labelled(), labelled(gather=True)
 INDICES, GATHERED_INDICES = embedded(), embedded(gather=True)
 LOOKS_UP, ADDS_UP = OpCode.EMBEDDING, OpCode.EMBEDDING_GRADIENT
+ENCODES, BINS = OpCode.ENCODE_CATEGORIES, OpCode.DISCRETIZE
+CATEGORIES = compile_plan(
+    Sequential([Input((2,)), layers.CategoryEncoding(5, "one_hot"), layers.Dense(1)]).graph, "predict"
+)
+BINNED = compile_plan(
+    Sequential([Input((2,)), layers.Discretization([0.0, 1.0]), layers.Dense(1)]).graph, "predict"
+)
+
+
+def with_mode(plan: Plan, mode: float) -> Plan:
+    """Return the plan with another mode of its first op."""
+    return replace(plan, ops=(replace(plan.ops[0], constants=(mode,)), *plan.ops[1:]))
+
+
 DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
+    "categories too many": (
+        lambda: of_kind(CATEGORIES, "x", Kind(Numbers.INDEX, 6)),
+        "ENCODE_CATEGORIES of .*, operand 'x' takes indices below 5, but 'x' holds indices below 6",
+    ),
+    "categories real": (lambda: of_kind(CATEGORIES, "x", REAL), "below 5, but 'x' holds real numbers"),
+    "categories without a part each": (
+        lambda: with_operand(CATEGORIES, ENCODES, "y", columns=11),
+        "widths 1 and 0 that must agree",
+    ),
+    "categories in no mode": (lambda: with_mode(CATEGORIES, 0.0), "has the mode 0.0, which does not exist"),
+    "bins in no mode": (lambda: with_mode(BINNED, 4.0), "has the mode 4.0, which does not exist"),
+    "bins of another width": (lambda: with_mode(BINNED, 1.0), "widths 2 and 6 that must agree"),
     "too many": (
         lambda: of_kind(LABELS, "y", Kind(Numbers.LABEL, 4)),
         "CROSSENTROPY of .*, operand 't' takes labels below 3, but 'y' holds labels below 4",

@@ -250,9 +250,11 @@ def test_inputs_of_integers_may_say_so() -> None:
     x, inner = fastnn.Input((3,)), fastnn.Input((3,), "x", dtype="int32")
     with pytest.raises(ConfigurationError, match="layer 'dense' takes real numbers, and input 'x' has dtype"):
         fastnn.Model(inner, fastnn.Model(x, Dense(2)(x))(inner))
-    for bad in ("float32", "bool", "text", object):
+    for real in ("float32", "float64", float):  # as in scripts for Keras; the model has the dtype
+        assert fastnn.Input((3,), dtype=real).dtype is None
+    for bad in ("float16", "bool", "text", object):
         with pytest.raises(
-            DTypeError, match=r"takes only that of integers, for an Embedding; .* the model has"
+            DTypeError, match=r"takes only that of integers, for an Embedding, and of float32 .* model has"
         ):
             fastnn.Input((3,), dtype=bad)
 

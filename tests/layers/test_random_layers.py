@@ -79,7 +79,30 @@ def test_noise_is_normal() -> None:
     assert abs(np.corrcoef(found[:, :-1].ravel(), found[:, 1:].ravel())[0, 1]) < 4 / np.sqrt(found.size)
 
 
-@pytest.mark.parametrize("layer", [layers.Dropout(0.3), layers.GaussianNoise(0.2)])
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5])
+def test_factors_and_alpha_dropout_keep_mean_and_variance(rate: float) -> None:
+    found = drawn(layers.GaussianDropout(rate), 60, 50)
+    deviation = np.sqrt(rate / (1 - rate))
+    assert abs(found.mean() - 1.0) <= 4 * deviation / np.sqrt(found.size)
+    assert found.std() == pytest.approx(deviation, rel=0.1)
+    found = drawn(layers.AlphaDropout(rate), 60, 50)  # of ones
+    least = -1.0507009873554805 * 1.6732632423543772
+    scale = ((1 - rate) * (1 + rate * least**2)) ** -0.5
+    shift = -scale * least * rate
+    values = {round(scale + shift, 12)} | ({round(scale * least + shift, 12)} if rate else set())
+    assert set(found.round(12).ravel()) == values
+    share = (found.round(12) == round(scale + shift, 12)).mean()
+    assert abs(share - (1 - rate)) <= 4 * np.sqrt(rate * (1 - rate) / found.size)
+    # Mean 0 and variance 1 stay: of kept numbers, and of those that were dropped.
+    mean = (1 - rate) * shift + rate * (scale * least + shift)
+    square = (1 - rate) * (scale**2 + shift**2) + rate * (scale * least + shift) ** 2
+    assert (mean, square) == (pytest.approx(0.0, abs=1e-12), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [layers.Dropout(0.3), layers.GaussianNoise(0.2), layers.GaussianDropout(0.3), layers.AlphaDropout(0.3)],
+)
 def test_steps_layers_and_seeds_draw_differently(layer: Layer) -> None:
     config = layer.get_config()
     config = {key: value for key, value in config.items() if key not in ("name", "trainable")}

@@ -26,6 +26,7 @@ EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),
     Case("hinge", "adam", net="shared"),
     Case("mse", "momentum", net="normalized"),
+    Case("mse", "momentum", net="scaled rows"),
     Case("categorical", "sgd", weighted=True),
     Case("absolute", "sgd"),
     Case("binary curve", "sgd", weighted=True),

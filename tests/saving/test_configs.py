@@ -70,6 +70,23 @@ LAYERS = [
         1, 0.5, 0.25, False, gamma_initializer="he_normal", gamma_regularizer="l2", name="n", trainable=False
     ),
     layers.BatchNormalization(scale=False, moving_mean_initializer=initializers.Constant(2.0)),
+    layers.LayerNormalization(
+        1, 0.5, False, gamma_initializer="he_normal", gamma_regularizer="l2", name="n", trainable=False
+    ),
+    layers.RMSNormalization(epsilon=0.5, trainable=False),
+    layers.Normalization(mean=[1.0, 2.0], variance=(0.5, 0.25), invert=True, name="n"),
+    layers.Normalization(axis=None),
+    layers.Discretization([1.0, 2.5], output_mode="count"),
+    layers.Discretization(num_bins=3, epsilon=0.1),
+    layers.CategoryEncoding(3, "one_hot"),
+    layers.PReLU("he_normal", "l2", trainable=False),
+    layers.GaussianDropout(0.5, seed=3),
+    layers.AlphaDropout(0.5, seed=3),
+    layers.Dot(1),
+    layers.Dot((-1, 1), normalize=True),
+    layers.Reshape((3,)),
+    layers.Reshape([-1]),
+    layers.Rescaling(1 / 255, offset=-1),
     layers.Embedding(7, 2),
     layers.Embedding(7, 2, "he_normal", "l2", name="e", trainable=False),
 ]
@@ -77,7 +94,7 @@ PLAIN = [
     cls()
     for name in layers.__all__
     if isinstance(cls := getattr(layers, name), type)
-    and cls not in (layers.Layer, *(type(layer) for layer in LAYERS))
+    and cls not in (layers.Layer, layers.Lambda, *(type(layer) for layer in LAYERS))
 ]
 
 

@@ -62,6 +62,9 @@ GATES: tuple[Drawing, ...] = (
     lambda a, b: layers.Subtract()([layers.Exp()(a), layers.Log()(layers.Shift(1.5)(layers.ReLU()(b)))]),
     lambda a, b: layers.Multiply()([layers.Reciprocal()(layers.Shift(2.0)(a)), layers.Negate()(b)]),
     lambda a, b: layers.Add()([layers.Scale(0.5)(layers.LeakyReLU(0.1)(a)), layers.Softmax()(b)]),
+    lambda a, b: layers.Add()([layers.LayerNormalization(gamma_regularizer="l2")(a), b]),
+    lambda a, b: layers.Add()([layers.RMSNormalization()(a), layers.UnitNormalization()(b)]),
+    lambda a, b: layers.Add()([layers.PReLU()(a), layers.Normalization()(layers.GaussianDropout(0.1)(b))]),
 )
 
 
@@ -102,7 +105,9 @@ def embedded() -> Graph:
     """Return a net of categories and numbers, one of whose tables is looked up twice."""
     a, b, z = Input((2,), name="a"), Input((1,), name="b"), Input((3,), name="z")
     table = layers.Embedding(9, 2, embeddings_regularizer=regularizers.L2(0.1))
-    h = layers.Concatenate()([table(a), table(b), layers.Embedding(5, 3)(a), z])
+    bins = layers.Discretization([-0.5, 0.0, 1.0], output_mode="one_hot")(z)
+    parts = [layers.CategoryEncoding(5, mode)(a) for mode in ("one_hot", "count")]
+    h = layers.Concatenate()([table(a), table(b), layers.Embedding(5, 3)(a), z, bins, *parts])
     return Model([a, b, z], layers.Dense(2, name="out")(h), seed=0).graph
 
 

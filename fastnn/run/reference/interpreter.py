@@ -20,6 +20,7 @@ from fastnn.run.program import Result, Scalars
 from fastnn.run.reference.clipping import OPS as CLIPPING
 from fastnn.run.reference.draws import bits_of, key_of_step, normals_of, permutation_of, stream
 from fastnn.run.reference.formulas import activate, differentiate, pointwise
+from fastnn.run.reference.layers import OPS as LAYERS
 from fastnn.run.reference.normalization import OPS as NORMALIZATION
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
@@ -493,6 +494,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.EMBEDDING: _embedding,
     OpCode.EMBEDDING_GRADIENT: _embedding_gradient,
     **NORMALIZATION,
+    **LAYERS,
     **CLIPPING,
 }
 

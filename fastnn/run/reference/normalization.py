@@ -1,4 +1,7 @@
-"""The reference's definitions of batch normalisation.  This file must not call kernels."""
+"""The reference's definitions of normalisation, by the moments of features and by those of rows.
+
+This file must not call kernels.
+"""
 
 from __future__ import annotations
 
@@ -51,10 +54,46 @@ def _moving_average(m: Any, op: Op) -> None:
     m.put(op, "w", momentum * m(op, "w") + (1.0 - momentum) * m(op, "moment"))
 
 
+def _row_normalize(m: Any, op: Op) -> None:
+    epsilon, centered, averaged = op.constants
+    x = m(op, "x")
+    mean = x.mean(1, keepdims=True) if centered else np.zeros((len(x), 1))
+    squares = ((x - mean) ** 2).sum(1, keepdims=True)
+    deviation = np.sqrt(squares / x.shape[1] + epsilon) if averaged else np.maximum(np.sqrt(squares), epsilon)
+    y = (x - mean) / deviation
+    gamma, beta = m.get(op, "gamma"), m.get(op, "beta")
+    y = y if gamma is None else y * gamma
+    m.put(op, "y", y if beta is None else y + beta)
+    m.put(op, "moments", np.hstack([mean, 1.0 / deviation]))
+
+
+def _rows_normalized(m: Any, op: Op) -> tuple[np.ndarray, np.ndarray]:
+    """Return x normalised, and what it was multiplied by."""
+    mean, scale = np.hsplit(m(op, "moments"), 2)
+    return (m(op, "x") - mean) * scale, scale
+
+
+def _row_normalize_backward(m: Any, op: Op) -> None:
+    epsilon, centered, averaged = op.constants
+    z, scale = _rows_normalized(m, op)
+    gamma = m.get(op, "gamma")
+    dz = m(op, "dy") * (1.0 if gamma is None else gamma)
+    share = 1.0 / z.shape[1] if averaged else np.where(scale < 1.0 / epsilon, 1.0, 0.0)
+    dx = dz - z * (dz * z).sum(1, keepdims=True) * share
+    m.put(op, "dx", scale * (dx - dz.mean(1, keepdims=True) if centered else dx))
+
+
+def _row_normalize_gradient(m: Any, op: Op) -> None:
+    m.put(op, "dw", (m(op, "dy") * _rows_normalized(m, op)[0]).sum(0, keepdims=True))
+
+
 OPS: dict[OpCode, Callable[[Any, Op], None]] = {
     OpCode.BATCH_MOMENTS: _batch_moments,
     OpCode.NORMALIZE: _normalize,
     OpCode.MOMENT_GRADIENTS: _moment_gradients,
     OpCode.NORMALIZE_BACKWARD: _normalize_backward,
     OpCode.MOVING_AVERAGE: _moving_average,
+    OpCode.ROW_NORMALIZE: _row_normalize,
+    OpCode.ROW_NORMALIZE_BACKWARD: _row_normalize_backward,
+    OpCode.ROW_NORMALIZE_GRADIENT: _row_normalize_gradient,
 }
