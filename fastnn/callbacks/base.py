@@ -1,15 +1,14 @@
 """The base of the callbacks, and those that decide nothing: when each hook runs, as in Keras 3.
 
 Hooks get `logs` as Keras gives them: empty at the beginning of something, one dict for all
-callbacks at its end, to which each may add for those after it.  The callbacks that steer
-training are in `__init__.py`.  This file must not know plans or kernels.
+callbacks at its end, to which each may add for those after it.  The callbacks that steer training
+are in the files beside this one, a family each.  This file must not know plans or kernels.
 """
 
 from __future__ import annotations
 
 import inspect
 import itertools
-import math
 import numbers
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from fastnn.errors import ConfigurationError, DTypeError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Callback", "History", "LambdaCallback", "TerminateOnNaN", "Trained"]
+__all__ = ["Callback", "History", "LambdaCallback", "Logs", "Trained"]
 
 Logs = dict[str, Any] | None
 _MOST_SHOWN = 6  # numbers of an epoch in a history's line
@@ -338,23 +337,3 @@ class LambdaCallback(Callback):
 _METHODS = tuple(
     name for name, method in vars(Callback).items() if callable(method) and not name.startswith("_")
 )
-
-
-class TerminateOnNaN(Callback):
-    """Stops training if the loss is not finite; here for scripts written for Keras.
-
-    `fit` needs no help with this: it stops at the first batch whose loss is not finite, restores the
-    latest snapshot of the weights and issues a `NonFiniteWarning`, with or without this callback, which
-    sets ``model.stop_training`` besides.  To have an exception instead, use
-    ``warnings.simplefilter("error", fastnn.errors.NonFiniteWarning)``.
-
-    Examples
-    --------
-    >>> TerminateOnNaN().wants_batches
-    False
-    """
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Stop if the loss in `logs` is not finite."""
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            self._need_model().stop_training = True
