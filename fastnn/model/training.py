@@ -235,6 +235,7 @@ class _Loop:
         self.pace = Pace(cost, self.steps)
         frozen = not any(parameter.is_trained for parameter in now.graph.parameters)
         self.first_losses: list[float] | None = None if self.compiled.iterations or frozen else []
+        self.bar: progress.Bar | None = None
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
 
     def run(
@@ -255,13 +256,17 @@ class _Loop:
         listeners.tell("on_train_begin", {})
         watched = listeners.want_batches
         attended = bool(callbacks) or held_out is not None or verbose == 2
-        bar = progress.bar(first, last) if verbose == 1 else None
+        if verbose == 1:
+            takes_long = self.pace.batches < self.steps
+            self.bar = progress.Bar(first, last, self.steps if takes_long else None)
         epoch = first
         final: dict[str, float] = {}
         try:
             while epoch < last:
                 began = time.perf_counter()
                 listeners.tell("on_epoch_begin", epoch, {})
+                if self.bar is not None:
+                    self.bar.begin(epoch)
                 if watched or model.stop_training:  # one batch is trained even so, as in Keras
                     finite, columns = self._batches(listeners, 1)
                 elif self.pace.batches < self.steps:
@@ -282,9 +287,8 @@ class _Loop:
                     if verbose == 2:
                         progress.print_epoch(epoch, last, time.perf_counter() - began, values)
                 epoch += n_done
-                if bar is not None:
-                    bar.update(n_done)
-                    bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+                if self.bar is not None:
+                    self.bar.end(n_done, values)
                 if not finite:
                     self._warn(epoch)
                     break
@@ -294,8 +298,8 @@ class _Loop:
                     self._judge(columns["loss"])
                 self.pace.note(n_done, time.perf_counter() - began)
         finally:
-            if bar is not None:
-                bar.close()
+            if self.bar is not None:
+                self.bar.close()
         listeners.tell("on_train_end", final)
         return history
 
@@ -335,6 +339,8 @@ class _Loop:
             values = self.objective.values(self.program.plan, sums, end)
             if not result.finite:
                 values = dict.fromkeys(values, math.nan)
+            if self.bar is not None:
+                self.bar.batches(-(-(end - begin) // self.batch), values)
             # What callbacks add to it is not the epoch's.
             listeners.tell_of_batch("on_train_batch_end", number, dict(values))
             if self.model.stop_training or not result.finite:
