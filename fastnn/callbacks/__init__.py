@@ -10,13 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.absent import attribute_error
+from fastnn.callbacks.backups import BackupAndRestore
 from fastnn.callbacks.base import Callback, History, LambdaCallback
 from fastnn.callbacks.checkpoints import ModelCheckpoint
+from fastnn.callbacks.listeners import CallbackList
+from fastnn.callbacks.logs import CSVLogger
 from fastnn.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
-from fastnn.callbacks.stopping import EarlyStopping, TerminateOnNaN
+from fastnn.callbacks.stopping import EarlyStopping, TerminateOnNaN, TimeLimit
 
 __all__ = [
+    "BackupAndRestore",
+    "CSVLogger",
     "Callback",
+    "CallbackList",
     "EarlyStopping",
     "History",
     "LambdaCallback",
@@ -24,6 +30,7 @@ __all__ = [
     "ModelCheckpoint",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
+    "TimeLimit",
 ]
 
 

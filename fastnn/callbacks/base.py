@@ -12,6 +12,7 @@ import itertools
 import numbers
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastnn.checks import shown
@@ -20,7 +21,7 @@ from fastnn.errors import ConfigurationError, DTypeError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Callback", "History", "LambdaCallback", "Logs", "Trained"]
+__all__ = ["Callback", "History", "Keeper", "LambdaCallback", "Logs", "Position", "Record", "Trained"]
 
 Logs = dict[str, Any] | None
 _MOST_SHOWN = 6  # numbers of an epoch in a history's line
@@ -49,6 +50,14 @@ class Trained(Protocol):
 
     def save_weights(self, filepath: str) -> None:
         """Write the weights alone to a file."""
+
+    def _save_training(self, filepath: str, notes: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write all that training goes on from to a file, with notes and arrays of others."""
+
+    def _load_training(
+        self, filepath: str, check: Callable[[str], None]
+    ) -> tuple[str, dict[str, np.ndarray]]:
+        """Become what was written to a file, if the notes pass; return them and the arrays of others."""
 
 
 class Callback:
@@ -98,6 +107,28 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         """Receive `params` before training, evaluation or prediction."""
         self.params = params
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the callback remembers of training, for `BackupAndRestore`.
+
+        Returns
+        -------
+        dict
+            Of names to numbers, strings, None, NumPy arrays, and lists and dicts of them; empty unless
+            overridden.
+        """
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Remember again what `get_state` returned before training was interrupted.
+
+        It runs after `on_train_begin`.  To set ``model.stop_training`` here says that training had ended.
+
+        Parameters
+        ----------
+        state : dict
+            Lists for tuples; what was added to the class since is not in it.
+        """
 
     def _need_model(self) -> Trained:
         if self.model is None:
@@ -175,6 +206,38 @@ class Callback:
     def _overrides(self, *names: str) -> bool:
         own, cls = vars(self), type(self)
         return any(name in own or getattr(cls, name) is not getattr(Callback, name) for name in names)
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a call of `fit` has come.
+
+    Parameters
+    ----------
+    epoch : int
+        The epoch that is trained next, or now, from 0.
+    batch : int
+        Batches of it that were made.
+    sums : tuple of float
+        What these added up to, for the epoch's loss and metrics.
+    over : bool
+        Whether training had ended there.
+    """
+
+    epoch: int
+    batch: int = 0
+    sums: tuple[float, ...] = ()
+    over: bool = False
+
+
+class Keeper(Callback):
+    """Base of what is told how far training has come, when all callbacks have heard of it."""
+
+    def keep(self, position: Position, callbacks: Sequence[Callback]) -> None:
+        """Run after a batch or an epoch, with all callbacks that are told of it."""
+
+    def take_up(self, callbacks: Sequence[Callback]) -> Position | None:
+        """Run after `on_train_begin` of all; return where training goes on, if not where `fit` says."""
 
 
 def _is_same(value: object, default: object) -> bool:

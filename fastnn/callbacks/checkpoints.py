@@ -6,6 +6,7 @@ This file must not know plans or kernels, nor what a file of a model looks like.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from fastnn.callbacks.base import Logs
 from fastnn.callbacks.monitor import Monitor
@@ -104,6 +105,15 @@ class ModelCheckpoint(Monitor):
         """Settle which way is better; the best value stays."""
         if self.save_best_only and self.mode == "auto":
             self._larger_is_better = self._direction()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the best value, and how many batches there were since the last file."""
+        return {**super().get_state(), "batches": self._batches}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Remember that."""
+        super().set_state(state)
+        self._batches = state["batches"]
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Remember the epoch's number."""

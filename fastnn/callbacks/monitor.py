@@ -5,6 +5,8 @@ This file must not know plans or kernels.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastnn.callbacks.base import Callback, Logs
@@ -64,6 +66,14 @@ class Monitor(Callback):
         self.best, self.wait = None, 0
         if self.mode == "auto":
             self._larger_is_better = self._direction()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the best value, and how long ago it was."""
+        return {"best": self.best, "wait": self.wait}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Remember that."""
+        self.best, self.wait = state["best"], state["wait"]
 
     def _direction(self) -> bool:
         name = self.monitor.removeprefix("val_")

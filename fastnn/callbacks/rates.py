@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -51,9 +52,26 @@ class LearningRateScheduler(Callback):
         self._takes_rate = _takes_rate(schedule)
         self.schedule = schedule
         self.verbose = verbosity(verbose)
+        self._epoch = -1
+        self._set: int | None = None  # the epoch in which training was interrupted: its rate is set
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Forget an earlier run."""
+        self._set = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the epoch that the rate was set for."""
+        return {"epoch": self._epoch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Remember that: the rate of this epoch is not set a second time."""
+        self._set = state["epoch"]
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Set the rate that the schedule returns."""
+        self._epoch = epoch
+        if epoch == self._set:
+            return
         optimizer = self._need_model().optimizer
         arguments = (epoch, optimizer.learning_rate) if self._takes_rate else (epoch,)
         rate = self.schedule(*arguments)
@@ -161,6 +179,15 @@ class ReduceLROnPlateau(Monitor):
         """Forget an earlier run, and settle which way is better; the learning rate stays."""
         super().on_train_begin(logs)
         self.cooldown_counter = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the best value, how long ago it was, and what is left of a cooldown."""
+        return {**super().get_state(), "cooldown_counter": self.cooldown_counter}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Remember that."""
+        super().set_state(state)
+        self.cooldown_counter = state["cooldown_counter"]
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Add the rate to `logs`, and lower it if patience has run out."""

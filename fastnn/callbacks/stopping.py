@@ -1,4 +1,4 @@
-"""The callbacks that end training early: a number no longer improves, or is none.
+"""The callbacks that end training early: a number no longer improves, or is none, or time is up.
 
 This file must not know plans or kernels.
 """
@@ -6,14 +6,16 @@ This file must not know plans or kernels.
 from __future__ import annotations
 
 import math
+import time
+from typing import Any
 
 import numpy as np
 
 from fastnn.callbacks.base import Callback, Logs
-from fastnn.callbacks.monitor import Monitor
+from fastnn.callbacks.monitor import Monitor, verbosity
 from fastnn.checks import check_count, check_flag, check_number
 
-__all__ = ["EarlyStopping", "TerminateOnNaN"]
+__all__ = ["EarlyStopping", "TerminateOnNaN", "TimeLimit"]
 
 
 class EarlyStopping(Monitor):
@@ -100,6 +102,23 @@ class EarlyStopping(Monitor):
         self.stopped_epoch = self.best_epoch = 0
         self.best_weights = None
 
+    def get_state(self) -> dict[str, Any]:
+        """Return the best value, its epoch and weights, how long ago it was, and where training stopped."""
+        return {
+            **super().get_state(),
+            "stopped_epoch": self.stopped_epoch,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Remember that; training that was stopped stays so."""
+        super().set_state(state)
+        self.stopped_epoch, self.best_epoch = state["stopped_epoch"], state["best_epoch"]
+        self.best_weights = state["best_weights"]
+        if self.stopped_epoch:
+            self._need_model().stop_training = True
+
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare with the best epoch, and stop if patience has run out."""
         current = self._current(logs or {})
@@ -144,3 +163,74 @@ class TerminateOnNaN(Callback):
         """Stop if the loss in `logs` is not finite."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             self._need_model().stop_training = True
+
+
+class TimeLimit(Callback):
+    """Ends training when it has taken so many seconds; what was learned is kept.
+
+    Training ends as when a callback sets ``model.stop_training``: after the epoch or, of an epoch that
+    takes longer than about a tenth of a second, within it, after some batch.  That epoch still has its
+    validation and its place in the history, and `EarlyStopping` restores the best weights.  No
+    validation is cut short.  Training is as fast as with any callback that does not listen to batches.
+
+    Parameters
+    ----------
+    seconds : float
+        From the beginning of each call of `fit`, of wall-clock time.
+    verbose : int
+        Whether to print where training ended.
+
+    Attributes
+    ----------
+    stopped_epoch : int or None
+        The epoch, from 0, in or after which time was up.
+
+    Raises
+    ------
+    DTypeError, ConfigurationError
+        If `seconds` is no finite number, or negative.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)], seed=0)
+    >>> model.compile("sgd", "mse")
+    >>> limit = TimeLimit(seconds=0.0)
+    >>> model.fit([[1.0]], [[9.0]], epochs=1000, callbacks=[limit], verbose=0).epoch
+    [0]
+    """
+
+    def __init__(self, seconds: float, verbose: int = 0) -> None:
+        super().__init__()
+        self.seconds = check_number(seconds, "seconds", 0.0)
+        self.verbose = verbosity(verbose)
+        self.stopped_epoch: int | None = None
+        self._end, self._epoch = math.inf, 0
+
+    @property
+    def wants_batches(self) -> bool:
+        """Never: it hears of the parts of an epoch that run in one call, which is often enough."""
+        return False
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Look at the clock."""
+        self._end, self.stopped_epoch = time.monotonic() + self.seconds, None
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Remember the epoch's number."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Stop if time is up."""
+        if self.stopped_epoch is None and time.monotonic() >= self._end:
+            self.stopped_epoch = self._epoch
+            self._need_model().stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Stop if time is up."""
+        self.on_train_batch_end(0)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Say where training ended."""
+        if self.verbose and self.stopped_epoch is not None:
+            print(f"Epoch {self.stopped_epoch + 1}: stopped, {self.seconds:g} seconds are over")
