@@ -220,7 +220,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize", _CODE),
     ),
     "callbacks": (
-        ("TensorBoard RemoteMonitor", "take model.history.history, which plotting.plot_loss draws"),
+        ("RemoteMonitor", "send the logs in a LambdaCallback(on_epoch_end=...)"),
         ("ProgbarLogger", "use fit(verbose=1)"),
         ("OrbaxCheckpoint", "use ModelCheckpoint, or BackupAndRestore to go on after an interruption"),
         ("SwapEMAWeights", _AVERAGES),

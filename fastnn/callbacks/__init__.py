@@ -17,6 +17,7 @@ from fastnn.callbacks.listeners import CallbackList
 from fastnn.callbacks.logs import CSVLogger
 from fastnn.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
 from fastnn.callbacks.stopping import EarlyStopping, TerminateOnNaN, TimeLimit
+from fastnn.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "BackupAndRestore",
@@ -29,6 +30,7 @@ __all__ = [
     "LearningRateScheduler",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
     "TimeLimit",
 ]

@@ -42,7 +42,7 @@ def test_tables_are_those_of_keras(
     assert [bool(text) for text in ours] == [True, True, True, append]
 
 
-@pytest.mark.parametrize("name", ["BackupAndRestore", "CSVLogger", "CallbackList"])
+@pytest.mark.parametrize("name", ["BackupAndRestore", "CSVLogger", "CallbackList", "TensorBoard"])
 def test_arguments_and_defaults(name: str, keras: Any) -> None:
     theirs, ours = (
         {
