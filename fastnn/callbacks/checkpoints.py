@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from fastnn.callbacks.base import Logs
-from fastnn.callbacks.monitor import Monitor
+from fastnn.callbacks.monitor import Monitor, say
 from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.errors import ConfigurationError, DTypeError
 
@@ -143,11 +143,11 @@ class ModelCheckpoint(Monitor):
         if current is not None:
             if not self._improves(current, self.best):
                 if self.verbose:
-                    print(f"{epoch}: {self.monitor} does not improve on {self.best:.5f}")
+                    say(f"{epoch}: {self.monitor} does not improve on {self.best:.5f}")
                 return
             self.best = current
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         model = self._need_model()
         (model.save_weights if self.save_weights_only else model.save)(path)
         if self.verbose:
-            print(f"{epoch}: saved as {path}")
+            say(f"{epoch}: saved as {path}")

@@ -1,10 +1,13 @@
 """The base of the callbacks that watch one number of every epoch, and decide whether it improves.
 
+Also how these, and others, say what they do.
+
 This file must not know plans or kernels.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,16 @@ from fastnn.callbacks.base import Callback, Logs
 from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, DTypeError, warn
 
-__all__ = ["Monitor", "verbosity"]
+__all__ = ["Monitor", "say", "verbosity"]
+
+
+def say(line: str) -> None:
+    """Print a line, above a progress bar if one is shown."""
+    shown = sys.modules.get("tqdm")
+    if shown is None:
+        print(line)
+    else:
+        shown.tqdm.write(line)
 
 
 def verbosity(value: object) -> int:

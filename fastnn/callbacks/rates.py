@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.callbacks.base import Callback, Logs
-from fastnn.callbacks.monitor import Monitor, verbosity
+from fastnn.callbacks.monitor import Monitor, say, verbosity
 from fastnn.checks import check_count, check_number
 from fastnn.errors import DTypeError
 
@@ -80,7 +80,7 @@ class LearningRateScheduler(Callback):
             raise DTypeError(f"{what} must be a float, got {rate!r} ({type(rate).__name__})")
         optimizer.learning_rate = check_number(float(rate), what, 0.0)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: the learning rate is set to {float(rate):g}")
+            say(f"Epoch {epoch + 1}: the learning rate is set to {float(rate):g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Add the rate to `logs`."""
@@ -214,5 +214,5 @@ class ReduceLROnPlateau(Monitor):
             return False
         optimizer.learning_rate = max(rate * self.factor, self.min_lr)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: the learning rate is lowered to {optimizer.learning_rate:g}")
+            say(f"Epoch {epoch + 1}: the learning rate is lowered to {optimizer.learning_rate:g}")
         return True

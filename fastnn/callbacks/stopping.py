@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.callbacks.base import Callback, Logs
-from fastnn.callbacks.monitor import Monitor, verbosity
+from fastnn.callbacks.monitor import Monitor, say, verbosity
 from fastnn.checks import check_count, check_flag, check_number
 
 __all__ = ["EarlyStopping", "TerminateOnNaN", "TimeLimit"]
@@ -138,10 +138,10 @@ class EarlyStopping(Monitor):
     def on_train_end(self, logs: Logs = None) -> None:
         """Restore the best weights."""
         if self.stopped_epoch and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: stopped early, {self.monitor} no longer improves")
+            say(f"Epoch {self.stopped_epoch + 1}: stopped early, {self.monitor} no longer improves")
         if self.best_weights is not None:
             if self.verbose:
-                print(f"The weights of the end of epoch {self.best_epoch + 1} are restored")
+                say(f"The weights of the end of epoch {self.best_epoch + 1} are restored")
             self._need_model().set_weights(self.best_weights)
 
 
@@ -233,4 +233,4 @@ class TimeLimit(Callback):
     def on_train_end(self, logs: Logs = None) -> None:
         """Say where training ended."""
         if self.verbose and self.stopped_epoch is not None:
-            print(f"Epoch {self.stopped_epoch + 1}: stopped, {self.seconds:g} seconds are over")
+            say(f"Epoch {self.stopped_epoch + 1}: stopped, {self.seconds:g} seconds are over")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import itertools
 import math
 import re
+import sys
 import warnings
 from types import SimpleNamespace
 from typing import Any
@@ -171,6 +173,29 @@ def test_messages_count_epochs_from_one(capsys: pytest.CaptureFixture[str]) -> N
     for quiet in (EarlyStopping("loss"), ReduceLROnPlateau("loss"), LearningRateScheduler(lambda _: 0.5)):
         run(quiet, [2, 1, 3])
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_messages_do_not_run_into_the_bar(long: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    if long:
+        monkeypatch.setattr(pace, "CALL_FLOPS", 1)
+    terminal = io.StringIO()
+    told = [
+        LearningRateScheduler(lambda epoch: 0.1, verbose=1),
+        callbacks.ModelCheckpoint(tmp_path / "m", verbose=1),
+        EarlyStopping("loss", verbose=1, restore_best_weights=True),
+    ]
+    model = linear()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal)
+        patch.setattr(sys, "stderr", terminal)
+        model.fit(X, Y, 8, 2, 1, told)
+    text = terminal.getvalue()
+    places = [found.start() for found in re.finditer(r"Epoch \d: (the|saved)|The weights", text)]
+    assert len(places) == 5
+    assert {text[place - 1] for place in places if place} <= {"\r", "\n"}
+    ends = [text.index("\n", place) for place in places]
+    assert all("|" not in text[place:end] for place, end in zip(places, ends, strict=True))
 
 
 # -- learning rates
