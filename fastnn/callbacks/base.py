@@ -12,8 +12,7 @@ import itertools
 import numbers
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fastnn.checks import shown
 from fastnn.errors import ConfigurationError, DTypeError
@@ -97,7 +96,9 @@ class Callback:
         return {
             name: own[name]
             for name, parameter in parameters.items()
-            if name in own and not _is_same(own[name], parameter.default)
+            if name in own
+            and parameter.kind is not parameter.VAR_KEYWORD
+            and not _is_same(own[name], parameter.default)
         }
 
     def set_model(self, model: Any) -> None:
@@ -208,11 +209,10 @@ class Callback:
         return any(name in own or getattr(cls, name) is not getattr(Callback, name) for name in names)
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """How far a call of `fit` has come.
 
-    Parameters
+    Attributes
     ----------
     epoch : int
         The epoch that is trained next, or now, from 0.
