@@ -203,11 +203,9 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize", _CODE),
     ),
     "callbacks": (
-        ("TensorBoard RemoteMonitor", "take model.history.history, which plotting.plot_loss draws"),
-        ("CSVLogger", "write model.history.history after fit, as by pandas.DataFrame(...).to_csv"),
+        ("RemoteMonitor", "send the logs in a LambdaCallback(on_epoch_end=...)"),
         ("ProgbarLogger", "use fit(verbose=1)"),
-        ("CallbackList", "give fit a list of callbacks"),
-        ("BackupAndRestore OrbaxCheckpoint", "keep model.get_weights() in a callback's on_epoch_end"),
+        ("OrbaxCheckpoint", "use ModelCheckpoint, or BackupAndRestore to go on after an interruption"),
         ("SwapEMAWeights", _AVERAGES),
     ),
     "initializers": (

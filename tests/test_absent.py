@@ -94,7 +94,7 @@ def test_attributes_of_other_models(name: str) -> None:
         (losses, "mean_squared_error", "it is written MeanSquaredError here"),
         (initializers, "he_normal", "it is written HeNormal here"),
         (metrics, "R2Score", "model.predict"),
-        (fastnn.callbacks, "TensorBoard", "history"),
+        (fastnn.callbacks, "RemoteMonitor", "LambdaCallback"),
         (fastnn.datasets, "mnist", r"use load_mnist\(\)"),
     ],
 )

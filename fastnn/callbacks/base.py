@@ -1,19 +1,18 @@
 """The base of the callbacks, and those that decide nothing: when each hook runs, as in Keras 3.
 
 Hooks get `logs` as Keras gives them: empty at the beginning of something, one dict for all
-callbacks at its end, to which each may add for those after it.  The callbacks that steer
-training are in `__init__.py`.  This file must not know plans or kernels.
+callbacks at its end, to which each may add for those after it.  The callbacks that steer training
+are in the files beside this one, a family each.  This file must not know plans or kernels.
 """
 
 from __future__ import annotations
 
 import inspect
 import itertools
-import math
 import numbers
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fastnn.checks import shown
 from fastnn.errors import ConfigurationError, DTypeError
@@ -21,7 +20,7 @@ from fastnn.errors import ConfigurationError, DTypeError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Callback", "History", "LambdaCallback", "TerminateOnNaN", "Trained"]
+__all__ = ["Callback", "History", "Keeper", "LambdaCallback", "Logs", "Position", "Record", "Trained"]
 
 Logs = dict[str, Any] | None
 _MOST_SHOWN = 6  # numbers of an epoch in a history's line
@@ -50,6 +49,14 @@ class Trained(Protocol):
 
     def save_weights(self, filepath: str) -> None:
         """Write the weights alone to a file."""
+
+    def _save_training(self, filepath: str, notes: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write all that training goes on from to a file, with notes and arrays of others."""
+
+    def _load_training(
+        self, filepath: str, check: Callable[[str], None]
+    ) -> tuple[str, dict[str, np.ndarray]]:
+        """Become what was written to a file, if the notes pass; return them and the arrays of others."""
 
 
 class Callback:
@@ -89,7 +96,9 @@ class Callback:
         return {
             name: own[name]
             for name, parameter in parameters.items()
-            if name in own and not _is_same(own[name], parameter.default)
+            if name in own
+            and parameter.kind is not parameter.VAR_KEYWORD
+            and not _is_same(own[name], parameter.default)
         }
 
     def set_model(self, model: Any) -> None:
@@ -99,6 +108,28 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         """Receive `params` before training, evaluation or prediction."""
         self.params = params
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the callback remembers of training, for `BackupAndRestore`.
+
+        Returns
+        -------
+        dict
+            Of names to numbers, strings, None, NumPy arrays, and lists and dicts of them; empty unless
+            overridden.
+        """
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Remember again what `get_state` returned before training was interrupted.
+
+        It runs after `on_train_begin`.  To set ``model.stop_training`` here says that training had ended.
+
+        Parameters
+        ----------
+        state : dict
+            Lists for tuples; what was added to the class since is not in it.
+        """
 
     def _need_model(self) -> Trained:
         if self.model is None:
@@ -176,6 +207,37 @@ class Callback:
     def _overrides(self, *names: str) -> bool:
         own, cls = vars(self), type(self)
         return any(name in own or getattr(cls, name) is not getattr(Callback, name) for name in names)
+
+
+class Position(NamedTuple):
+    """How far a call of `fit` has come.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch that is trained next, or now, from 0.
+    batch : int
+        Batches of it that were made.
+    sums : tuple of float
+        What these added up to, for the epoch's loss and metrics.
+    over : bool
+        Whether training had ended there.
+    """
+
+    epoch: int
+    batch: int = 0
+    sums: tuple[float, ...] = ()
+    over: bool = False
+
+
+class Keeper(Callback):
+    """Base of what is told how far training has come, when all callbacks have heard of it."""
+
+    def keep(self, position: Position, callbacks: Sequence[Callback]) -> None:
+        """Run after a batch or an epoch, with all callbacks that are told of it."""
+
+    def take_up(self, callbacks: Sequence[Callback]) -> Position | None:
+        """Run after `on_train_begin` of all; return where training goes on, if not where `fit` says."""
 
 
 def _is_same(value: object, default: object) -> bool:
@@ -338,23 +400,3 @@ class LambdaCallback(Callback):
 _METHODS = tuple(
     name for name, method in vars(Callback).items() if callable(method) and not name.startswith("_")
 )
-
-
-class TerminateOnNaN(Callback):
-    """Stops training if the loss is not finite; here for scripts written for Keras.
-
-    `fit` needs no help with this: it stops at the first batch whose loss is not finite, restores the
-    latest snapshot of the weights and issues a `NonFiniteWarning`, with or without this callback, which
-    sets ``model.stop_training`` besides.  To have an exception instead, use
-    ``warnings.simplefilter("error", fastnn.errors.NonFiniteWarning)``.
-
-    Examples
-    --------
-    >>> TerminateOnNaN().wants_batches
-    False
-    """
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Stop if the loss in `logs` is not finite."""
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            self._need_model().stop_training = True

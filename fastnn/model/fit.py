@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastnn.border import advice, data
-from fastnn.callbacks.base import Callback, History, Trained
+from fastnn.callbacks.base import Callback, History, Position, Trained
 from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_number
 from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
@@ -230,6 +230,7 @@ class _Loop:
         self.lengths = CallLengths(cost, self.steps)
         frozen = not any(parameter.is_trained for parameter in now.graph.parameters)
         self.first_losses: list[float] | None = None if self.optimizer.iterations or frozen else []
+        self.bar: progress.Bar | None = None
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
 
     def run(
@@ -250,17 +251,27 @@ class _Loop:
         listeners.tell("on_train_begin", {})
         watched = listeners.want_batches
         attended = bool(callbacks) or held_out is not None or verbose == 2
-        bar = progress.bar(first, last) if verbose == 1 else None
-        epoch = first
+        begun = listeners.take_up()
+        if begun is None:
+            begun = Position(first)
+        else:  # the first losses were seen before
+            self.first_losses = None
+        epoch = begun.epoch
+        if verbose == 1:
+            takes_long = self.lengths.batches < self.steps
+            self.bar = progress.Bar(epoch, last, self.steps if takes_long else None)
         final: dict[str, float] = {}
         try:
-            while epoch < last:
+            while epoch < last and not begun.over:
                 began = time.perf_counter()
                 listeners.tell("on_epoch_begin", epoch, {})
-                if watched or model.stop_training:  # one batch is trained even so, as in Keras
-                    finite, columns = self._batches(listeners, 1)
+                if self.bar is not None:
+                    self.bar.begin(epoch, begun.batch)
+                # If it is to stop, one batch is trained even so, as in Keras.
+                if watched or model.stop_training or begun.batch:
+                    finite, columns = self._batches(listeners, 1, begun)
                 elif self.lengths.batches < self.steps:
-                    finite, columns = self._batches(listeners, self.lengths.batches)
+                    finite, columns = self._batches(listeners, self.lengths.batches, begun)
                 else:
                     finite, columns = self._epochs(1 if attended else min(self.lengths.epochs, last - epoch))
                 n_done = len(columns["loss"])
@@ -277,9 +288,11 @@ class _Loop:
                     if verbose == 2:
                         progress.print_epoch(epoch, last, time.perf_counter() - began, values)
                 epoch += n_done
-                if bar is not None:
-                    bar.update(n_done)
-                    bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+                begun = Position(epoch)
+                if finite:
+                    listeners.keep(epoch)
+                if self.bar is not None:
+                    self.bar.end(n_done, values)
                 if not finite:
                     self._warn(epoch)
                     break
@@ -289,8 +302,8 @@ class _Loop:
                     self._judge(columns["loss"])
                 self.lengths.learn(n_done, time.perf_counter() - began)
         finally:
-            if bar is not None:
-                bar.close()
+            if self.bar is not None:
+                self.bar.close()
         listeners.tell("on_train_end", final)
         return history
 
@@ -310,31 +323,48 @@ class _Loop:
                 column.append(math.nan)
         return result.finite, columns
 
-    def _batches(self, listeners: Listeners, at_once: int) -> tuple[bool, dict[str, list[float]]]:
-        """Run one epoch, so many batches a call, until it is stopped; return what `_epochs` does."""
+    def _batches(
+        self, listeners: Listeners, at_once: int, begun: Position
+    ) -> tuple[bool, dict[str, list[float]]]:
+        """Run one epoch, or the rest of one, so many batches a call, until it is stopped.
+
+        Return what `_epochs` does.
+        """
         done = self.optimizer.progress
+        if not begun.batch:
+            done.epochs += 1
         if self.permutation is not None:
-            order_of_rows(self.model.seed, done.epochs, self.permutation)
-        done.epochs += 1
+            order_of_rows(self.model.seed, done.epochs - 1, self.permutation)
         sums = np.zeros(self.program.plan.n_sums)
-        values: dict[str, float] = {}
+        finite, values = True, {}
+        first = begun.batch * self.batch
+        if begun.batch:
+            sums += begun.sums
+            values = self.objective.values(self.program.plan, sums, min(first, self.rows))
         stride = at_once * self.batch
-        for number, begin in enumerate(range(0, self.rows, stride)):
+        for number, begin in enumerate(range(first, self.rows, stride), begun.batch):
             end = min(begin + stride, self.rows)
             listeners.tell_of_batch("on_train_batch_begin", number, {})
             # Who listens to batches may come back to each; else the weights are copied less often.
-            result = self._run(slice(begin, end), continued=number > 0 and not listeners.want_batches)
+            result = self._run(
+                slice(begin, end), continued=number > begun.batch and not listeners.want_batches
+            )
             if result.exception is not None:
                 raise result.exception
             sums += result.sums[0]
             values = self.objective.values(self.program.plan, sums, end)
-            if not result.finite:
+            finite = result.finite
+            if not finite:
                 values = dict.fromkeys(values, math.nan)
+            if self.bar is not None:
+                self.bar.batches(-(-(end - begin) // self.batch), values)
             # What callbacks add to it is not the epoch's.
             listeners.tell_of_batch("on_train_batch_end", number, dict(values))
-            if self.model.stop_training or not result.finite:
+            if finite:
+                listeners.keep(begun.epoch, number + 1, sums)
+            if self.model.stop_training or not finite:
                 break
-        return result.finite, {name: [value] for name, value in values.items()}
+        return finite, {name: [value] for name, value in values.items()}
 
     def _run(self, part: slice, n_epochs: int = 0, shuffle: bool = False, continued: bool = False) -> Result:
         """Run the program on a part of the rows, for whole epochs, or for a part of one."""

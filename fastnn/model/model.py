@@ -278,8 +278,9 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
         epochs : int
             Number of the last epoch.
         verbose : {"auto", 0, 1, 2}
-            1 shows a progress bar on standard error, 2 prints a line an epoch; "auto" is 1 if standard
-            error is a terminal or a notebook, else 0: for a log, ask for 2.
+            1 shows a progress bar on standard error, of all epochs or, where an epoch takes long, of each,
+            2 prints a line an epoch; "auto" is 1 if standard error is a terminal or a notebook, else 0: for
+            a log, ask for 2.
         callbacks : sequence of Callback, optional
             With validation data they hear of each validation too.  Epochs take longer if one of them has
             a hook for batches.

@@ -12,7 +12,7 @@ from typing import Any
 from fastnn._core.guards import load
 from fastnn.errors import ConfigurationError
 
-__all__ = ["BAR_SECONDS", "bar", "print_epoch", "verbosity"]
+__all__ = ["BAR_SECONDS", "Bar", "print_epoch", "verbosity"]
 
 BAR_SECONDS = 0.1  # between two updates of the progress bar
 
@@ -57,12 +57,70 @@ def _is_watched(stream: Any) -> bool:
         return False
 
 
-def bar(first: int, last: int) -> Any:
-    """Return a progress bar for epochs from number `first` to `last`; None if there is no standard error."""
-    tqdm = load("tqdm").tqdm
-    if sys.stderr is None:
-        return None
-    return tqdm(total=last, initial=first, unit="epoch", file=sys.stderr, mininterval=BAR_SECONDS)
+class Bar:
+    """A bar on standard error, if there is one: of all epochs, or of each epoch where these take long.
+
+    Parameters
+    ----------
+    first, last : int
+        The epochs, counted from 0, that are to be made: from `first` to before `last`.
+    steps : int, optional
+        Batches of an epoch, if each is to have a line of its own, with a bar of its batches; it stays.
+
+    Examples
+    --------
+    >>> import contextlib, io
+    >>> with contextlib.redirect_stderr(io.StringIO()) as shown:
+    ...     bar = Bar(0, 2)
+    ...     bar.begin(0)
+    ...     bar.end(2, {"loss": 0.25})
+    ...     bar.close()
+    >>> "2/2" in shown.getvalue(), "loss=0.25" in shown.getvalue()
+    (True, True)
+    """
+
+    def __init__(self, first: int, last: int, steps: int | None = None) -> None:
+        self._last, self._steps = last, steps
+        self._bar: Any = None
+        if steps is None:
+            self._open(total=last, initial=first, unit="epoch")
+
+    def _open(self, **options: Any) -> None:
+        tqdm = load("tqdm").tqdm
+        if sys.stderr is not None:
+            self._bar = tqdm(file=sys.stderr, mininterval=BAR_SECONDS, **options)
+
+    def begin(self, epoch: int, batches: int = 0) -> None:
+        """Begin an epoch, counted from 0, of which so many batches are made already."""
+        if self._steps is not None:
+            self._open(
+                desc=f"Epoch {epoch + 1}/{self._last}", total=self._steps, initial=batches, unit="batch"
+            )
+
+    def batches(self, count: int, values: Mapping[str, float]) -> None:
+        """Go on by so many batches of an epoch, with its loss and metrics so far."""
+        if self._steps is not None:
+            self._go_on(count, values)
+
+    def end(self, epochs: int, values: Mapping[str, float]) -> None:
+        """Go on by so many epochs, with the loss and metrics of the last one."""
+        if self._steps is None:
+            self._go_on(epochs, values)
+        else:
+            self._go_on(0, values)
+            self.close()
+
+    def _go_on(self, count: int, values: Mapping[str, float]) -> None:
+        if self._bar is not None:
+            shown = {name: f"{value:.4g}" for name, value in values.items()}
+            self._bar.set_postfix(shown, refresh=False)
+            self._bar.update(count)
+
+    def close(self) -> None:
+        """Leave what is shown as it is."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 def print_epoch(epoch: int, last: int, seconds: float, values: Mapping[str, float]) -> None:

@@ -10,11 +10,14 @@ import copy
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastnn.described import own_classes
 from fastnn.graph.symbolic import SymbolicTensor, ancestry
 from fastnn.model.structure import Structured
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Serializable", "equip"]
 
@@ -123,6 +126,19 @@ class Serializable(Structured):
             If the model is not built; if another thread trains it; if the file cannot be read.
         """
         _saving().load_weights(self, filepath)
+
+    def _save_training(
+        self, filepath: str | os.PathLike[str], notes: str, arrays: Mapping[str, np.ndarray]
+    ) -> None:
+        """Write what training goes on from to a file, with notes and arrays of who asks for it."""
+        _saving().save_training(self, filepath, notes, arrays)
+
+    def _load_training(
+        self, filepath: str | os.PathLike[str], check: Callable[[str], None]
+    ) -> tuple[str, dict[str, np.ndarray]]:
+        """Take up training from such a file, if the notes pass; return them and the arrays."""
+        found: tuple[str, dict[str, np.ndarray]] = _saving().load_training(self, filepath, check)
+        return found
 
     def get_config(self) -> dict[str, Any]:
         """Return layers, how they are connected, dtype, seed and name, as plain values.

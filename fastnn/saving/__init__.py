@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastnn.absent import attribute_error
-from fastnn.checks import check_flag, shown
+from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.described import own_classes
 from fastnn.errors import BusyError, ConfigurationError, FastnnError, FileFormatError
 from fastnn.graph.drawing import Drawing
@@ -38,6 +38,7 @@ def __dir__() -> list[str]:
 _Taken: TypeAlias = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays, and their description
 
 OPTIMIZER = "optimizer/"  # what the arrays of its state begin with
+KEPT = "kept/"  # what arrays of others begin with
 FORMAT = 1  # of what is written here; files of later ones are refused
 
 
@@ -189,8 +190,11 @@ def load_model(
             raise file.error("its description is nested too deeply") from error
 
 
-def _open(file: Container) -> list[str]:
-    """Find the arrays in a file, if it is of a known format, and return the names of the weights."""
+def _open(file: Container, whole: bool = True) -> list[str]:
+    """Find the arrays in a file, if it is of a known format, and return the names of the weights.
+
+    If it may hold more than a model, the arrays are still to be found.
+    """
     found, by = file.description.get("format"), file.description.get("version")
     if type(found) is not int or found < 1:
         raise file.error(f"its format is {shown(found)}, needs to be a number from 1 on")
@@ -205,6 +209,8 @@ def _open(file: Container) -> list[str]:
         states = () if compiled is None else state_names(compiled)
     except FastnnError as error:
         raise file.error(str(error)) from error
+    if not whole:
+        return names
     file.index(len(names) * (1 + len(states)))
     if any(name not in file.shapes for name in names):
         raise file.error("its description is damaged: a weight that it names is missing")
@@ -246,13 +252,15 @@ def _loaded(file: Container, wants_compiled: bool) -> Model:
     return model
 
 
-def _check_arrays(file: Container, wanted: Mapping[str, tuple[int, ...]], dtype: np.dtype) -> None:
+def _check_arrays(
+    file: Container, wanted: Mapping[str, tuple[int, ...]], dtype: np.dtype, except_for: str | None = None
+) -> None:
     for name, shape in wanted.items():
         if name not in file.shapes:
             raise file.error(f"array {name!r} is missing")
         if file.shapes[name] != shape:
             raise file.error(f"array {name!r} has shape {file.shapes[name]}, needs {shape}")
-        if file.dtypes[name] != dtype:
+        if file.dtypes[name] != dtype and (except_for is None or not name.startswith(except_for)):
             raise file.error(f"array {name!r} is of {file.dtypes[name]}, and the model of {dtype}")
     for name in file.shapes:
         if name not in wanted:
@@ -294,6 +302,134 @@ def load_weights(model: Model, path: Filename) -> None:
             file.read(source, array)
             arrays.append(array.astype(dtype, copy=False))
     model.set_weights(arrays)
+
+
+# -- training that was interrupted
+
+
+def save_training(
+    model: Model, path: Filename, notes: str = "", arrays: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Write what a compiled model goes on from when it is made anew by the same script.
+
+    Unlike `save_model` this works with classes of your own, as neither layers nor losses are written.
+
+    Parameters
+    ----------
+    model : Model
+    path : str or path-like
+    notes : str
+        What else is to be known then.
+    arrays : dict of str to numpy.ndarray, optional
+        Of float32 or float64 and finite, by names of your own.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3)], seed=0)
+    >>> model.compile("adam", "mse")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_training(model, os.path.join(folder, "training"), "epoch 3")
+    ...     load_training(model, os.path.join(folder, "training"))
+    ('epoch 3', {})
+    """
+    others = {KEPT + name: np.array(array, order="C") for name, array in (arrays or {}).items()}
+
+    def take(model: Model) -> _Taken:
+        optimizer = model._now.need_optimizer()
+        found = _weights_of(model) | others
+        for prefix, flat in _states(model).items():
+            found |= _copies(flat, model._now.weights(), prefix)
+        training = {
+            "optimizer": type(optimizer.description).__name__,
+            "states": list(optimizer.description.states),
+            "learning_rate": optimizer.learning_rate,
+            "steps": optimizer.progress.steps,
+            "epochs": optimizer.progress.epochs,
+            "seed": model.seed,
+            "kept": len(others),
+            "notes": notes,
+        }
+        return found, {"training": training}
+
+    _write(model, path, True, take)
+
+
+def load_training(
+    model: Model, path: Filename, check: Callable[[str], None] = lambda notes: None
+) -> tuple[str, dict[str, np.ndarray]]:
+    """Take up the training that a file of `save_training` tells of.
+
+    Parameters
+    ----------
+    model : Model
+        Built and compiled as that one was.
+    path : str or path-like
+    check : callable, optional
+        Raises if the notes, which it is called with, are not suitable.
+
+    Returns
+    -------
+    notes : str
+    arrays : dict of str to numpy.ndarray
+
+    Raises
+    ------
+    FileFormatError
+        If the file was not written by `save_training`, is damaged, or does not suit the model, which is
+        left as it was.
+    OSError
+        If it cannot be read.
+    """
+    optimizer, places = model._now.need_optimizer(), model._now.weights()
+    states = list(optimizer.description.states)
+    with Container(path) as file:
+        names, told = _open(file, whole=False), file.description.get("training")
+        rule = type(optimizer.description).__name__
+        keys = ("optimizer", "states", "learning_rate", "steps", "epochs", "seed", "kept", "notes")
+        if not isinstance(told, dict) or any(key not in told for key in keys):
+            raise file.error("it is no backup of a training")
+        if (told["optimizer"], told["states"]) != (rule, states):
+            raise file.error(
+                f"it is of a training by {shown(told['optimizer'])}, which keeps {shown(told['states'])} for "
+                f"each parameter, and the model is compiled with {rule}, which keeps {states}"
+            )
+        try:
+            rate = check_number(told["learning_rate"], "learning_rate", 0.0)
+            steps, epochs = (check_count(told[key], key, 0, 2**62) for key in ("steps", "epochs"))
+            seed = check_count(told["seed"], "seed", 0, 2**63 - 1)
+            kept = check_count(told["kept"], "kept", 0)
+        except FastnnError as error:
+            raise file.error(str(error)) from error
+        file.index(len(names) * (1 + len(states)) + kept)
+        prefixes = ["", *(OPTIMIZER + f"{name}/" for name in states)]
+        others = [name for name in file.shapes if name.startswith(KEPT)]
+        wanted = {
+            prefix + name: place.shape
+            for prefix in prefixes
+            for name, place in zip(names, places.values(), strict=False)
+        }
+        if len(names) != len(places):
+            raise file.error(f"it holds {len(names)} weights, and the model has {len(places)}")
+        _check_arrays(file, wanted | {name: file.shapes[name] for name in others}, model.dtype, KEPT)
+        arrays = {name: np.empty(file.shapes[name], file.dtypes[name]) for name in (*wanted, *others)}
+        for name, array in arrays.items():
+            file.read(name, array)
+    check(told["notes"])
+
+    def become() -> None:
+        model.set_weights([arrays[name] for name in names])
+        for prefix, flat in _states(model).items():
+            for name, place in zip(names, places.values(), strict=True):
+                place.view(flat)[...] = arrays[prefix + name]
+        if optimizer.schedule is None:
+            optimizer.learning_rate = rate
+        optimizer.progress.steps, optimizer.progress.epochs = steps, epochs
+        model.seed = seed
+
+    model._binder.exclusively(become)
+    return str(told["notes"]), {name.removeprefix(KEPT): arrays[name] for name in others}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import itertools
 import math
 import re
+import sys
 import warnings
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +18,18 @@ import pytest
 
 import fastnn
 from fastnn import callbacks, layers, metrics, optimizers
-from fastnn.callbacks import EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLROnPlateau
+from fastnn.callbacks import (
+    BackupAndRestore,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ReduceLROnPlateau,
+    TimeLimit,
+)
 from fastnn.errors import ConfigurationError, DTypeError, NonFiniteWarning
+from fastnn.model import pace
+from fastnn.run.program import Program
 
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((40, 3))
@@ -163,6 +175,29 @@ def test_messages_count_epochs_from_one(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_messages_do_not_run_into_the_bar(long: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    if long:
+        monkeypatch.setattr(pace, "CALL_FLOPS", 1)
+    terminal = io.StringIO()
+    told = [
+        LearningRateScheduler(lambda epoch: 0.1, verbose=1),
+        callbacks.ModelCheckpoint(tmp_path / "m", verbose=1),
+        EarlyStopping("loss", verbose=1, restore_best_weights=True),
+    ]
+    model = linear()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal)
+        patch.setattr(sys, "stderr", terminal)
+        model.fit(X, Y, 8, 2, 1, told)
+    text = terminal.getvalue()
+    places = [found.start() for found in re.finditer(r"Epoch \d: (the|saved)|The weights", text)]
+    assert len(places) == 5
+    assert {text[place - 1] for place in places if place} <= {"\r", "\n"}
+    ends = [text.index("\n", place) for place in places]
+    assert all("|" not in text[place:end] for place, end in zip(places, ends, strict=True))
+
+
 # -- learning rates
 
 
@@ -261,6 +296,19 @@ def test_what_a_schedule_returns_is_checked(
         (lambda: LearningRateScheduler(0.1), DTypeError, "schedule must be callable with .* got 0.1"),
         (lambda: LearningRateScheduler(lambda: 0.1), DTypeError, r"callable with .* got one with \(\)"),
         (lambda: LearningRateScheduler(lambda a, b, c: a), DTypeError, r"got one with \(a, b, c\)"),
+        (lambda: TimeLimit(-1), ConfigurationError, "seconds must be a finite number .* got -1"),
+        (lambda: TimeLimit("1 h"), DTypeError, "seconds must be a number"),
+        (lambda: CSVLogger(3), DTypeError, "filename must be a string or a path, got 3"),
+        (lambda: CSVLogger("x", "::"), ConfigurationError, "separator must be one character, got '::'"),
+        (lambda: CSVLogger("x", append=1), DTypeError, "append must be True or False"),
+        (lambda: BackupAndRestore(3), DTypeError, "backup_dir must be a string or a path, got 3"),
+        (lambda: BackupAndRestore(""), ConfigurationError, "backup_dir is empty; name a folder"),
+        (lambda: BackupAndRestore("x", "batch"), ConfigurationError, "save_freq must be 'epoch' or a number"),
+        (lambda: BackupAndRestore("x", 0), ConfigurationError, "save_freq must be at least 1"),
+        (lambda: BackupAndRestore("x", 1, 1), DTypeError, "double_checkpoint must be True or False"),
+        (lambda: BackupAndRestore("x", 1, True, 0), DTypeError, "delete_checkpoint must be True or False"),
+        (lambda: callbacks.CallbackList([3]), DTypeError, "callbacks must be instances of .* got 3"),
+        (lambda: callbacks.CallbackList(add_progbar=True), ConfigurationError, r"use fit\(verbose=1\)"),
         (lambda: LambdaCallback(on_epoch_end=3), DTypeError, "on_epoch_end must be a function, got 3"),
         (lambda: LambdaCallback(on_epoch_over=print), TypeError, "on_epoch_over"),
     ],
@@ -465,6 +513,90 @@ def test_terminate_on_nan_stops_a_loop_of_one_s_own() -> None:
     for loss, stopped in ((1.0, False), (NAN, True), (INF, True)):
         assert run(callbacks.TerminateOnNaN(), [loss])[0].stop_training is stopped
     assert not run(callbacks.TerminateOnNaN(), [NAN], "val_loss")[0].stop_training
+
+
+# -- a limit of time
+
+
+class Clock:
+    """Goes on by a second with each call of the executor."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        run = Program.run
+
+        def noted(program: Program, *arguments: Any, **options: Any) -> Any:
+            self.now += program.plan.purpose == "train"
+            return run(program, *arguments, **options)
+
+        monkeypatch.setattr(Program, "run", noted)
+        monkeypatch.setattr(callbacks.stopping.time, "monotonic", lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    ("parts", "epochs", "steps", "batches"),
+    [(False, 3, 15, None), (True, 1, 3, None), (True, 1, 3, 1)],
+    ids=["whole epochs", "parts of epochs", "with hooks for batches"],
+)
+def test_time_is_up_after_an_epoch_or_a_call_within(
+    parts: bool, epochs: int, steps: int, batches: int | None, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Three seconds are three calls: epochs of five steps, or of one step each."""
+    if parts and batches is None:
+        monkeypatch.setattr(pace, "CALL_FLOPS", 1)
+    Clock(monkeypatch)
+    model, limit = linear(), TimeLimit(2.5, verbose=1)
+    best = EarlyStopping(patience=9, restore_best_weights=True)
+    others = [] if batches is None else [LambdaCallback(on_train_batch_end=lambda batch, logs: None)]
+    for _ in range(2):  # it begins anew
+        before = model.optimizer.iterations
+        history = model.fit(X, Y, 8, 9, 0, [limit, best, *others], validation_data=(X, Y))
+        assert history.epoch == list(range(epochs))
+        assert {len(values) for values in history.history.values()} == {epochs}
+        assert model.optimizer.iterations - before == steps
+        assert (limit.stopped_epoch, model.stop_training) == (epochs - 1, True)
+        assert capsys.readouterr().out == f"Epoch {epochs}: stopped, 2.5 seconds are over\n"
+        assert best.stopped_epoch == 0
+        restored = zip(model.get_weights(), best.best_weights or [], strict=True)
+        assert all((a == b).all() for a, b in restored)
+
+
+def test_epochs_stay_whole_under_a_limit_that_is_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    limit, calls = TimeLimit(1e9), []
+    run = Program.run
+    monkeypatch.setattr(Program, "run", lambda *a, **k: (calls.append(k["epochs"]), run(*a, **k))[1])
+    model = linear()
+    assert len(model.fit(X, Y, 8, 4, 0, [limit]).epoch) == 4
+    assert calls == [1] * 4
+    assert (limit.stopped_epoch, model.stop_training) == (None, False)
+
+
+def test_a_handler_of_signals_may_stop_training(signals: Any) -> None:
+    model = linear()
+
+    def stop() -> None:
+        model.stop_training = model.optimizer.iterations > 0
+
+    with signals(stop):  # a failing test takes its memory
+        history = model.fit(X, Y, 8, 10_000_000, 0)
+    assert 0 < len(history.epoch) < 10_000_000
+
+
+def test_an_interrupt_leaves_the_best_weights_to_who_wants_them() -> None:
+    """As in Keras: what raises skips `on_train_end`."""
+    best = EarlyStopping("loss", restore_best_weights=True)
+    ends: list[Any] = []
+
+    def interrupt(epoch: int, logs: Any) -> None:
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    told = [best, LambdaCallback(on_epoch_begin=interrupt, on_train_end=ends.append)]
+    with pytest.raises(KeyboardInterrupt):
+        linear().fit(X, Y, 8, 9, 0, told)
+    assert (best.best_epoch, ends) == (2, [])
+    assert best.best_weights is not None
 
 
 def test_small_rates_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

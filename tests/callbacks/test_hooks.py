@@ -13,7 +13,8 @@ import pytest
 
 import fastnn
 from fastnn import layers, losses
-from fastnn.callbacks import Callback, EarlyStopping, LambdaCallback, ReduceLROnPlateau
+from fastnn.callbacks import Callback, CallbackList, EarlyStopping, LambdaCallback, ReduceLROnPlateau
+from fastnn.callbacks.listeners import checked
 from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.run.program import Program
 
@@ -205,6 +206,54 @@ def test_lambdas_for_hooks_that_are_not_there_are_refused() -> None:
     with pytest.raises(DTypeError, match="on_test_end must be a function, got 3"):
         LambdaCallback(on_test_end=3)
     assert not LambdaCallback(on_test_batch_end=None).wants_test_batches
+
+
+class Noting(Callback):
+    """Notes its hooks, and adds to the logs of epochs."""
+
+    def __init__(self, name: str, calls: list[Any]) -> None:
+        super().__init__()
+        for hook in HOOKS:
+            if hook not in ("on_batch_begin", "on_batch_end"):
+                setattr(self, hook, lambda *a, _hook=hook, **k: calls.append((name, _hook, len(a), *k)))
+
+
+def test_a_list_calls_all_and_fit_takes_it_apart() -> None:
+    found: list[list[Any]] = []
+    for make in (list, CallbackList, lambda both: [CallbackList(both)]):
+        calls: list[Any] = []
+        model = linear()
+        model.fit(X, Y, 16, 2, 0, make([Noting("a", calls), Noting("b", calls)]), validation_split=0.2)
+        model.predict(X, callbacks=make([Noting("c", calls)]))
+        found.append(calls)
+    assert found[0] == found[1] == found[2]
+    plain = CallbackList([EarlyStopping("loss"), LambdaCallback(on_epoch_end=nothing)])
+    assert not any(one.wants_batches for one in checked([plain, Callback()]))
+
+    calls = []
+    both = CallbackList([Noting("a", calls), Noting("b", calls)])
+    for hook in HOOKS:
+        given = (5,) if "batch" in hook or "epoch" in hook else ()
+        getattr(both, hook)(*given)
+    expected = [hook for hook in HOOKS if hook not in ("on_batch_begin", "on_batch_end")]
+    assert [call[:2] for call in calls] == [(name, hook) for hook in expected for name in "ab"]
+    batch = [call for call in calls if "batch" in call[1]]
+    assert {call[2:] for call in batch} == {(1, "logs")}
+
+
+def test_a_list_hands_on_model_params_and_history() -> None:
+    model, history = linear(), fastnn.callbacks.History()
+    logs = {"loss": 1.0}
+    told = CallbackList([LambdaCallback(on_epoch_end=lambda e, logs: logs.update(mine=e)), history], True)
+    assert told.callbacks[1:] == [history]
+    told.set_model(model)
+    told.set_params({"epochs": 3})
+    told.on_epoch_end(4, logs)
+    assert [(one.model, one.params) for one in told.callbacks] == [(model, {"epochs": 3})] * 2
+    assert model.history is history
+    assert history.history == {"loss": [1.0], "mine": [4]}
+    with pytest.raises(ConfigurationError, match=r"BackupAndRestore needs to know .*; use it in fit"):
+        CallbackList([fastnn.callbacks.BackupAndRestore("x")]).on_train_begin()
 
 
 def test_every_hook_says_when_it_runs() -> None:

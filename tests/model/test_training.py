@@ -19,6 +19,7 @@ from fastnn import callbacks, layers, losses, optimizers
 from fastnn.compiler import schedule, shared_plans
 from fastnn.compiler.plan import Axis
 from fastnn.errors import ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
+from fastnn.model import call_lengths, progress
 from fastnn.run.reference.draws import permutation_of
 
 RNG = np.random.default_rng(7)
@@ -230,6 +231,28 @@ def test_verbose(capsys: pytest.CaptureFixture[str]) -> None:
     for bad in (3, "loud", -1, None):
         with pytest.raises(ConfigurationError, match="verbose must be 'auto', 0, 1 or 2"):
             model.fit(X, LABELS, verbose=bad)
+
+
+def test_epochs_that_take_long_have_a_bar_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "BAR_SECONDS", 0.0)  # everything is shown
+    monkeypatch.setattr(call_lengths, "CALL_FLOPS", 1)
+    options: dict[str, Any] = {"epochs": 3, "initial_epoch": 1, "validation_split": 0.2, "batch_size": 8}
+    classifier().fit(X, LABELS, verbose=1, **options)
+    out, err = capsys.readouterr()
+    assert out == ""
+    steps = 3
+    *lines, end = err.split("\n")
+    assert end == ""
+    for number, line in enumerate(lines, 2):
+        shown = [part for part in line.split("\r") if part]
+        assert {part.partition(":")[0] for part in shown} == {f"Epoch {number}/3"}
+        counts = [int(re.search(rf"(\d+)/{steps} \[", part)[1]) for part in shown]  # type: ignore[index]
+        assert counts == sorted(counts)
+        assert set(counts) >= {1, steps}
+        assert re.search(r"loss=\S+, val_loss=", shown[-1])
+    assert len(lines) == 2
 
 
 class Terminal(io.StringIO):
