@@ -20,9 +20,12 @@ __all__ = [
     "CLIP_FACTOR",
     "KEPT_SLOTS",
     "LANES",
+    "LISTED",
     "LOSSES",
     "MOST_ADAM_ROWS",
+    "MOST_CONSTANTS",
     "MOST_INPUTS",
+    "MOST_LISTED",
     "MOST_OUTPUTS",
     "PRODUCTS",
     "ROWS",
@@ -44,6 +47,9 @@ CLIP_FACTOR = "clip_factor"  # a scalar that each step makes of norms, see `Clip
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
 MOST_OUTPUTS = 4  # of the widest layer on the path FEW_OUTPUTS, and its inputs
 MOST_INPUTS = 1024
+MOST_CONSTANTS = 16  # of an op
+LISTED = 6  # the first constant of THRESHOLD_COUNTS that is a threshold of a list
+MOST_LISTED = MOST_CONSTANTS - LISTED
 
 
 def whole_vectors(rows: int) -> int:
@@ -117,6 +123,11 @@ class OpCode(enum.IntEnum):
     CLIP_GRADIENT = 54
     EMBEDDING = 55
     EMBEDDING_GRADIENT = 56
+    EXACT_ACCURACY = 57
+    TOP_K_ACCURACY = 58
+    CLASS_HITS = 59
+    TARGET_MOMENTS = 60
+    CONFUSION = 61
 
 
 class Path(enum.IntEnum):
@@ -203,7 +214,7 @@ class Op:
     alpha : float
         The activation's slope or scale, where it has one.
     constants : tuple of float
-        Up to four numbers; the signature names them.
+        Up to `MOST_CONSTANTS` numbers; the signature names them.
     accumulator : int
         Index of the float64 sum that the op adds to, or -1.
     path : Path
@@ -287,7 +298,7 @@ class Signature:
     aliases : tuple of (str, str)
         Pairs (output, input) that may be the same memory, element for element.
     constants : tuple of str
-        What the constants mean.
+        What the constants mean; those behind the last name, `more`, are arguments of a loss.
     scalars : tuple of str
         The names of the plan's scalars that it reads.
     flops : callable
@@ -296,6 +307,8 @@ class Signature:
         Those on which the core has a kernel for it; ops that have no choice are on the path BLAS.
     one_column : bool
         Whether the kernel on the path COLUMNS is for tensors of one feature only.
+    more : bool
+        Whether further constants follow those that have names.
     """
 
     axis: Axis
@@ -307,6 +320,7 @@ class Signature:
     flops: Callable[[Op, int], int] = lambda op, rows: 0
     paths: frozenset[Path] = frozenset({Path.BLAS})
     one_column: bool = False
+    more: bool = False
 
     def runs_along_columns(self, columns: int) -> bool:
         """Return whether the path COLUMNS has a kernel for tensors of so many features.
@@ -358,11 +372,12 @@ def _signature(
         tuple(names),
         tuple(roles),
         pairs,
-        tuple(constants.split()),
+        tuple(constants.removesuffix("...").split()),
         tuple(scalars.split()),
         flops or _one_each,
         paths,
         one_column,
+        constants.endswith("..."),
     )
 
 
@@ -448,10 +463,15 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.THRESHOLD_COUNTS: _signature(
         Axis.ROWS,
         "y:in t:in weight:in,optional",
-        constants="buckets shift scale first",
+        constants="buckets shift scale first column top_k ...",
         paths=_ALSO_COLUMNS,
         one_column=True,
     ),
+    OpCode.EXACT_ACCURACY: _signature(Axis.ROWS, "y:in t:in weight:in,optional"),
+    OpCode.TOP_K_ACCURACY: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="sparse k"),
+    OpCode.CLASS_HITS: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="threshold largest"),
+    OpCode.TARGET_MOMENTS: _signature(Axis.ROWS, "y:in t:in weight:in,optional"),
+    OpCode.CONFUSION: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="sparse threshold"),
     OpCode.WEIGHT_TOTAL: _signature(Axis.ROWS, "weight:in", paths=_ALSO_COLUMNS, one_column=True),
     OpCode.L2_PENALTY: _signature(Axis.PARAMETER, "w:in", constants="l2"),
     OpCode.L2_GRADIENT: _signature(Axis.PARAMETER, "dw:inout w:in", constants="l2"),
@@ -559,6 +579,11 @@ ADDING = LOSSES | frozenset(
         OpCode.CATEGORICAL_ACCURACY,
         OpCode.BINARY_ACCURACY,
         OpCode.THRESHOLD_COUNTS,
+        OpCode.EXACT_ACCURACY,
+        OpCode.TOP_K_ACCURACY,
+        OpCode.CLASS_HITS,
+        OpCode.TARGET_MOMENTS,
+        OpCode.CONFUSION,
         OpCode.WEIGHT_TOTAL,
         OpCode.L2_PENALTY,
         OpCode.GRADIENT_SQUARES,

@@ -72,6 +72,11 @@ cpdef enum OpCode:
     CLIP_GRADIENT = 54
     EMBEDDING = 55
     EMBEDDING_GRADIENT = 56
+    EXACT_ACCURACY = 57
+    TOP_K_ACCURACY = 58
+    CLASS_HITS = 59
+    TARGET_MOMENTS = 60
+    CONFUSION = 61
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -124,7 +129,7 @@ cpdef enum Addressing:
 
 cdef enum:
     MAX_OPERANDS = 8
-    MAX_CONSTANTS = 4
+    MAX_CONSTANTS = 16
     MAX_SCALARS = 2     # of an op
     N_ADDRESSINGS = 4
     N_PATHS = 5

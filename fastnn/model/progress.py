@@ -12,7 +12,7 @@ from typing import Any
 from fastnn._core.guards import load
 from fastnn.errors import ConfigurationError
 
-__all__ = ["BAR_SECONDS", "bar", "print_epoch", "verbosity"]
+__all__ = ["BAR_SECONDS", "bar", "numbers_in", "print_epoch", "verbosity"]
 
 BAR_SECONDS = 0.1  # between two updates of the progress bar
 
@@ -65,11 +65,22 @@ def bar(first: int, last: int) -> Any:
     return tqdm(total=last, initial=first, unit="epoch", file=sys.stderr, mininterval=BAR_SECONDS)
 
 
+def numbers_in(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return what fits into a line: metrics that are one number; those that are arrays stand in a `History`.
+
+    Examples
+    --------
+    >>> numbers_in({"loss": 0.5, "f1_score": [0.5, 0.25]})
+    {'loss': 0.5}
+    """
+    return {name: value for name, value in values.items() if isinstance(value, float | int)}
+
+
 def print_epoch(epoch: int, last: int, seconds: float, values: Mapping[str, float]) -> None:
     """Print the line of an epoch, counted from 0, of `last`."""
     # A learning rate of 1e-5 is not 0.0000.
-    numbers = " - ".join(
+    text = " - ".join(
         f"{name}: {value:.4f}" if abs(value) > 1e-3 or not value else f"{name}: {value:.4e}"
-        for name, value in values.items()
+        for name, value in numbers_in(values).items()
     )
-    print(f"Epoch {epoch + 1}/{last} - {seconds:.2f}s - {numbers}")
+    print(f"Epoch {epoch + 1}/{last} - {seconds:.2f}s - {text}")

@@ -284,7 +284,8 @@ class _Loop:
                 epoch += n_done
                 if bar is not None:
                     bar.update(n_done)
-                    bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+                    shown = {name: f"{value:.4g}" for name, value in progress.numbers_in(values).items()}
+                    bar.set_postfix(shown, refresh=False)
                 if not finite:
                     self._warn(epoch)
                     break
