@@ -334,8 +334,17 @@ def test_states_are_apart_from_values() -> None:
     model = net(metrics=[metric])
     model.evaluate(X, Y, verbose=0)
     assert metric.result() == pytest.approx(13 / 5)  # the model has sums of its own
-    with pytest.raises(FastnnError, match="y_true has 2 rows"):
-        metric([[1.0], [2.0]], [[1.0]])
+    for arrays, message in (
+        (([[1.0], [2.0]], [[1.0]]), r"y_true has shape \(2, 1\) and y_pred has \(1, 1\)"),
+        (([[1.0, 2.0]], [[1.0]]), "MeanSquaredError takes a target for each output"),
+        (([1.0], [1.0], [1.0, 2.0]), r"sample_weight has shape \(2,\), and y_pred has 1 rows"),
+        (([[[1.0]]], [[[1.0]]]), r"y_pred has shape \(1, 1, 1\)"),
+        (([1.0], [np.nan]), "y_pred has 1 values that are NaN"),
+    ):
+        with pytest.raises(FastnnError, match=message):
+            metric(*arrays)
+    with pytest.raises(FastnnError, match="takes a label a row"):
+        metrics.SparseCategoricalAccuracy()([[1, 0]], [[1.0, 0.0]])
     assert metric.result() == pytest.approx(13 / 5)
     score = metrics.F1Score()
     score([[1.0, 0.0]], [[0.5, 0.2]])

@@ -6,6 +6,8 @@ must not know models.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastnn.border import data
@@ -55,6 +57,13 @@ def measure(
     dtype = np.dtype(np.float64 if getattr(y_pred, "dtype", None) == np.float64 else np.float32)
     rows, columns = given.shape[0], 1 if given.ndim == 1 else given.shape[1]
     y = data.as_features(given, columns, dtype, name="y_pred", empty=True)
+    wanted: Any = y_true
+    _check_shapes(np.shape(wanted), given.shape, metric)
+    counts: Any = sample_weight
+    if counts is not None and np.shape(counts)[:1] != (rows,):
+        raise ShapeError(
+            f"sample_weight has shape {np.shape(counts)}, and y_pred has {rows} rows; give each one"
+        )
     loss = _OF_LABELS if metric.sparse else _OF_NUMBERS
     arrays = {"x": y, "y": data.as_targets(y_true, rows, columns, loss, dtype, name="y_true")}
     if sample_weight is not None:
@@ -68,3 +77,15 @@ def measure(
         raise result.exception
     sums = result.sums[0].tolist()
     return (sums[1:], sums[0]) if weighted else (sums, float(rows))
+
+
+def _check_shapes(of_true: tuple[int, ...], of_pred: tuple[int, ...], metric: Metric) -> None:
+    """Raise if targets and outputs of these shapes do not fit each other."""
+    if of_true[:1] != of_pred[:1]:
+        raise ShapeError(f"y_true has shape {of_true} and y_pred has {of_pred}; they must have as many rows")
+    width, wanted = of_true[1:] or (1,), (1,) if metric.sparse else of_pred[1:] or (1,)
+    if width != wanted:
+        takes = "a label a row" if metric.sparse else "a target for each output"
+        raise ShapeError(
+            f"y_true has shape {of_true} and y_pred has {of_pred}; {type(metric).__name__} takes {takes}"
+        )

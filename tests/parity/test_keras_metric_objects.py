@@ -124,3 +124,58 @@ def test_names_that_stand_for_metrics_are_those_of_keras(keras: Any) -> None:
     for name, cls in names.items():
         if cls.__name__ in fastnn.metrics.__all__ and cls is not keras.metrics.Metric:
             assert known[name].__name__ == cls.__name__, name
+
+
+def model_of(k: Any) -> Any:
+    """Return a model with outputs of numbers and of classes, and metrics of each."""
+    x = k.Input((4,))
+    outputs = [
+        k.layers.Dense(4, activation="sigmoid", name="many")(x),
+        k.layers.Dense(4, activation="softmax", name="classes")(x),
+    ]
+    model, draw = k.Model(x, outputs), np.random.default_rng(3)
+    model.set_weights([draw.normal(0, 0.5, shape).astype(np.float32) for shape in 2 * [(4, 4), (4,)]])
+    m = k.metrics
+
+    def many(prefix: str) -> list[Any]:
+        return [
+            *(m.Precision([0.3, 0.6], name=f"{prefix}p"), m.F1Score(name=f"{prefix}f"), "bce"),
+            *(m.RecallAtPrecision(0.5, name=f"{prefix}r"), m.R2Score(name=f"{prefix}d"), "TruePositives"),
+        ]
+
+    def classes() -> list[Any]:
+        return [m.SparseTopKCategoricalAccuracy(2, name="top"), "sparse_categorical_crossentropy", "acc"]
+
+    model.compile(
+        optimizer=k.optimizers.SGD(0.05),
+        loss=["mse", "sparse_categorical_crossentropy"],
+        metrics=[many("a"), classes()],
+        weighted_metrics=[many("b"), None],
+    )
+    return model
+
+
+def test_models_with_many_metrics_are_those_of_keras(keras: Any) -> None:
+    theirs, ours = model_of(keras), model_of(fastnn)
+    targets, same = [MANY, LABELS], {"batch_size": 16, "verbose": 0}
+    found = [
+        model.fit(
+            SCORES,
+            targets,
+            epochs=2,
+            shuffle=False,
+            sample_weight=WEIGHTS if model is ours else [WEIGHTS, WEIGHTS],
+            **same,
+        ).history
+        for model in (ours, theirs)
+    ]
+    assert found[0].keys() == found[1].keys()
+    for name, values in found[1].items():
+        # Keras shows losses of outputs, and of batches, as it does; they are compared elsewhere.
+        if not name.endswith("loss"):
+            for one, other in zip(found[0][name], values, strict=True):
+                np.testing.assert_allclose(one, np.asarray(other), rtol=1e-4, atol=1e-5, err_msg=name)
+    lists = [model.evaluate(SCORES, targets, **same) for model in (ours, theirs)]
+    assert len(lists[0]) == len(lists[1])
+    for one, other in zip(*lists, strict=True):
+        np.testing.assert_allclose(one, np.asarray(other), rtol=1e-4, atol=1e-5)
