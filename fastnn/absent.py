@@ -157,29 +157,29 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "metrics": (
-        ("F1 F1Score FBetaScore", f"use Precision and Recall, or {_OF_PREDICTIONS}"),
+        ("F1", "it is F1Score"),
+        ("F2", "it is FBetaScore(beta=2.0)"),
+        ("TopKAccuracy", "it is TopKCategoricalAccuracy, or SparseTopKCategoricalAccuracy for labels"),
         (
-            "TrueNegatives TruePositives FalseNegatives FalsePositives PrecisionAtRecall RecallAtPrecision "
-            "SensitivityAtSpecificity SpecificityAtSensitivity TopKCategoricalAccuracy TopKAccuracy "
-            "SparseTopKCategoricalAccuracy BinaryFocalCrossentropy CategoricalFocalCrossentropy "
-            "Hinge SquaredHinge CategoricalHinge KLDivergence KLD",
+            "BinaryFocalCrossentropy CategoricalFocalCrossentropy Hinge SquaredHinge CategoricalHinge "
+            "KLDivergence KLD",
             _OF_PREDICTIONS,
         ),
-        ("Accuracy", "use the name 'accuracy', which becomes the accuracy that suits the loss"),
-        ("BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU", f"it is for segmentation; {_OF_PREDICTIONS}"),
-        ("MeanAbsolutePercentageError MAPE R2 R2Score", f"use 'mae' or 'mse', or {_OF_PREDICTIONS}"),
+        (
+            "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
+            f"make it of ConfusionMatrix, or {_OF_PREDICTIONS}",
+        ),
+        ("MeanAbsolutePercentageError MAPE", f"use 'mae' or 'mse', or {_OF_PREDICTIONS}"),
         (
             "MeanSquaredLogarithmicError MSLE LogCosh LogCoshError Huber Poisson CosineSimilarity "
             "PearsonCorrelation ConcordanceCorrelation",
             f"use 'mse', or {_OF_PREDICTIONS}",
         ),
+        ("R2", "it is R2Score"),
         ("RMSE", "it is RootMeanSquaredError"),
         ("MAE", "it is MeanAbsoluteError, 'mae'"),
-        (
-            "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy BCE",
-            f"as a loss it is in the history, as 'loss'; else {_OF_PREDICTIONS}",
-        ),
-        ("Mean Sum MeanMetricWrapper", "only fastnn's own metrics run inside the kernels; use a callback"),
+        ("BCE", "it is BinaryCrossentropy, 'bce'"),
+        ("MeanMetricWrapper", "metrics are no functions of Python; give what one returns to Mean"),
         ("serialize deserialize", _CODE),
     ),
     "optimizers": (

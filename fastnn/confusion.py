@@ -1,4 +1,4 @@
-"""What is made of counts between thresholds: shares, and areas under curves.
+"""What is made of counts: shares, areas under curves, scores of classes, and tables.
 
 Counts are floats, or arrays with a number for each epoch.  This file must not know metrics or plans.
 """
@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["area", "share"]
+__all__ = ["area", "best_under", "by_thresholds", "determination", "f_scores", "one_or_all", "share", "table"]
+
+_EPSILON = 1e-7  # what Keras adds to denominators of F scores
 
 
 def share(part: Any, rest: Any) -> Any:
@@ -22,6 +24,132 @@ def share(part: Any, rest: Any) -> Any:
     (0.75, 0.0)
     """
     return _plain(_ratio(part, np.add(part, rest)))
+
+
+def by_thresholds(sums: Sequence[Any], places: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """Return true and false positives, and true and false negatives, by each of some thresholds.
+
+    Parameters
+    ----------
+    sums : sequence of float, or of numpy.ndarray
+        The counts of positives in each bucket, the lowest first, then those of negatives.
+    places : sequence of int
+        How many buckets are below each threshold.
+
+    Returns
+    -------
+    tuple of numpy.ndarray, (thresholds,) or (thresholds, epochs)
+
+    Examples
+    --------
+    >>> [float(one[0]) for one in by_thresholds([1.0, 3.0, 4.0, 2.0], [1])]
+    [3.0, 2.0, 4.0, 1.0]
+    """
+    between = np.array(sums, dtype=float)
+    between = between.reshape(2, -1, *between.shape[1:])
+    none = np.zeros_like(between[:, :1])
+    found, wrong = np.concatenate([between[:, ::-1].cumsum(1)[:, ::-1], none], 1)[:, places]
+    missed, right = np.concatenate([none, between.cumsum(1)], 1)[:, places]
+    return found, wrong, right, missed
+
+
+def one_or_all(values: Any) -> Any:
+    """Return the only one of several values, or all.
+
+    Examples
+    --------
+    >>> one_or_all(np.array([0.5])), one_or_all(np.array([0.5, 1.0]))
+    (0.5, array([0.5, 1. ]))
+    """
+    return _plain(values[0]) if len(values) == 1 else values
+
+
+def best_under(constrained: Any, dependent: Any, least: float) -> Any:
+    """Return the largest of the second values where the first are at least a number; 0 if none is.
+
+    Examples
+    --------
+    >>> best_under(np.array([0.4, 0.6, 0.8]), np.array([0.9, 0.5, 0.3]), 0.5)
+    0.5
+    """
+    # Keras compares in float32.
+    feasible = np.asarray(constrained, np.float32) >= np.float32(least)
+    return _plain(np.where(feasible, dependent, 0.0).max(0, initial=0.0))
+
+
+def f_scores(sums: Sequence[Any], beta: float, average: str | None) -> Any:
+    """Return the F score of each class, or of all.
+
+    Parameters
+    ----------
+    sums : sequence of float, or of numpy.ndarray
+        By class: what is rightly found, what is found, what there is.
+    beta : float
+    average : {"micro", "macro", "weighted"} or None
+
+    Examples
+    --------
+    >>> f_scores([1.0, 1.0, 2.0, 1.0, 1.0, 2.0], 1.0, None).round(4)
+    array([0.6667, 0.6667])
+    """
+    parts = np.array(sums, dtype=float)
+    true, found, wanted = parts.reshape(3, -1, *parts.shape[1:])
+    if average == "micro":
+        true, found, wanted = (part.sum(0, keepdims=True) for part in (true, found, wanted))
+    precision, recall = true / (found + _EPSILON), true / (wanted + _EPSILON)
+    scores = (1 + beta**2) * precision * recall / (beta**2 * precision + recall + _EPSILON)
+    if average is None:
+        return scores
+    if average == "weighted":
+        return _plain((scores * wanted / (wanted.sum(0) + _EPSILON)).sum(0))
+    return _plain(scores.mean(0))
+
+
+def determination(sums: Sequence[Any], aggregation: str | None, regressors: int) -> Any:
+    """Return the coefficient of determination, R squared, of each output, or of all.
+
+    Parameters
+    ----------
+    sums : sequence of float, or of numpy.ndarray
+        By output: targets, their squares, squared errors; then the weights, and the number of targets.
+    aggregation : {"uniform_average", "variance_weighted_average"} or None
+    regressors : int
+        Of the adjusted coefficient; 0 for the plain one.
+
+    Examples
+    --------
+    >>> determination([3.0, 5.0, 0.25, 2.0, 2.0], "uniform_average", 0)
+    0.5
+    """
+    parts = np.array(sums, dtype=float)
+    weight, numbers = parts[-2:]
+    total, squares, errors = parts[:-2].reshape(3, -1, *parts.shape[1:])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = squares - total * (total / weight)
+        scores = 1 - errors / spread
+        scores = np.where(np.isinf(scores), 0.0, scores)
+        if aggregation == "uniform_average":
+            scores = scores.mean(0)
+        elif aggregation is not None:
+            scores = (spread * scores).sum(0) / spread.sum(0)
+        if regressors:
+            adjusted = 1 - (1 - scores) * (numbers - 1) / (numbers - regressors - 1)
+            scores = np.where(regressors < numbers - 1, adjusted, scores)
+    return scores if aggregation is None else _plain(scores)
+
+
+def table(sums: Sequence[Any]) -> np.ndarray:
+    """Return sums as a square, (n, n) or (n, n, epochs).
+
+    Examples
+    --------
+    >>> table([1.0, 2.0, 3.0, 4.0])
+    array([[1., 2.],
+           [3., 4.]])
+    """
+    parts = np.array(sums, dtype=float)
+    side = round(len(parts) ** 0.5)
+    return parts.reshape(side, side, *parts.shape[1:])
 
 
 def area(sums: Sequence[Any], buckets: int, curve: str, method: str) -> Any:

@@ -21,9 +21,12 @@ __all__ = [
     "CLIP_FACTOR",
     "KEPT_SLOTS",
     "LANES",
+    "LISTED",
     "LOSSES",
     "MOST_ADAM_ROWS",
+    "MOST_CONSTANTS",
     "MOST_INPUTS",
+    "MOST_LISTED",
     "MOST_OUTPUTS",
     "PRODUCTS",
     "ROWS",
@@ -45,6 +48,9 @@ CLIP_FACTOR = "clip_factor"  # a scalar that each step makes of norms, see `Clip
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
 MOST_OUTPUTS = 4  # of the widest layer on the path FEW_OUTPUTS, and its inputs
 MOST_INPUTS = 1024
+MOST_CONSTANTS = 16  # of an op
+LISTED = 6  # the first constant of THRESHOLD_COUNTS that is a threshold of a list
+MOST_LISTED = MOST_CONSTANTS - LISTED
 
 
 def whole_vectors(rows: int) -> int:
@@ -142,7 +148,7 @@ class Op:
     alpha : float
         The activation's slope or scale, where it has one.
     constants : tuple of float
-        Up to four numbers; the signature names them.
+        Up to `MOST_CONSTANTS` numbers; the signature names them.
     accumulator : int
         Index of the float64 sum that the op adds to, or -1.
     path : Path
@@ -226,7 +232,7 @@ class Signature:
     aliases : tuple of (str, str)
         Pairs (output, input) that may be the same memory, element for element.
     constants : tuple of str
-        What the constants mean.
+        What the constants mean; those behind the last name, `more`, are arguments of a loss.
     scalars : tuple of str
         The names of the plan's scalars that it reads.
     flops : callable
@@ -235,6 +241,8 @@ class Signature:
         Those on which the core has a kernel for it; ops that have no choice are on the path BLAS.
     one_column : bool
         Whether the kernel on the path COLUMNS is for tensors of one feature only.
+    more : bool
+        Whether further constants follow those that have names.
     """
 
     axis: Axis
@@ -246,6 +254,7 @@ class Signature:
     flops: Callable[[Op, int], int] = lambda op, rows: 0
     paths: frozenset[Path] = frozenset({Path.BLAS})
     one_column: bool = False
+    more: bool = False
 
     def runs_along_columns(self, columns: int) -> bool:
         """Return whether the path COLUMNS has a kernel for tensors of so many features.
@@ -297,11 +306,12 @@ def _signature(
         tuple(names),
         tuple(roles),
         pairs,
-        tuple(constants.split()),
+        tuple(constants.removesuffix("...").split()),
         tuple(scalars.split()),
         flops or _one_each,
         paths,
         one_column,
+        constants.endswith("..."),
     )
 
 
@@ -387,10 +397,15 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.THRESHOLD_COUNTS: _signature(
         Axis.ROWS,
         "y:in t:in weight:in,optional",
-        constants="buckets shift scale first",
+        constants="buckets shift scale first column top_k ...",
         paths=_ALSO_COLUMNS,
         one_column=True,
     ),
+    OpCode.EXACT_ACCURACY: _signature(Axis.ROWS, "y:in t:in weight:in,optional"),
+    OpCode.TOP_K_ACCURACY: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="sparse k"),
+    OpCode.CLASS_HITS: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="threshold largest"),
+    OpCode.TARGET_MOMENTS: _signature(Axis.ROWS, "y:in t:in weight:in,optional"),
+    OpCode.CONFUSION: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="sparse threshold"),
     OpCode.WEIGHT_TOTAL: _signature(Axis.ROWS, "weight:in", paths=_ALSO_COLUMNS, one_column=True),
     OpCode.L2_PENALTY: _signature(Axis.PARAMETER, "w:in", constants="l2"),
     OpCode.L2_GRADIENT: _signature(Axis.PARAMETER, "dw:inout w:in", constants="l2"),
@@ -522,6 +537,11 @@ ADDING = LOSSES | frozenset(
         OpCode.CATEGORICAL_ACCURACY,
         OpCode.BINARY_ACCURACY,
         OpCode.THRESHOLD_COUNTS,
+        OpCode.EXACT_ACCURACY,
+        OpCode.TOP_K_ACCURACY,
+        OpCode.CLASS_HITS,
+        OpCode.TARGET_MOMENTS,
+        OpCode.CONFUSION,
         OpCode.WEIGHT_TOTAL,
         OpCode.L2_PENALTY,
         OpCode.GRADIENT_SQUARES,

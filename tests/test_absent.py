@@ -93,7 +93,7 @@ def test_attributes_of_other_models(name: str) -> None:
         (losses, "LogCosh", "use 'mae'"),
         (losses, "mean_squared_error", "it is written MeanSquaredError here"),
         (initializers, "he_normal", "it is written HeNormal here"),
-        (metrics, "R2Score", "model.predict"),
+        (metrics, "PearsonCorrelation", "model.predict"),
         (fastnn.callbacks, "RemoteMonitor", "LambdaCallback"),
         (fastnn.datasets, "mnist", r"use load_mnist\(\)"),
     ],
@@ -120,7 +120,7 @@ def test_what_is_said(thing: Any, name: str, message: str) -> None:
         (initializers.get, "orthogonal", "layer.set_weights"),
         (initializers.get, "xavier_uniform", "it is 'glorot_uniform'"),
         (regularizers.get, "l1_l2", "use L2"),
-        (lambda name: metrics.get(name, losses.get("mse"), 1), "f1_score", "use Precision and Recall"),
+        (lambda name: metrics.get(name, losses.get("mse"), 1), "f1", "it is F1Score"),
         (lambda name: metrics.get(name, losses.get("mse"), 1), "rmse", "it is RootMeanSquaredError"),
     ],
 )  # fmt: skip

@@ -9,8 +9,8 @@ import pytest
 
 import fastnn
 from fastnn import layers, metrics
-from fastnn.callbacks import LambdaCallback
-from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.callbacks import EarlyStopping, LambdaCallback
+from fastnn.errors import ConfigurationError, DTypeError, FastnnError
 
 RNG = np.random.default_rng(6)
 X = RNG.standard_normal((70, 3))
@@ -133,7 +133,7 @@ def test_what_lies_on_a_threshold_is_not_above_it() -> None:
 
 def test_nothing_found_is_0() -> None:
     for metric, width in ((metrics.Precision(), 4), (metrics.Recall(), 4), (metrics.AUC(4), 6)):
-        assert metric.width == width
+        assert metric.width(1) == width
         assert metric.result([0.0] * width) == 0.0
         np.testing.assert_array_equal(metric.result([np.zeros(3)] * width), np.zeros(3))
     for method in ("interpolation", "minoring", "majoring"):
@@ -172,5 +172,194 @@ def test_counts_are_the_same_for_every_number_of_threads() -> None:
 def test_metrics_made_of_counts_that_cannot_be_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         make()
-    with pytest.raises(DTypeError, match="thresholds must be a number"):
-        metrics.Recall([0.5])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: metrics.Recall(["half"]), "thresholds must be a number"),
+        (lambda: metrics.Recall("0.5"), "thresholds must be a number"),
+        (lambda: metrics.Precision(top_k=1.5), "top_k must be an integer"),
+        (lambda: net(metrics=[lambda y_true, y_pred: 0.0]), "metrics run inside the kernels"),
+        (lambda: metrics.Recall(thresholds=[]), "thresholds must be .* it is empty"),
+        (lambda: metrics.Recall([i**2 / 200 for i in range(11)]), "11 different numbers, the most is 10"),
+        (lambda: metrics.Precision(class_id=-1), "class_id must be at least 0"),
+        (lambda: metrics.TopKCategoricalAccuracy(0), "k must be at least 1"),
+        (lambda: metrics.PrecisionAtRecall(1.5), "recall must be a finite number"),
+        (lambda: metrics.RecallAtPrecision(0.5, 0), "num_thresholds must be at least 1"),
+        (lambda: metrics.F1Score("mean"), "unknown average 'mean'"),
+        (lambda: metrics.F1Score(threshold=0.0), "threshold must be a finite number"),
+        (lambda: metrics.FBetaScore(beta=0.0), "beta must be a finite number"),
+        (lambda: metrics.R2Score("mean"), "unknown class_aggregation 'mean'"),
+        (lambda: metrics.R2Score(num_regressors=-1), "num_regressors must be at least 0"),
+        (lambda: net(metrics=[metrics.Recall(class_id=2)]), "class_id=2, but there are 2 outputs"),
+        (lambda: net(metrics=["precision_at_recall"]), "PrecisionAtRecall needs its argument recall"),
+        (lambda: net(metrics=[metrics.RecallAtPrecision]), "RecallAtPrecision needs its argument precision"),
+        (lambda: net(metrics=["mean"]), "Mean is no metric of a model"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(make: Any, message: str) -> None:
+    with pytest.raises((ConfigurationError, DTypeError), match=message):
+        make()
+
+
+NUMBERS, MANY = metrics.R2Score(None), (Y > 0).astype(float)
+# loss, activation, outputs, targets, metrics
+MEASURED: dict[str, tuple[Any, str | None, int, np.ndarray, list[metrics.Metric]]] = {
+    "numbers": (
+        "mse",
+        None,
+        2,
+        Y,
+        [NUMBERS, metrics.R2Score(num_regressors=3, name="adjusted"), metrics.Accuracy()],
+    ),
+    "one": (
+        "binary_crossentropy",
+        "sigmoid",
+        1,
+        MANY[:, :1],
+        [
+            metrics.Precision([0.3, 0.5]),
+            metrics.FalsePositives([0.0, 0.5, 1.0]),
+            metrics.SensitivityAtSpecificity(0.5),
+            metrics.BinaryCrossentropy(),
+            metrics.F1Score(),
+            metrics.ConfusionMatrix(),
+        ],
+    ),
+    "narrow": (
+        "binary_crossentropy",
+        "sigmoid",
+        1,
+        MANY[:, :1],
+        [metrics.Precision([0.6, 0.3, 0.5]), metrics.TruePositives(0.4)],
+    ),
+    "scores": ("mse", None, 2, MANY, [metrics.BinaryCrossentropy(from_logits=True), metrics.Recall(0.1)]),
+    "several": (
+        "mse",
+        "softmax",
+        4,
+        np.eye(4)[np.arange(70) % 4],
+        [
+            metrics.TopKCategoricalAccuracy(2),
+            metrics.Precision(top_k=2, class_id=3),
+            metrics.FBetaScore("macro", threshold=0.2),
+            metrics.CategoricalCrossentropy(),
+            metrics.ConfusionMatrix(),
+        ],
+    ),
+    "labels": (
+        "sparse_categorical_crossentropy",
+        "softmax",
+        4,
+        np.arange(70) % 4,
+        [
+            metrics.SparseTopKCategoricalAccuracy(2),
+            metrics.SparseCategoricalCrossentropy(),
+            metrics.ConfusionMatrix(labels=True),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MEASURED)
+def test_models_and_arrays_are_measured_alike(case: str) -> None:
+    """By the kernels and by the reference, in fit and in evaluate, in batches with a shorter last one."""
+    loss, activation, units, t, given = MEASURED[case]
+    options: dict[str, Any] = {"sample_weight": WEIGHTS, "verbose": 0}
+    for reference in (False, True):
+        model = net(loss, units, activation, metrics=given, weighted_metrics=given, reference=reference)
+        y = model.predict(X)
+        history = model.fit(X, t, batch_size=16, epochs=2, shuffle=False, **options).history
+        found = model.evaluate(X, t, return_dict=True, **options)
+        steps = model.train_on_batch(X, t, sample_weight=WEIGHTS, return_dict=True)
+        for metric in given:
+            for name, weights in ((metric.name, None), (f"weighted_{metric.name}", WEIGHTS)):
+                metric.reset_state()
+                expected = metric(t, y, weights)
+                for value in (*history[name], found[name], steps[name]):
+                    np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-9, err_msg=name)
+                    assert np.shape(value) == np.shape(expected)
+                assert isinstance(history[name][1], float if np.ndim(expected) == 0 else np.ndarray)
+
+
+def test_sums_of_columns_are_the_same_for_every_number_of_threads() -> None:
+    rng = np.random.default_rng(8)
+    x, weights = rng.standard_normal((3000, 3)), rng.uniform(0, 2, 3000)
+    wide = [fastnn.Input((3,)), layers.Dense(300, "tanh"), layers.Dense(3, "sigmoid")]
+    model = fastnn.Sequential(wide, seed=3)
+    given = [
+        metrics.R2Score(None),
+        metrics.F1Score(),
+        metrics.ConfusionMatrix(),
+        metrics.Precision([0.2, 0.4]),
+    ]
+    model.compile("sgd", "mse", weighted_metrics=given)
+    found = [
+        model.evaluate(x, (x > 0.5).astype(float), sample_weight=weights, verbose=0, n_threads=n)
+        for n in (1, 2, 4)
+    ]
+    for one in found[1:]:
+        for left, right in zip(one, found[0], strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+def test_what_is_found_is_counted_by_hand() -> None:
+    """Each sum, from its definition in NumPy."""
+    y, t = RNG.uniform(0, 1, (40, 3)), (RNG.random((40, 3)) < 0.5).astype(float)
+    w = RNG.uniform(0, 2, 40)
+    chosen = y >= np.sort(y, 1)[:, [1]]
+    assert metrics.Recall(0.3, top_k=2)(t, y, w) == pytest.approx(
+        (w @ (t * chosen * (y > 0.3))).sum() / (w @ t).sum()
+    )
+    table = np.zeros((3, 3))
+    np.add.at(table, (t.argmax(1), y.argmax(1)), w)
+    np.testing.assert_allclose(metrics.ConfusionMatrix()(t, y, w), table, rtol=1e-12)
+    tp, found = (w @ (t * (y > 0.4))), w @ (y > 0.4)
+    score = 2 * tp / (found + w @ t)
+    np.testing.assert_allclose(metrics.F1Score(threshold=0.4)(t, y, w), score, atol=1e-6)
+    residual, mean = w @ (t - y) ** 2, (w @ t) / w.sum()
+    np.testing.assert_allclose(
+        metrics.R2Score(None)(t, y, w), 1 - residual / (w @ (t - mean) ** 2), rtol=1e-12
+    )
+
+
+def test_states_are_apart_from_values() -> None:
+    metric, other = metrics.MeanSquaredError(), metrics.MeanSquaredError()
+    assert metric.result() == 0.0
+    assert metric([[1.0], [3.0]], [[1.0], [1.0]], [1.0, 3.0]) == pytest.approx(3.0)
+    assert metric([[0.0]], [[1.0]]) == pytest.approx(13 / 5)
+    assert (metric, hash(metric)) == (other, hash(other))
+    assert other.result() == 0.0
+    model = net(metrics=[metric])
+    model.evaluate(X, Y, verbose=0)
+    assert metric.result() == pytest.approx(13 / 5)  # the model has sums of its own
+    for arrays, message in (
+        (([[1.0], [2.0]], [[1.0]]), r"y_true has shape \(2, 1\) and y_pred has \(1, 1\)"),
+        (([[1.0, 2.0]], [[1.0]]), "MeanSquaredError takes a target for each output"),
+        (([1.0], [1.0], [1.0, 2.0]), r"sample_weight has shape \(2,\), and y_pred has 1 rows"),
+        (([[[1.0]]], [[[1.0]]]), r"y_pred has shape \(1, 1, 1\)"),
+        (([1.0], [np.nan]), "y_pred has 1 values that are NaN"),
+    ):
+        with pytest.raises(FastnnError, match=message):
+            metric(*arrays)
+    with pytest.raises(FastnnError, match="takes a label a row"):
+        metrics.SparseCategoricalAccuracy()([[1, 0]], [[1.0, 0.0]])
+    assert metric.result() == pytest.approx(13 / 5)
+    score = metrics.F1Score()
+    score([[1.0, 0.0]], [[0.5, 0.2]])
+    with pytest.raises(FastnnError, match=r"other numbers of outputs before; call its reset_state\(\)"):
+        score([[1.0]], [[0.5]])
+    assert score([[1.0, 1.0]], [[0.5, 0.5]]).shape == (2,)
+
+
+def test_metrics_that_are_arrays_are_no_numbers_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    model = net("mse", 2, "sigmoid", metrics=[metrics.F1Score(), "mae"])
+    history = model.fit(X, MANY, epochs=1, verbose=2)
+    line = capsys.readouterr().out
+    assert "mae: " in line
+    assert "f1_score" not in line
+    assert history.history["f1_score"][0].shape == (2,)
+    model.fit(X, MANY, epochs=1, verbose=1)
+    with pytest.raises(ConfigurationError, match="'f1_score' is an array"):
+        model.fit(X, MANY, epochs=1, verbose=0, callbacks=[EarlyStopping("f1_score")])

@@ -82,6 +82,11 @@ cpdef enum OpCode:
     ALPHA_DROPOUT = 64
     DISCRETIZE = 65
     ENCODE_CATEGORIES = 66
+    EXACT_ACCURACY = 67
+    TOP_K_ACCURACY = 68
+    CLASS_HITS = 69
+    TARGET_MOMENTS = 70
+    CONFUSION = 71
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -134,7 +139,7 @@ cpdef enum Addressing:
 
 cdef enum:
     MAX_OPERANDS = 8
-    MAX_CONSTANTS = 4
+    MAX_CONSTANTS = 16
     MAX_SCALARS = 2     # of an op
     N_ADDRESSINGS = 4
     N_PATHS = 5

@@ -257,7 +257,7 @@ class History(Callback):
     ----------
     history : dict of str to list of float
         ``loss``, the metrics, the same with ``val_`` in front, and what callbacks add to `logs`,
-        such as ``learning_rate``; one number per epoch.
+        such as ``learning_rate``; one number per epoch, or an array of metrics that are arrays.
     epoch : list of int
         The epochs' numbers.
 

@@ -102,6 +102,11 @@ class Monitor(Callback):
 
     def _current(self, logs: dict[str, float]) -> float | None:
         current = logs.get(self.monitor)
+        if getattr(current, "ndim", 0):
+            raise ConfigurationError(
+                f"{type(self).__name__} needs one number, and {self.monitor!r} is an array; monitor another "
+                "metric, or give that one an average, or one threshold"
+            )
         if current is not None:
             return current
         warn(

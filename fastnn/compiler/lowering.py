@@ -33,7 +33,7 @@ from fastnn.metrics import Metric
 from fastnn.ops import REAL, Kind
 from fastnn.optimizers import Optimizer
 
-__all__ = ["Lowered", "Lowering", "lower"]
+__all__ = ["Lowered", "Lowering", "lower", "lower_metric"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,30 @@ def lower(
         lowering.chain_rule((*inputs, *(known[name] for name in wrt)))
     ops = fuse(lowering.ops) if fused else lowering.ops
     return Lowered(tuple(ops), tuple(lowering.externals), tuple(lowering.accumulators), tuple(lowering.clips))
+
+
+def lower_metric(metric: Metric, columns: int, weighted: bool) -> Lowered:
+    """Return the ops of a metric of given outputs, ``"x"``, and targets, ``"y"``.
+
+    Parameters
+    ----------
+    metric : Metric
+    columns : int
+        Of the outputs.
+    weighted : bool
+        Whether there are sample weights.
+
+    Returns
+    -------
+    Lowered
+    """
+    tensor = Tensor("x", columns)
+    lowering = Lowering(Graph((tensor,), (tensor,), ()), "evaluate", False, weighted, False)
+    lowering.forward()
+    t = lowering.stream("y", 1 if metric.sparse else columns, metric.kind(columns))
+    weight = lowering.stream(WEIGHTS, 1) if weighted else None
+    lowering.measure((), ((metric,),), [t], weight)
+    return Lowered(tuple(lowering.ops), tuple(lowering.externals), tuple(lowering.accumulators))
 
 
 class Lowering(Builder):
@@ -241,8 +265,11 @@ class Lowering(Builder):
         """Append a metric of an output: an op without a gradient, whose sums `Metric.result` takes."""
         per = "nothing" if metric.counts else "rows" if weight is None else "weights"
         name = metric_name(metric.name, tensor, self.graph.outputs)
-        self.accumulators.append(Accumulator(name, width=metric.width, per=per))
-        operands = {"y": self.tensors[tensor.name], "t": t, "weight": weight}
+        self.accumulators.append(Accumulator(name, width=metric.width(tensor.columns), per=per))
+        y = self.tensors[tensor.name]
+        operands = {"y": y, "t": t, "weight": weight}
+        if "x" in SIGNATURES[metric.code].names:  # of scores; its probabilities are a by-product
+            operands |= {"x": y, "y": self.rows(f"{name}/p", y.columns)}
         self.ops.append(
             Op(
                 metric.code,

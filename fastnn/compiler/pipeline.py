@@ -6,7 +6,7 @@ This file must not know arrays or kernels; of a dtype it knows the size, of a ma
 from __future__ import annotations
 
 from fastnn.compiler.fusion import join_updates
-from fastnn.compiler.lowering import lower
+from fastnn.compiler.lowering import lower, lower_metric
 from fastnn.compiler.memory import Layout, parameter_layout, place
 from fastnn.compiler.paths import batch_is_fast_axis, choose_paths, update_joins
 from fastnn.compiler.plan import LANES, MOST_EXTERNALS, Plan, whole_vectors
@@ -18,7 +18,7 @@ from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
 
-__all__ = ["compile_plan"]
+__all__ = ["compile_metric", "compile_plan"]
 
 
 def compile_plan(
@@ -118,5 +118,39 @@ def compile_plan(
         scalars,
         lowered.clips,
     )
+    verify_plan(plan)
+    return plan
+
+
+def compile_metric(metric: Metric, columns: int, weighted: bool) -> Plan:
+    """Return the verified plan that measures given outputs, ``"x"``, against targets, ``"y"``.
+
+    Parameters
+    ----------
+    metric : Metric
+    columns : int
+        Of the outputs.
+    weighted : bool
+        Whether there are sample weights.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    PlanError
+        If the plan does not verify, which is a defect of fastnn.
+
+    Examples
+    --------
+    >>> from fastnn.metrics import Accuracy
+    >>> [op.code.name for op in compile_metric(Accuracy(), 2, weighted=True).ops]
+    ['WEIGHT_TOTAL', 'EXACT_ACCURACY']
+    """
+    lowered = lower_metric(metric, columns, weighted)
+    ops, phases = schedule(lowered.ops, 0, 1)
+    ops, sizes = place(ops, phases, parameter_layout(()), (), 0)
+    plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, 0, "evaluate")
     verify_plan(plan)
     return plan

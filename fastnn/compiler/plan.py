@@ -16,8 +16,10 @@ from fastnn.opcodes import (
     CLIP_FACTOR,
     KEPT_SLOTS,
     LANES,
+    LISTED,
     LOSSES,
     MOST_ADAM_ROWS,
+    MOST_CONSTANTS,
     MOST_INPUTS,
     MOST_OUTPUTS,
     PRODUCTS,
@@ -43,12 +45,14 @@ __all__ = [
     "KEPT_SLOTS",
     "LOSSES",
     "MOST_ADAM_ROWS",
+    "MOST_CONSTANTS",
     "MOST_EXTERNALS",
     "MOST_INPUTS",
     "MOST_OUTPUTS",
     "PRODUCTS",
     "PURPOSES",
     "LANES",
+    "LISTED",
     "ROWS",
     "WEIGHTS",
     "WEIGHT_PRODUCTS",
@@ -237,7 +241,9 @@ class Plan:
         """Return whether an op adds to a loss, which must stay finite; others of its code add to a metric."""
         if op.code not in LOSSES:
             return False
-        return self.accumulators[op.accumulator].share is not None or any(True for _ in op.outputs())
+        if self.accumulators[op.accumulator].share is not None:
+            return True
+        return any(name in ("dy", "dx") and op.operand(name) is not None for name in op.signature.names)
 
     def flops(self, rows: int) -> int:
         """Return the floating-point operations of one step on `rows` rows."""
@@ -266,9 +272,9 @@ def describe_op(plan: Plan, op: Op) -> str:
     written = {operand.name for operand in op.outputs()}
     inputs = ", ".join(_operand(plan, o) for o in op.inputs() if o.name not in written)
     extra = "" if op.activation is Activation.LINEAR else f" {name_of(op.activation)}"
-    constants = " ".join(
-        f"{name}={value:g}" for name, value in zip(op.signature.constants, op.constants, strict=True)
-    )
+    named = op.signature.constants
+    constants = " ".join(f"{name}={value:g}" for name, value in zip(named, op.constants, strict=False))
+    constants += "".join(f" {value:g}" for value in op.constants[len(named) :])
     arrow = f"{outputs} <- {inputs}" if outputs and inputs else outputs or inputs
     path = f" [{op.path.name.lower()}]" if _is_chosen(op) else ""
     return f"{op.code.name.lower()}{extra}{path} {op.layer}: {arrow}" + (

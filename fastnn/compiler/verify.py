@@ -19,6 +19,7 @@ __all__ = ["verify_plan"]
 
 # The place among their constants of the flag that targets are labels; hinge losses have no others.
 _SPARSE = {OpCode.CROSSENTROPY: 2, OpCode.SOFTMAX_CROSSENTROPY: 2, OpCode.CATEGORICAL_ACCURACY: 0}
+_SPARSE |= {OpCode.TOP_K_ACCURACY: 0, OpCode.CONFUSION: 0}
 # The operand whose rows the indices of an op name.
 _TABLES = {OpCode.EMBEDDING: "w", OpCode.EMBEDDING_GRADIENT: "dw"}
 

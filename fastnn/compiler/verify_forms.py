@@ -13,7 +13,9 @@ from fastnn.compiler.plan import (
     ADDING,
     CLIP_FACTOR,
     DENOMINATORS,
+    LISTED,
     MOST_ADAM_ROWS,
+    MOST_CONSTANTS,
     MOST_EXTERNALS,
     MOST_INPUTS,
     MOST_OUTPUTS,
@@ -272,7 +274,8 @@ def check_op(plan: Plan, index: int) -> None:
         n_given = len(op.operands) if isinstance(op.operands, tuple) else repr(op.operands)
         raise PlanError(f"{where} has {n_given} operands, needs {len(uses)}")
     constants = op.constants
-    if not isinstance(constants, tuple) or len(constants) != len(signature.constants):
+    n_named, most = len(signature.constants), MOST_CONSTANTS if signature.more else len(signature.constants)
+    if not isinstance(constants, tuple) or not n_named <= len(constants) <= most:
         raise PlanError(f"{where} has constants {constants!r}, needs {signature.constants}")
     if not (_is_number(op.alpha) and all(map(_is_number, constants))):
         raise PlanError(f"{where} has alpha {op.alpha!r} and constants {constants!r}, needs finite numbers")
@@ -326,13 +329,30 @@ def _check_activation(op: Op, where: str) -> None:
             raise PlanError(f"{where} has the activation {activation.name}, and lacks its operand 'y'")
 
 
+_OF_SEVERAL_SUMS = frozenset(
+    {OpCode.THRESHOLD_COUNTS, OpCode.CLASS_HITS, OpCode.TARGET_MOMENTS, OpCode.CONFUSION}
+)
+
+
 def _sums_of(op: Op, where: str) -> int:
     """Return how many sums an op adds to."""
-    if op.code is not OpCode.THRESHOLD_COUNTS:
+    if op.code not in _OF_SEVERAL_SUMS:
         return 1
-    buckets = op.constants[0]
-    if buckets != int(buckets) or not 1 <= buckets <= MOST_SUMS // 2:
-        raise PlanError(f"{where} has {buckets!r} buckets, needs 1 to {MOST_SUMS // 2}")
+    columns = y.columns if isinstance(y := op.need("y"), Operand) and is_integer(y.columns) else 0
+    match op.code:
+        case OpCode.CLASS_HITS:
+            return 3 * columns
+        case OpCode.TARGET_MOMENTS:
+            return 3 * columns + 2
+        case OpCode.CONFUSION:
+            return max(columns, 2) ** 2
+    buckets, _, scale, _, column, top_k = op.constants[:LISTED]
+    listed = op.constants[LISTED:]
+    most = 1 + len(listed) if listed else MOST_SUMS // 2
+    if buckets != int(buckets) or not 1 <= buckets <= most or bool(listed) != (scale == 0):
+        raise PlanError(f"{where} has {buckets!r} buckets, needs 1 to {most}, and a scale or a list")
+    if column != int(column) or not -1 <= column < columns or top_k != int(top_k) or top_k < 0:
+        raise PlanError(f"{where} counts column {column!r} and the largest {top_k!r}, of {columns}")
     return 2 * int(buckets)
 
 
@@ -416,7 +436,7 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
             agree += [(operand.columns, columns("y")) for operand in op.outputs()]
             if op.code is OpCode.SOFTMAX_CROSSENTROPY:
                 agree.append((columns("x"), columns("y")))
-        case OpCode.CATEGORICAL_ACCURACY:
+        case OpCode.CATEGORICAL_ACCURACY | OpCode.TOP_K_ACCURACY | OpCode.CONFUSION:
             agree = [(columns("t"), 1 if op.constants[0] else columns("y"))]
         case OpCode.WEIGHT_TOTAL:  # has weights only, which are looked at below
             pass

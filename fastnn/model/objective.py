@@ -54,7 +54,11 @@ class Objective:
 
     def columns(self, plan: Plan, sums: np.ndarray, rows: int) -> dict[str, list[float]]:
         """Return the same of several epochs, one row of `sums` each, as lists."""
-        return {name: column.tolist() for name, column in self._values(plan, list(sums.T), rows).items()}
+        found = self._values(plan, list(sums.T), rows)
+        return {
+            name: column.tolist() if column.ndim == 1 else list(np.moveaxis(column, -1, 0))
+            for name, column in found.items()
+        }
 
     def _values(self, plan: Plan, sums: Sequence[Any], rows: int) -> dict[str, Any]:
         loss, found = 0.0, {"loss": 0.0}
@@ -158,7 +162,7 @@ def _settle(
         taken = {metric.name for metric in chosen[-1]}
         found = (metrics_.get(name, one, tensor.columns) for name in _leaves(counted))
         weighted.append(tuple(_apart(metric, taken) for metric in found))
-        _check_metrics((*chosen[-1], *weighted[-1]), one)
+        _check_metrics((*chosen[-1], *weighted[-1]), one, tensor.columns)
         if one.fuses is not None and one.code is OpCode.CROSSENTROPY and tensor.columns < 2:
             raise ConfigurationError(
                 f"{one.name} needs at least 2 outputs, one per class, and the model has "
@@ -209,12 +213,13 @@ def _per_output(metrics: object, names: list[str], what: str) -> list[object]:
     return list(metrics)
 
 
-def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss) -> None:
+def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int) -> None:
     seen: set[str] = set()
     for metric in metrics:
         if metric.name in seen or metric.name in ("loss", "penalty", WEIGHTS):
             raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
         seen.add(metric.name)
+        metric.constants(outputs)  # which says if the metric is not for so many
         if metric.sparse != loss.sparse:
             kind = "integer labels" if loss.sparse else "one target per output"
             raise ConfigurationError(

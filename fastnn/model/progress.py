@@ -12,7 +12,7 @@ from typing import Any
 from fastnn._core.guards import load
 from fastnn.errors import ConfigurationError
 
-__all__ = ["BAR_SECONDS", "Bar", "print_epoch", "verbosity"]
+__all__ = ["BAR_SECONDS", "Bar", "numbers_in", "print_epoch", "verbosity"]
 
 BAR_SECONDS = 0.1  # between two updates of the progress bar
 
@@ -112,7 +112,7 @@ class Bar:
 
     def _go_on(self, count: int, values: Mapping[str, float]) -> None:
         if self._bar is not None:
-            shown = {name: f"{value:.4g}" for name, value in values.items()}
+            shown = {name: f"{value:.4g}" for name, value in numbers_in(values).items()}
             self._bar.set_postfix(shown, refresh=False)
             self._bar.update(count)
 
@@ -123,11 +123,22 @@ class Bar:
             self._bar = None
 
 
+def numbers_in(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return what fits into a line: metrics that are one number; those that are arrays stand in a `History`.
+
+    Examples
+    --------
+    >>> numbers_in({"loss": 0.5, "f1_score": [0.5, 0.25]})
+    {'loss': 0.5}
+    """
+    return {name: value for name, value in values.items() if isinstance(value, float | int)}
+
+
 def print_epoch(epoch: int, last: int, seconds: float, values: Mapping[str, float]) -> None:
     """Print the line of an epoch, counted from 0, of `last`."""
     # A learning rate of 1e-5 is not 0.0000.
-    numbers = " - ".join(
+    text = " - ".join(
         f"{name}: {value:.4f}" if abs(value) > 1e-3 or not value else f"{name}: {value:.4e}"
-        for name, value in values.items()
+        for name, value in numbers_in(values).items()
     )
-    print(f"Epoch {epoch + 1}/{last} - {seconds:.2f}s - {numbers}")
+    print(f"Epoch {epoch + 1}/{last} - {seconds:.2f}s - {text}")

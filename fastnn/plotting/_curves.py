@@ -342,7 +342,12 @@ def _curves_of(history: object) -> tuple[dict[str, np.ndarray], np.ndarray]:
         numbers, history = history.epoch, history.history
     if not isinstance(history, Mapping):
         raise DTypeError(f"history must be what fit returns, or its dict of lists, got {history!r}")
-    curves = {key: _column(values, f"history[{key!r}]") for key, values in history.items()}
+    curves = {
+        key: _column(values, f"history[{key!r}]")
+        for key, values in history.items()
+        # A metric that is an array is no curve.
+        if numbers is None or not any(getattr(value, "ndim", 0) for value in values)
+    }
     count = len(numbers) if numbers is not None else max(map(len, curves.values()), default=0)
     if not count or not curves:
         raise DataError("history has no epochs to draw; call fit first")

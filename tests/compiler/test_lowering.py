@@ -169,6 +169,19 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "clipped_numbers": lambda: compile_plan(
         small(), "train", capacity=4, losses=(MSE,), optimizer=optimizers.SGD(0.1, clipvalue=1.0)
     ),
+    "scores_evaluate": lambda: compile_plan(
+        small(),
+        "evaluate",
+        losses=(MSE,),
+        metrics=((metrics.Accuracy(), metrics.Precision([0.3, 0.5, 0.9], class_id=1)),),
+        weighted_metrics=(
+            (
+                *(metrics.TopKCategoricalAccuracy(2), metrics.F1Score(), metrics.R2Score()),
+                *(metrics.ConfusionMatrix(), metrics.CategoricalCrossentropy(from_logits=True)),
+            ),
+        ),
+        weighted=True,
+    ),
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }

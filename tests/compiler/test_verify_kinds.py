@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers
-from fastnn.compiler.pipeline import compile_plan
+from fastnn.compiler.pipeline import compile_metric, compile_plan
 from fastnn.compiler.plan import OpCode, Plan, Slot
 from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
@@ -49,6 +49,17 @@ def test_kinds_targets_of_sparse_losses_are_labels(gather: bool) -> None:
 
 def test_kinds_fewer_labels_than_there_are_columns_do_no_harm() -> None:
     verify_plan(of_kind(labelled(), "y", Kind(Numbers.LABEL, 2)))
+
+
+@pytest.mark.parametrize(
+    "metric", [metrics.SparseTopKCategoricalAccuracy(2), metrics.ConfusionMatrix(labels=True)], ids=repr
+)
+def test_kinds_labels_that_metrics_read_are_below_the_outputs(metric: metrics.Metric) -> None:
+    plan = compile_metric(metric, 3, weighted=False)
+    assert kinds_of(plan) == {"x": REAL, "y": Kind(Numbers.LABEL, 3)}
+    for kind in (REAL, Kind(Numbers.LABEL, 4)):
+        with pytest.raises(PlanError, match="operand 't' takes labels below 3, but 'y' holds"):
+            verify_plan(of_kind(plan, "y", kind))
 
 
 def embedded(purpose: str = "train", gather: bool = False) -> Plan:

@@ -243,7 +243,16 @@ def with_buckets(buckets: float, width: int) -> Plan:
     plan = trained(layers.Dense(1, "sigmoid"), metrics=((metrics.Recall(),),))
     first, second = plan.accumulators
     plan = replace(plan, accumulators=(first, replace(second, width=width)))
-    return with_op(plan, find(plan, OpCode.THRESHOLD_COUNTS), constants=(buckets, 0.5, 1.0, 0.0))
+    found = find(plan, OpCode.THRESHOLD_COUNTS)
+    return with_op(plan, found, constants=(buckets, *plan.ops[found].constants[1:]))
+
+
+def with_constant(place: int, value: float) -> Plan:
+    plan = trained(layers.Dense(1, "sigmoid"), metrics=((metrics.Recall(),),))
+    found = find(plan, OpCode.THRESHOLD_COUNTS)
+    constants = [*plan.ops[found].constants]
+    constants[place] = value
+    return with_op(plan, found, constants=tuple(constants))
 
 
 def one_sum(plan: Plan, code: OpCode) -> Plan:
@@ -464,6 +473,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "buckets of half a number": (lambda: with_buckets(1.5, 3), "has 1.5 buckets, needs 1 to"),
     "no buckets": (lambda: with_buckets(0.0, 1), "has 0.0 buckets, needs 1 to"),
     "buckets without end": (lambda: with_buckets(1e300, 2), "has 1e\\+300 buckets, needs 1 to"),
+    "a list without thresholds": (lambda: with_constant(2, 0.0), "and a scale or a list"),
+    "a column that is not there": (lambda: with_constant(4, 1.0), "counts column 1.0"),
+    "half a column": (lambda: with_constant(4, 0.5), "counts column 0.5"),
+    "fewer than none": (lambda: with_constant(5, -1.0), "the largest -1.0, of 1"),
     "more buckets than sums": (lambda: with_buckets(3.0, 4), "adds 6 sums to 4"),
     "sum over what": (lambda: with_accumulator(P, per="columns"), "divided by 'columns', needs one of rows"),
     "sum over nobody's weights": (

@@ -21,6 +21,7 @@ from fastnn.run.reference.clipping import OPS as CLIPPING
 from fastnn.run.reference.draws import bits_of, key_of_step, normals_of, permutation_of, stream
 from fastnn.run.reference.formulas import activate, differentiate, pointwise
 from fastnn.run.reference.layers import OPS as LAYERS
+from fastnn.run.reference.metrics import OPS as METRICS
 from fastnn.run.reference.normalization import OPS as NORMALIZATION
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
@@ -270,14 +271,6 @@ def _binary_accuracy(m: Machine, op: Op) -> None:
     m.add(op, float((_weights(m, op) * hits).sum() / hits.shape[1]))
 
 
-def _threshold_counts(m: Machine, op: Op) -> None:
-    buckets, shift, scale, first = op.constants
-    place = np.clip(np.ceil((m(op, "y") - shift) * scale) - first, 0, buckets - 1).astype(int)
-    place = np.where(m(op, "t") != 0, place, place + int(buckets))
-    weights = np.broadcast_to(_weights(m, op), place.shape)
-    m.add(op, np.bincount(place.ravel(), weights.ravel(), 2 * int(buckets)))
-
-
 def _weight_total(m: Machine, op: Op) -> None:
     m.add(op, float(m(op, "weight").sum()))
 
@@ -461,7 +454,6 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.SIGMOID_CROSSENTROPY: _sigmoid_crossentropy,
     OpCode.CATEGORICAL_ACCURACY: _categorical_accuracy,
     OpCode.BINARY_ACCURACY: _binary_accuracy,
-    OpCode.THRESHOLD_COUNTS: _threshold_counts,
     OpCode.WEIGHT_TOTAL: _weight_total,
     OpCode.L2_PENALTY: _l2_penalty,
     OpCode.L2_GRADIENT: _l2_gradient,
@@ -496,6 +488,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     **NORMALIZATION,
     **LAYERS,
     **CLIPPING,
+    **METRICS,
 }
 
 
