@@ -28,7 +28,7 @@ from fastnn.callbacks import (
     TimeLimit,
 )
 from fastnn.errors import ConfigurationError, DTypeError, NonFiniteWarning
-from fastnn.model import pace
+from fastnn.model import call_lengths
 from fastnn.run.program import Program
 
 RNG = np.random.default_rng(3)
@@ -178,7 +178,7 @@ def test_messages_count_epochs_from_one(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("long", [False, True])
 def test_messages_do_not_run_into_the_bar(long: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     if long:
-        monkeypatch.setattr(pace, "CALL_FLOPS", 1)
+        monkeypatch.setattr(call_lengths, "CALL_FLOPS", 1)
     terminal = io.StringIO()
     told = [
         LearningRateScheduler(lambda epoch: 0.1, verbose=1),
@@ -543,7 +543,7 @@ def test_time_is_up_after_an_epoch_or_a_call_within(
 ) -> None:
     """Three seconds are three calls: epochs of five steps, or of one step each."""
     if parts and batches is None:
-        monkeypatch.setattr(pace, "CALL_FLOPS", 1)
+        monkeypatch.setattr(call_lengths, "CALL_FLOPS", 1)
     Clock(monkeypatch)
     model, limit = linear(), TimeLimit(2.5, verbose=1)
     best = EarlyStopping(patience=9, restore_best_weights=True)
