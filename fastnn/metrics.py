@@ -74,7 +74,7 @@ class Metric(Described):
 
     def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the op's constants."""
-        return _AS_IT_IS if self.function is None else (*_AS_IT_IS, float(self.function), 0.0)
+        return _AS_IT_IS if self.function is None else (*_AS_IT_IS, float(self.function), float(outputs))
 
     def result(self, sums: Sequence[Any]) -> Any:
         """Return the metric.

@@ -22,6 +22,7 @@ __all__ = [
     "LANES",
     "LOSSES",
     "MOST_ADAM_ROWS",
+    "MOST_CONSTANTS",
     "MOST_INPUTS",
     "MOST_OUTPUTS",
     "PRODUCTS",
@@ -44,6 +45,7 @@ CLIP_FACTOR = "clip_factor"  # a scalar that each step makes of norms, see `Clip
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
 MOST_OUTPUTS = 4  # of the widest layer on the path FEW_OUTPUTS, and its inputs
 MOST_INPUTS = 1024
+MOST_CONSTANTS = 16  # of an op
 
 
 def whole_vectors(rows: int) -> int:
@@ -117,6 +119,7 @@ class OpCode(enum.IntEnum):
     CLIP_GRADIENT = 54
     EMBEDDING = 55
     EMBEDDING_GRADIENT = 56
+    ROWWISE_LOSS = 57
 
 
 class Path(enum.IntEnum):
@@ -203,7 +206,7 @@ class Op:
     alpha : float
         The activation's slope or scale, where it has one.
     constants : tuple of float
-        Up to four numbers; the signature names them.
+        Up to `MOST_CONSTANTS` numbers; the signature names them.
     accumulator : int
         Index of the float64 sum that the op adds to, or -1.
     path : Path
@@ -287,7 +290,7 @@ class Signature:
     aliases : tuple of (str, str)
         Pairs (output, input) that may be the same memory, element for element.
     constants : tuple of str
-        What the constants mean.
+        What the constants mean; those behind the last name, `more`, are arguments of a loss.
     scalars : tuple of str
         The names of the plan's scalars that it reads.
     flops : callable
@@ -296,6 +299,8 @@ class Signature:
         Those on which the core has a kernel for it; ops that have no choice are on the path BLAS.
     one_column : bool
         Whether the kernel on the path COLUMNS is for tensors of one feature only.
+    more : bool
+        Whether further constants follow those that have names.
     """
 
     axis: Axis
@@ -307,6 +312,7 @@ class Signature:
     flops: Callable[[Op, int], int] = lambda op, rows: 0
     paths: frozenset[Path] = frozenset({Path.BLAS})
     one_column: bool = False
+    more: bool = False
 
     def runs_along_columns(self, columns: int) -> bool:
         """Return whether the path COLUMNS has a kernel for tensors of so many features.
@@ -358,11 +364,12 @@ def _signature(
         tuple(names),
         tuple(roles),
         pairs,
-        tuple(constants.split()),
+        tuple(constants.removesuffix("...").split()),
         tuple(scalars.split()),
         flops or _one_each,
         paths,
         one_column,
+        constants.endswith("..."),
     )
 
 
@@ -432,9 +439,12 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.POINTWISE_LOSS: _signature(
         Axis.ROWS,
         "dy:out,optional y:in t:in weight:in,optional",
-        constants="mean share function parameter",
+        constants="mean share function divisor ...",
         paths=_ALSO_COLUMNS,
         one_column=True,
+    ),
+    OpCode.ROWWISE_LOSS: _signature(
+        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share function ..."
     ),
     OpCode.MULTICLASS_HINGE: _signature(
         Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share margin"
@@ -551,6 +561,7 @@ LOSSES = frozenset(
         OpCode.SIGMOID_CROSSENTROPY,
         OpCode.MULTICLASS_HINGE,
         OpCode.POINTWISE_LOSS,
+        OpCode.ROWWISE_LOSS,
     }
 )
 # The ops that add to an accumulator.

@@ -72,6 +72,7 @@ cpdef enum OpCode:
     CLIP_GRADIENT = 54
     EMBEDDING = 55
     EMBEDDING_GRADIENT = 56
+    ROWWISE_LOSS = 57
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -101,6 +102,24 @@ cdef inline bint lacks_slope(int activation) noexcept nogil:
 cpdef enum PointwiseCode:
     ABSOLUTE_ERROR = 0
     HUBER = 1
+    PERCENTAGE_ERROR = 2
+    LOGARITHMIC_ERROR = 3
+    LOG_COSH = 4
+    POISSON = 5
+    HINGE = 6
+    SQUARED_HINGE = 7
+    QUANTILE = 8
+    GAMMA = 9
+    TWEEDIE = 10
+    KL_DIVERGENCE = 11
+    BINARY_FOCAL = 12
+    QUANTILES = 13
+
+cpdef enum RowwiseCode:
+    COSINE_SIMILARITY = 0
+    CATEGORICAL_HINGE = 1
+    CATEGORICAL_FOCAL = 2
+    GAUSSIAN = 3
 
 cpdef enum PathCode:
     BLAS = 0
@@ -124,7 +143,7 @@ cpdef enum Addressing:
 
 cdef enum:
     MAX_OPERANDS = 8
-    MAX_CONSTANTS = 4
+    MAX_CONSTANTS = 16
     MAX_SCALARS = 2     # of an op
     N_ADDRESSINGS = 4
     N_PATHS = 5

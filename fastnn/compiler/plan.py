@@ -18,6 +18,7 @@ from fastnn.opcodes import (
     LANES,
     LOSSES,
     MOST_ADAM_ROWS,
+    MOST_CONSTANTS,
     MOST_INPUTS,
     MOST_OUTPUTS,
     PRODUCTS,
@@ -43,6 +44,7 @@ __all__ = [
     "KEPT_SLOTS",
     "LOSSES",
     "MOST_ADAM_ROWS",
+    "MOST_CONSTANTS",
     "MOST_EXTERNALS",
     "MOST_INPUTS",
     "MOST_OUTPUTS",
@@ -266,9 +268,9 @@ def describe_op(plan: Plan, op: Op) -> str:
     written = {operand.name for operand in op.outputs()}
     inputs = ", ".join(_operand(plan, o) for o in op.inputs() if o.name not in written)
     extra = "" if op.activation is Activation.LINEAR else f" {name_of(op.activation)}"
-    constants = " ".join(
-        f"{name}={value:g}" for name, value in zip(op.signature.constants, op.constants, strict=True)
-    )
+    named = op.signature.constants
+    constants = " ".join(f"{name}={value:g}" for name, value in zip(named, op.constants, strict=False))
+    constants += "".join(f" {value:g}" for value in op.constants[len(named) :])
     arrow = f"{outputs} <- {inputs}" if outputs and inputs else outputs or inputs
     path = f" [{op.path.name.lower()}]" if _is_chosen(op) else ""
     return f"{op.code.name.lower()}{extra}{path} {op.layer}: {arrow}" + (

@@ -185,7 +185,7 @@ class Model(Differentiable, Serializable):
         validation_split: float = 0.0,
         validation_data: tuple[Any, ...] | None = None,
         shuffle: bool = True,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         sample_weight: object = None,
         initial_epoch: int = 0,
         *,
@@ -217,8 +217,9 @@ class Model(Differentiable, Serializable):
             ``(x, y)`` or ``(x, y, sample_weight)``; overrides `validation_split`.
         shuffle : bool
             Whether every epoch has an order of its own.
-        class_weight : dict, optional
-            Label to weight, for a model with one output.  One-hot rows count by their largest entry.
+        class_weight : dict or "balanced", optional
+            Label to weight, or the same sum of weights for each label that there is; for a model with one
+            output.  One-hot rows count by their largest entry.
         sample_weight : array_like, (rows,), optional
         initial_epoch : int
             Number of epochs that count as done.
@@ -284,7 +285,7 @@ class Model(Differentiable, Serializable):
         x: object,
         y: object,
         sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         return_dict: Literal[False] = False,
     ) -> float | list[float]: ...
 
@@ -294,7 +295,7 @@ class Model(Differentiable, Serializable):
         x: object,
         y: object,
         sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         *,
         return_dict: Literal[True],
     ) -> dict[str, float]: ...
@@ -305,7 +306,7 @@ class Model(Differentiable, Serializable):
         x: object,
         y: object,
         sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]: ...
 
@@ -314,7 +315,7 @@ class Model(Differentiable, Serializable):
         x: object,
         y: object,
         sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
         """Make one step on one batch.
@@ -324,7 +325,7 @@ class Model(Differentiable, Serializable):
         x : array_like, (rows, features)
         y : array_like
         sample_weight : array_like, (rows,), optional
-        class_weight : dict, optional
+        class_weight : dict or "balanced", optional
         return_dict : bool
             Whether to return a dict.
 

@@ -25,6 +25,7 @@ from fastnn.model.network import Binding
 from fastnn.model.objective import Objective
 from fastnn.model.pace import Pace, cost_of_step
 from fastnn.model.programs import Key, capacity_for
+from fastnn.model.row_weights import depend_on_batches, row_weights
 from fastnn.run.program import Result, order_of_rows
 from fastnn.run.runtime import resolve_threads
 
@@ -60,7 +61,11 @@ def evaluate(
     objective, programs = now.need_objective(), now.need_programs()
     key = Key("evaluate", weighted=given.weighted)
     # A mean over rows does not depend on batches; a loss that is a sum per batch does, as in Keras.
-    means = all(loss.mean for loss in objective.losses)
+    by_batch = depend_on_batches(objective.losses, given.arrays)
+    means = all(loss.mean for loss in objective.losses) and not by_batch
+    if by_batch:
+        outputs = now.graph.outputs
+        given = Batch(given.arrays | row_weights(outputs, objective.losses, given.arrays, batch), given.rows)
     sums: Any = 0.0
     values: dict[str, float] = {}
     model.stop_evaluating = False
@@ -110,7 +115,7 @@ def train_on_batch(
     x: object,
     y: object,
     sample_weight: object,
-    class_weight: Mapping[int, float] | None,
+    class_weight: Mapping[int, float] | str | None,
     return_dict: bool,
 ) -> float | list[float] | dict[str, float]:
     """Make one step; see `Model.train_on_batch`."""
@@ -161,7 +166,7 @@ def fit(
     validation_split: float,
     validation_data: tuple[Any, ...] | None,
     shuffle: bool,
-    class_weight: Mapping[int, float] | None,
+    class_weight: Mapping[int, float] | str | None,
     sample_weight: object,
     initial_epoch: int,
     n_threads: int | None,
@@ -223,6 +228,7 @@ class _Loop:
         now = model._now
         self.model, self.compiled, self.objective = model, now.need_compiled(), now.need_objective()
         self.arrays = given.arrays
+        self.by_batch = depend_on_batches(self.objective.losses, given.arrays)
         self._measured = measured(now.graph, given.arrays)
         self.rows, self.batch, self.n_threads = given.rows, batch, n_threads
         # One batch of all rows is the same set in every order.
@@ -264,8 +270,8 @@ class _Loop:
                 listeners.tell("on_epoch_begin", epoch, {})
                 if watched or model.stop_training:  # one batch is trained even so, as in Keras
                     finite, columns = self._batches(listeners, 1)
-                elif self.pace.batches < self.steps:
-                    finite, columns = self._batches(listeners, self.pace.batches)
+                elif self.by_batch or self.pace.batches < self.steps:
+                    finite, columns = self._batches(listeners, min(self.pace.batches, self.steps))
                 else:
                     finite, columns = self._epochs(1 if attended else min(self.pace.epochs, last - epoch))
                 n_done = len(columns["loss"])
@@ -321,6 +327,9 @@ class _Loop:
         if self.permutation is not None:
             order_of_rows(self.model.seed, done.epochs, self.permutation)
         done.epochs += 1
+        if self.by_batch:
+            outputs, losses = self.model._now.graph.outputs, self.objective.losses
+            self.arrays |= row_weights(outputs, losses, self.arrays, self.batch, self.permutation)
         sums = np.zeros(self.program.plan.n_sums)
         values: dict[str, float] = {}
         stride = at_once * self.batch

@@ -150,6 +150,13 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "clipped_numbers": lambda: compile_plan(
         small(), "train", capacity=4, losses=(MSE,), optimizer=optimizers.SGD(0.1, clipvalue=1.0)
     ),
+    "focal_train": lambda: two_layers(
+        losses.CategoricalFocalCrossentropy(label_smoothing=0.25, from_logits=True),
+        metrics.CategoricalAccuracy(),
+        3,
+        SGD,
+        False,
+    ),
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }
