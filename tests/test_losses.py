@@ -9,7 +9,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, losses, optimizers
-from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError
+from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, TrainingWarning
 from fastnn.run.program import order_of_rows
 
 RNG = np.random.default_rng(21)
@@ -98,8 +98,16 @@ def test_several_quantiles_have_an_output_each_and_one_target() -> None:
         ),
         (lambda: model(losses.Hinge(reduction=None)), ConfigurationError, "is one number a row"),
         (lambda: model(losses.GaussianNLL(), 4).evaluate(X, AMOUNTS[:, :1]), ShapeError, "for 2 outputs"),
-        (lambda: model("gamma", 2).fit(X, AMOUNTS * 0), DataError, "y must be above 0 for gamma, got 0"),
-        (lambda: model("tweedie", 2).fit(X, -AMOUNTS), DataError, "y must be at least 0 for tweedie, got -"),
+        (
+            lambda: model("gamma", 2, "softplus").fit(X, AMOUNTS * 0),
+            DataError,
+            "y must be above 0 for gamma, got 0",
+        ),
+        (
+            lambda: model("tweedie", 2, "softplus").fit(X, -AMOUNTS),
+            DataError,
+            "y must be at least 0 for tweedie, got -",
+        ),
         (lambda: model("hinge", 2).fit(X, np.arange(40).reshape(20, 2) % 3), DataError, "0 beside 2"),
         (lambda: model("mse").fit(X, AMOUNTS, class_weight="even"), DTypeError, "or 'balanced', got 'even'"),
         (lambda: model("mse", 1).fit(X, AMOUNTS[:, 0], class_weight="balanced"), DataError, "needs classes"),
@@ -171,3 +179,45 @@ def test_ignored_rows_are_as_if_they_were_not_there() -> None:
     np.testing.assert_allclose(ignoring.get_weights()[0], plain.get_weights()[0], rtol=1e-12)
     with pytest.raises(DataError, match="labels in y must lie in 0 to 2"):
         ignoring.evaluate(X, holes - 1)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
+def test_means_of_a_linear_layer_are_warned_of(loss: str) -> None:
+    with pytest.warns(TrainingWarning, match=f"{loss} takes means above 0, but output 'dense' has no"):
+        model(loss)
+    model(loss, activation="softplus")
+
+
+def test_both_means_are_one() -> None:
+    weights = RNG.uniform(0, 2, 20)
+    for name in ("mean", "sum_over_batch_size"):
+        made = model(losses.LogCosh(name))
+        assert made.evaluate(X, AMOUNTS, sample_weight=weights, batch_size=7, verbose=0) == pytest.approx(
+            (weights * np.log(np.cosh(made.predict(X) - AMOUNTS)).mean(1)).mean(), rel=1e-12
+        )
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_zeros_stand_for_minus_one(loss: str) -> None:
+    ones = np.resize([0.0, 1.0, 1.0], (20, 2))
+    made = model(loss)
+    assert made.evaluate(X, ones, verbose=0) == made.evaluate(X, 2 * ones - 1, verbose=0)
+
+
+def test_several_outputs_weigh_their_rows_apart() -> None:
+    x = fastnn.Input((3,))
+    made = fastnn.Model(
+        x, [layers.Dense(2, name="a")(x), layers.Dense(3, name="b")(x)], seed=0, dtype="float64"
+    )
+    ignoring = losses.SparseCategoricalCrossentropy(True, ignore_class=0)
+    made.compile("sgd", [losses.MeanSquaredError("mean_with_sample_weight"), ignoring])
+    labels, weights = np.arange(20) % 3, RNG.uniform(0, 2, 20)
+    found = made.evaluate(
+        X, [AMOUNTS, labels], sample_weight=weights, batch_size=32, return_dict=True, verbose=0
+    )
+    a, b = made.predict(X)
+    assert found["a_loss"] == pytest.approx((weights * ((a - AMOUNTS) ** 2).mean(1)).sum() / weights.sum())
+    rows = np.log(np.exp(b).sum(1)) - b[np.arange(20), labels]
+    kept = labels != 0
+    assert found["b_loss"] == pytest.approx((weights * rows)[kept].sum() / kept.sum())
+    made.fit(X, [AMOUNTS, labels], sample_weight=weights, batch_size=7, verbose=0)

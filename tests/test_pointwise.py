@@ -105,6 +105,7 @@ def test_nets_of_one_output_run_with_the_batch_as_fast_axis(name: str, simd_leve
     np.testing.assert_allclose(*weights, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")
 def test_where_the_error_is_0_there_is_no_slope() -> None:
     y = np.array([[0.25, 0.5, 1.0]])
     for name in set(NAMES) - {"Hinge", "SquaredHinge", "Poisson", "BinaryFocalCrossentropy", "KLDivergence"}:

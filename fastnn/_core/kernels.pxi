@@ -5,7 +5,9 @@
 # operands and from its constants, and is entered in the table for the paths that it serves.  `tag` is a
 # null pointer that only carries the dtype.  Nothing here allocates, raises or takes the GIL.
 
-from libc.math cimport INFINITY, NAN, ceil, copysign, copysignf, exp, fabs, fabsf, log, log1p, logf, sqrt, sqrtf
+from libc.math cimport (
+    INFINITY, NAN, ceil, copysign, copysignf, exp, fabs, fabsf, log, log1p, logf, sqrt, sqrtf,
+)
 from libc.string cimport memcpy, memset
 
 from cpython.pyport cimport PY_SSIZE_T_MAX

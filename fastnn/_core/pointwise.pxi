@@ -12,14 +12,16 @@ cdef inline double tiny() noexcept nogil:
     return 1e-7
 
 
-cdef inline void absolute_error(double* value, double* slope, const double* y, const double* t) noexcept nogil:
+cdef inline void absolute_error(
+    double* value, double* slope, const double* y, const double* t
+) noexcept nogil:
     """OUT value = |y - t|; slope is its sign, 0 where it is 0."""
     cdef Py_ssize_t j
     cdef double error
     for j in range(16):
         error = y[j] - t[j]
         value[j] = fabs(error)
-        slope[j] = copysign(1.0, error) if error > 0 or error < 0 else error     # NaN shows
+        slope[j] = copysign(1.0, error) if fabs(error) > 0 else error     # NaN shows
 
 
 cdef inline void huber(
@@ -49,7 +51,7 @@ cdef inline void percentage_error(
         scale = fabs(t[j])
         scale = 100.0 / (tiny() if scale < tiny() else scale)
         value[j] = fabs(error) * scale
-        slope[j] = copysign(scale, error) if error > 0 or error < 0 else error
+        slope[j] = copysign(scale, error) if fabs(error) > 0 else error
 
 
 cdef inline void logarithmic_error(
@@ -98,7 +100,9 @@ cdef inline void hinge(double* value, double* slope, const double* y, const doub
         slope[j] = 0.0 if margin <= 0 else (margin - margin) - sign     # NaN shows
 
 
-cdef inline void squared_hinge(double* value, double* slope, const double* y, const double* t) noexcept nogil:
+cdef inline void squared_hinge(
+    double* value, double* slope, const double* y, const double* t
+) noexcept nogil:
     """OUT value = max(0, 1 - t y)^2, where a target of 0 stands for -1."""
     cdef Py_ssize_t j
     cdef double sign, margin
@@ -120,7 +124,7 @@ cdef inline void quantile(
         error = y[j] - t[j]
         factor = 1.0 - a[j] if error > 0 else -a[j]
         value[j] = factor * error
-        slope[j] = factor if error > 0 or error < 0 else error
+        slope[j] = factor if fabs(error) > 0 else error
 
 
 cdef inline void gamma_deviance(
@@ -146,7 +150,9 @@ cdef inline void tweedie_deviance(
         slope[j] = 2.0 * (y[j] - t[j]) * u
 
 
-cdef inline void kl_divergence(double* value, double* slope, const double* y, const double* t) noexcept nogil:
+cdef inline void kl_divergence(
+    double* value, double* slope, const double* y, const double* t
+) noexcept nogil:
     """OUT value = t log(t / y), both kept within 1e-7 and 1; outside of that there is no slope."""
     cdef Py_ssize_t j
     cdef double output, target
@@ -156,7 +162,8 @@ cdef inline void kl_divergence(double* value, double* slope, const double* y, co
         target = tiny() if t[j] < tiny() else t[j]
         target = 1.0 if target > 1.0 else target
         value[j] = target * (log_anywhere(target) - log_anywhere(output))
-        slope[j] = 0.0 if y[j] < tiny() or y[j] > 1.0 else -target / output
+        output = 0.0 if y[j] < tiny() else -target / output
+        slope[j] = 0.0 if y[j] > 1.0 else output
 
 
 cdef inline void focal_factors(double* value, double* slope, const double* x, double gamma) noexcept nogil:
@@ -189,6 +196,7 @@ cdef inline void binary_focal(
     cdef double factors[16]
     cdef double derived[16]
     cdef double p, crossentropy, entropy_slope, weight
+    cdef double of_one = a[1] if a[2] != 0 else 1.0, of_zero = 1.0 - a[1] if a[2] != 0 else 1.0
     cdef Py_ssize_t j
     for j in range(16):
         missing[j] = t[j] * (1.0 - y[j]) + (1.0 - t[j]) * y[j]
@@ -197,8 +205,10 @@ cdef inline void binary_focal(
         p = low if y[j] < low else y[j]
         p = high if p > high else p
         crossentropy = -(t[j] * log_anywhere(p) + (1.0 - t[j]) * log_anywhere(1.0 - p))
-        entropy_slope = 0.0 if y[j] < low or y[j] > high else (1.0 - t[j]) / (1.0 - p) - t[j] / p
-        weight = t[j] * a[1] + (1.0 - t[j]) * (1.0 - a[1]) if a[2] != 0 else 1.0
+        entropy_slope = (1.0 - t[j]) / (1.0 - p) - t[j] / p
+        entropy_slope = 0.0 if y[j] < low else entropy_slope
+        entropy_slope = 0.0 if y[j] > high else entropy_slope
+        weight = t[j] * of_one + (1.0 - t[j]) * of_zero
         value[j] = weight * factors[j] * crossentropy
         slope[j] = weight * (
             derived[j] * (1.0 - 2.0 * t[j]) * crossentropy + factors[j] * entropy_slope

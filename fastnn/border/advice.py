@@ -139,9 +139,14 @@ activation='sigmoid', or use BinaryCrossentropy(from_logits=True)
 
 def _on_output(tensor: Tensor, loss: Loss, kind: _Kind | None, activation: Activation | None) -> str:
     one_softmax = activation is Activation.SOFTMAX and tensor.columns == 1
+    what = f"output {tensor.label!r}"
+    if loss.positive and activation is Activation.LINEAR:
+        return (
+            f"{loss.name} takes means above 0, but {what} has no activation; give its layer "
+            "activation='softplus', or 'exponential'"
+        )
     if loss.fuses is None and not one_softmax:
         return ""
-    what = f"output {tensor.label!r}"
     if one_softmax:
         return (
             f"{what} is the softmax of one unit, which is always 1; use activation='sigmoid' with "

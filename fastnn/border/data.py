@@ -281,12 +281,10 @@ def kept_rows(value: object, ignored: int, dtype: np.dtype) -> np.ndarray:
 
 def _check_range(array: np.ndarray, loss: Loss, name: str) -> None:
     """Raise for targets of which the loss makes no number that means anything."""
-    low = array.min()
-    if (loss.above is not None and not low > loss.above) or (
-        loss.least is not None and not low >= loss.least
-    ):
-        wanted = f"above {loss.above:g}" if loss.above is not None else f"at least {loss.least:g}"
-        raise DataError(f"{name} must be {wanted} for {loss.name}, got {low:g}")
+    above, least = loss.above, loss.least
+    if (above is not None and not array.min() > above) or (least is not None and not array.min() >= least):
+        wanted = f"above {above:g}" if above is not None else f"at least {least:g}"
+        raise DataError(f"{name} must be {wanted} for {loss.name}, got {array.min():g}")
     if loss.signs and (array == 0).any() and not ((array == 0) | (array == 1)).all():
         raise DataError(
             f"{name} must be -1 and 1, or 0 and 1, for {loss.name}, which takes a 0 for -1; it has 0 beside "

@@ -58,6 +58,7 @@ class Loss(Described):
     signs: ClassVar[bool] = False  # whether targets are -1 and 1, or 0 and 1
     classes: ClassVar[bool] = False  # whether the outputs of a row are one for each class
     repeats: ClassVar[bool] = False  # whether one target may stand for all outputs
+    positive: ClassVar[bool] = False  # whether outputs must be above 0
     above: ClassVar[float | None] = None  # what targets must be above
     least: ClassVar[float | None] = None  # what they must be at least
 

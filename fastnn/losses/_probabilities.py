@@ -293,6 +293,7 @@ class Poisson(Loss):
     name: ClassVar[str] = "poisson"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.POISSON
+    positive: ClassVar[bool] = True
 
 
 @as_in_keras
@@ -319,6 +320,7 @@ class Gamma(Loss):
     name: ClassVar[str] = "gamma"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.GAMMA
+    positive: ClassVar[bool] = True
     above: ClassVar[float | None] = 0.0
 
 
@@ -356,6 +358,7 @@ class Tweedie(Loss):
     name: ClassVar[str] = "tweedie"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.TWEEDIE
+    positive: ClassVar[bool] = True
     least: ClassVar[float | None] = 0.0
 
 

@@ -115,7 +115,8 @@ def batch_of(
     batch = Batch(arrays, rows)
     if class_weight is not None:
         batch = with_class_weights(batch, class_weight, objective)
-    return Batch(batch.arrays | row_weights(graph.outputs, objective.losses, batch.arrays, rows), rows)
+    made = row_weights(graph.outputs, objective.losses, batch.arrays, rows)
+    return Batch(batch.arrays | made, rows) if made else batch
 
 
 def with_class_weights(
