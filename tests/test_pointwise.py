@@ -148,3 +148,13 @@ def test_huber_is_half_the_square_up_to_delta_and_a_line_beyond() -> None:
     loss, gradients = identity(4, losses.Huber(2, reduction="sum")).loss_and_gradients(y, t)
     assert loss == pytest.approx((0.125 + 2 + 4 + 2) / 4)
     np.testing.assert_allclose(gradients["dense/bias"], np.array([0.5, -2, 2, 2]) / 4)
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")
+def test_logarithms_of_the_whole_range(simd_level: str) -> None:
+    """The deviance of a mean of 1 is ``2 (t - 1 - log(t))``, with numbers below the normal range, too."""
+    t = np.array([[5e-324, 1e-310, 1e-300, 1e-10, 0.5, 0.7071, 0.7072, 1 - 1e-9, 1.0, 1 + 1e-9, 1.5, 3.0]])
+    for i in range(t.size):
+        model = identity(1, losses.Gamma())
+        value, _ = model.loss_and_gradients(np.ones((1, 1)), t[:, i])
+        assert value == pytest.approx(2 * (t[0, i] - 1 - np.log(t[0, i])), rel=1e-14, abs=1e-15), t[0, i]
