@@ -18,13 +18,9 @@ _IMAGES = "tensors are (rows, features) here; flatten images, x.reshape(len(x), 
 _SEQUENCES = "there are no sequences here; give the last values of a series as features to Dense"
 _TEXT = "number text and categories, np.unique(x, return_inverse=True)[1], for Embedding or np.eye(n)[labels]"
 _CODE = "write objects down by get_config(), and make them anew by from_config(config)"
-_CURVES = "use 'mse', or 'binary_crossentropy' for yes and no"
-_ABSOLUTE = "use 'mae', or 'huber'"
 _OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
 _DISTANCES = "use 'mse', or the cross-entropies for classes"
-_MARGINS = "use MulticlassHinge, or 'binary_crossentropy'"
 _MASKS = "there are no images here; use the cross-entropies"
-_FOCAL = "use the cross-entropy without it, with class_weight in fit"
 _RATES = "use Adam or RMSprop, whose steps adapt as well"
 _SMOOTH = "use 'softplus', 'elu' or 'relu'"
 _BOUNDED = "use 'tanh', or 'sigmoid'"
@@ -128,13 +124,17 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "losses": (
         ("MAE L1Loss", "it is MeanAbsoluteError, 'mae'"),
-        ("MeanAbsolutePercentageError MAPE", f"a relative error; {_ABSOLUTE}"),
-        ("MeanSquaredLogarithmicError MSLE", "use 'mse' with np.log1p(y) as the targets"),
         ("RootMeanSquaredError RMSE", "use 'mse', whose minimum is at the same weights"),
         ("HuberLoss SmoothL1Loss", "it is Huber, 'huber'"),
-        ("LogCosh LogCoshError", f"it grows like the absolute error; {_ABSOLUTE}"),
+        ("LogCoshError", "it is LogCosh, 'log_cosh'"),
+        ("PinballLoss QuantileLoss", "it is Quantile"),
+        ("PoissonNLLLoss HalfPoissonLoss", "it is Poisson, 'poisson'"),
+        ("HalfGammaLoss", "it is Gamma, which is twice as much"),
+        ("HalfTweedieLoss", "it is Tweedie, which is twice as much"),
+        ("KLDivLoss kullback_leibler_divergence", "it is KLDivergence, 'kl_divergence'"),
+        ("CosineEmbeddingLoss", "it is CosineSimilarity, 'cosine_similarity'"),
         (
-            "BCE BinaryCrossentropyLoss BCELoss log_loss",
+            "BinaryCrossentropyLoss BCELoss log_loss",
             "it is BinaryCrossentropy, 'binary_crossentropy'",
         ),
         ("BCEWithLogitsLoss", "it is BinaryCrossentropy(from_logits=True)"),
@@ -143,14 +143,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "use SparseCategoricalCrossentropy for integer labels, CategoricalCrossentropy for one-hot rows",
         ),
         ("MSELoss", "it is MeanSquaredError, 'mse'"),
-        ("BinaryFocalCrossentropy CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy", _FOCAL),
-        ("Hinge SquaredHinge CategoricalHinge", f"a margin loss; {_MARGINS}"),
-        (
-            "KLDivergence KLD kullback_leibler_divergence",
-            "use CategoricalCrossentropy, which differs by a constant for given targets",
-        ),
-        ("Poisson", "use 'mse' with np.sqrt(y) or np.log1p(y) as the targets"),
-        ("CosineSimilarity", f"a similarity of directions; {_DISTANCES}"),
+        ("CategoricalGeneralizedCrossEntropy", "use CategoricalFocalCrossentropy"),
         ("Circle", f"it is for embeddings; {_DISTANCES}"),
         ("CTC", "there are no sequences here; use the cross-entropies"),
         ("Dice Tversky", f"it is for segmentation; {_MASKS}"),
@@ -401,6 +394,11 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("expand_nested show_trainable", False, ""),
     ),
     "Model": (("trainable", True, "set model.trainable = False before compile"),),
+    "losses": (
+        ("name", None, ""),
+        ("axis", -1, "outputs of a row are one axis, and no other"),
+        ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
+    ),
     "optimizers": (
         ("name loss_scale_factor", None, ""),
         ("use_ema", False, _AVERAGES),

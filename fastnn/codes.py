@@ -86,3 +86,4 @@ class OpCode(enum.IntEnum):
     CLASS_HITS = 69
     TARGET_MOMENTS = 70
     CONFUSION = 71
+    ROWWISE_LOSS = 72

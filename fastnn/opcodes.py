@@ -381,9 +381,12 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.POINTWISE_LOSS: _signature(
         Axis.ROWS,
         "dy:out,optional y:in t:in weight:in,optional",
-        constants="mean share function parameter",
+        constants="mean share function divisor ...",
         paths=_ALSO_COLUMNS,
         one_column=True,
+    ),
+    OpCode.ROWWISE_LOSS: _signature(
+        Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share function ..."
     ),
     OpCode.MULTICLASS_HINGE: _signature(
         Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share margin"
@@ -529,6 +532,7 @@ LOSSES = frozenset(
         OpCode.SIGMOID_CROSSENTROPY,
         OpCode.MULTICLASS_HINGE,
         OpCode.POINTWISE_LOSS,
+        OpCode.ROWWISE_LOSS,
     }
 )
 # The ops that add to an accumulator.

@@ -1,4 +1,4 @@
-"""The vocabulary of plans that needs nothing else: kinds of arrays, activations, point-wise losses.
+"""The vocabulary of plans that needs nothing else: kinds of arrays, activations, losses by tables.
 
 Whoever treats one activation differently from another reads `ACTIVATIONS`.  The numbers, which activations
 work row by row, and which have no slope of their output, stand in `_core/types.pxd` as well; `runtime.py`
@@ -17,12 +17,15 @@ __all__ = [
     "BY_NAME",
     "POINTWISE",
     "REAL",
+    "ROWWISE",
     "Activation",
     "Argument",
     "Doors",
     "Kind",
+    "LossTraits",
     "Numbers",
     "Pointwise",
+    "Rowwise",
     "Traits",
     "Values",
     "alphas",
@@ -290,11 +293,32 @@ class Pointwise(enum.IntEnum):
 
     ABSOLUTE_ERROR = 0
     HUBER = 1
+    PERCENTAGE_ERROR = 2
+    LOGARITHMIC_ERROR = 3
+    LOG_COSH = 4
+    POISSON = 5
+    HINGE = 6
+    SQUARED_HINGE = 7
+    QUANTILE = 8
+    GAMMA = 9
+    TWEEDIE = 10
+    KL_DIVERGENCE = 11
+    BINARY_FOCAL = 12
+    QUANTILES = 13
+
+
+class Rowwise(enum.IntEnum):
+    """Losses of a row of outputs and its targets, by the number that kernels know them by."""
+
+    COSINE_SIMILARITY = 0
+    CATEGORICAL_HINGE = 1
+    CATEGORICAL_FOCAL = 2
+    GAUSSIAN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """The one number that a point-wise loss depends on besides output and target.
+    """A number that a loss depends on besides outputs and targets.
 
     Attributes
     ----------
@@ -302,6 +326,8 @@ class Argument:
         As the loss calls it.
     least, most : float
         Between which it lies.
+    closed : bool
+        Whether these two are allowed themselves.
 
     Examples
     --------
@@ -312,13 +338,70 @@ class Argument:
     name: str
     least: float = 0.0
     most: float = math.inf
+    closed: bool = False
 
     def takes(self, value: float) -> bool:
         """Return whether a value is allowed."""
-        return self.least < value < self.most
+        return self.least < value < self.most or (self.closed and value in (self.least, self.most))
 
 
-POINTWISE: dict[Pointwise, Argument | None] = {
-    Pointwise.ABSOLUTE_ERROR: None,
-    Pointwise.HUBER: Argument("delta"),
+@dataclass(frozen=True, slots=True)
+class LossTraits:
+    """What is true of a point-wise or row-wise loss.
+
+    Attributes
+    ----------
+    arguments : tuple of Argument
+        The numbers that follow it in an op's constants.
+    summed : bool
+        Of a point-wise loss, whether a row's value is the sum over its outputs, not the mean.
+    by_output : bool
+        Whether each output has the one argument for itself.
+    heads : int
+        Of a row-wise loss, the outputs for each target.
+
+    Examples
+    --------
+    >>> POINTWISE[Pointwise.QUANTILES].takes((0.1, 0.9), 2), POINTWISE[Pointwise.HUBER].takes((0.0,), 2)
+    (True, False)
+    """
+
+    arguments: tuple[Argument, ...] = ()
+    summed: bool = False
+    by_output: bool = False
+    heads: int = 1
+
+    def takes(self, values: tuple[float, ...], outputs: int) -> bool:
+        """Return whether these are arguments for so many outputs."""
+        arguments = self.arguments * outputs if self.by_output else self.arguments
+        return len(values) == len(arguments) and all(
+            argument.takes(value) for argument, value in zip(arguments, values, strict=True)
+        )
+
+
+_GAMMA = Argument("gamma", closed=True)
+_ALPHA = Argument("alpha", closed=True)
+_QUANTILE = Argument("quantiles", most=1.0)
+
+POINTWISE: dict[Pointwise, LossTraits] = {
+    Pointwise.ABSOLUTE_ERROR: LossTraits(),
+    Pointwise.HUBER: LossTraits((Argument("delta"),)),
+    Pointwise.PERCENTAGE_ERROR: LossTraits(),
+    Pointwise.LOGARITHMIC_ERROR: LossTraits(),
+    Pointwise.LOG_COSH: LossTraits(),
+    Pointwise.POISSON: LossTraits(),
+    Pointwise.HINGE: LossTraits(),
+    Pointwise.SQUARED_HINGE: LossTraits(),
+    Pointwise.QUANTILE: LossTraits((_QUANTILE,)),
+    Pointwise.GAMMA: LossTraits(),
+    Pointwise.TWEEDIE: LossTraits((Argument("power", 1.0, 2.0),)),
+    Pointwise.KL_DIVERGENCE: LossTraits(summed=True),
+    Pointwise.BINARY_FOCAL: LossTraits((_GAMMA, _ALPHA, Argument("apply_class_balancing", 0.0, 1.0, True))),
+    Pointwise.QUANTILES: LossTraits((_QUANTILE,), by_output=True),
+}
+ROWWISE: dict[Rowwise, LossTraits] = {
+    Rowwise.COSINE_SIMILARITY: LossTraits(),
+    Rowwise.CATEGORICAL_HINGE: LossTraits(),
+    Rowwise.CATEGORICAL_FOCAL: LossTraits((_GAMMA, _ALPHA)),
+    Rowwise.GAUSSIAN: LossTraits((Argument("eps", closed=True), Argument("full", 0.0, 1.0, True)), heads=2),
 }

@@ -56,6 +56,14 @@ LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
     "half squares": (losses.SquaredError("half_mean"), None, metrics.MeanSquaredError()),
     "absolute": (losses.MeanAbsoluteError(), None, metrics.MeanSquaredError()),
     "huber": (losses.Huber(0.3), None, metrics.MeanSquaredError()),
+    "cosine": (losses.CosineSimilarity(), None, metrics.MeanSquaredError()),
+    "focal": (
+        losses.CategoricalFocalCrossentropy(label_smoothing=0.1), "softmax", metrics.CategoricalAccuracy()
+    ),
+    "focal logits": (
+        losses.BinaryFocalCrossentropy(gamma=1.5, from_logits=True), None, metrics.BinaryAccuracy()
+    ),
+    "quantiles": (losses.Quantile([0.1, 0.4, 0.6, 0.9]), None, metrics.MeanSquaredError()),
     "hinge": (losses.MulticlassHinge(0.5), None, metrics.SparseCategoricalAccuracy()),
     "binary": (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
     "binary curve": (losses.BinaryCrossentropy(), "sigmoid", metrics.AUC(7)),

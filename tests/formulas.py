@@ -83,13 +83,14 @@ ACTIVATIONS = {
 class LossFormula:
     """A loss with its default arguments: `value` of (y, t), one number a row, and its `gradient` by y.
 
-    `outputs` and `targets` draw y and t from (generator, rows, columns).
+    `outputs` and `targets` draw y and t from (generator, rows, columns); `activation` makes such outputs.
     """
 
     value: Callable[[Array, Array], Array]
     gradient: Callable[[Array, Array], Array]
     outputs: Callable[[np.random.Generator, int, int], Array]
     targets: Callable[[np.random.Generator, int, int], Array]
+    activation: str | None = None
 
 
 def _numbers(rng: np.random.Generator, rows: int, columns: int) -> Array:
@@ -102,6 +103,22 @@ def _probabilities(rng: np.random.Generator, rows: int, columns: int) -> Array:
 
 def _shares(rng: np.random.Generator, rows: int, columns: int) -> Array:
     return rng.dirichlet(np.ones(columns), rows)
+
+
+def _amounts(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    return rng.uniform(*POSITIVE, (rows, columns))
+
+
+def _signs(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    return rng.choice([-1.0, 1.0], (rows, columns))
+
+
+def _right_classes(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    return np.eye(columns)[_labels(rng, rows, columns)]
+
+
+def _half(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    return _numbers(rng, rows, columns // 2)
 
 
 def _labels(rng: np.random.Generator, rows: int, columns: int) -> Array:
@@ -136,6 +153,54 @@ def _hinge_gradient(y: Array, t: Array) -> Array:
     return active - _one_hot(t, y) * active.sum(1, keepdims=True)
 
 
+def _unit(a: Array) -> Array:
+    return a / np.sqrt((a**2).sum(1, keepdims=True))
+
+
+def _categorical_hinge(y: Array, t: Array) -> Array:
+    return np.maximum(((1 - t) * y).max(1) - (t * y).sum(1) + 1, 0)
+
+
+def _categorical_hinge_gradient(y: Array, t: Array) -> Array:
+    wrong = (1 - t) * y
+    slope = (wrong == wrong.max(1, keepdims=True)) * (1 - t) - t
+    return np.where(_categorical_hinge(y, t)[:, None] > 0, slope, 0)
+
+
+def _focal(y: Array, t: Array) -> Array:
+    p = y / y.sum(1, keepdims=True)
+    return -0.25 * (t * (1 - p) ** 2 * np.log(p)).sum(1)
+
+
+def _focal_gradient(y: Array, t: Array) -> Array:
+    total = y.sum(1, keepdims=True)
+    p = y / total
+    slope = 0.25 * t * (2 * (1 - p) * np.log(p) - (1 - p) ** 2 / p)
+    return (slope - (slope * p).sum(1, keepdims=True)) / total
+
+
+def _binary_focal_gradient(y: Array, t: Array) -> Array:
+    entropy = -t * np.log(y) - (1 - t) * np.log(1 - y)
+    missing = t * (1 - y) + (1 - t) * y
+    slope = (1 - t) / (1 - y) - t / y
+    return (2 * missing * (1 - 2 * t) * entropy + missing**2 * slope) / y.shape[1]
+
+
+def _gaussian(y: Array, t: Array) -> Array:
+    mean, v = y[:, : t.shape[1]], np.exp(y[:, t.shape[1] :]) + 1e-6
+    return 0.5 * (np.log(v) + (mean - t) ** 2 / v).mean(1)
+
+
+def _gaussian_gradient(y: Array, t: Array) -> Array:
+    e = np.exp(y[:, t.shape[1] :])
+    v, error = e + 1e-6, y[:, : t.shape[1]] - t
+    return np.hstack([error / v, 0.5 * (e / v) * (1 - error**2 / v)]) / t.shape[1]
+
+
+def _hinged(y: Array, t: Array) -> Array:
+    return np.maximum(1 - t * y, 0)
+
+
 _SQUARED = LossFormula(
     lambda y, t: ((y - t) ** 2).mean(1), lambda y, t: 2 * (y - t) / y.shape[1], _numbers, _numbers
 )
@@ -165,6 +230,92 @@ LOSSES = {
         _numbers,
         _numbers,
     ),
+    "MeanAbsolutePercentageError": LossFormula(
+        lambda y, t: 100 * (np.abs(y - t) / np.abs(t)).mean(1),
+        lambda y, t: 100 * np.sign(y - t) / np.abs(t) / y.shape[1],
+        _numbers,
+        _amounts,
+    ),
+    "MeanSquaredLogarithmicError": LossFormula(
+        lambda y, t: ((np.log(1 + y) - np.log(1 + t)) ** 2).mean(1),
+        lambda y, t: 2 * (np.log(1 + y) - np.log(1 + t)) / (1 + y) / y.shape[1],
+        _amounts,
+        _amounts,
+        "exponential",
+    ),
+    "LogCosh": LossFormula(
+        lambda y, t: np.log(np.cosh(y - t)).mean(1),
+        lambda y, t: np.tanh(y - t) / y.shape[1],
+        _numbers,
+        _numbers,
+    ),
+    "Poisson": LossFormula(
+        lambda y, t: (y - t * np.log(y + CLIP)).mean(1),
+        lambda y, t: (1 - t / (y + CLIP)) / y.shape[1],
+        _amounts,
+        _amounts,
+        "exponential",
+    ),
+    "Hinge": LossFormula(
+        lambda y, t: _hinged(y, t).mean(1),
+        lambda y, t: -t * (_hinged(y, t) > 0) / y.shape[1],
+        _numbers,
+        _signs,
+    ),
+    "SquaredHinge": LossFormula(
+        lambda y, t: (_hinged(y, t) ** 2).mean(1),
+        lambda y, t: -2 * t * _hinged(y, t) / y.shape[1],
+        _numbers,
+        _signs,
+    ),
+    "Quantile": LossFormula(
+        lambda y, t: (np.abs(y - t) / 2).mean(1),
+        lambda y, t: np.sign(y - t) / 2 / y.shape[1],
+        _numbers,
+        _numbers,
+    ),
+    "Gamma": LossFormula(
+        lambda y, t: 2 * (np.log(y / t) + t / y - 1).mean(1),
+        lambda y, t: 2 * (y - t) / y**2 / y.shape[1],
+        _amounts,
+        _amounts,
+        "exponential",
+    ),
+    "Tweedie": LossFormula(
+        lambda y, t: 4 * (np.sqrt(y) - 2 * np.sqrt(t) + t / np.sqrt(y)).mean(1),
+        lambda y, t: 2 * (y - t) / y**1.5 / y.shape[1],
+        _amounts,
+        _amounts,
+        "exponential",
+    ),
+    "KLDivergence": LossFormula(
+        lambda y, t: (t * np.log(t / y)).sum(1),
+        lambda y, t: -t / y,
+        _probabilities,
+        _probabilities,
+        "sigmoid",
+    ),
+    "BinaryFocalCrossentropy": LossFormula(
+        lambda y, t: ((t + y - 2 * t * y) ** 2 * -(t * np.log(y) + (1 - t) * np.log(1 - y))).mean(1),
+        _binary_focal_gradient,
+        _probabilities,
+        _probabilities,
+        "sigmoid",
+    ),
+    "CategoricalFocalCrossentropy": LossFormula(_focal, _focal_gradient, _probabilities, _shares, "sigmoid"),
+    "CosineSimilarity": LossFormula(
+        lambda y, t: -(_unit(y) * _unit(t)).sum(1),
+        lambda y, t: (
+            ((_unit(y) * _unit(t)).sum(1, keepdims=True) * _unit(y) - _unit(t))
+            / np.sqrt((y**2).sum(1, keepdims=True))
+        ),
+        _numbers,
+        _numbers,
+    ),
+    "CategoricalHinge": LossFormula(
+        _categorical_hinge, _categorical_hinge_gradient, _numbers, _right_classes
+    ),
+    "GaussianNLL": LossFormula(_gaussian, _gaussian_gradient, _numbers, _half),
     "MulticlassHinge": LossFormula(
         lambda y, t: _hinge_terms(y, t).sum(1), _hinge_gradient, _numbers, _labels
     ),

@@ -8,6 +8,7 @@ from fastnn._core.guards import Parameters, Progress
 OPCODES: dict[str, int]
 ACTIVATIONS: dict[str, int]
 POINTWISE: dict[str, int]
+ROWWISE: dict[str, int]
 ROW_WISE: set[str]
 WITHOUT_SLOPE: set[str]
 STATUSES: dict[int, str]

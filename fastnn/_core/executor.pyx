@@ -35,6 +35,7 @@ from fastnn._core.types cimport (
 OPCODES = {name: int(member) for name, member in _types.OpCode.__members__.items()}
 ACTIVATIONS = {name: int(member) for name, member in _types.ActivationCode.__members__.items()}
 POINTWISE = {name: int(member) for name, member in _types.PointwiseCode.__members__.items()}
+ROWWISE = {name: int(member) for name, member in _types.RowwiseCode.__members__.items()}
 STATUSES = {int(member): name for name, member in _types.Status.__members__.items()}
 ROW_WISE = {name for name, code in ACTIVATIONS.items() if is_row_wise(code)}
 WITHOUT_SLOPE = {name for name, code in ACTIVATIONS.items() if lacks_slope(code)}

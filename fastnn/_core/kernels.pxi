@@ -5,7 +5,9 @@
 # operands and from its constants, and is entered in the table for the paths that it serves.  `tag` is a
 # null pointer that only carries the dtype.  Nothing here allocates, raises or takes the GIL.
 
-from libc.math cimport ceil, copysign, copysignf, exp, fabs, fabsf, log, log1p, logf, sqrt, sqrtf
+from libc.math cimport (
+    INFINITY, NAN, ceil, copysign, copysignf, exp, fabs, fabsf, log, log1p, logf, sqrt, sqrtf,
+)
 from libc.string cimport memcpy, memset
 
 from cpython.pyport cimport PY_SSIZE_T_MAX
@@ -15,7 +17,7 @@ from fastnn._core.blas cimport gemm, gemv
 from fastnn._core.types cimport (
     MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, MOST_INPUTS, MOST_OUTPUTS, N_PATHS, ActivationCode, Bound,
     DoubleBackward, DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame, KernelTable,
-    Lane, Op, OpCode, PathCode, PointwiseCode, RunBound, Status, bind, real,
+    Lane, Op, OpCode, PathCode, PointwiseCode, RowwiseCode, RunBound, Status, bind, real,
 )
 
 cdef extern from *:
@@ -82,6 +84,7 @@ include "dense.pxi"
 include "few_outputs.pxi"
 include "losses.pxi"
 include "pointwise.pxi"
+include "rowwise.pxi"
 include "counts.pxi"
 include "scores.pxi"
 include "updates.pxi"

@@ -178,7 +178,7 @@ cdef inline real sigmoid_of(real x) noexcept nogil:
 
 
 cdef inline real log1p_of(real u) noexcept nogil:
-    """Return log(1 + u) for 0 <= u <= 1, or NaN; small results keep their relative accuracy."""
+    """Return log(1 + u) for -1/2 <= u <= 1, or NaN; small results keep their relative accuracy."""
     cdef real s, z, q
     s = u / (<real>2.0 + u)
     z = s * s
@@ -200,6 +200,26 @@ cdef inline real log1p_of(real u) noexcept nogil:
         q = q * z + 0.40000000000014722625
         q = q * z + 0.66666666666666658475
     return u - s * (u - z * q)
+
+
+cdef inline double log_anywhere(double x) noexcept nogil:
+    """Return log(x) for any x: -infinity for 0, NaN below, infinity and NaN for themselves."""
+    cdef DoubleBits d, e
+    cdef double scaled, mantissa, exponent, result
+    cdef unsigned long long high
+    scaled = x * 18014398509481984.0 if x < 2.2250738585072014e-308 else x     # 2^54: normal
+    d.value = scaled
+    high = d.bits + <unsigned long long>(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
+    e.bits = (high >> 52) | <unsigned long long>0x4330000000000000      # 2^52 + exponent + bias
+    exponent = e.value - (4503599627370496.0 + 1023.0)
+    d.bits = (high & <unsigned long long>0x000FFFFFFFFFFFFF) + <unsigned long long>0x3FE6A09E667F3BCD
+    mantissa = d.value      # between the roots of 1/2 and of 2
+    exponent = exponent - 54.0 if x < 2.2250738585072014e-308 else exponent
+    result = exponent * 0.6931471803691238 + (
+        log1p_of(mantissa - 1.0) + exponent * 1.9082149292705878161e-10
+    )
+    result = result if x <= 1.7976931348623157e308 else x      # infinity, NaN
+    return result if x > 0 else (-INFINITY if x == 0 else NAN)
 
 
 cdef inline real softplus_of(real x) noexcept nogil:

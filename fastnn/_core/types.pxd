@@ -87,6 +87,7 @@ cpdef enum OpCode:
     CLASS_HITS = 69
     TARGET_MOMENTS = 70
     CONFUSION = 71
+    ROWWISE_LOSS = 72
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -116,6 +117,24 @@ cdef inline bint lacks_slope(int activation) noexcept nogil:
 cpdef enum PointwiseCode:
     ABSOLUTE_ERROR = 0
     HUBER = 1
+    PERCENTAGE_ERROR = 2
+    LOGARITHMIC_ERROR = 3
+    LOG_COSH = 4
+    POISSON = 5
+    HINGE = 6
+    SQUARED_HINGE = 7
+    QUANTILE = 8
+    GAMMA = 9
+    TWEEDIE = 10
+    KL_DIVERGENCE = 11
+    BINARY_FOCAL = 12
+    QUANTILES = 13
+
+cpdef enum RowwiseCode:
+    COSINE_SIMILARITY = 0
+    CATEGORICAL_HINGE = 1
+    CATEGORICAL_FOCAL = 2
+    GAUSSIAN = 3
 
 cpdef enum PathCode:
     BLAS = 0

@@ -34,6 +34,7 @@ __all__ = [
     "on_accuracy",
     "on_first_losses",
     "on_outputs",
+    "on_targets",
     "on_rounding",
     "on_scales",
 ]
@@ -141,9 +142,14 @@ activation='sigmoid', or use BinaryCrossentropy(from_logits=True)
 
 def _on_output(tensor: Tensor, loss: Loss, kind: _Kind | None, activation: Activation | None) -> str:
     one_softmax = activation is Activation.SOFTMAX and tensor.columns == 1
+    what = f"output {tensor.label!r}"
+    if loss.positive and activation is Activation.LINEAR:
+        return (
+            f"{loss.name} takes means above 0, but {what} has no activation; give its layer "
+            "activation='softplus', or 'exponential'"
+        )
     if loss.fuses is None and not one_softmax:
         return ""
-    what = f"output {tensor.label!r}"
     if one_softmax:
         return (
             f"{what} is the softmax of one unit, which is always 1; use activation='sigmoid' with "
@@ -179,6 +185,46 @@ def _on_output(tensor: Tensor, loss: Loss, kind: _Kind | None, activation: Activ
 
 
 # -- data
+
+
+def on_targets(y: np.ndarray, loss: Loss, name: str) -> str:
+    """Return what is said of targets that are no probabilities, though the loss takes them for some.
+
+    Parameters
+    ----------
+    y : numpy.ndarray, (rows, outputs)
+        Checked.
+    loss : Loss
+    name : str
+        Of the array.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(on_targets(np.array([[-1.0], [1.0]]), BinaryCrossentropy(), "y"))
+    y is meant to lie in [0, 1] for binary_crossentropy, got values from -1 to 1; for -1 and 1 use \
+(y + 1) / 2
+    """
+    if not loss.probabilities or not y.size or (y.min() >= 0 and y.max() <= 1):
+        return ""
+    said = f"{name} is meant to lie in [0, 1] for {loss.name}, got values from {y.min():g} to {y.max():g}"
+    return said + (_binary_hint(y, name) if y.shape[1] == 1 else "")
+
+
+def _binary_hint(array: np.ndarray, name: str) -> str:
+    """Return what would bring targets of one output into [0, 1], if they look like labels."""
+    found = set(np.unique(array).tolist())
+    if found <= {1.0, 2.0}:
+        return f"; labels begin at 0, so subtract 1: {name} - 1"
+    if found <= {-1.0, 1.0}:
+        return f"; for -1 and 1 use ({name} + 1) / 2"
+    if min(found) >= 0 and all(value.is_integer() for value in found):
+        return "; for more than two classes use sparse_categorical_crossentropy and one output for each"
+    return ""
 
 
 def on_accuracy(y: np.ndarray, loss: Loss, metrics: Sequence[Metric]) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "as_targets",
     "as_weights",
     "by_name",
+    "kept_rows",
     "narrow_columns",
     "split_validation",
     "width_of",
@@ -244,42 +245,70 @@ def as_targets(
     array([[2.]], dtype=float32)
     """
     kind = loss.kind(outputs)
+    if loss.ignored is not None:  # what is ignored may be no label; it counts as 0, times 0
+        value = _labels(value, outputs, name)
+        value = np.where(value == loss.ignored, 0, value)
     array = _labels(value, outputs, name) if kind.is_whole else _outputs(value, rows, outputs, loss, name)
     if array.shape[0] != rows:
         raise ShapeError(f"{name} has {array.shape[0]} rows but x has {rows}; they must agree")
     array = _of_kind(array, kind, dtype, name)
-    if loss.probabilities and array.size and not (array.min() >= 0 and array.max() <= 1):
-        raise DataError(
-            f"{name} must lie in [0, 1] for {loss.name}, got values from {array.min():g} to {array.max():g}"
-            + (_binary_hint(array, name) if outputs == 1 else "")
-        )
+    if array.size:
+        _check_range(array, loss, name)
     return array
+
+
+def kept_rows(value: object, ignored: int, dtype: np.dtype) -> np.ndarray:
+    """Return 1 for each row whose label is not the one that is ignored, else 0.
+
+    Parameters
+    ----------
+    value : array_like, (rows,) or (rows, 1)
+        Labels that `as_targets` has taken.
+    ignored : int
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    numpy.ndarray, (rows, 1)
+
+    Examples
+    --------
+    >>> kept_rows([0, -1, 2], -1, np.dtype("float32")).ravel()
+    array([1., 0., 1.], dtype=float32)
+    """
+    return (as_numbers(value, "y", target=True).reshape(-1, 1) != ignored).astype(dtype)
+
+
+def _check_range(array: np.ndarray, loss: Loss, name: str) -> None:
+    """Raise for targets of which the loss makes no number that means anything."""
+    above, least = loss.above, loss.least
+    if (above is not None and not array.min() > above) or (least is not None and not array.min() >= least):
+        wanted = f"above {above:g}" if above is not None else f"at least {least:g}"
+        raise DataError(f"{name} must be {wanted} for {loss.name}, got {array.min():g}")
+    if loss.signs and (array == 0).any() and not ((array == 0) | (array == 1)).all():
+        raise DataError(
+            f"{name} must be -1 and 1, or 0 and 1, for {loss.name}, which takes a 0 for -1; it has 0 beside "
+            f"{array[(array != 0) & (array != 1)][0]:g}"
+        )
 
 
 def _outputs(value: object, rows: int, outputs: int, loss: Loss, name: str) -> np.ndarray:
     """Return targets that have a number for each output; what they are is not looked at."""
     array = as_numbers(value, name, target=True)
-    if loss.fuses is not None and outputs > 1 and array.shape in ((rows,), (rows, 1)):
+    one_a_row = array.shape in ((rows,), (rows, 1))
+    if loss.repeats and one_a_row:
+        return np.repeat(_matrix(array, 1, name, "one target a row"), outputs, axis=1)
+    if (loss.classes or loss.fuses is not None) and outputs > 1 and one_a_row:
         raise ShapeError(
             f"{name} has shape {array.shape}, but {loss.name} with {outputs} outputs takes one-hot rows "
             f"(rows, {outputs}); for integer labels use sparse_categorical_crossentropy"
         )
-    return _matrix(array, outputs, name, "the model's output")
+    heads = loss.traits.heads
+    what = "the model's output" if heads == 1 else f"one for {heads} outputs of the model"
+    return _matrix(array, outputs // heads, name, what)
 
 
 _SUBTRACT = "; labels begin at 0, so subtract 1: {0} - 1"
-
-
-def _binary_hint(array: np.ndarray, name: str) -> str:
-    """Return what would bring targets of one output into [0, 1], if they look like labels."""
-    found = set(np.unique(array).tolist())
-    if found <= {1.0, 2.0}:
-        return _SUBTRACT.format(name)
-    if found <= {-1.0, 1.0}:
-        return f"; for -1 and 1 use ({name} + 1) / 2"
-    if min(found) >= 0 and all(value.is_integer() for value in found):
-        return "; for more than two classes use sparse_categorical_crossentropy and one output for each"
-    return ""
 
 
 def _label_hint(array: np.ndarray, classes: int, name: str) -> str:
@@ -363,7 +392,7 @@ def as_sample_weight(value: object, rows: int, dtype: np.dtype) -> np.ndarray:
     Parameters
     ----------
     value : array_like, (rows,) or (rows, 1)
-        At least 0.
+        Rows with negative ones are led away from their targets.
     rows : int
         Rows of the features.
     dtype : numpy.dtype
@@ -388,10 +417,7 @@ def as_sample_weight(value: object, rows: int, dtype: np.dtype) -> np.ndarray:
     array = _matrix(value, 1, "sample_weight", "one weight a row")
     if array.shape[0] != rows:
         raise ShapeError(f"sample_weight has {array.shape[0]} rows but x has {rows}; they must agree")
-    array = _converted(array, dtype, "sample_weight")
-    if array.size and array.min() < 0:
-        raise DataError(f"sample_weight must not be negative, got {array.min():g}")
-    return array
+    return _converted(array, dtype, "sample_weight")
 
 
 def as_weights(value: object, shape: tuple[int, ...], dtype: np.dtype, name: str) -> np.ndarray:

@@ -27,7 +27,7 @@ from fastnn.compiler.plan import (
 )
 from fastnn.compiler.rules import BACKWARD, FORWARD
 from fastnn.errors import PlanError
-from fastnn.graph.graph import Graph, Node, Parameter, Tensor, array_name, metric_name
+from fastnn.graph.graph import ROW_WEIGHTS, Graph, Node, Parameter, Tensor, array_name, metric_name
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.ops import REAL, Kind
@@ -232,7 +232,7 @@ class Lowering(Builder):
         targets = [
             self.stream(
                 array_name("y", tensor, outputs),
-                1 if loss.sparse else tensor.columns,
+                loss.n_targets(tensor.columns),
                 loss.kind(tensor.columns),
             )
             for tensor, loss in zip(outputs, losses, strict=True)
@@ -241,7 +241,10 @@ class Lowering(Builder):
         for tensor, loss, share, t in zip(outputs, losses, shares, targets, strict=True):
             name = metric_name("loss", tensor, outputs)
             self.accumulators.append(Accumulator(name, not loss.mean, share))
-            self.objective(self.tensors[tensor.name], t, weight, loss, share, fused)
+            counted = weight
+            if loss.weighs_by_batch(self.weighted):
+                counted = self.stream(array_name(ROW_WEIGHTS, tensor, outputs), 1)
+            self.objective(self.tensors[tensor.name], t, counted, loss, share, fused)
         return targets, weight
 
     def measure(
@@ -285,6 +288,7 @@ class Lowering(Builder):
     ) -> None:
         """Append the loss of an output, and begin the gradient of what it is computed from."""
         constants = (float(loss.mean), share, *loss.constants(y.columns))
+        t = self.smoothed(t, loss, y)
         accumulator = len(self.accumulators) - 1
         last = next((op for op in reversed(self.ops) if y in op.outputs()), None)
         read = sum(y in op.inputs() for op in self.ops)
@@ -298,6 +302,10 @@ class Lowering(Builder):
             # The model's output stays what it is; its probabilities are a by-product.
             probabilities = self.rows(f"{loss.name}/p:{y.name}", y.columns)
             self.seed(y, lambda dy: op(fused_code, probabilities, dy, y, t, weight))
+        elif loss.logits and loss.fuses is not None:
+            probabilities = self.rows(f"{loss.name}/p:{y.name}", y.columns)
+            self.ops.append(Op(OpCode.ACTIVATION, loss.name, (probabilities, y), loss.fuses))
+            self.seed(probabilities, lambda dy: op(loss.code, dy, probabilities, t, weight))
         elif (
             fused
             and fused_code is not None
@@ -311,6 +319,15 @@ class Lowering(Builder):
             self.seed(source, lambda dx: op(fused_code, y, dx, source, t, weight))
         else:
             self.seed(y, lambda dy: op(loss.code, dy, y, t, weight))
+
+    def smoothed(self, t: Operand, loss: Loss, y: Operand) -> Operand:
+        """Return the targets that a loss sees, which are those of the caller unless it smooths labels."""
+        smoothing = loss.smoothing(y.columns)
+        if smoothing is None:
+            return t
+        result = self.rows(f"{loss.name}/t:{y.name}", t.columns)
+        self.ops.append(Op(OpCode.AFFINE, loss.name, (result, t), constants=smoothing))
+        return result
 
     def seed(self, x: Operand, make: Callable[[Operand | None], Op]) -> None:
         """Append the op of a loss, which adds to the gradient of `x` where gradients are wanted."""

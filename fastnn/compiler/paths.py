@@ -119,7 +119,7 @@ def batch_is_fast_axis(
     -------
     bool
     """
-    if len(losses) != 1 or not graph.is_chain:
+    if len(losses) != 1 or not graph.is_chain or losses[0].apart(graph.outputs[0].columns):
         return False
     widths = [graph.inputs[0].columns, *(node.output.columns for node in graph.nodes)]
     configs = [node.config for node in graph.nodes if not node.config.hands_through]

@@ -6,7 +6,9 @@ relies on what was checked here.  This file must not know arrays or kernels.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import enum
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.compiler.plan import (
@@ -39,7 +41,7 @@ from fastnn.compiler.plan import (
     Slot,
 )
 from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS, POINTWISE, REAL, Kind, Numbers, Pointwise
+from fastnn.ops import ACTIVATIONS, POINTWISE, REAL, ROWWISE, Kind, LossTraits, Numbers, Pointwise, Rowwise
 
 __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 
@@ -292,8 +294,6 @@ def check_op(plan: Plan, index: int) -> None:
     if op.path not in signature.paths:
         raise PlanError(f"{where} has no kernel for {op.path.name.lower()}")
     _check_activation(op, where)
-    if code is OpCode.POINTWISE_LOSS:
-        _check_pointwise(op, where)
     accumulator = op.accumulator
     if code in ADDING:
         fits = is_integer(accumulator) and 0 <= accumulator < len(plan.accumulators)
@@ -308,6 +308,10 @@ def check_op(plan: Plan, index: int) -> None:
             _check_operand(plan, operand, use, where)
         elif not use.optional:
             raise PlanError(f"{where} lacks its operand {use.name!r}")
+    if code is OpCode.POINTWISE_LOSS:
+        _check_pointwise(op, where)
+    elif code is OpCode.ROWWISE_LOSS:
+        _check_rowwise(op, where)
     _check_shapes(op, where, plan.capacity)
 
 
@@ -357,13 +361,30 @@ def _sums_of(op: Op, where: str) -> int:
 
 
 def _check_pointwise(op: Op, where: str) -> None:
-    """Check that the function exists, with such a parameter."""
-    _, _, function, parameter = op.constants
-    if function not in set(Pointwise):
+    """Check that the function exists, with such arguments."""
+    _, _, function, divisor, *_ = op.constants
+    _check_function(op, POINTWISE, Pointwise, where)
+    outputs = op.need("y").columns
+    if divisor != (1.0 if POINTWISE[Pointwise(int(function))].summed else outputs):
+        raise PlanError(f"{where} divides by {divisor!r}, which its function does not")
+
+
+def _check_rowwise(op: Op, where: str) -> None:
+    """Check that the function exists, with such arguments and targets."""
+    _check_function(op, ROWWISE, Rowwise, where)
+    heads = ROWWISE[Rowwise(int(op.constants[2]))].heads
+    widths = op.need("t").columns * heads, op.need("y").columns
+    if widths[0] != widths[1] or any(operand.columns != widths[1] for operand in op.outputs()):
+        raise PlanError(f"{where} has operands of widths {widths[0]} and {widths[1]} that must agree")
+
+
+def _check_function(op: Op, table: Mapping[Any, LossTraits], known: type[enum.IntEnum], where: str) -> None:
+    function = op.constants[2]
+    if function not in set(known):
         raise PlanError(f"{where} has the function {function!r}, which does not exist")
-    argument = POINTWISE[Pointwise(int(function))]
-    if not (parameter == 0 if argument is None else argument.takes(parameter)):
-        raise PlanError(f"{where} has the parameter {parameter!r}, which its function does not take")
+    arguments = op.constants[len(op.signature.constants) :]
+    if not table[known(int(function))].takes(arguments, op.need("y").columns):
+        raise PlanError(f"{where} has the arguments {arguments!r}, which its function does not take")
 
 
 def _check_operand(plan: Plan, operand: Operand, use: Use, where: str) -> None:
@@ -438,6 +459,8 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
                 agree.append((columns("x"), columns("y")))
         case OpCode.CATEGORICAL_ACCURACY | OpCode.TOP_K_ACCURACY | OpCode.CONFUSION:
             agree = [(columns("t"), 1 if op.constants[0] else columns("y"))]
+        case OpCode.ROWWISE_LOSS:  # was looked at above
+            pass
         case OpCode.WEIGHT_TOTAL:  # has weights only, which are looked at below
             pass
         case OpCode.MULTICLASS_HINGE:

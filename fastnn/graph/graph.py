@@ -17,6 +17,7 @@ from fastnn.ops import REAL, Activation, Kind
 from fastnn.regularizers import L2
 
 __all__ = [
+    "ROW_WEIGHTS",
     "ActivationConfig",
     "AffineConfig",
     "AlphaDropoutConfig",
@@ -66,6 +67,9 @@ class Tensor:
         """What users call it: ``"dense"`` for ``"dense/y"``, the output of the layer's first use."""
         name, _, use = self.name.rpartition("/y")
         return (name + use.replace("_", ":")) if name else self.name
+
+
+ROW_WEIGHTS = "row_weight"  # the array of what rows count in a loss that weighs them by their batch
 
 
 def array_name(kind: str, tensor: Tensor, among: Sequence[Tensor]) -> str:

@@ -13,9 +13,10 @@ import numpy as np
 from fastnn.border import advice, data
 from fastnn.border.numeric import as_numbers
 from fastnn.checks import check_count, check_number
-from fastnn.errors import ConfigurationError, DTypeError, ShapeError, TrainingWarning, warn
+from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, TrainingWarning, warn
 from fastnn.graph.graph import Graph, Tensor, array_name
 from fastnn.model.objective import Objective
+from fastnn.model.row_weights import KEPT, row_weights
 
 if TYPE_CHECKING:
     from fastnn.model.structure import Structure
@@ -83,7 +84,7 @@ def batch_of(
     x: object,
     y: object,
     sample_weight: object,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Mapping[int, float] | str | None = None,
     judge: bool = False,
 ) -> Batch:
     """Return features, targets and weights, checked at the border, and judged if that is asked for."""
@@ -104,29 +105,48 @@ def batch_of(
             value, rows, tensor.columns, loss, dtype, name="y" if one else f"y[{tensor.label!r}]"
         )
         arrays[array_name("y", tensor, graph.outputs)] = targets
+        if loss.ignored is not None:
+            arrays[array_name(KEPT, tensor, graph.outputs)] = data.kept_rows(value, loss.ignored, dtype)
         if judge:
             _say(advice.on_accuracy(targets, loss, (*metrics, *weighted)))
+            _say(advice.on_targets(targets, loss, "y" if one else f"y[{tensor.label!r}]"))
     if sample_weight is not None:
         arrays["sample_weight"] = data.as_sample_weight(sample_weight, rows, dtype)
     batch = Batch(arrays, rows)
-    return batch if class_weight is None else with_class_weights(batch, class_weight, objective)
+    if class_weight is not None:
+        batch = with_class_weights(batch, class_weight, objective)
+    made = row_weights(graph.outputs, objective.losses, batch.arrays, rows)
+    return Batch(batch.arrays | made, rows) if made else batch
 
 
 def with_class_weights(
-    batch: Batch, class_weight: Mapping[int, float], objective: Objective, judge: bool = False
+    batch: Batch, class_weight: Mapping[int, float] | str, objective: Objective, judge: bool = False
 ) -> Batch:
-    """Return a batch whose sample weights are multiplied by those of the rows' classes."""
-    if not isinstance(class_weight, Mapping):
-        raise DTypeError(f"class_weight must be a dict of label to weight, got {class_weight!r}")
+    """Return a batch whose sample weights are multiplied by those of the rows' classes.
+
+    ``"balanced"`` gives all classes that there are the same sum of weights, and each row 1 in the mean, as in
+    scikit-learn.
+    """
+    if class_weight != "balanced" and not isinstance(class_weight, Mapping):
+        raise DTypeError(
+            f"class_weight must be a dict of label to weight, or 'balanced', got {class_weight!r}"
+        )
     if len(objective.losses) != 1:
         raise ConfigurationError("class_weight is for models with one output; use sample_weight")
     targets = batch.arrays["y"]
     labels = targets if objective.losses[0].sparse or targets.shape[1] == 1 else targets.argmax(1)[:, None]
     weights = np.ones((batch.rows, 1), targets.dtype)
-    for label, weight in class_weight.items():
-        weights[labels == _label(label)] = check_number(weight, f"class_weight[{label}]", 0.0)
-    if judge:
-        _say(advice.on_absent_labels(labels, class_weight))
+    if isinstance(class_weight, Mapping):
+        for label, weight in class_weight.items():
+            weights[labels == _label(label)] = check_number(weight, f"class_weight[{label}]")
+        if judge:
+            _say(advice.on_absent_labels(labels, class_weight))
+    else:
+        if (labels != np.floor(labels)).any():
+            raise DataError("class_weight='balanced' needs classes, and the targets are other numbers")
+        kept = batch.arrays.get(KEPT, np.ones_like(weights)) != 0
+        found, places, counts = np.unique(labels[kept], return_inverse=True, return_counts=True)
+        weights[kept] = (kept.sum() / (len(found) * counts))[places.reshape(-1)]
     if batch.weighted:
         weights = weights * batch.arrays["sample_weight"]
     return Batch(batch.arrays | {"sample_weight": weights}, batch.rows)

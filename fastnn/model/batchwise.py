@@ -26,7 +26,7 @@ class Batchwise(Structured):
         x: object,
         y: object,
         sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         return_dict: Literal[False] = False,
     ) -> float | list[float]: ...
 
@@ -36,7 +36,7 @@ class Batchwise(Structured):
         x: object,
         y: object,
         sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         *,
         return_dict: Literal[True],
     ) -> dict[str, float]: ...
@@ -47,7 +47,7 @@ class Batchwise(Structured):
         x: object,
         y: object,
         sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]: ...
 
@@ -56,7 +56,7 @@ class Batchwise(Structured):
         x: object,
         y: object,
         sample_weight: object = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
         """Make one step on one batch.
@@ -66,7 +66,7 @@ class Batchwise(Structured):
         x : array_like, (rows, features)
         y : array_like
         sample_weight : array_like, (rows,), optional
-        class_weight : dict, optional
+        class_weight : dict or "balanced", optional
         return_dict : bool
             Whether to return a dict.
 

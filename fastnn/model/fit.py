@@ -25,6 +25,7 @@ from fastnn.model.call_lengths import CallLengths, cost_of_step
 from fastnn.model.gradients import outputs_of
 from fastnn.model.objective import Objective
 from fastnn.model.programs import Key, capacity_for
+from fastnn.model.row_weights import depend_on_batches, row_weights
 from fastnn.model.structure import Binder, Structure
 from fastnn.run.program import Result, order_of_rows
 from fastnn.run.runtime import resolve_threads
@@ -55,7 +56,11 @@ def evaluate(
     objective, programs = now.need_objective(), now.need_programs()
     key = Key("evaluate", weighted=given.weighted)
     # A mean over rows does not depend on batches; a loss that is a sum per batch does, as in Keras.
-    means = all(loss.mean for loss in objective.losses)
+    by_batch = depend_on_batches(objective.losses, given.arrays)
+    means = all(loss.mean for loss in objective.losses) and not by_batch
+    if by_batch:
+        outputs = now.graph.outputs
+        given = Batch(given.arrays | row_weights(outputs, objective.losses, given.arrays, batch), given.rows)
     sums: Any = 0.0
     values: dict[str, float] = {}
     model.stop_evaluating = False
@@ -105,7 +110,7 @@ def train_on_batch(
     x: object,
     y: object,
     sample_weight: object,
-    class_weight: Mapping[int, float] | None,
+    class_weight: Mapping[int, float] | str | None,
     return_dict: bool,
 ) -> float | list[float] | dict[str, float]:
     """Make one step; see `Model.train_on_batch`."""
@@ -156,7 +161,7 @@ def fit(
     validation_split: float,
     validation_data: tuple[Any, ...] | None,
     shuffle: bool,
-    class_weight: Mapping[int, float] | None,
+    class_weight: Mapping[int, float] | str | None,
     sample_weight: object,
     initial_epoch: int,
     n_threads: int | None,
@@ -218,6 +223,7 @@ class _Loop:
         now = model._now
         self.model, self.optimizer, self.objective = model, now.need_optimizer(), now.need_objective()
         self.arrays = given.arrays
+        self.by_batch = depend_on_batches(self.objective.losses, given.arrays)
         self._measured = measured(now.graph, given.arrays)
         self.rows, self.batch, self.n_threads = given.rows, batch, n_threads
         # One batch of all rows is the same set in every order.
@@ -270,8 +276,9 @@ class _Loop:
                 # If it is to stop, one batch is trained even so, as in Keras.
                 if watched or model.stop_training or begun.batch:
                     finite, columns = self._batches(listeners, 1, begun)
-                elif self.lengths.batches < self.steps:
-                    finite, columns = self._batches(listeners, self.lengths.batches, begun)
+                elif self.by_batch or self.lengths.batches < self.steps:
+                    at_once = min(self.lengths.batches, self.steps)
+                    finite, columns = self._batches(listeners, at_once, begun)
                 else:
                     finite, columns = self._epochs(1 if attended else min(self.lengths.epochs, last - epoch))
                 n_done = len(columns["loss"])
@@ -335,6 +342,9 @@ class _Loop:
             done.epochs += 1
         if self.permutation is not None:
             order_of_rows(self.model.seed, done.epochs - 1, self.permutation)
+        if self.by_batch:
+            outputs, losses = self.model._now.graph.outputs, self.objective.losses
+            self.arrays |= row_weights(outputs, losses, self.arrays, self.batch, self.permutation)
         sums = np.zeros(self.program.plan.n_sums)
         finite, values = True, {}
         first = begun.batch * self.batch

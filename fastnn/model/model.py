@@ -257,7 +257,7 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
         validation_split: float = 0.0,
         validation_data: tuple[Any, ...] | None = None,
         shuffle: bool = True,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         sample_weight: object = None,
         initial_epoch: int = 0,
         *,
@@ -290,8 +290,9 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
             ``(x, y)`` or ``(x, y, sample_weight)``; overrides `validation_split`.
         shuffle : bool
             Whether every epoch has an order of its own.
-        class_weight : dict, optional
-            Label to weight, for a model with one output.  One-hot rows count by their largest entry.
+        class_weight : dict or "balanced", optional
+            Label to weight, or the same sum of weights for each label that there is; for a model with one
+            output.  One-hot rows count by their largest entry.
         sample_weight : array_like, (rows,), optional
         initial_epoch : int
             Number of epochs that count as done.

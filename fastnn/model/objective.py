@@ -16,7 +16,7 @@ from fastnn import losses as losses_
 from fastnn import metrics as metrics_
 from fastnn.border import data
 from fastnn.checks import check_number
-from fastnn.compiler.plan import WEIGHTS, OpCode, Plan
+from fastnn.compiler.plan import WEIGHTS, Plan
 from fastnn.errors import ConfigurationError
 from fastnn.graph.graph import Graph, Tensor, metric_name
 from fastnn.losses import Loss
@@ -163,10 +163,11 @@ def _settle(
         found = (metrics_.get(name, one, tensor.columns) for name in _leaves(counted))
         weighted.append(tuple(_apart(metric, taken) for metric in found))
         _check_metrics((*chosen[-1], *weighted[-1]), one, tensor.columns)
-        if one.fuses is not None and one.code is OpCode.CROSSENTROPY and tensor.columns < 2:
+        one.check_outputs(tensor.columns)
+        if one.reduction in (None, "none"):
             raise ConfigurationError(
-                f"{one.name} needs at least 2 outputs, one per class, and the model has "
-                f"{tensor.columns}; for one output use binary_crossentropy"
+                f"{one.name} with reduction={one.reduction!r} is one number a row, and training needs one "
+                "for all: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
             )
     measured = {
         metric_name(metric.name, tensor, outputs): metric
@@ -220,6 +221,11 @@ def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int)
             raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
         seen.add(metric.name)
         metric.constants(outputs)  # which says if the metric is not for so many
+        if loss.traits.heads > 1:
+            raise ConfigurationError(
+                f"metric {metric.name!r} compares each output with a target, and {loss.name} has "
+                f"{loss.traits.heads} outputs for each; compute it from model.predict(x)"
+            )
         if metric.sparse != loss.sparse:
             kind = "integer labels" if loss.sparse else "one target per output"
             raise ConfigurationError(

@@ -21,7 +21,7 @@ from fastnn._core import table as _table
 from fastnn.checks import check_count, shown
 from fastnn.errors import ConfigurationError
 from fastnn.opcodes import SIGNATURES, Axis, OpCode, Path
-from fastnn.ops import ACTIVATIONS, Activation, Pointwise
+from fastnn.ops import ACTIVATIONS, Activation, Pointwise, Rowwise
 from fastnn.version import __version__
 
 __all__ = [
@@ -39,6 +39,7 @@ if any(
         (_executor.OPCODES, OpCode),
         (_executor.ACTIVATIONS, Activation),
         (_executor.POINTWISE, Pointwise),
+        (_executor.ROWWISE, Rowwise),
         (_executor.PATHS, Path),
         (_executor.AXES, Axis),
     )

@@ -321,14 +321,8 @@ def test_bad_labels_are_refused(labels: Any, error: type[Exception], message: st
             call(X, labels)
 
 
-def test_probabilities_must_lie_between_zero_and_one(refused: Any) -> None:
-    model = classifier("binary_crossentropy", 1)
-    for bad in (1.5, -0.25):
-        with refused(model, DataError, match=r"\[0, 1\] for binary_crossentropy, got values from"):
-            model.train_on_batch(X, [0, 1, 1, 0, bad, 1])
+def test_labels_are_no_distributions(refused: Any) -> None:
     model = classifier("categorical_crossentropy")
-    with refused(model, DataError, match=r"\[0, 1\] for categorical_crossentropy"):
-        model.train_on_batch(X, 2.0 * np.eye(CLASSES)[LABELS])
     with refused(model, ShapeError, match="for integer labels use sparse_categorical_crossentropy"):
         model.train_on_batch(X, LABELS)
 
@@ -344,7 +338,6 @@ def test_probabilities_must_lie_between_zero_and_one(refused: Any) -> None:
         (1.0, ShapeError, "sample_weight"),
         ([1, 1, 1, np.nan, 1, 1], DataError, "sample_weight has 1 values that are NaN"),
         ([1, 1, 1, np.inf, 1, 1], DataError, "sample_weight has 1 values that are NaN or infinite"),
-        ([1, 1, 1, -0.5, 1, 1], DataError, "sample_weight must not be negative, got -0.5"),
         ([1, 1, 1, 1e39, 1, 1], DataError, "too large"),
         (["a"] * ROWS, DTypeError, "sample_weight has dtype <U1"),
         (np.ones(ROWS, complex), DTypeError, "complex"),

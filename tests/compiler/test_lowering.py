@@ -182,6 +182,13 @@ PLANS: dict[str, Callable[[], Plan]] = {
         ),
         weighted=True,
     ),
+    "focal_train": lambda: two_layers(
+        losses.CategoricalFocalCrossentropy(label_smoothing=0.25, from_logits=True),
+        metrics.CategoricalAccuracy(),
+        3,
+        SGD,
+        False,
+    ),
     "small_predict": lambda: compile_plan(small(), "predict"),
     "small_input_gradients": lambda: compile_plan(small(), "input_gradients"),
 }

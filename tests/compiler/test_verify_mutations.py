@@ -87,6 +87,7 @@ P = helpers.good()  # gathers, weights, Adam
 T = trained(layers.Dense(7, "relu"), layers.Dense(3))
 EVALUATE, PREDICT, GATES = helpers.good("evaluate"), helpers.good("predict"), gates()
 ABSOLUTE = trained(layers.Dense(3), losses=(losses.MeanAbsoluteError(),))
+COSINE = trained(layers.Dense(3), losses=(losses.CosineSimilarity(),))
 COLUMNS = trained(
     layers.Dense(2, "tanh"), layers.Dense(1, "tanh"), inputs=2, capacity=33, optimizer=optimizers.Adam()
 )
@@ -372,20 +373,38 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         "from number 0.5 on",
     ),
     "function": (
-        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 99.0, 0.0)),
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 99.0, 3.0)),
         "has the function 99.0, which does not exist",
     ),
     "half a function": (
-        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.5, 0.0)),
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.5, 3.0)),
         "has the function 0.5, which does not exist",
     ),
     "parameter 0": (
-        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 1.0, 0.0)),
-        "has the parameter 0.0, which its function does not take",
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 1.0, 3.0, 0.0)),
+        r"has the arguments \(0.0,\), which its function does not take",
     ),
     "parameter of none": (
+        lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.0, 3.0, 2.0)),
+        r"has the arguments \(2.0,\), which its function does not take",
+    ),
+    "divisor": (
         lambda: with_op(ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.0, 2.0)),
-        "has the parameter 2.0, which its function does not take",
+        "divides by 2.0, which its function does not",
+    ),
+    "too many constants": (
+        lambda: with_op(
+            ABSOLUTE, find(ABSOLUTE, OpCode.POINTWISE_LOSS), constants=(1.0, 1.0, 0.0, *[3.0] * 14)
+        ),
+        "has constants",
+    ),
+    "row-wise function": (
+        lambda: with_op(COSINE, find(COSINE, OpCode.ROWWISE_LOSS), constants=(1.0, 1.0, 7.0)),
+        "has the function 7.0, which does not exist",
+    ),
+    "two heads": (
+        lambda: with_op(COSINE, find(COSINE, OpCode.ROWWISE_LOSS), constants=(1.0, 1.0, 3.0, 0.0, 0.0)),
+        "operands of widths 6 and 3 that must agree",
     ),
     "constant None": (lambda: with_op(P, find(P, LOSS), constants=(1.0, 1.0, None)), "needs finite numbers"),
     "constant beyond": (

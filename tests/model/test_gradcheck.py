@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import formulas
 import numpy as np
 import pytest
 from cases import pairwise
@@ -92,6 +93,22 @@ def test_every_gradient_agrees_with_finite_differences(hidden: str, output: str,
                 skipped = sum(report.skipped.values())
                 assert skipped <= (4 if "relu" in (hidden, output) else 0), str(report)
                 assert sum(report.checked.values()) + skipped == model.count_params()
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.errors.TrainingWarning")
+@pytest.mark.parametrize("name", formulas.LOSSES)
+def test_gradients_of_every_loss(name: str) -> None:
+    formula = formulas.LOSSES[name]
+    y = formula.targets(np.random.default_rng(2), 5, 4)
+    for weights in (None, WEIGHTS - 0.5):
+        model = fastnn.Sequential(
+            [fastnn.Input((3,)), layers.Dense(3, "tanh"), layers.Dense(4, formula.activation or "sigmoid")],
+            seed=3,
+        )
+        model.compile("sgd", getattr(losses, name)())
+        report = fastnn.gradcheck(model, X, y, weights)
+        assert report.largest <= PASS, str(report)
+        assert sum(report.skipped.values()) <= 4, str(report)
 
 
 @pytest.mark.parametrize("output", ACTIVATIONS)

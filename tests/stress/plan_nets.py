@@ -42,6 +42,9 @@ OBJECTIVES: tuple[tuple[losses.Loss, str | None, metrics.Metric], ...] = (
     (losses.BinaryCrossentropy(), "tanh", metrics.MeanSquaredError()),
     (losses.MeanAbsoluteError(), None, metrics.MeanSquaredError()),
     (losses.Huber(0.5), None, metrics.MeanSquaredError()),
+    (losses.Tweedie(), "exponential", metrics.MeanSquaredError()),
+    (losses.CategoricalFocalCrossentropy(label_smoothing=0.1), "softmax", metrics.CategoricalAccuracy()),
+    (losses.CosineSimilarity(), None, metrics.MeanSquaredError()),
     (losses.MulticlassHinge(), None, metrics.SparseCategoricalAccuracy()),
 )
 WIDTHS = ((5, 7, 3), (3, 4, 2), (2, 2, 1), (1, 1), (6, 2, 1), (4, 20, 4), (17, 33, 5), (2, 3, 3, 2), (8, 4))

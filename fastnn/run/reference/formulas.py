@@ -1,4 +1,4 @@
-"""Activations and point-wise losses in float64 NumPy, with their slopes: what the reference is made of.
+"""Activations and losses in float64 NumPy, with their slopes: what the reference is made of.
 
 This file must not know plans or kernels.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.errors import PlanError
-from fastnn.ops import Activation, Pointwise
+from fastnn.ops import Activation, Pointwise, Rowwise
 
-__all__ = ["activate", "differentiate", "pointwise"]
+__all__ = ["activate", "differentiate", "pointwise", "rowwise"]
+
+CLIP = 1e-7  # how far Keras keeps numbers away from 0, and probabilities from 1
 
 
 def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.ndarray:
@@ -70,7 +72,7 @@ def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: 
 
 
 def pointwise(
-    function: Pointwise, y: np.ndarray, t: np.ndarray, parameter: float
+    function: Pointwise, y: np.ndarray, t: np.ndarray, arguments: tuple[float, ...] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a point-wise loss of outputs and targets, and its slope by the outputs."""
     error = y - t
@@ -78,7 +80,89 @@ def pointwise(
         case Pointwise.ABSOLUTE_ERROR:
             return np.abs(error), np.sign(error)
         case Pointwise.HUBER:
-            near = np.abs(error) <= parameter
-            line = parameter * np.abs(error) - parameter**2 / 2
-            return np.where(near, error**2 / 2, line), np.where(near, error, parameter * np.sign(error))
+            (delta,) = arguments
+            near = np.abs(error) <= delta
+            line = delta * np.abs(error) - delta**2 / 2
+            return np.where(near, error**2 / 2, line), np.where(near, error, delta * np.sign(error))
+        case Pointwise.PERCENTAGE_ERROR:
+            scale = 100.0 / np.maximum(np.abs(t), CLIP)
+            return scale * np.abs(error), scale * np.sign(error)
+        case Pointwise.LOGARITHMIC_ERROR:
+            error = np.log(np.maximum(y, CLIP) + 1.0) - np.log(np.maximum(t, CLIP) + 1.0)
+            return error**2, np.where(y < CLIP, 0.0, 2.0 * error / (np.maximum(y, CLIP) + 1.0))
+        case Pointwise.LOG_COSH:
+            return np.logaddexp(error, -error) - np.log(2.0), np.tanh(error)
+        case Pointwise.POISSON:
+            return y - t * np.log(y + CLIP), 1.0 - t / (y + CLIP)
+        case Pointwise.HINGE | Pointwise.SQUARED_HINGE:
+            sign = np.where(t == 0, -1.0, t)
+            margin = np.maximum(1.0 - sign * y, 0.0)
+            if function is Pointwise.SQUARED_HINGE:
+                return margin**2, -2.0 * sign * margin
+            return margin, np.where(margin == 0, 0.0, margin * 0.0 - sign)
+        case Pointwise.QUANTILE | Pointwise.QUANTILES:
+            level = np.array(arguments)
+            factor = np.where(error > 0, 1.0 - level, -level)
+            return factor * error, factor * np.abs(np.sign(error))
+        case Pointwise.GAMMA:
+            return 2.0 * (np.log(y / t) - error / y), 2.0 * error / y**2
+        case Pointwise.TWEEDIE:
+            (p,) = arguments
+            parts = t ** (2 - p) / ((1 - p) * (2 - p)), t * y ** (1 - p) / (1 - p), y ** (2 - p) / (2 - p)
+            return 2.0 * (parts[0] - parts[1] + parts[2]), 2.0 * error * y**-p
+        case Pointwise.KL_DIVERGENCE:
+            target = np.clip(t, CLIP, 1.0)
+            slope = np.where((y < CLIP) | (y > 1.0), 0.0, -target / np.clip(y, CLIP, 1.0))
+            return target * np.log(target / np.clip(y, CLIP, 1.0)), slope
+        case Pointwise.BINARY_FOCAL:
+            gamma, alpha, balanced = arguments
+            p, missing = np.clip(y, CLIP, 1.0 - CLIP), t * (1.0 - y) + (1.0 - t) * y
+            crossentropy = -(t * np.log(p) + (1.0 - t) * np.log1p(-p))
+            slope = np.where((y < CLIP) | (y > 1.0 - CLIP), 0.0, (1.0 - t) / (1.0 - p) - t / p)
+            weight = t * alpha + (1.0 - t) * (1.0 - alpha) if balanced else 1.0
+            factor, derived = _power(missing, gamma)
+            slope = derived * (1.0 - 2.0 * t) * crossentropy + factor * slope
+            return weight * factor * crossentropy, weight * slope
     raise PlanError(f"there is no point-wise loss {function!r}")
+
+
+def _power(x: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``x**gamma``, and its slope."""
+    return x**gamma, gamma * x ** (gamma - 1.0) if gamma else np.zeros_like(x)
+
+
+def rowwise(
+    function: Rowwise, y: np.ndarray, t: np.ndarray, arguments: tuple[float, ...] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a row-wise loss as a column, and its gradient by the outputs."""
+    match function:
+        case Rowwise.COSINE_SIMILARITY:
+            of_output, of_target = (
+                1.0 / np.maximum(np.sqrt((a**2).sum(1, keepdims=True)), CLIP) for a in (y, t)
+            )
+            along = (y * t).sum(1, keepdims=True) * of_output * of_target
+            turned = np.where(of_output < 1.0 / CLIP, along * of_output * y, 0.0)
+            return -along, of_output * (turned - of_target * t)
+        case Rowwise.CATEGORICAL_HINGE:
+            wrong = (1.0 - t) * y
+            best = np.eye(y.shape[1])[wrong.argmax(1)]
+            margin = wrong.max(1, keepdims=True) - (t * y).sum(1, keepdims=True) + 1.0
+            margin = np.maximum(margin, 0.0)
+            return margin, np.where(margin == 0, 0.0, best * (1.0 - t) - t + margin * 0.0)
+        case Rowwise.CATEGORICAL_FOCAL:
+            gamma, alpha = arguments
+            total = y.sum(1, keepdims=True)
+            p = np.clip(y / total, CLIP, 1.0 - CLIP)
+            factor, derived = _power(1.0 - p, gamma)
+            slope = alpha * t * (derived * np.log(p) - factor / p)
+            slope = np.where((y / total < CLIP) | (y / total > 1.0 - CLIP), 0.0, slope)
+            value = -(alpha * t * factor * np.log(p)).sum(1, keepdims=True)
+            return value, (slope - (slope * p).sum(1, keepdims=True)) / total
+        case Rowwise.GAUSSIAN:
+            epsilon, full = arguments
+            mean, e = np.split(y, 2, axis=1)
+            error, e = mean - t, np.exp(e)
+            v = e + epsilon
+            value = (np.log(v) + error**2 / v).mean(1, keepdims=True) / 2 + (full * np.log(2 * np.pi) / 2)
+            return value, np.hstack([error / v, 0.5 * (1.0 - error**2 / v) * e / v]) / t.shape[1]
+    raise PlanError(f"there is no row-wise loss {function!r}")

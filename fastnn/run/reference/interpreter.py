@@ -15,18 +15,17 @@ import numpy as np
 
 from fastnn._core.guards import Parameters, Progress
 from fastnn.compiler.plan import Activation, Op, OpCode, Plan, Slot
-from fastnn.ops import Pointwise
 from fastnn.run.program import Result, Scalars
 from fastnn.run.reference.clipping import OPS as CLIPPING
 from fastnn.run.reference.draws import bits_of, key_of_step, normals_of, permutation_of, stream
-from fastnn.run.reference.formulas import activate, differentiate, pointwise
+from fastnn.run.reference.formulas import activate, differentiate
 from fastnn.run.reference.layers import OPS as LAYERS
+from fastnn.run.reference.losses import OPS as LOSSES
+from fastnn.run.reference.losses import targets, weights
 from fastnn.run.reference.metrics import OPS as METRICS
 from fastnn.run.reference.normalization import OPS as NORMALIZATION
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
-
-_CLIP = 1e-7
 
 
 class Machine:
@@ -176,99 +175,15 @@ def _bias_gradient(m: Machine, op: Op) -> None:
     m.put(op, "db", m(op, "dy").sum(0, keepdims=True))
 
 
-def _weights(m: Machine, op: Op) -> np.ndarray:
-    """Return the sample weights as a column."""
-    weight = m.get(op, "weight")
-    return np.ones((m.rows, 1)) if weight is None else weight
-
-
-def _row_weights(m: Machine, op: Op) -> tuple[np.ndarray, float]:
-    """Return the sample weights as a column, and the factor of a row's gradient."""
-    return _weights(m, op), op.constants[1] / m.rows if op.constants[0] else op.constants[1]
-
-
-def _targets(m: Machine, op: Op, sparse: bool, classes: int) -> np.ndarray:
-    t = m(op, "t")
-    return np.eye(classes)[t[:, 0].astype(int)] if sparse else t
-
-
-def _squared_error(m: Machine, op: Op) -> None:
-    weight, factor = _row_weights(m, op)
-    scale = op.constants[2]
-    difference = m(op, "y") - m(op, "t")
-    m.add(op, scale * (weight * difference**2).sum())
-    m.put(op, "dy", weight * factor * scale * 2.0 * difference)
-
-
-def _pointwise_loss(m: Machine, op: Op) -> None:
-    weight, factor = _row_weights(m, op)
-    y = m(op, "y")
-    value, slope = pointwise(Pointwise(int(op.constants[2])), y, m(op, "t"), op.constants[3])
-    m.add(op, (weight * value).sum() / y.shape[1])
-    m.put(op, "dy", weight * factor * slope / y.shape[1])
-
-
-def _multiclass_hinge(m: Machine, op: Op) -> None:
-    weight, factor = _row_weights(m, op)
-    y = m(op, "y")
-    t = _targets(m, op, True, y.shape[1])
-    terms = np.where(t == 1, 0.0, np.maximum(y - (y * t).sum(1, keepdims=True) + op.constants[2], 0.0))
-    m.add(op, (weight * terms).sum())
-    slope = (terms > 0).astype(float)
-    m.put(op, "dy", weight * factor * (slope - t * slope.sum(1, keepdims=True)))
-
-
-def _crossentropy(m: Machine, op: Op) -> None:
-    weight, factor = _row_weights(m, op)
-    y = m(op, "y")
-    t = _targets(m, op, bool(op.constants[2]), y.shape[1])
-    total = y.sum(1, keepdims=True)
-    p = y / total
-    m.add(op, -(weight * t * np.log(np.clip(p, _CLIP, 1 - _CLIP))).sum())
-    active = np.where((p < _CLIP) | (p > 1 - _CLIP), 0.0, t)
-    m.put(
-        op, "dy", weight * factor * (active.sum(1, keepdims=True) - active / np.clip(p, _CLIP, None)) / total
-    )
-
-
-def _softmax_crossentropy(m: Machine, op: Op) -> None:
-    weight, factor = _row_weights(m, op)
-    x = m(op, "x")
-    t = _targets(m, op, bool(op.constants[2]), x.shape[1])
-    shifted = x - x.max(1, keepdims=True)
-    logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    m.add(op, -(weight * np.where(t != 0, t * logs, 0.0)).sum())
-    m.put(op, "dx", weight * factor * (np.exp(logs) * t.sum(1, keepdims=True) - t))
-    m.put(op, "y", np.exp(logs))
-
-
-def _binary_crossentropy(m: Machine, op: Op) -> None:
-    weight, factor = _row_weights(m, op)
-    y, t = m(op, "y"), m(op, "t")
-    p = np.clip(y, _CLIP, 1 - _CLIP)
-    m.add(op, -(weight * (t * np.log(p) + (1 - t) * np.log1p(-p))).sum() / y.shape[1])
-    slope = np.where((y < _CLIP) | (y > 1 - _CLIP), 0.0, (1 - t) / (1 - p) - t / p)
-    m.put(op, "dy", weight * factor * slope / y.shape[1])
-
-
-def _sigmoid_crossentropy(m: Machine, op: Op) -> None:
-    weight, factor = _row_weights(m, op)
-    x, t = m(op, "x"), m(op, "t")
-    m.add(op, (weight * (np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))))).sum() / x.shape[1])
-    y = activate(Activation.SIGMOID, x)
-    m.put(op, "dx", weight * factor * (y - t) / x.shape[1])
-    m.put(op, "y", y)
-
-
 def _categorical_accuracy(m: Machine, op: Op) -> None:
     y = m(op, "y")
-    t = _targets(m, op, bool(op.constants[0]), y.shape[1])
-    m.add(op, float(_weights(m, op)[y.argmax(1) == t.argmax(1)].sum()))
+    t = targets(m, op, bool(op.constants[0]), y.shape[1])
+    m.add(op, float(weights(m, op)[y.argmax(1) == t.argmax(1)].sum()))
 
 
 def _binary_accuracy(m: Machine, op: Op) -> None:
     hits = (m(op, "y") > op.constants[0]) == m(op, "t")
-    m.add(op, float((_weights(m, op) * hits).sum() / hits.shape[1]))
+    m.add(op, float((weights(m, op) * hits).sum() / hits.shape[1]))
 
 
 def _weight_total(m: Machine, op: Op) -> None:
@@ -445,13 +360,6 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.DENSE_BACKWARD: _dense_backward,
     OpCode.WEIGHT_GRADIENT: _weight_gradient,
     OpCode.BIAS_GRADIENT: _bias_gradient,
-    OpCode.SQUARED_ERROR: _squared_error,
-    OpCode.POINTWISE_LOSS: _pointwise_loss,
-    OpCode.MULTICLASS_HINGE: _multiclass_hinge,
-    OpCode.CROSSENTROPY: _crossentropy,
-    OpCode.SOFTMAX_CROSSENTROPY: _softmax_crossentropy,
-    OpCode.BINARY_CROSSENTROPY: _binary_crossentropy,
-    OpCode.SIGMOID_CROSSENTROPY: _sigmoid_crossentropy,
     OpCode.CATEGORICAL_ACCURACY: _categorical_accuracy,
     OpCode.BINARY_ACCURACY: _binary_accuracy,
     OpCode.WEIGHT_TOTAL: _weight_total,
@@ -489,6 +397,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     **LAYERS,
     **CLIPPING,
     **METRICS,
+    **LOSSES,
 }
 
 

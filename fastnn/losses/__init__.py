@@ -1,0 +1,161 @@
+"""Losses: frozen descriptions with the formulas and reductions of Keras 3.
+
+A description says which loss op it becomes, with which activation that op fuses, and what
+targets it takes.  The kernels compute the value and the gradient.
+"""
+# This file must not know layers or kernels.
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from fastnn.absent import attribute_error
+from fastnn.described import rebuilt
+from fastnn.errors import ConfigurationError, DTypeError, unknown_name
+from fastnn.losses._base import Loss
+from fastnn.losses._margins import CategoricalHinge, Hinge, MulticlassHinge, SquaredHinge
+from fastnn.losses._probabilities import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    Gamma,
+    GaussianNLL,
+    KLDivergence,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    Tweedie,
+)
+from fastnn.losses._regression import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Quantile,
+    SquaredError,
+)
+
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Gamma",
+    "GaussianNLL",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "MulticlassHinge",
+    "Poisson",
+    "Quantile",
+    "SparseCategoricalCrossentropy",
+    "SquaredError",
+    "SquaredHinge",
+    "Tweedie",
+    "get",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+_CLASSES: tuple[type[Loss], ...] = (
+    MeanSquaredError,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Gamma,
+    GaussianNLL,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    MulticlassHinge,
+    Poisson,
+    Quantile,
+    SquaredError,
+    SquaredHinge,
+    Tweedie,
+)
+_BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
+_SHORT: dict[str, type[Loss]] = {
+    "bce": BinaryCrossentropy,
+    "kld": KLDivergence,
+    "mae": MeanAbsoluteError,
+    "mape": MeanAbsolutePercentageError,
+    "mse": MeanSquaredError,
+    "msle": MeanSquaredLogarithmicError,
+}
+_BY_NAME |= _SHORT | {name.upper(): cls for name, cls in _SHORT.items()}
+
+
+@functools.cache
+def _usual(name: str) -> Loss:
+    """Return the loss of a known name: a value, and so the same for all."""
+    return _BY_NAME[name]()
+
+
+def get(identifier: object) -> Loss:
+    """Return the loss that a name, a class or an instance stands for.
+
+    Parameters
+    ----------
+    identifier : str, Loss, subclass or dict
+        A dict has the ``"class_name"`` and the ``"config"`` of a loss.
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ConfigurationError
+        If the name is unknown.
+    DTypeError
+        If it is neither a name nor a loss.
+
+    Examples
+    --------
+    >>> get("mse").name
+    'mean_squared_error'
+    """
+    if isinstance(identifier, str) and identifier in _BY_NAME:
+        return _usual(identifier)
+    if isinstance(identifier, Loss):
+        if not hasattr(identifier, "code"):
+            raise ConfigurationError(
+                f"{type(identifier).__name__} cannot run: losses are those of fastnn.losses"
+            )
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
+        return get(identifier())
+    if isinstance(identifier, Mapping):
+        return get(rebuilt(identifier, _CLASSES, "loss"))
+    if isinstance(identifier, str):
+        raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])
+    raise DTypeError(f"a loss is a name or a Loss, got {identifier!r}")
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)
