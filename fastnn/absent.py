@@ -154,20 +154,18 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("F2", "it is FBetaScore(beta=2.0)"),
         ("TopKAccuracy", "it is TopKCategoricalAccuracy, or SparseTopKCategoricalAccuracy for labels"),
         (
-            "BinaryFocalCrossentropy CategoricalFocalCrossentropy Hinge SquaredHinge CategoricalHinge "
-            "KLDivergence KLD",
+            "BinaryFocalCrossentropy CategoricalFocalCrossentropy PearsonCorrelation ConcordanceCorrelation",
             _OF_PREDICTIONS,
         ),
         (
             "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
             f"make it of ConfusionMatrix, or {_OF_PREDICTIONS}",
         ),
-        ("MeanAbsolutePercentageError MAPE", f"use 'mae' or 'mse', or {_OF_PREDICTIONS}"),
-        (
-            "MeanSquaredLogarithmicError MSLE LogCosh LogCoshError Huber Poisson CosineSimilarity "
-            "PearsonCorrelation ConcordanceCorrelation",
-            f"use 'mse', or {_OF_PREDICTIONS}",
-        ),
+        ("KLD", "it is KLDivergence"),
+        ("LogCosh", "it is LogCoshError"),
+        ("MAPE", "it is MeanAbsolutePercentageError, 'mape'"),
+        ("MSLE", "it is MeanSquaredLogarithmicError, 'msle'"),
+        ("Huber", f"as a loss it is in the history, as 'loss'; else {_OF_PREDICTIONS}"),
         ("R2", "it is R2Score"),
         ("RMSE", "it is RootMeanSquaredError"),
         ("MAE", "it is MeanAbsoluteError, 'mae'"),

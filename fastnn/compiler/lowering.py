@@ -30,6 +30,7 @@ from fastnn.errors import PlanError
 from fastnn.graph.graph import ROW_WEIGHTS, Graph, Node, Parameter, Tensor, array_name, metric_name
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
+from fastnn.metrics._means import MeanOfLoss
 from fastnn.ops import REAL, Kind
 from fastnn.optimizers import Optimizer
 
@@ -270,6 +271,9 @@ class Lowering(Builder):
         name = metric_name(metric.name, tensor, self.graph.outputs)
         self.accumulators.append(Accumulator(name, width=metric.width(tensor.columns), per=per))
         y = self.tensors[tensor.name]
+        if isinstance(metric, MeanOfLoss) and (smoothing := metric.its_loss.smoothing(y.columns)) is not None:
+            given, t = t, self.rows(f"{name}/t", t.columns)
+            self.ops.append(Op(OpCode.AFFINE, metric.name, (t, given), constants=smoothing))
         operands = {"y": y, "t": t, "weight": weight}
         if "x" in SIGNATURES[metric.code].names:  # of scores; its probabilities are a by-product
             operands |= {"x": y, "y": self.rows(f"{name}/p", y.columns)}

@@ -132,7 +132,8 @@ def batch_is_fast_axis(
     codes = [losses[0].code, *(metric.code for of_output in metrics for metric in of_output)]
     width = graph.outputs[0].columns  # metrics of several features have no kernel there
     known = all(SIGNATURES[code].runs_along_columns(width) for code in codes) and not (
-        (width > 1 and any(metrics)) or any("x" in SIGNATURES[code].names for code in codes[1:])
+        (width > 1 and any(metrics))
+        or any(metric.apart(width) for of_output in metrics for metric in of_output)
     )
     pays = COLUMNS_BY_LANES[VECTOR_BYTES.get(simd, 16) // itemsize]
     enough = any(max(widths) <= most and capacity >= rows for most, rows in pays)

@@ -47,6 +47,17 @@ from fastnn.metrics._means import (
     RootMeanSquaredError,
     SparseCategoricalCrossentropy,
 )
+from fastnn.metrics._more_means import (
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SquaredHinge,
+)
 from fastnn.metrics._scores import ConfusionMatrix, F1Score, FBetaScore, R2Score
 from fastnn.metrics._standalone import Mean, Sum
 
@@ -57,15 +68,23 @@ __all__ = [
     "BinaryCrossentropy",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
+    "CategoricalHinge",
     "ConfusionMatrix",
+    "CosineSimilarity",
     "F1Score",
     "FBetaScore",
     "FalseNegatives",
     "FalsePositives",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
     "Mean",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
     "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
     "Metric",
+    "Poisson",
     "Precision",
     "PrecisionAtRecall",
     "R2Score",
@@ -77,6 +96,7 @@ __all__ = [
     "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
     "SpecificityAtSensitivity",
+    "SquaredHinge",
     "Sum",
     "TopKCategoricalAccuracy",
     "TrueNegatives",
@@ -102,6 +122,15 @@ _CLASSES: tuple[type[Metric], ...] = (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SquaredHinge,
     AUC,
     Precision,
     Recall,
@@ -127,6 +156,8 @@ _BY_NAME |= {
 }
 _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
 _BY_NAME |= {"mae": MeanAbsoluteError, "MAE": MeanAbsoluteError}
+_BY_NAME |= {"mape": MeanAbsolutePercentageError, "MAPE": MeanAbsolutePercentageError}
+_BY_NAME |= {"msle": MeanSquaredLogarithmicError, "MSLE": MeanSquaredLogarithmicError}
 _BY_NAME |= {"bce": BinaryCrossentropy, "BCE": BinaryCrossentropy}
 _OF_A_FUNCTION = (
     "; metrics run inside the kernels, and functions of Python do not: call it after each epoch, as by "

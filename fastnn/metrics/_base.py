@@ -71,6 +71,10 @@ class Metric(Described):
         """Return the op's constants."""
         return ()
 
+    def apart(self, outputs: int) -> bool:
+        """Return whether the metric makes an array of its own: of smoothed labels, or of probabilities."""
+        return False
+
     def kind(self, outputs: int) -> Kind:
         """Return what targets for so many outputs are."""
         return Kind(Numbers.LABEL, outputs) if self.sparse else REAL

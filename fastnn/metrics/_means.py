@@ -43,16 +43,21 @@ class MeanOfLoss(Metric):
         self._set("code", loss.fused_code if loss.logits else loss.code)
         self._set("sparse", loss.sparse)
 
+    def apart(self, outputs: int) -> bool:
+        """Return whether the metric makes an array of its own: of smoothed labels, or of probabilities."""
+        return self.its_loss.logits or self.its_loss.smoothing(outputs) is not None
+
     def kind(self, outputs: int) -> Kind:
         """Return what targets for so many outputs are."""
-        return self._its_loss.kind(outputs)
+        return self.its_loss.kind(outputs)
 
     def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the op's constants."""
-        return (*_AS_IT_IS, *self._its_loss.constants(outputs))
+        return (*_AS_IT_IS, *self.its_loss.constants(outputs))
 
     @property
-    def _its_loss(self) -> losses.Loss:
+    def its_loss(self) -> losses.Loss:
+        """The loss, with the metric's arguments."""
         return vars(self)["_loss"]
 
 
@@ -111,6 +116,8 @@ class BinaryCrossentropy(MeanOfLoss):
     ----------
     name : str, optional
     from_logits : bool
+    label_smoothing : float
+        As that of the loss.
 
     Examples
     --------
@@ -119,6 +126,7 @@ class BinaryCrossentropy(MeanOfLoss):
     """
 
     from_logits: bool = field(default=False, kw_only=True)
+    label_smoothing: float = field(default=0.0, kw_only=True)
 
     default_name: ClassVar[str] = "binary_crossentropy"
     loss: ClassVar[type[losses.Loss]] = losses.BinaryCrossentropy
@@ -134,6 +142,8 @@ class CategoricalCrossentropy(MeanOfLoss):
     ----------
     name : str, optional
     from_logits : bool
+    label_smoothing : float
+        As that of the loss.
 
     Examples
     --------
@@ -142,6 +152,7 @@ class CategoricalCrossentropy(MeanOfLoss):
     """
 
     from_logits: bool = field(default=False, kw_only=True)
+    label_smoothing: float = field(default=0.0, kw_only=True)
 
     default_name: ClassVar[str] = "categorical_crossentropy"
     loss: ClassVar[type[losses.Loss]] = losses.CategoricalCrossentropy

@@ -68,6 +68,19 @@ CASES: dict[str, tuple[Made, np.ndarray, np.ndarray]] = {
         for regressors in (0, 3)
     },
     "R2 of constants": (lambda k: k.R2Score(), np.zeros_like(SCORES), SCORES),
+    **{
+        name: (lambda k, name=name: getattr(k, name)(), SHARES, STEPS)
+        for name in ("MeanAbsolutePercentageError", "MeanSquaredLogarithmicError", "LogCoshError", "Poisson")
+    },
+    "divergence": (lambda k: k.KLDivergence(), SHARES, SHARES[::-1]),
+    "cosine": (lambda k: k.CosineSimilarity(), NUMBERS, SCORES),
+    "margins": (lambda k: k.Hinge(), 2 * MANY - 1, SCORES),
+    "margins of 0 and 1": (lambda k: k.SquaredHinge(), MANY, SCORES),
+    "margins of classes": (lambda k: k.CategoricalHinge(), ONE_HOT, SCORES),
+    "smoothed": (lambda k: k.BinaryCrossentropy(label_smoothing=0.2), MANY, SHARES),
+    "smoothed logits": (
+        lambda k: k.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2), ONE_HOT, SCORES
+    ),
     "binary": (lambda k: k.BinaryCrossentropy(), MANY, SHARES),
     "binary logits": (lambda k: k.BinaryCrossentropy(from_logits=True), MANY, 20 * SCORES),
     "categorical": (lambda k: k.CategoricalCrossentropy(), ONE_HOT, SHARES),
