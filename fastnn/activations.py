@@ -15,10 +15,10 @@ import numpy as np
 
 from fastnn.absent import attribute_error
 from fastnn.border.numeric import as_numbers
-from fastnn.checks import check_number, shown
+from fastnn.checks import check_option, shown
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.graph.graph import ActivationConfig
-from fastnn.ops import ACTIVATIONS, ALPHAS, BY_NAME, Activation, Doors, name_of
+from fastnn.ops import ACTIVATIONS, BY_NAME, Activation, Doors, by_names, name_of
 
 __all__ = [
     "elu",
@@ -38,10 +38,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
-
-
-# The layers that give them another slope or scale, and how their arguments are called.
-LAYERS = {activation: traits.layer for activation, traits in ACTIVATIONS.items() if traits.layer is not None}
 
 
 def _apply(name: str, x: np.ndarray, *options: float) -> np.ndarray:
@@ -101,7 +97,7 @@ def relu(x: np.ndarray) -> np.ndarray:
     return _apply("relu", x)
 
 
-def leaky_relu(x: np.ndarray, negative_slope: float = ALPHAS[Activation.LEAKY_RELU]) -> np.ndarray:
+def leaky_relu(x: np.ndarray, negative_slope: float = 0.2) -> np.ndarray:
     """Return ``x`` where it is positive, else ``negative_slope * x`` (lecture A.1); any shape.
 
     The slope is 0.2 unless told otherwise, as by the name ``"leaky_relu"``; that of the layer `LeakyReLU`
@@ -115,7 +111,7 @@ def leaky_relu(x: np.ndarray, negative_slope: float = ALPHAS[Activation.LEAKY_RE
     return _apply("leaky_relu", x, negative_slope)
 
 
-def elu(x: np.ndarray, alpha: float = ALPHAS[Activation.ELU]) -> np.ndarray:
+def elu(x: np.ndarray, alpha: float = 1.0) -> np.ndarray:
     """Return ``x`` where it is positive, else ``alpha * (exp(x) - 1)`` (lecture A.1); any shape.
 
     Examples
@@ -204,7 +200,7 @@ __all__.sort()
 _FUNCTIONS = tuple(globals()[_name] for _name in BY_NAME)
 
 
-_NAMED = {name: ActivationConfig(code, ALPHAS.get(code, 0.0)) for name, code in BY_NAME.items()}
+_NAMED = {name: ActivationConfig(Activation(code), numbers) for name, (code, numbers) in by_names().items()}
 
 
 def get(identifier: object) -> ActivationConfig:
@@ -253,26 +249,29 @@ def get(identifier: object) -> ActivationConfig:
 
 
 def written(config: ActivationConfig) -> str | dict[str, object]:
-    """Return what `get` takes for an activation: its name or, with a slope of its own, a layer's description.
+    """Return what `get` takes for an activation: its name or, with numbers of its own, a layer's description.
 
     Examples
     --------
     >>> written(get("leaky_relu"))
     'leaky_relu'
     """
-    if config == get(name_of(config.activation)):
+    traits = ACTIVATIONS[config.activation]
+    if config.numbers == traits.defaults:
         return name_of(config.activation)
-    layer, argument = LAYERS[config.activation]
-    return {"class_name": layer, "config": {argument: config.alpha}}
+    given = {option.name: number for option, number in zip(traits.options, config.numbers, strict=True)}
+    return {"class_name": traits.layer, "config": given}
 
 
 def _from_layer(entry: Mapping[str, object]) -> ActivationConfig:
     """Return what the description of an activation layer stands for."""
-    for activation, (layer, argument) in LAYERS.items():
-        config = entry.get("config")
-        if entry.get("class_name") == layer and isinstance(config, Mapping) and argument in config:
-            return ActivationConfig(activation, check_number(config[argument], argument, 0.0))
-    names = " or ".join(layer for layer, _ in LAYERS.values())
+    given = entry.get("config")
+    for activation, traits in ACTIVATIONS.items():
+        if traits.layer and entry.get("class_name") == traits.layer and isinstance(given, Mapping):
+            if all(option.name in given for option in traits.options):
+                numbers = (check_option(given[option.name], option) for option in traits.options)
+                return ActivationConfig(activation, tuple(numbers))
+    names = " or ".join(traits.layer for traits in ACTIVATIONS.values() if traits.layer)
     raise DTypeError(f"an activation given as a dict describes a layer {names}, got {shown(dict(entry))}")
 
 

@@ -11,7 +11,7 @@ from fastnn import checks, errors
 from fastnn._core.api import count_threads_by, dense_backward, dense_forward, equip, make_doors
 from fastnn.absent import attribute_error
 from fastnn.border.numeric import as_numbers
-from fastnn.ops import ACTIVATIONS, Activation, Doors, Traits, alphas, name_of
+from fastnn.ops import ACTIVATIONS, Activation, Doors, Traits, by_names, name_of
 from fastnn.run.runtime import default_threads
 
 if TYPE_CHECKING:  # the types of what is made from the table of activations
@@ -44,7 +44,7 @@ def __getattr__(name: str) -> Any:
 
 
 # The core imports nothing from above, so what it needs from there is handed down.
-equip(errors, checks, as_numbers, alphas())
+equip(errors, checks, as_numbers, by_names())
 count_threads_by(default_threads)
 
 
@@ -74,8 +74,8 @@ Examples
 
 def _enter(activation: Activation, traits: Traits, texts: Doors) -> None:
     """Make the doors to an activation and to its derivative, if it has any, with their names and texts."""
-    option = traits.layer[1] if traits.layer is not None else None
-    doors = make_doors(activation, option, traits.alpha or 0.0)
+    option = next((option.name for option in traits.options), None)
+    doors = make_doors(activation, option, *traits.defaults or ())
     alone = "z : array_like of any shape, float32 or float64"
     if traits.row_wise:
         alone += "\n    A number alone is a row of one."
@@ -94,7 +94,7 @@ def _enter(activation: Activation, traits: Traits, texts: Doors) -> None:
             returns=returns,
             first=first,
             arrays=arrays,
-            option=f"\n{option} : float\n    {texts.option}" if option else "",
+            option="".join(f"\n{option.name} : float\n    {option.text}" for option in traits.options),
             errors="DTypeError, ShapeError, DataError" + (", ConfigurationError" if option else ""),
             unfit=f"{unfit}, an `out` or a {kind}" if option else f"{unfit}, or an `out`,",
             arguments=example[0],

@@ -1,8 +1,8 @@
 """The vocabulary of plans that needs nothing else: kinds of arrays, activations, point-wise losses.
 
 Whoever treats one activation differently from another reads `ACTIVATIONS`.  The numbers, which activations
-work row by row, and which have no slope of their output, stand in `_core/types.pxd` as well; `runtime.py`
-compares them at import.  This file must not know graphs, plans or arrays.
+work row by row, and which have a derivative that is made of their input, stand in `_core/types.pxd` as well;
+`runtime.py` compares them at import.  This file must not know graphs, plans or arrays.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 __all__ = [
     "ACTIVATIONS",
-    "ALPHAS",
     "BY_NAME",
     "POINTWISE",
     "REAL",
@@ -22,10 +21,11 @@ __all__ = [
     "Doors",
     "Kind",
     "Numbers",
+    "Option",
     "Pointwise",
     "Traits",
     "Values",
-    "alphas",
+    "by_names",
     "name_of",
 ]
 
@@ -108,11 +108,9 @@ class Doors:
     value : str
         What the forward function returns, given `z`.
     slope : str
-        What the backward function returns, given `dy` and the output `y`.
+        What the backward function returns, given `dy` and the output `y`, or the input `z`.
     value_example, slope_example : tuple of (str, str, str)
         Arguments, what is done with the result, and how that prints.
-    option : str
-        What is said of the slope or scale, if it has one.
 
     Examples
     --------
@@ -124,7 +122,36 @@ class Doors:
     slope: str
     value_example: tuple[str, str, str]
     slope_example: tuple[str, str, str]
-    option: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A number that an activation has besides its input.
+
+    Attributes
+    ----------
+    name : str
+        As in Keras.
+    default : float or None
+        What it is by the activation's name alone; None if it must be given.
+    least : float
+        Which it may not fall below.
+    above : bool
+        Whether it must be larger than `least`.
+    text : str
+        What is said of it in `fastnn.kernels`.
+
+    Examples
+    --------
+    >>> ACTIVATIONS[Activation.ELU].options[0].name
+    'alpha'
+    """
+
+    name: str
+    default: float | None = None
+    least: float = -math.inf
+    above: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,27 +163,28 @@ class Traits:
     values : Values
     row_wise : bool
         Whether an element depends on all of its row; else only on the element itself.
-    slope : Activation or None
-        The activation that is its derivative, as a function of x; None where the derivative follows from y.
-    alpha : float or None
-        The slope or scale that it has by its name, as in Keras; None if it has none.
-    layer : tuple of (str, str) or None
-        The layer that gives another slope or scale, and that argument's name.
+    from_input : bool
+        Whether its derivative is made of its input, which then is kept for the backward pass; else of its
+        output.
+    options : tuple of Option
+        The numbers that it has besides: the constants of its ops, in this order.
+    layer : str
+        The layer that gives them, if there is one.
     finite_at_zero : bool
     doors : Doors or None
         What its functions in `fastnn.kernels` say; None if it has none there.
 
     Examples
     --------
-    >>> ACTIVATIONS[Activation.ELU].alpha, ACTIVATIONS[Activation.LOG].fills_vectors
-    (1.0, False)
+    >>> ACTIVATIONS[Activation.ELU].defaults, ACTIVATIONS[Activation.LOG].fills_vectors
+    ((1.0,), False)
     """
 
     values: Values
     row_wise: bool = False
-    slope: Activation | None = None
-    alpha: float | None = None
-    layer: tuple[str, str] | None = None
+    from_input: bool = False
+    options: tuple[Option, ...] = ()
+    layer: str = ""
     finite_at_zero: bool = True
     doors: Doors | None = None
 
@@ -164,6 +192,12 @@ class Traits:
     def fills_vectors(self) -> bool:
         """Whether it may run with the batch as the fast axis, whose vectors are filled up with zeros."""
         return self.finite_at_zero and not self.row_wise
+
+    @property
+    def defaults(self) -> tuple[float, ...] | None:
+        """Its numbers by its name alone; None if some must be given."""
+        given = tuple(option.default for option in self.options if option.default is not None)
+        return given if len(given) == len(self.options) else None
 
 
 ACTIVATIONS: dict[Activation, Traits] = {
@@ -207,8 +241,15 @@ ACTIVATIONS: dict[Activation, Traits] = {
     ),
     Activation.LEAKY_RELU: Traits(
         Values.SCORES,
-        alpha=0.2,
-        layer=("LeakyReLU", "negative_slope"),
+        options=(
+            Option(
+                "negative_slope",
+                0.2,
+                0.0,
+                text="At least 0; default 0.2, as by name.  The layer `LeakyReLU` has 0.3.",
+            ),
+        ),
+        layer="LeakyReLU",
         doors=Doors(
             "``z`` where it is positive, else ``negative_slope * z``",
             "``dy`` times 1 where the output `y` is positive, else `negative_slope`",
@@ -218,24 +259,22 @@ ACTIVATIONS: dict[Activation, Traits] = {
                 "",
                 "array([[1.5, 4. ]])",
             ),
-            "At least 0; default 0.2, as by name.  The layer `LeakyReLU` has 0.3.",
         ),
     ),
     Activation.ELU: Traits(
         Values.SCORES,
-        alpha=1.0,
-        layer=("ELU", "alpha"),
+        options=(Option("alpha", 1.0, 0.0, text="At least 0."),),
+        layer="ELU",
         doors=Doors(
             "``z`` where it is positive, else ``alpha * (exp(z) - 1)``",
             "`dy` where the forward's output `y` is positive, else ``dy * (y + alpha)``",
             ("np.array([[-1.0, 2.0]])", ".round(4)", "array([[-0.6321,  2.    ]])"),
             ("np.ones((1, 2)), np.array([[-0.5, 2.0]])", "", "array([[0.5, 1. ]])"),
-            "At least 0.",
         ),
     ),
     Activation.EXPONENTIAL: Traits(Values.OTHER),
     Activation.RECIPROCAL: Traits(Values.OTHER, finite_at_zero=False),
-    Activation.LOG: Traits(Values.OTHER, slope=Activation.RECIPROCAL, finite_at_zero=False),
+    Activation.LOG: Traits(Values.OTHER, from_input=True, finite_at_zero=False),
     Activation.SOFTPLUS: Traits(
         Values.SCORES,
         doors=Doors(
@@ -256,9 +295,6 @@ ACTIVATIONS: dict[Activation, Traits] = {
     ),
 }
 
-# The slope or scale of those that have one; kernels get them by `alphas`.
-ALPHAS = {activation: traits.alpha for activation, traits in ACTIVATIONS.items() if traits.alpha is not None}
-
 
 def name_of(activation: Activation) -> str:
     """Return an activation's name as users write it.
@@ -271,18 +307,21 @@ def name_of(activation: Activation) -> str:
     return activation.name.lower()
 
 
-def alphas() -> dict[str, float]:
-    """Return the slope or scale of the activations that have one, by name.
+BY_NAME = {name_of(activation): activation for activation in Activation}
+
+
+def by_names() -> dict[str, tuple[int, tuple[float, ...]]]:
+    """Return the codes and numbers of activations by the names that stand for them alone.
 
     Examples
     --------
-    >>> alphas()
-    {'leaky_relu': 0.2, 'elu': 1.0}
+    >>> by_names()["leaky_relu"]
+    (5, (0.2,))
     """
-    return {name_of(activation): alpha for activation, alpha in ALPHAS.items()}
-
-
-BY_NAME = {name_of(activation): activation for activation in Activation}
+    defaults = {name: ACTIVATIONS[activation].defaults for name, activation in BY_NAME.items()}
+    return {
+        name: (int(BY_NAME[name]), numbers) for name, numbers in defaults.items() if numbers is not None
+    }
 
 
 class Pointwise(enum.IntEnum):

@@ -18,7 +18,8 @@ CLIP = 1e-7  # Keras keeps probabilities this far from 0 and 1
 class ActivationFormula:
     """An activation: `forward` of (z, alpha), `backward` of (dy, y, alpha), from the output y.
 
-    `domain` is where tests draw z from; `alpha` is the slope or scale that the name alone stands for.
+    Where `from_input` says so, `backward` takes z for y.  `domain` is where tests draw z from; `alpha` is the
+    number that the name alone stands for.
     """
 
     forward: Callable[[Array, float], Array]
@@ -26,13 +27,18 @@ class ActivationFormula:
     row_wise: bool = False
     domain: tuple[float, float] = (-4.0, 4.0)
     alpha: float = 0.0
+    from_input: bool = False
 
     def __call__(self, z: Array) -> Array:
         """Return the outputs for the default slope or scale."""
         return self.forward(z, self.alpha)
 
+    def source(self, z: Array, y: Array) -> Array:
+        """Return what the derivative is made of."""
+        return z if self.from_input else y
+
     def pull(self, dy: Array, y: Array) -> Array:
-        """Return the gradient of z, for the default slope or scale."""
+        """Return the gradient of z from `source`, for the default slope or scale."""
         return self.backward(dy, y, self.alpha)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -69,7 +75,7 @@ ACTIVATIONS = {
     ),
     "exponential": ActivationFormula(lambda z, a: np.exp(z), lambda dy, y, a: dy * y),
     "reciprocal": ActivationFormula(lambda z, a: 1 / z, lambda dy, y, a: -dy * y**2, domain=POSITIVE),
-    "log": ActivationFormula(lambda z, a: np.log(z), lambda dy, y, a: dy * np.exp(-y), domain=POSITIVE),
+    "log": ActivationFormula(lambda z, a: np.log(z), lambda dy, z, a: dy / z, domain=POSITIVE, from_input=True),
     "softplus": ActivationFormula(
         lambda z, a: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), lambda dy, y, a: -dy * np.expm1(-y)
     ),

@@ -29,8 +29,8 @@ DOORS = [activation for activation, traits in ACTIVATIONS.items() if traits.door
 @pytest.mark.parametrize("activation", DOORS)
 def test_functions_follow_from_the_table(activation: Activation) -> None:
     """Names, arguments and texts, whose examples run."""
-    name, layer = activation.name.lower(), ACTIVATIONS[activation].layer
-    option = [layer[1]] if layer is not None else []
+    name = activation.name.lower()
+    option = [option.name for option in ACTIVATIONS[activation].options]
     for function, arguments in (
         (getattr(kernels, f"{name}_forward"), ["z", "out", *option]),
         (getattr(kernels, f"{name}_backward"), ["dy", "y", "out", *option]),
@@ -54,7 +54,7 @@ def test_others_have_no_doors() -> None:
 
 def test_the_core_knows_the_same() -> None:
     assert executor.ROW_WISE == {a.name for a, traits in ACTIVATIONS.items() if traits.row_wise}
-    assert executor.WITHOUT_SLOPE == {a.name for a, traits in ACTIVATIONS.items() if traits.slope is not None}
+    assert executor.FROM_INPUT == {a.name for a, traits in ACTIVATIONS.items() if traits.from_input}
 
 
 def test_a_core_that_differs_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,13 +67,14 @@ def test_a_core_that_differs_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("activation", Activation)
 def test_what_the_table_says_is_so(activation: Activation) -> None:
     traits = ACTIVATIONS[activation]
-    alpha = traits.alpha or 0.0
+    numbers = traits.defaults
+    assert numbers is not None
     row = np.array([[2.0, 0.5, 3.0]])
-    other = activate(activation, row + np.array([[0.0, 0.0, 1.0]]), alpha)
-    assert (other[0, 0] != activate(activation, row, alpha)[0, 0]) == traits.row_wise
+    other = activate(activation, row + np.array([[0.0, 0.0, 1.0]]), numbers)
+    assert (other[0, 0] != activate(activation, row, numbers)[0, 0]) == traits.row_wise
     with np.errstate(all="ignore"):
-        assert np.isfinite(activate(activation, np.zeros((1, 1)), alpha)).all() == traits.finite_at_zero
-        values = activate(activation, np.linspace(-40.0, 40.0, 801)[:, None] + [[0.0, 3.0]], alpha)
+        assert np.isfinite(activate(activation, np.zeros((1, 1)), numbers)).all() == traits.finite_at_zero
+        values = activate(activation, np.linspace(-40.0, 40.0, 801)[:, None] + [[0.0, 3.0]], numbers)
     if traits.values is Values.PROBABILITIES:
         assert values.min() >= 0
         assert values.max() <= 1
@@ -81,11 +82,9 @@ def test_what_the_table_says_is_so(activation: Activation) -> None:
         assert np.abs(values).max() <= 1
     if traits.values is Values.SCORES:
         assert values.max() > 10
-    if traits.layer is not None:
-        name, argument = traits.layer
-        config = getattr(layers, name)(**{argument: 0.75}).config
-        assert (config.activation, config.alpha) == (activation, 0.75)
-    assert (traits.alpha is None) == (traits.layer is None)
+    if traits.layer:
+        config = getattr(layers, traits.layer)(**{option.name: 0.75 for option in traits.options}).config
+        assert (config.activation, config.numbers) == (activation, (0.75,) * len(traits.options))
 
 
 def test_only_what_the_table_admits_runs_along_columns() -> None:

@@ -110,7 +110,7 @@ def test_an_unknown_function_stops_the_run(double: bool, simd_level: str) -> Non
         (99, "UNKNOWN_OP"),
     ]:
         operands = [None, (0, 1, 0, 2), (0, 1, 64, 2), None]
-        op = (int(OpCode.POINTWISE_LOSS), 0, 0.0, 0, 0, operands, (1.0, 1.0, float(function), 1.0), ())
+        op = (int(OpCode.POINTWISE_LOSS), 0, 0, 0, operands, (1.0, 1.0, float(function), 1.0), ())
         executor = Executor([op], [(0, 64, [(0, 1, 0, 0)])], [0], double, 0)
         executor.bind(0, np.ones(128, np.float64 if double else np.float32), True)
         found, *_ = executor.run(4, 4, 1, [], np.zeros((1, 1)), np.zeros(8), np.zeros(128, np.uint8))

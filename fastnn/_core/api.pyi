@@ -48,6 +48,6 @@ def equip(
     errors: ModuleType,
     checks: ModuleType,
     as_numbers: Callable[..., np.ndarray],
-    alphas: Mapping[str, float],
+    activations: Mapping[str, tuple[int, tuple[float, ...]]],
 ) -> None: ...
 def count_threads_by(count_threads: Callable[[], int]) -> None: ...

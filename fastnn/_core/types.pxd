@@ -93,8 +93,8 @@ cdef inline bint is_row_wise(int activation) noexcept nogil:
     return activation == ActivationCode.SOFTMAX
 
 
-cdef inline bint lacks_slope(int activation) noexcept nogil:
-    """Return whether the derivative does not follow from the output."""
+cdef inline bint needs_input(int activation) noexcept nogil:
+    """Return whether the derivative is made of the input x; else of the output y."""
     return activation == ActivationCode.LOG
 
 
@@ -145,8 +145,7 @@ cdef struct Op:
     int accumulator
     int path            # a PathCode: who multiplies matrices, and how tensors lie
     Operand operands[MAX_OPERANDS]
-    double constants[MAX_CONSTANTS]
-    double alpha        # the activation's slope or scale
+    double constants[MAX_CONSTANTS]     # of an op with an activation, that one's numbers
     int scalars[MAX_SCALARS]    # which of the step's
 
 # What one thread sees while it runs ops on one tile.
@@ -222,18 +221,19 @@ ctypedef Status (*RunBound)(const Bound* bound, Py_ssize_t count, const Frame* f
 
 ctypedef void (*Prepare)(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
 
-# The value of an activation, y, and what a gradient dy becomes by its derivative, which follows from y.
+# The value of an activation, y, and what a gradient dy becomes by its derivative, given `from_`: y, or where
+# `needs_input` says so, x.  `c` are the activation's numbers.
 ctypedef void (*FloatForward)(
-    float* y, const float* x, float alpha, Py_ssize_t m, Py_ssize_t n
+    float* y, const float* x, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil
 ctypedef void (*DoubleForward)(
-    double* y, const double* x, double alpha, Py_ssize_t m, Py_ssize_t n
+    double* y, const double* x, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil
 ctypedef void (*FloatBackward)(
-    float* dx, const float* dy, const float* y, float alpha, Py_ssize_t m, Py_ssize_t n
+    float* dx, const float* dy, const float* from_, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil
 ctypedef void (*DoubleBackward)(
-    double* dx, const double* dy, const double* y, double alpha, Py_ssize_t m, Py_ssize_t n
+    double* dx, const double* dy, const double* from_, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil
 
 # One per SIMD level; `name` is that of the level.  NULL: this path cannot do this op.

@@ -267,7 +267,7 @@ def describe_op(plan: Plan, op: Op) -> str:
     inputs = ", ".join(_operand(plan, o) for o in op.inputs() if o.name not in written)
     extra = "" if op.activation is Activation.LINEAR else f" {name_of(op.activation)}"
     constants = " ".join(
-        f"{name}={value:g}" for name, value in zip(op.signature.constants, op.constants, strict=True)
+        f"{name}={value:g}" for name, value in zip(op.constant_names, op.constants, strict=True)
     )
     arrow = f"{outputs} <- {inputs}" if outputs and inputs else outputs or inputs
     path = f" [{op.path.name.lower()}]" if _is_chosen(op) else ""

@@ -37,7 +37,7 @@ from fastnn.compiler.plan import (
     Slot,
 )
 from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS, POINTWISE, REAL, Kind, Numbers, Pointwise
+from fastnn.ops import POINTWISE, REAL, Kind, Numbers, Pointwise
 
 __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 
@@ -272,10 +272,11 @@ def check_op(plan: Plan, index: int) -> None:
         n_given = len(op.operands) if isinstance(op.operands, tuple) else repr(op.operands)
         raise PlanError(f"{where} has {n_given} operands, needs {len(uses)}")
     constants = op.constants
-    if not isinstance(constants, tuple) or len(constants) != len(signature.constants):
-        raise PlanError(f"{where} has constants {constants!r}, needs {signature.constants}")
-    if not (_is_number(op.alpha) and all(map(_is_number, constants))):
-        raise PlanError(f"{where} has alpha {op.alpha!r} and constants {constants!r}, needs finite numbers")
+    _check_activation(op, where)
+    if not isinstance(constants, tuple) or len(constants) != len(op.constant_names):
+        raise PlanError(f"{where} has constants {constants!r}, needs {op.constant_names}")
+    if not all(map(_is_number, constants)):
+        raise PlanError(f"{where} has constants {constants!r}, needs finite numbers")
     if not isinstance(op.scalars, tuple) or len(op.scalars) != len(signature.scalars):
         raise PlanError(f"{where} reads the scalars {op.scalars!r}, needs {signature.scalars}")
     there = (*plan.scalars, *[CLIP_FACTOR] * len(plan.clips))
@@ -288,7 +289,6 @@ def check_op(plan: Plan, index: int) -> None:
         raise PlanError(f"{where} has the path {op.path!r}, which does not exist")
     if op.path not in signature.paths:
         raise PlanError(f"{where} has no kernel for {op.path.name.lower()}")
-    _check_activation(op, where)
     if code is OpCode.POINTWISE_LOSS:
         _check_pointwise(op, where)
     accumulator = op.accumulator
@@ -317,13 +317,8 @@ def _check_activation(op: Op, where: str) -> None:
         return
     if op.code not in _ACTIVATING:
         raise PlanError(f"{where} has the activation {activation.name}, and takes none")
-    if op.code in _BACKWARD:
-        if ACTIVATIONS[activation].slope is not None:
-            raise PlanError(
-                f"{where} has the activation {activation.name}, whose derivative is not one of its output"
-            )
-        if op.operand("y") is None:
-            raise PlanError(f"{where} has the activation {activation.name}, and lacks its operand 'y'")
+    if op.code in _BACKWARD and op.operand("y") is None:
+        raise PlanError(f"{where} has the activation {activation.name}, and lacks its operand 'y'")
 
 
 def _sums_of(op: Op, where: str) -> int:

@@ -11,24 +11,24 @@ from fastnn import activations
 from fastnn.checks import check_number
 from fastnn.graph.graph import ActivationConfig
 from fastnn.layers._base import Layer
-from fastnn.ops import ALPHAS, name_of
+from fastnn.ops import ACTIVATIONS, name_of
 from fastnn.ops import Activation as Function
 
 __all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax", "as_code"]
 
 
-def as_code(activation: Function, alpha: float) -> str:
-    """Return an activation as code: its name, or, with a slope or scale of one's own, a layer.
+def as_code(activation: Function, numbers: tuple[float, ...]) -> str:
+    """Return an activation as code: its name, or, with numbers of one's own, a layer.
 
     Examples
     --------
-    >>> as_code(Function.ELU, 1.0), as_code(Function.ELU, 0.5)
+    >>> as_code(Function.ELU, (1.0,)), as_code(Function.ELU, (0.5,))
     ("'elu'", 'ELU(0.5)')
     """
-    name = name_of(activation)
-    if alpha == ALPHAS.get(activation, 0.0):
-        return repr(name)
-    return f"{activations.LAYERS[activation][0]}({alpha})"
+    traits = ACTIVATIONS[activation]
+    if numbers == traits.defaults:
+        return repr(name_of(activation))
+    return f"{traits.layer}({', '.join(map(str, numbers))})"
 
 
 class Activation(Layer):
@@ -61,7 +61,7 @@ class Activation(Layer):
         return {"activation": activations.written(self.config)}
 
     def _code(self) -> Iterator[str]:
-        yield as_code(self.config.activation, self.config.alpha)
+        yield as_code(self.config.activation, self.config.numbers)
 
 
 class ReLU(Layer):
@@ -85,15 +85,14 @@ class ReLU(Layer):
         super().__init__(name)
         slope = check_number(negative_slope, "negative_slope", 0.0)
         self.config = (
-            ActivationConfig(Function.LEAKY_RELU, slope) if slope else ActivationConfig(Function.RELU)
+            ActivationConfig(Function.LEAKY_RELU, (slope,)) if slope else ActivationConfig(Function.RELU)
         )
 
     def _arguments(self) -> dict[str, Any]:
-        return {"negative_slope": self.config.alpha}
+        return {"negative_slope": self.config.numbers[0] if self.config.numbers else 0.0}
 
     def _code(self) -> Iterator[str]:
-        if self.config.alpha:
-            yield str(self.config.alpha)
+        yield from map(str, self.config.numbers)
 
 
 class LeakyReLU(Layer):
@@ -108,8 +107,8 @@ class LeakyReLU(Layer):
 
     Examples
     --------
-    >>> LeakyReLU(0.1).config.alpha
-    0.1
+    >>> LeakyReLU(0.1).config.numbers
+    (0.1,)
     """
 
     config: ActivationConfig
@@ -117,14 +116,14 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.3, *, name: str | None = None) -> None:
         super().__init__(name)
         self.config = ActivationConfig(
-            Function.LEAKY_RELU, check_number(negative_slope, "negative_slope", 0.0)
+            Function.LEAKY_RELU, (check_number(negative_slope, "negative_slope", 0.0),)
         )
 
     def _arguments(self) -> dict[str, Any]:
-        return {"negative_slope": self.config.alpha}
+        return {"negative_slope": self.config.numbers[0]}
 
     def _code(self) -> Iterator[str]:
-        yield str(self.config.alpha)
+        yield str(self.config.numbers[0])
 
 
 class ELU(Layer):
@@ -138,21 +137,21 @@ class ELU(Layer):
 
     Examples
     --------
-    >>> ELU().config.alpha
-    1.0
+    >>> ELU().config.numbers
+    (1.0,)
     """
 
     config: ActivationConfig
 
     def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.config = ActivationConfig(Function.ELU, check_number(alpha, "alpha", 0.0))
+        self.config = ActivationConfig(Function.ELU, (check_number(alpha, "alpha", 0.0),))
 
     def _arguments(self) -> dict[str, Any]:
-        return {"alpha": self.config.alpha}
+        return {"alpha": self.config.numbers[0]}
 
     def _code(self) -> Iterator[str]:
-        yield str(self.config.alpha)
+        yield str(self.config.numbers[0])
 
 
 class Softmax(Layer):

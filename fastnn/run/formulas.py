@@ -13,8 +13,8 @@ from fastnn.ops import Activation, Pointwise
 __all__ = ["activate", "differentiate", "pointwise"]
 
 
-def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.ndarray:
-    """Return an activation of x."""
+def activate(activation: Activation, x: np.ndarray, numbers: tuple[float, ...] = ()) -> np.ndarray:
+    """Return an activation of x; `numbers` are those of its options."""
     match activation:
         case Activation.SIGMOID:
             small = np.exp(-np.abs(x))
@@ -27,8 +27,10 @@ def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.nd
             e = np.exp(x - x.max(1, keepdims=True))
             return e / e.sum(1, keepdims=True)
         case Activation.LEAKY_RELU:
+            (alpha,) = numbers
             return np.where(x > 0, x, alpha * x)
         case Activation.ELU:
+            (alpha,) = numbers
             return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
         case Activation.EXPONENTIAL:
             return np.exp(x)
@@ -43,8 +45,10 @@ def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.nd
     return x
 
 
-def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: float = 0.0) -> np.ndarray:
-    """Return dy * activation'(x) from y = activation(x)."""
+def differentiate(
+    activation: Activation, dy: np.ndarray, y: np.ndarray, numbers: tuple[float, ...] = ()
+) -> np.ndarray:
+    """Return dy * activation'(x) from y = activation(x), or y = x where the table says so."""
     match activation:
         case Activation.SIGMOID:
             return dy * y * (1.0 - y)
@@ -55,13 +59,17 @@ def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: 
         case Activation.SOFTMAX:
             return y * (dy - (dy * y).sum(1, keepdims=True))
         case Activation.LEAKY_RELU:
+            (alpha,) = numbers
             return np.where(y > 0, dy, alpha * dy)
         case Activation.ELU:
+            (alpha,) = numbers
             return np.where(y > 0, dy, dy * (y + alpha))
         case Activation.EXPONENTIAL:
             return dy * y
         case Activation.RECIPROCAL:
             return -dy * y**2
+        case Activation.LOG:
+            return dy / y
         case Activation.SOFTPLUS:
             return -dy * np.expm1(-y)
         case Activation.SOFTSIGN:
