@@ -175,7 +175,7 @@ def check_number(
 
 
 def check_option(value: object, option: Option) -> float:
-    """Return a number that an activation has besides its input, after checking it.
+    """Return a number that an activation has besides its input, after checking it, as kernels take it.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def check_option(value: object, option: Option) -> float:
     Raises
     ------
     DTypeError
-        If `value` is not a real number.
+        If `value` is not a real number, or not a flag where the option is one.
     ConfigurationError
         If it is not finite or out of range.
 
@@ -198,6 +198,10 @@ def check_option(value: object, option: Option) -> float:
     >>> check_option(2, Option("alpha"))
     2.0
     """
+    if option.flag:
+        return float(check_flag(value, option.name))
+    if option.optional and value is None:
+        return -1.0
     return check_number(value, option.name, option.least, open_minimum=option.above)
 
 

@@ -33,7 +33,19 @@ WITHOUT_EXAMPLE = {"Initializer", "InputSpec", "Layer", "Loss", "Metric", "Model
 MODULES = sorted(FILES)
 # Folders and single modules, from the ground up: none imports from a row below its own.
 WINGS = (
-    ("absent", "cache", "checks", "described", "errors", "opcodes", "ops", "startup", "utils", "version"),
+    (
+        "absent",
+        "cache",
+        "checks",
+        "described",
+        "errors",
+        "opcodes",
+        "ops",
+        "startup",
+        "traits",
+        "utils",
+        "version",
+    ),
     ("confusion", "initializers", "losses", "metrics", "optimizers", "regularizers"),
     ("graph",),
     ("compiler",),
@@ -56,7 +68,10 @@ def wing(module: str) -> str:
 
 # Descriptions and the compiler: no arrays, no kernels, nothing that runs.
 PURE = {module for module in MODULES if wing(module) in ("graph", "compiler")}
-PURE |= {f"fastnn.{name}" for name in ("absent", "cache", "checks", "described", "errors", "opcodes", "ops")}
+PURE |= {
+    f"fastnn.{name}"
+    for name in ("absent", "cache", "checks", "described", "errors", "opcodes", "ops", "traits")
+}
 PURE |= {f"fastnn.{name}" for name in ("losses", "metrics", "optimizers", "regularizers", "model.pace")}
 
 

@@ -151,8 +151,8 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
             raise _errors.ConfigurationError(f"activation {activation!r} needs y, the forward's output")
         if needs_input(code):
             raise _errors.ConfigurationError(
-                f"the derivative of {activation} is one of z, not of its output; multiply dy by what it is at "
-                "z, and leave the activation out"
+                f"the derivative of {activation} is one of z, not of its output; multiply dy by what it is "
+                "at z, and leave the activation out"
             )
         y = _matrix(y, "y", dy.dtype)
         if y.shape != dy.shape:
@@ -203,6 +203,45 @@ cdef tuple added(tuple totals, dw, db):
 cdef rows_of(array, Py_ssize_t begin):
     """Return the rows that `dense_backward` takes at once."""
     return array if len(array) <= BACKWARD_ROWS else array[begin : begin + BACKWARD_ROWS]
+
+
+def activate(int code, tuple numbers, z, out=None):
+    """Return an activation of an array.
+
+    Parameters
+    ----------
+    code : int
+        Of the activation.
+    numbers : tuple of float
+        Of its options, checked.
+    z : array_like of any shape, float32 or float64
+    out : numpy.ndarray of z's shape and dtype, optional
+
+    Returns
+    -------
+    numpy.ndarray
+    """
+    return forward(code, z, out, numbers)
+
+
+def derive(int code, tuple numbers, dy, y, out=None):
+    """Return ``dy`` times the derivative of an activation.
+
+    Parameters
+    ----------
+    code : int
+        Of the activation.
+    numbers : tuple of float
+        Of its options, checked.
+    dy, y : array_like of one shape, float32 or float64
+        `y` is the output, or the input where the derivative is made of that.
+    out : numpy.ndarray of dy's shape and dtype, optional
+
+    Returns
+    -------
+    numpy.ndarray
+    """
+    return backward(code, dy, y, out, numbers)
 
 
 def make_doors(int code, option=None, default=0.0):

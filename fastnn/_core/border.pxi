@@ -251,13 +251,14 @@ cdef backward(int activation, dy, y, out, tuple numbers=()):
     if y is not None and run_as_given(OpCode.ACTIVATION_BACKWARD, activation, numbers, given, dy, y):
         return given
     dy = _operand(dy, "dy")
-    y = _operand(y, "y", dy.dtype)
+    name = "z" if needs_input(activation) else "y"
+    y = _operand(y, name, dy.dtype)
     if y.shape != dy.shape:
-        raise _errors.ShapeError(f"y must have dy's shape {dy.shape}, got {y.shape}")
+        raise _errors.ShapeError(f"{name} must have dy's shape {dy.shape}, got {y.shape}")
     out = _result(out, dy.shape, dy.dtype, (dy,), True)
     # Where dy is y, element for element, that was just checked.
     if np.may_share_memory(out, y) and y.ctypes.data != dy.ctypes.data:
-        raise _errors.DataError("out overlaps y; only dy may be overwritten")
+        raise _errors.DataError(f"out overlaps {name}; only dy may be overwritten")
     if dy.size:
         run_rows(OpCode.ACTIVATION_BACKWARD, activation, numbers, (out, dy, y))
     return out

@@ -86,16 +86,42 @@ cpdef enum ActivationCode:
     LOG = 9
     SOFTPLUS = 10
     SOFTSIGN = 11
+    RELU6 = 12
+    SELU = 13
+    GELU = 14
+    SILU = 15
+    MISH = 16
+    CELU = 17
+    HARD_SIGMOID = 18
+    HARD_SILU = 19
+    HARD_TANH = 20
+    LOG_SOFTMAX = 21
+    LOG_SIGMOID = 22
+    SQUAREPLUS = 23
+    TANH_SHRINK = 24
+    SOFT_SHRINK = 25
+    HARD_SHRINK = 26
+    THRESHOLD = 27
+    RECTIFIER = 28
 
 # What is true of activations here and in the table of fastnn/ops.py, which fastnn/run/runtime.py compares.
 cdef inline bint is_row_wise(int activation) noexcept nogil:
     """Return whether an element depends on all of its row, so that no row may be cut."""
-    return activation == ActivationCode.SOFTMAX
+    return activation == ActivationCode.SOFTMAX or activation == ActivationCode.LOG_SOFTMAX
 
 
 cdef inline bint needs_input(int activation) noexcept nogil:
     """Return whether the derivative is made of the input x; else of the output y."""
-    return activation == ActivationCode.LOG
+    return (
+        activation == ActivationCode.LOG
+        or activation == ActivationCode.GELU
+        or activation == ActivationCode.SILU
+        or activation == ActivationCode.MISH
+        or activation == ActivationCode.HARD_SILU
+        or activation == ActivationCode.TANH_SHRINK
+        or activation == ActivationCode.THRESHOLD
+        or activation == ActivationCode.RECTIFIER
+    )
 
 
 cpdef enum PointwiseCode:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.initializers import Initializer, Zeros
-from fastnn.ops import REAL, Activation, Kind, name_of
+from fastnn.ops import ACTIVATIONS, REAL, Activation, Kind, name_of
 from fastnn.regularizers import L2
 
 __all__ = [
@@ -169,7 +169,9 @@ class Config:
 
 
 def _function(activation: Activation, numbers: tuple[float, ...]) -> str:
-    given = ", ".join(f"{number:g}" for number in numbers)
+    options = ACTIVATIONS[activation].options
+    shown = (option.shown(number) for option, number in zip(options, numbers, strict=True))
+    given = ", ".join(f"{value:g}" if type(value) is float else str(value) for value in shown)
     return name_of(activation) + (f"({given})" if any(numbers) else "")
 
 

@@ -5,7 +5,7 @@ with weights                    `Dense`, `Maxout`, `WeightedSum`, `BatchNormaliz
 vectors for categories          `Embedding`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
-                                by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
+                                by its name, as in ``Activation("gelu")``, any of `fastnn.activations`
 random, in training only         `Dropout`, `GaussianNoise`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
                                 `Concatenate`, and `add`, ... as functions

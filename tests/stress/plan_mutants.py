@@ -121,9 +121,7 @@ def change_code(plan: Plan, rng: random.Random) -> Mutation:
 def change_op(plan: Plan, rng: random.Random) -> Mutation:
     index = rng.randrange(len(plan.ops))
     op = plan.ops[index]
-    field = rng.choice(
-        ("layer", "activation", "activation", "accumulator", "path", "path", "because")
-    )
+    field = rng.choice(("layer", "activation", "activation", "accumulator", "path", "path", "because"))
     value: Any
     match field:
         case "activation":
