@@ -22,9 +22,7 @@ _OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
 _DISTANCES = "use 'mse', or the cross-entropies for classes"
 _MASKS = "there are no images here; use the cross-entropies"
 _RATES = "use Adam or RMSprop, whose steps adapt as well"
-_SMOOTH = "use 'softplus', 'elu' or 'relu'"
-_BOUNDED = "use 'tanh', or 'sigmoid'"
-_SHRINKING = "use 'relu', or 'leaky_relu'"
+_SMOOTH = "use 'softplus', 'squareplus' or 'relu'"
 _GRAPH_OF_KERAS = "it belongs to the inside of Keras; nothing takes its place"
 _NO_TENSORS = "arrays are NumPy's here, use numpy"
 _FILES = "read the files with NumPy, pandas or Pillow, and give arrays to fit"
@@ -111,9 +109,12 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Permute RepeatVector", "tensors are (rows, features) here; reshape arrays before fit"),
         ("InputLayer", "begin with fastnn.Input((features,))"),
         ("InputSpec", "layers check their inputs themselves; widths are those of fastnn.Input"),
-        ("GELU SELU Swish SiLU Mish", _SMOOTH),
+        (
+            "GELU SELU CELU Swish SiLU Mish ReLU6 Hardtanh LogSoftmax",
+            "use Activation with its name, as in 'gelu'",
+        ),
         ("Softplus", "use Activation('softplus')"),
-        ("ThresholdedReLU", "use ReLU"),
+        ("ThresholdedReLU", "use ReLU(threshold=...)"),
         ("EinsumDense Linear", "use Dense"),
         ("Wrapper Pipeline", "layers are chained by Sequential, and models can be layers of others"),
         (
@@ -222,17 +223,14 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "activations": (
+        ("sparse_plus", f"a smooth kind of ReLU; {_SMOOTH}"),
+        ("sparse_sigmoid", "it is like sigmoid; use 'hard_sigmoid'"),
+        ("sparsemax", "not ours: it sorts each row, which has no kernel; use 'softmax'"),
         (
-            "gelu silu swish mish celu selu squareplus sparse_plus",
-            f"a smooth kind of ReLU; {_SMOOTH}",
+            "glu",
+            "not ours: it halves the features; use the layer Multiply of a Dense and a Dense(..., 'sigmoid')",
         ),
-        ("relu6 hard_silu hard_swish hard_shrink soft_shrink tanh_shrink threshold", _SHRINKING),
-        ("hard_tanh", f"it is like tanh; {_BOUNDED}"),
-        ("hard_sigmoid sparse_sigmoid", "it is like sigmoid; use 'sigmoid'"),
-        ("log_sigmoid", "use 'linear' and BinaryCrossentropy(from_logits=True)"),
-        ("log_softmax", "use 'linear' and a cross-entropy with from_logits=True"),
-        ("sparsemax", "use 'softmax'"),
-        ("glu", "use the layer Multiply of a Dense and a Dense(..., 'sigmoid')"),
+        ("threshold", "give functools.partial(activations.threshold, threshold=..., default_value=...)"),
         ("maxout", "use the layer Maxout"),
         ("prelu", "use the layer PReLU, whose slopes are learned"),
         ("logistic", "it is 'sigmoid'"),

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from fastnn.absent import argument, near
 from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.ops import Option
 
 __all__ = [
     "MAXIMUM_SIZE",
@@ -21,6 +22,7 @@ __all__ = [
     "check_flag",
     "check_name",
     "check_number",
+    "check_option",
     "shown",
     "with_arguments_of_keras",
 ]
@@ -170,6 +172,37 @@ def check_number(
             f"got {number if math.isfinite(number) else shown(value)}"
         )
     return number
+
+
+def check_option(value: object, option: Option) -> float:
+    """Return a number that an activation has besides its input, after checking it, as kernels take it.
+
+    Parameters
+    ----------
+    value : object
+    option : Option
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    DTypeError
+        If `value` is not a real number, or not a flag where the option is one.
+    ConfigurationError
+        If it is not finite or out of range.
+
+    Examples
+    --------
+    >>> check_option(2, Option("alpha"))
+    2.0
+    """
+    if option.flag:
+        return float(check_flag(value, option.name))
+    if option.optional and value is None:
+        return -1.0
+    return check_number(value, option.name, option.least, open_minimum=option.above)
 
 
 def check_name(name: object) -> str | None:

@@ -5,13 +5,27 @@ says; so do large products with AVX-512, elsewhere they use those of BLAS.  Exce
 those of `fastnn.errors`.
 """
 
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import checks, errors
-from fastnn._core.api import count_threads_by, dense_backward, dense_forward, equip, make_doors
+from fastnn._core.api import (
+    activate as activate,
+)
+from fastnn._core.api import (
+    count_threads_by,
+    dense_backward,
+    dense_forward,
+    derive,
+    equip,
+    make_doors,
+)
 from fastnn.absent import attribute_error
 from fastnn.border.numeric import as_numbers
-from fastnn.ops import ACTIVATIONS, Activation, Doors, Traits, alphas, name_of
+from fastnn.ops import ACTIVATIONS, Activation, Doors, Option, Traits, by_names, name_of
 from fastnn.run.runtime import default_threads
 
 if TYPE_CHECKING:  # the types of what is made from the table of activations
@@ -44,7 +58,7 @@ def __getattr__(name: str) -> Any:
 
 
 # The core imports nothing from above, so what it needs from there is handed down.
-equip(errors, checks, as_numbers, alphas())
+equip(errors, checks, as_numbers, by_names())
 count_threads_by(default_threads)
 
 
@@ -72,14 +86,48 @@ Examples
 """
 
 
+def _door(
+    call: Callable[..., np.ndarray], code: int, arrays: tuple[str, ...], options: tuple[Option, ...]
+) -> Callable[..., np.ndarray]:
+    """Return a door with options of the table; those of the core take less time."""
+    parameter = inspect.Parameter
+    parameters = [parameter(name, parameter.POSITIONAL_OR_KEYWORD) for name in arrays]
+    parameters.append(parameter("out", parameter.POSITIONAL_OR_KEYWORD, default=None))
+    for option in options:
+        if option.default is None:
+            parameters.append(parameter(option.name, parameter.KEYWORD_ONLY))
+        else:
+            default = option.shown(option.default)
+            parameters.append(parameter(option.name, parameter.POSITIONAL_OR_KEYWORD, default=default))
+    signature = inspect.Signature(parameters)
+
+    def door(*given: Any, **named: Any) -> np.ndarray:
+        bound = signature.bind(*given, **named)
+        bound.apply_defaults()
+        values = bound.arguments
+        numbers = tuple(checks.check_option(values[option.name], option) for option in options)
+        return call(code, numbers, *(values[name] for name in arrays), values["out"])
+
+    door.__signature__ = signature  # type: ignore[attr-defined]
+    return door
+
+
 def _enter(activation: Activation, traits: Traits, texts: Doors) -> None:
     """Make the doors to an activation and to its derivative, if it has any, with their names and texts."""
-    option = traits.layer[1] if traits.layer is not None else None
-    doors = make_doors(activation, option, traits.alpha or 0.0)
+    option = next((option.name for option in traits.options), None)
+    source = "z" if traits.from_input else "y"
+    doors: tuple[Callable[..., np.ndarray], ...]
+    if traits.from_input or (traits.options and not traits.layer):
+        doors = (
+            _door(activate, activation, ("z",), traits.options),
+            _door(derive, activation, ("dy", source), traits.options),
+        )
+    else:
+        doors = make_doors(activation, option, *traits.defaults or ())
     alone = "z : array_like of any shape, float32 or float64"
     if traits.row_wise:
         alone += "\n    A number alone is a row of one."
-    both = "dy, y : array_like of one shape, float32 or float64"
+    both = f"dy, {source} : array_like of one shape, float32 or float64"
     for door, way, first, arrays, returns, example in (
         (doors[0], "forward", "z", alone, texts.value, texts.value_example),
         (doors[1], "backward", "dy", both, texts.slope, texts.slope_example),
@@ -94,7 +142,10 @@ def _enter(activation: Activation, traits: Traits, texts: Doors) -> None:
             returns=returns,
             first=first,
             arrays=arrays,
-            option=f"\n{option} : float\n    {texts.option}" if option else "",
+            option="".join(
+                f"\n{option.name} : {'bool' if option.flag else 'float'}\n    {option.text}"
+                for option in traits.options
+            ),
             errors="DTypeError, ShapeError, DataError" + (", ConfigurationError" if option else ""),
             unfit=f"{unfit}, an `out` or a {kind}" if option else f"{unfit}, or an `out`,",
             arguments=example[0],

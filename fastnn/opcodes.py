@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from fastnn.codes import OpCode
 from fastnn.errors import PlanError
-from fastnn.ops import Activation
+from fastnn.ops import ACTIVATIONS, Activation
 
 __all__ = [
     "ADDING",
@@ -145,8 +145,6 @@ class Op:
     operands : tuple of (Operand or None)
         None where an optional operand is absent.
     activation : Activation
-    alpha : float
-        The activation's slope or scale, where it has one.
     constants : tuple of float
         Up to `MOST_CONSTANTS` numbers; the signature names them.
     accumulator : int
@@ -164,7 +162,6 @@ class Op:
     layer: str
     operands: tuple[Operand | None, ...]
     activation: Activation = Activation.LINEAR
-    alpha: float = 0.0
     constants: tuple[float, ...] = ()
     accumulator: int = -1
     path: Path = Path.BLAS
@@ -175,6 +172,11 @@ class Op:
     def signature(self) -> Signature:
         """The entry of `SIGNATURES` for this op's code."""
         return SIGNATURES[self.code]
+
+    @property
+    def constant_names(self) -> tuple[str, ...]:
+        """What its constants mean: those of its code or, where that has none, of its activation."""
+        return self.signature.constants or tuple(o.name for o in ACTIVATIONS[self.activation].options)
 
     def operand(self, role_name: str) -> Operand | None:
         """Return the operand that the signature calls `role_name`."""
@@ -343,6 +345,7 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.ADD_BIAS: _signature(Axis.ROWS, "y:out x:in b:in,whole", "y=x"),
     OpCode.ACTIVATION: _signature(Axis.ROWS, "y:out x:in", "y=x", paths=_ALSO_COLUMNS),
     OpCode.DENSE: _signature(Axis.ROWS, "y:out x:in w:in,whole b:in,whole,optional", flops=_gemm, paths=_ALL),
+    # Their y is x where the activation's derivative is made of that.
     OpCode.ACTIVATION_BACKWARD: _signature(Axis.ROWS, "dx:out dy:in y:in", "dx=dy", paths=_ALSO_COLUMNS),
     OpCode.DENSE_BACKWARD: _signature(
         Axis.ROWS, "dx:out dy:in w:in,whole y:in,optional", flops=_gemm, paths=_ALL

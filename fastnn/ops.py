@@ -1,8 +1,8 @@
 """The vocabulary of plans that needs nothing else: kinds of arrays, activations, losses by tables.
 
-Whoever treats one activation differently from another reads `ACTIVATIONS`.  The numbers, which activations
-work row by row, and which have no slope of their output, stand in `_core/types.pxd` as well; `runtime.py`
-compares them at import.  This file must not know graphs, plans or arrays.
+Whoever treats one activation differently from another reads `ACTIVATIONS`, which stands in `traits.py`.
+The numbers stand in `_core/types.pxd` as well; `runtime.py` compares them at import.  This file must not know
+graphs, plans or arrays.
 """
 
 from __future__ import annotations
@@ -11,9 +11,22 @@ import enum
 import math
 from dataclasses import dataclass
 
+from fastnn.traits import (
+    ACTIVATIONS,
+    ALIASES,
+    BY_NAME,
+    Activation,
+    Doors,
+    Option,
+    Traits,
+    Values,
+    by_names,
+    name_of,
+)
+
 __all__ = [
     "ACTIVATIONS",
-    "ALPHAS",
+    "ALIASES",
     "BY_NAME",
     "POINTWISE",
     "REAL",
@@ -24,11 +37,12 @@ __all__ = [
     "Kind",
     "LossTraits",
     "Numbers",
+    "Option",
     "Pointwise",
     "Rowwise",
     "Traits",
     "Values",
-    "alphas",
+    "by_names",
     "name_of",
 ]
 
@@ -74,218 +88,6 @@ class Kind:
 
 
 REAL = Kind()
-
-
-class Activation(enum.IntEnum):
-    """Activation functions by the number that kernels know them by."""
-
-    LINEAR = 0
-    SIGMOID = 1
-    TANH = 2
-    RELU = 3
-    SOFTMAX = 4
-    LEAKY_RELU = 5
-    ELU = 6
-    EXPONENTIAL = 7
-    RECIPROCAL = 8
-    LOG = 9
-    SOFTPLUS = 10
-    SOFTSIGN = 11
-
-
-class Values(enum.Enum):
-    """What an activation makes of the sums of a dense layer."""
-
-    SCORES = "scores"  # without limit
-    BOUNDED = "bounded scores"  # which a sum or a product may turn into probabilities
-    PROBABILITIES = "probabilities"
-    OTHER = "other"  # parts of formulas, such as the exponentials of a softmax
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """What users read of an activation's functions in `fastnn.kernels`.
-
-    Attributes
-    ----------
-    value : str
-        What the forward function returns, given `z`.
-    slope : str
-        What the backward function returns, given `dy` and the output `y`.
-    value_example, slope_example : tuple of (str, str, str)
-        Arguments, what is done with the result, and how that prints.
-    option : str
-        What is said of the slope or scale, if it has one.
-
-    Examples
-    --------
-    >>> ACTIVATIONS[Activation.TANH].doors.slope
-    "``dy * (1 - y**2)`` from the forward's output `y`"
-    """
-
-    value: str
-    slope: str
-    value_example: tuple[str, str, str]
-    slope_example: tuple[str, str, str]
-    option: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What is true of an activation.
-
-    Attributes
-    ----------
-    values : Values
-    row_wise : bool
-        Whether an element depends on all of its row; else only on the element itself.
-    slope : Activation or None
-        The activation that is its derivative, as a function of x; None where the derivative follows from y.
-    alpha : float or None
-        The slope or scale that it has by its name, as in Keras; None if it has none.
-    layer : tuple of (str, str) or None
-        The layer that gives another slope or scale, and that argument's name.
-    finite_at_zero : bool
-    doors : Doors or None
-        What its functions in `fastnn.kernels` say; None if it has none there.
-
-    Examples
-    --------
-    >>> ACTIVATIONS[Activation.ELU].alpha, ACTIVATIONS[Activation.LOG].fills_vectors
-    (1.0, False)
-    """
-
-    values: Values
-    row_wise: bool = False
-    slope: Activation | None = None
-    alpha: float | None = None
-    layer: tuple[str, str] | None = None
-    finite_at_zero: bool = True
-    doors: Doors | None = None
-
-    @property
-    def fills_vectors(self) -> bool:
-        """Whether it may run with the batch as the fast axis, whose vectors are filled up with zeros."""
-        return self.finite_at_zero and not self.row_wise
-
-
-ACTIVATIONS: dict[Activation, Traits] = {
-    Activation.LINEAR: Traits(Values.SCORES),
-    Activation.SIGMOID: Traits(
-        Values.PROBABILITIES,
-        doors=Doors(
-            "``1 / (1 + exp(-z))``",
-            "``dy * y * (1 - y)`` from the forward's output `y`",
-            ("np.array([[-5.0, 5.0, 2.0]])", ".round(3)", "array([[0.007, 0.993, 0.881]])"),
-            ("np.ones((1, 1)), np.full((1, 1), 0.5)", "", "array([[0.25]])"),
-        ),
-    ),
-    Activation.TANH: Traits(
-        Values.BOUNDED,
-        doors=Doors(
-            "the hyperbolic tangent",
-            "``dy * (1 - y**2)`` from the forward's output `y`",
-            ("np.array([[0.0, 1.0]])", ".round(4)", "array([[0.    , 0.7616]])"),
-            ("np.ones((1, 1)), np.full((1, 1), 0.5)", "", "array([[0.75]])"),
-        ),
-    ),
-    Activation.RELU: Traits(
-        Values.SCORES,
-        doors=Doors(
-            "``max(z, 0)``, NaN for NaN",
-            "`dy` where the forward's output `y` is positive, else 0",
-            ("np.array([[-1.0, 2.0]])", "", "array([[0., 2.]])"),
-            ("np.array([[3.0, 4.0]]), np.array([[0.0, 2.0]])", "", "array([[0., 4.]])"),
-        ),
-    ),
-    Activation.SOFTMAX: Traits(
-        Values.PROBABILITIES,
-        row_wise=True,
-        doors=Doors(
-            "``exp(z) / sum(exp(z))`` over the last axis, shifted by its maximum",
-            "``y * (dy - sum(dy * y))`` over the last axis, from the output `y`",
-            ("np.zeros((1, 4))", "", "array([[0.25, 0.25, 0.25, 0.25]])"),
-            ("np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])", "", "array([[ 0.25, -0.25]])"),
-        ),
-    ),
-    Activation.LEAKY_RELU: Traits(
-        Values.SCORES,
-        alpha=0.2,
-        layer=("LeakyReLU", "negative_slope"),
-        doors=Doors(
-            "``z`` where it is positive, else ``negative_slope * z``",
-            "``dy`` times 1 where the output `y` is positive, else `negative_slope`",
-            ("np.array([[-1.0, 2.0]]), negative_slope=0.1", "", "array([[-0.1,  2. ]])"),
-            (
-                "np.array([[3.0, 4.0]]), np.array([[-1.0, 2.0]]), negative_slope=0.5",
-                "",
-                "array([[1.5, 4. ]])",
-            ),
-            "At least 0; default 0.2, as by name.  The layer `LeakyReLU` has 0.3.",
-        ),
-    ),
-    Activation.ELU: Traits(
-        Values.SCORES,
-        alpha=1.0,
-        layer=("ELU", "alpha"),
-        doors=Doors(
-            "``z`` where it is positive, else ``alpha * (exp(z) - 1)``",
-            "`dy` where the forward's output `y` is positive, else ``dy * (y + alpha)``",
-            ("np.array([[-1.0, 2.0]])", ".round(4)", "array([[-0.6321,  2.    ]])"),
-            ("np.ones((1, 2)), np.array([[-0.5, 2.0]])", "", "array([[0.5, 1. ]])"),
-            "At least 0.",
-        ),
-    ),
-    Activation.EXPONENTIAL: Traits(Values.OTHER),
-    Activation.RECIPROCAL: Traits(Values.OTHER, finite_at_zero=False),
-    Activation.LOG: Traits(Values.OTHER, slope=Activation.RECIPROCAL, finite_at_zero=False),
-    Activation.SOFTPLUS: Traits(
-        Values.SCORES,
-        doors=Doors(
-            "``log(1 + exp(z))``, a smooth ReLU",
-            "``dy * (1 - exp(-y))`` from the forward's output `y`",
-            ("np.array([-100.0, 0.0, 100.0])", ".round(4)", "array([  0.    ,   0.6931, 100.    ])"),
-            ("np.ones((1, 1)), np.log([[2.0]])", "", "array([[0.5]])"),
-        ),
-    ),
-    Activation.SOFTSIGN: Traits(
-        Values.BOUNDED,
-        doors=Doors(
-            "``z / (1 + abs(z))``",
-            "``dy * (1 - abs(y))^2`` from the forward's output `y`",
-            ("np.array([-1.0, 0.0, 3.0])", "", "array([-0.5 ,  0.  ,  0.75])"),
-            ("np.ones((1, 1)), np.array([[0.5]])", "", "array([[0.25]])"),
-        ),
-    ),
-}
-
-# The slope or scale of those that have one; kernels get them by `alphas`.
-ALPHAS = {activation: traits.alpha for activation, traits in ACTIVATIONS.items() if traits.alpha is not None}
-
-
-def name_of(activation: Activation) -> str:
-    """Return an activation's name as users write it.
-
-    Examples
-    --------
-    >>> name_of(Activation.SOFTMAX)
-    'softmax'
-    """
-    return activation.name.lower()
-
-
-def alphas() -> dict[str, float]:
-    """Return the slope or scale of the activations that have one, by name.
-
-    Examples
-    --------
-    >>> alphas()
-    {'leaky_relu': 0.2, 'elu': 1.0}
-    """
-    return {name_of(activation): alpha for activation, alpha in ALPHAS.items()}
-
-
-BY_NAME = {name_of(activation): activation for activation in Activation}
 
 
 class Pointwise(enum.IntEnum):

@@ -6,11 +6,13 @@ import itertools
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import formulas
 import numpy as np
 
-from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers
+from fastnn import Input, Model, Sequential, activations, layers, losses, metrics, optimizers
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import Plan, Slot
 from fastnn.graph.graph import Graph
@@ -25,6 +27,12 @@ Array = np.ndarray
 WHOLE = "FASTNN_WHOLE" in os.environ  # then tests that choose from many cases, for their time, take all
 DTYPES = ["float32", "float64"]
 ACTIVATIONS = ["linear", "sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu", "softplus", "softsign"]
+# The others, by what a layer takes for them.
+MORE_ACTIVATIONS: dict[str, Any] = {name: name for name in formulas.NAMED if name not in ACTIVATIONS}
+MORE_ACTIVATIONS |= {
+    "threshold": partial(activations.threshold, threshold=1.0, default_value=2.0),
+    "rectifier": layers.ReLU(3.0, 0.25, 0.5),
+}
 OPTIMIZERS = {
     "sgd": optimizers.SGD(0.1),
     "momentum": optimizers.SGD(0.05, momentum=0.9),
@@ -172,7 +180,7 @@ class Case:
 
     loss: str = "mse"
     optimizer: str = "sgd"
-    activation: str = "tanh"
+    activation: Any = "tanh"
     dtype: str = "float64"
     rows: int = 23
     batch: int = 7

@@ -274,6 +274,8 @@ TOLERANCES: dict[str, float] = {
     "exp ulp": 1.0,
     "elu ulp": 4.0,
     "softplus ulp": 2.5,
+    "gelu ulp": 4.0,
+    "tanh_shrink ulp": 16.0,
     # in units of eps, relative to the sum of the absolute values that were added up, times sqrt(length)
     "sum": 4.0,
     # in units of eps, relative to the largest element

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import erfc, pi, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -18,21 +20,27 @@ CLIP = 1e-7  # Keras keeps probabilities this far from 0 and 1
 class ActivationFormula:
     """An activation: `forward` of (z, alpha), `backward` of (dy, y, alpha), from the output y.
 
-    `domain` is where tests draw z from; `alpha` is the slope or scale that the name alone stands for.
+    Where `from_input` says so, `backward` takes z for y.  `domain` is where tests draw z from; `alpha` is the
+    number that the name alone stands for, or all numbers if there are several.
     """
 
-    forward: Callable[[Array, float], Array]
-    backward: Callable[[Array, Array, float], Array]
+    forward: Callable[[Array, Any], Array]
+    backward: Callable[[Array, Array, Any], Array]
     row_wise: bool = False
     domain: tuple[float, float] = (-4.0, 4.0)
-    alpha: float = 0.0
+    alpha: Any = 0.0
+    from_input: bool = False
 
     def __call__(self, z: Array) -> Array:
         """Return the outputs for the default slope or scale."""
         return self.forward(z, self.alpha)
 
+    def source(self, z: Array, y: Array) -> Array:
+        """Return what the derivative is made of."""
+        return z if self.from_input else y
+
     def pull(self, dy: Array, y: Array) -> Array:
-        """Return the gradient of z, for the default slope or scale."""
+        """Return the gradient of z from `source`, for the default slope or scale."""
         return self.backward(dy, y, self.alpha)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -50,6 +58,46 @@ def _softmax(z: Array, alpha: float = 0.0) -> Array:
     return e / e.sum(-1, keepdims=True)
 
 
+def _softplus(z: Array) -> Array:
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def _normal(z: Array) -> Array:
+    """Return the share of a standard normal distribution below z."""
+    return np.vectorize(erfc, otypes=[float])(-z / sqrt(2)) / 2
+
+
+def _density(z: Array) -> Array:
+    return np.exp(-(z**2) / 2) / sqrt(2 * pi)
+
+
+def _near_normal(z: Array) -> Array:
+    return (1 + np.tanh(sqrt(2 / pi) * (z + 0.044715 * z**3))) / 2
+
+
+def _near_density(z: Array) -> Array:
+    t = 2 * _near_normal(z) - 1
+    return (1 - t**2) / 2 * sqrt(2 / pi) * (1 + 3 * 0.044715 * z**2)
+
+
+def _log_softmax(z: Array, alpha: float = 0.0) -> Array:
+    if not z.size:
+        return z
+    z = z - z.max(-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(-1, keepdims=True))
+
+
+def _mish_slope(z: Array) -> Array:
+    t = np.tanh(_softplus(z))
+    return t + z * (1 - t**2) * _sigmoid(z)
+
+
+def _rectifier(z: Array, numbers: Any) -> Array:
+    slope, top, least = numbers
+    return np.where(z > least, np.minimum(z, top if top >= 0 else np.inf), slope * (z - least))
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 POSITIVE = (0.25, 4.0)
 ACTIVATIONS = {
     "linear": ActivationFormula(lambda z, a: z, lambda dy, y, a: dy),
@@ -69,14 +117,84 @@ ACTIVATIONS = {
     ),
     "exponential": ActivationFormula(lambda z, a: np.exp(z), lambda dy, y, a: dy * y),
     "reciprocal": ActivationFormula(lambda z, a: 1 / z, lambda dy, y, a: -dy * y**2, domain=POSITIVE),
-    "log": ActivationFormula(lambda z, a: np.log(z), lambda dy, y, a: dy * np.exp(-y), domain=POSITIVE),
+    "log": ActivationFormula(
+        lambda z, a: np.log(z), lambda dy, z, a: dy / z, domain=POSITIVE, from_input=True
+    ),
     "softplus": ActivationFormula(
         lambda z, a: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), lambda dy, y, a: -dy * np.expm1(-y)
     ),
     "softsign": ActivationFormula(
         lambda z, a: z / (1 + np.abs(z)), lambda dy, y, a: dy * (1 - np.abs(y)) ** 2
     ),
+    "relu6": ActivationFormula(
+        lambda z, a: np.clip(z, 0, 6), lambda dy, y, a: np.where((y > 0) & (y < 6), dy, 0), domain=(-4.0, 9.0)
+    ),
+    "selu": ActivationFormula(
+        lambda z, a: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0))),
+        lambda dy, y, a: SELU_SCALE * dy * np.where(y > 0, 1, y / SELU_SCALE + SELU_ALPHA),
+    ),
+    "gelu": ActivationFormula(
+        lambda z, a: z * (_near_normal(z) if a else _normal(z)),
+        lambda dy, z, a: dy * (_near_normal(z) + z * _near_density(z) if a else _normal(z) + z * _density(z)),
+        from_input=True,
+    ),
+    "silu": ActivationFormula(
+        lambda z, a: z * _sigmoid(z),
+        lambda dy, z, a: dy * (_sigmoid(z) + z * _sigmoid(z) * _sigmoid(-z)),
+        from_input=True,
+    ),
+    "mish": ActivationFormula(
+        lambda z, a: z * np.tanh(_softplus(z)), lambda dy, z, a: dy * _mish_slope(z), from_input=True
+    ),
+    "celu": ActivationFormula(
+        lambda z, a: np.where(z > 0, z, a * np.expm1(np.minimum(z, 0) / a)),
+        lambda dy, y, a: dy * np.where(y > 0, 1, y / a + 1),
+        alpha=1.0,
+    ),
+    "hard_sigmoid": ActivationFormula(
+        lambda z, a: np.clip(z / 6 + 0.5, 0, 1), lambda dy, y, a: np.where((y > 0) & (y < 1), dy / 6, 0)
+    ),
+    "hard_silu": ActivationFormula(
+        lambda z, a: z * np.clip(z / 6 + 0.5, 0, 1),
+        lambda dy, z, a: dy * np.where(z > 3, 1, np.where(z < -3, 0, z / 3 + 0.5)),
+        from_input=True,
+    ),
+    "hard_tanh": ActivationFormula(
+        lambda z, a: np.clip(z, -1, 1), lambda dy, y, a: np.where(np.abs(y) < 1, dy, 0)
+    ),
+    "log_softmax": ActivationFormula(
+        _log_softmax, lambda dy, y, a: dy - np.exp(y) * dy.sum(-1, keepdims=True), row_wise=True
+    ),
+    "log_sigmoid": ActivationFormula(lambda z, a: -_softplus(-z), lambda dy, y, a: -dy * np.expm1(y)),
+    "squareplus": ActivationFormula(
+        lambda z, a: (z + np.sqrt(z**2 + a)) / 2, lambda dy, y, a: dy / (1 + a / 4 / y**2), alpha=4.0
+    ),
+    "tanh_shrink": ActivationFormula(
+        lambda z, a: z - np.tanh(z), lambda dy, z, a: dy * np.tanh(z) ** 2, from_input=True
+    ),
+    "soft_shrink": ActivationFormula(
+        lambda z, a: np.sign(z) * np.maximum(np.abs(z) - a, 0),
+        lambda dy, y, a: np.where(y == 0, 0, dy),
+        alpha=0.5,
+    ),
+    "hard_shrink": ActivationFormula(
+        lambda z, a: np.where(np.abs(z) > a, z, 0), lambda dy, y, a: np.where(y == 0, 0, dy), alpha=0.5
+    ),
+    "threshold": ActivationFormula(
+        lambda z, a: np.where(z > a[0], z, a[1]),
+        lambda dy, z, a: np.where(z > a[0], dy, 0),
+        alpha=(1.0, 2.0),  # from y one could not tell the slope
+        from_input=True,
+    ),
+    "rectifier": ActivationFormula(
+        _rectifier,
+        lambda dy, z, a: dy * np.where(z > a[2], np.where((a[1] >= 0) & (z > a[1]), 0, 1), a[0]),
+        alpha=(0.25, 3.0, 0.5),
+        from_input=True,
+    ),
 }
+# Those that their name alone stands for.
+NAMED = [name for name in ACTIVATIONS if name not in ("threshold", "rectifier")]
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ WINGS = (
         "opcodes",
         "ops",
         "startup",
+        "traits",
         "utils",
         "version",
     ),
@@ -71,7 +72,7 @@ def wing(module: str) -> str:
 PURE = {module for module in MODULES if wing(module) in ("graph", "compiler")}
 PURE |= {
     f"fastnn.{name}"
-    for name in ("absent", "cache", "checks", "codes", "described", "errors", "opcodes", "ops")
+    for name in ("absent", "cache", "checks", "codes", "described", "errors", "opcodes", "ops", "traits")
 }
 PURE |= {
     f"fastnn.{name}" for name in ("losses", "metrics", "optimizers", "regularizers", "model.call_lengths")

@@ -143,9 +143,9 @@ ROW_LOSSES: list[tuple[str | None, Any, dict[str, bool], np.ndarray, str]] = [
 
 def test_the_two_slopes_of_leaky_relu_are_told_where_readers_meet_them() -> None:
     """Keras has two defaults as well; so there they stand, in every text about either."""
-    assert activations.get("leaky_relu").alpha == layers.Dense(1, "leaky_relu").config.alpha == 0.2
-    assert layers.Activation(activations.leaky_relu).config.alpha == 0.2
-    assert layers.LeakyReLU().config.alpha == layers.Dense(1, layers.LeakyReLU()).config.alpha == 0.3
+    assert activations.get("leaky_relu").numbers == layers.Dense(1, "leaky_relu").config.numbers == (0.2,)
+    assert layers.Activation(activations.leaky_relu).config.numbers == (0.2,)
+    assert layers.LeakyReLU().config.numbers == layers.Dense(1, layers.LeakyReLU()).config.numbers == (0.3,)
     for thing in (
         activations,
         activations.leaky_relu,

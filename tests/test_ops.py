@@ -12,15 +12,15 @@ import pytest
 import fastnn
 from fastnn import activations, kernels, layers
 from fastnn._core import api, executor
-from fastnn.ops import ACTIVATIONS, Activation, Values
+from fastnn.ops import ACTIVATIONS, ALIASES, BY_NAME, Activation, Values, name_of
 from fastnn.run.reference.formulas import activate
-
-NAMES = [activation.name.lower() for activation in Activation]
 
 
 def test_every_activation_has_its_row() -> None:
     assert list(ACTIVATIONS) == list(Activation)
-    assert set(NAMES) == set(activations.__all__) - {"get", "name_of"}
+    assert set(BY_NAME) == set(activations.__all__) - {"get", "name_of"}
+    assert set(map(name_of, Activation)) | set(ALIASES) == set(BY_NAME)
+    assert activations.swish is activations.silu
 
 
 DOORS = [activation for activation, traits in ACTIVATIONS.items() if traits.doors is not None]
@@ -29,12 +29,15 @@ DOORS = [activation for activation, traits in ACTIVATIONS.items() if traits.door
 @pytest.mark.parametrize("activation", DOORS)
 def test_functions_follow_from_the_table(activation: Activation) -> None:
     """Names, arguments and texts, whose examples run."""
-    name, layer = activation.name.lower(), ACTIVATIONS[activation].layer
-    option = [layer[1]] if layer is not None else []
+    name = activation.name.lower()
+    traits = ACTIVATIONS[activation]
+    option = [option.name for option in traits.options]
+    more = {Activation.RELU: ["negative_slope", "max_value", "threshold"]}
+    more |= {row_wise: ["axis"] for row_wise in (Activation.SOFTMAX, Activation.LOG_SOFTMAX)}
     for function, arguments in (
         (getattr(kernels, f"{name}_forward"), ["z", "out", *option]),
-        (getattr(kernels, f"{name}_backward"), ["dy", "y", "out", *option]),
-        (getattr(activations, name), ["x", *option]),
+        (getattr(kernels, f"{name}_backward"), ["dy", "z" if traits.from_input else "y", "out", *option]),
+        (getattr(activations, name), ["x", *more.get(activation, option)]),
     ):
         assert list(inspect.signature(function).parameters) == arguments
         assert function.__name__ in importlib.import_module(function.__module__).__all__
@@ -46,15 +49,15 @@ def test_functions_follow_from_the_table(activation: Activation) -> None:
 def test_others_have_no_doors() -> None:
     doors = {f"{activation.name.lower()}_{way}" for activation in DOORS for way in ("forward", "backward")}
     assert set(kernels.__all__) == doors | {"dense_forward", "dense_backward"}
-    with pytest.raises(AttributeError, match=r"did you mean 'relu_forward'\?"):
-        _ = kernels.rellu_forward
+    with pytest.raises(AttributeError, match=r"did you mean 'tanh_forward'\?"):
+        _ = kernels.tahn_forward
     with pytest.raises(ValueError, match="no door calls its slope or scale 'beta'"):
         api.make_doors(0, "beta")
 
 
 def test_the_core_knows_the_same() -> None:
     assert executor.ROW_WISE == {a.name for a, traits in ACTIVATIONS.items() if traits.row_wise}
-    assert executor.WITHOUT_SLOPE == {a.name for a, traits in ACTIVATIONS.items() if traits.slope is not None}
+    assert executor.FROM_INPUT == {a.name for a, traits in ACTIVATIONS.items() if traits.from_input}
 
 
 def test_a_core_that_differs_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,27 +70,30 @@ def test_a_core_that_differs_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("activation", Activation)
 def test_what_the_table_says_is_so(activation: Activation) -> None:
     traits = ACTIVATIONS[activation]
-    alpha = traits.alpha or 0.0
+    numbers = traits.defaults or (0.25, 40.0, 0.5)[: len(traits.options)]
     row = np.array([[2.0, 0.5, 3.0]])
-    other = activate(activation, row + np.array([[0.0, 0.0, 1.0]]), alpha)
-    assert (other[0, 0] != activate(activation, row, alpha)[0, 0]) == traits.row_wise
+    other = activate(activation, row + np.array([[0.0, 0.0, 1.0]]), numbers)
+    assert (other[0, 0] != activate(activation, row, numbers)[0, 0]) == traits.row_wise
     with np.errstate(all="ignore"):
-        assert np.isfinite(activate(activation, np.zeros((1, 1)), alpha)).all() == traits.finite_at_zero
-        values = activate(activation, np.linspace(-40.0, 40.0, 801)[:, None] + [[0.0, 3.0]], alpha)
+        assert np.isfinite(activate(activation, np.zeros((1, 1)), numbers)).all() == traits.finite_at_zero
+        values = activate(activation, np.linspace(-40.0, 40.0, 801)[:, None] * [[1.0, -1.0]], numbers)
     if traits.values is Values.PROBABILITIES:
         assert values.min() >= 0
         assert values.max() <= 1
     if traits.values is Values.BOUNDED:
-        assert np.abs(values).max() <= 1
+        assert np.abs(values).max() <= 6
     if traits.values is Values.SCORES:
-        assert values.max() > 10
-    if traits.layer is not None:
-        name, argument = traits.layer
-        config = getattr(layers, name)(**{argument: 0.75}).config
-        assert (config.activation, config.alpha) == (activation, 0.75)
-    assert (traits.alpha is None) == (traits.layer is None)
+        assert np.abs(values).max() > 10
+    if traits.layer:
+        config = getattr(layers, traits.layer)(**{option.name: 0.75 for option in traits.options}).config
+        assert (config.activation, config.numbers) == (activation, (0.75,) * len(traits.options))
 
 
 def test_only_what_the_table_admits_runs_along_columns() -> None:
     admitted = {activation for activation, traits in ACTIVATIONS.items() if traits.fills_vectors}
-    assert set(Activation) - admitted == {Activation.SOFTMAX, Activation.LOG, Activation.RECIPROCAL}
+    assert set(Activation) - admitted == {
+        Activation.SOFTMAX,
+        Activation.LOG_SOFTMAX,
+        Activation.LOG,
+        Activation.RECIPROCAL,
+    }

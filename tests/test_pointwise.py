@@ -124,7 +124,6 @@ def test_an_unknown_function_stops_the_run(double: bool, simd_level: str) -> Non
         op = (
             int(OpCode.POINTWISE_LOSS),
             0,
-            0.0,
             0,
             0,
             operands,

@@ -1,14 +1,14 @@
 # Activation functions, forward and backward, on contiguous rows, (m, n), and their table.
 #
-# Each `<name>_forward(y, x, alpha, m, n)` may run in place (y == x); each `<name>_backward(dx, dy, y, ...)`
-# takes the forward's output y and may run in place on dy (dx == dy).  No other overlap.  `alpha` is the slope
-# or scale of those that have one.
+# Each `<name>_forward(y, x, c, m, n)` may run in place (y == x); each `<name>_backward(dx, dy, y, ...)` takes
+# the forward's output y, or, where `needs_input` says so, its input x, and may run in place on dy (dx == dy).
+# No other overlap.  `c` are the numbers of those that have some, such as a slope.
 
 cdef void enter_activation(
     int activation, FloatForward float_forward, DoubleForward double_forward, FloatBackward float_backward,
     DoubleBackward double_backward
 ) noexcept nogil:
-    """Say what computes an activation and, where it follows from the output, its derivative, else NULL."""
+    """Say what computes an activation and its derivative."""
     TABLE.float_forward[activation] = float_forward
     TABLE.double_forward[activation] = double_forward
     TABLE.float_backward[activation] = float_backward
@@ -20,12 +20,12 @@ cdef void copy_elements(real* y, const real* x, Py_ssize_t size) noexcept nogil:
         memcpy(y, x, size * sizeof(real))
 
 
-cdef void linear_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void linear_forward(real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     copy_elements(y, x, m * n)
 
 
 cdef void linear_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     copy_elements(dx, dy, m * n)
 
@@ -36,7 +36,7 @@ enter_activation(
 )
 
 
-cdef void sigmoid_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void sigmoid_forward(real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i, begin = 0, size = m * n
     if real is float:
         begin = sigmoid_vectors(y, x, size)
@@ -45,7 +45,7 @@ cdef void sigmoid_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_s
 
 
 cdef void sigmoid_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     for i in range(size):
@@ -58,7 +58,7 @@ enter_activation(
 )
 
 
-cdef void tanh_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void tanh_forward(real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i, begin = 0, size = m * n
     if real is float:
         begin = tanh_vectors(y, x, size)
@@ -67,7 +67,7 @@ cdef void tanh_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssiz
 
 
 cdef void tanh_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     for i in range(size):
@@ -80,7 +80,7 @@ enter_activation(
 )
 
 
-cdef void relu_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void relu_forward(real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     cdef real z
     for i in range(size):
@@ -89,7 +89,7 @@ cdef void relu_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssiz
 
 
 cdef void relu_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     cdef real upstream
@@ -104,19 +104,21 @@ enter_activation(
 )
 
 
-cdef void leaky_relu_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void leaky_relu_forward(
+    real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
-    cdef real z
+    cdef real z, alpha = <real>c[0]
     for i in range(size):
         z = x[i]
         y[i] = alpha * z if z <= 0 else z
 
 
 cdef void leaky_relu_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
-    cdef real upstream
+    cdef real upstream, alpha = <real>c[0]
     for i in range(size):
         upstream = dy[i]
         dx[i] = alpha * upstream if y[i] <= 0 else upstream
@@ -128,9 +130,9 @@ enter_activation(
 )
 
 
-cdef void elu_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void elu_forward(real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
-    cdef real z, below
+    cdef real z, below, alpha = <real>c[0]
     for i in range(size):
         z = x[i]
         below = alpha * expm1_of(<real>0.0 if z > 0 else z)
@@ -138,10 +140,10 @@ cdef void elu_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize
 
 
 cdef void elu_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
-    cdef real upstream, below
+    cdef real upstream, below, alpha = <real>c[0]
     for i in range(size):
         upstream = dy[i]
         below = upstream * (y[i] + alpha)
@@ -154,14 +156,16 @@ enter_activation(
 )
 
 
-cdef void exponential_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void exponential_forward(
+    real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     for i in range(size):
         y[i] = exp_anywhere(x[i])
 
 
 cdef void exponential_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     multiply(dx, dy, y, m * n)
 
@@ -172,14 +176,16 @@ enter_activation(
 )
 
 
-cdef void reciprocal_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void reciprocal_forward(
+    real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     for i in range(size):
         y[i] = <real>1.0 / x[i]
 
 
 cdef void reciprocal_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     for i in range(size):
@@ -192,8 +198,8 @@ enter_activation(
 )
 
 
-cdef void log_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
-    """The C library's logarithm; its derivative is another op, the reciprocal."""
+cdef void log_forward(real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """The C library's logarithm."""
     cdef Py_ssize_t i, size = m * n
     for i in range(size):
         if real is float:
@@ -202,20 +208,30 @@ cdef void log_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize
             y[i] = log(x[i])
 
 
+cdef void log_backward(
+    real* dx, const real* dy, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    for i in range(size):
+        dx[i] = dy[i] / x[i]
+
+
 enter_activation(
     ActivationCode.LOG, log_forward[float], log_forward[double],
-    NULL, NULL
+    log_backward[float], log_backward[double]
 )
 
 
-cdef void softplus_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void softplus_forward(
+    real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     for i in range(size):
         y[i] = softplus_of(x[i])
 
 
 cdef void softplus_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     for i in range(size):
@@ -228,14 +244,16 @@ enter_activation(
 )
 
 
-cdef void softsign_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void softsign_forward(
+    real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     for i in range(size):
         y[i] = x[i] / (<real>1.0 + magnitude(x[i]))
 
 
 cdef void softsign_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     cdef Py_ssize_t i, size = m * n
     cdef real rest
@@ -250,7 +268,7 @@ enter_activation(
 )
 
 
-cdef void softmax_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void softmax_forward(real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     """OUT y = exp(x - max) / sum, row by row."""
     cdef Py_ssize_t i, r
     cdef real largest, factor
@@ -268,7 +286,7 @@ cdef void softmax_forward(real* y, const real* x, real alpha, Py_ssize_t m, Py_s
 
 
 cdef void softmax_backward(
-    real* dx, const real* dy, const real* y, real alpha, Py_ssize_t m, Py_ssize_t n
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     """OUT dx = y * (dy - sum(dy * y)), row by row."""
     cdef Py_ssize_t i, r
@@ -291,7 +309,7 @@ enter_activation(
 
 
 cdef Status activation_forward(
-    int activation, double alpha, real* y, const real* x, Py_ssize_t m, Py_ssize_t n
+    int activation, const double* c, real* y, const real* x, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
     """OUT y = activation(x), both (m, n); y may be x."""
     if not 0 <= activation < MAX_ACTIVATIONS:
@@ -299,34 +317,34 @@ cdef Status activation_forward(
     if real is float:
         if TABLE.float_forward[activation] == NULL:
             return Status.UNKNOWN_OP
-        TABLE.float_forward[activation](y, x, <float>alpha, m, n)
+        TABLE.float_forward[activation](y, x, c, m, n)
     else:
         if TABLE.double_forward[activation] == NULL:
             return Status.UNKNOWN_OP
-        TABLE.double_forward[activation](y, x, alpha, m, n)
+        TABLE.double_forward[activation](y, x, c, m, n)
     return Status.OK
 
 
 cdef Status activation_backward(
-    int activation, double alpha, real* dx, const real* dy, const real* y, Py_ssize_t m, Py_ssize_t n
+    int activation, const double* c, real* dx, const real* dy, const real* y, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """OUT dx = dy * activation'(x), from y = activation(x), all (m, n); dx may be dy."""
+    """OUT dx = dy * activation'(x), given y = activation(x), or x, all (m, n); dx may be dy."""
     if not 0 <= activation < MAX_ACTIVATIONS:
         return Status.UNKNOWN_OP
     if real is float:
         if TABLE.float_backward[activation] == NULL:
             return Status.UNKNOWN_OP
-        TABLE.float_backward[activation](dx, dy, y, <float>alpha, m, n)
+        TABLE.float_backward[activation](dx, dy, y, c, m, n)
     else:
         if TABLE.double_backward[activation] == NULL:
             return Status.UNKNOWN_OP
-        TABLE.double_backward[activation](dx, dy, y, alpha, m, n)
+        TABLE.double_backward[activation](dx, dy, y, c, m, n)
     return Status.OK
 
 
 cdef Status activation_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     return activation_forward(
-        bound.op.activation, bound.op.alpha, at[0], at[1], rows_of(bound), columns_of(bound, 0)
+        bound.op.activation, constants_of(bound), at[0], at[1], rows_of(bound), columns_of(bound, 0)
     )
 
 
@@ -335,7 +353,7 @@ enter(PathCode.BLAS, OpCode.ACTIVATION, activation_op[float], activation_op[doub
 
 cdef Status activation_backward_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
     return activation_backward(
-        bound.op.activation, bound.op.alpha, at[0], at[1], at[2], rows_of(bound), columns_of(bound, 0)
+        bound.op.activation, constants_of(bound), at[0], at[1], at[2], rows_of(bound), columns_of(bound, 0)
     )
 
 

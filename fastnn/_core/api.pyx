@@ -6,7 +6,6 @@ without the GIL.
 
 import numpy as np
 
-from fastnn._core import types as _types
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
@@ -18,7 +17,7 @@ from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.tiles cimport Tiles, check_status, share_tiles
 from fastnn._core.types cimport (
     MAX_OPERANDS, MOST_INPUTS, MOST_OUTPUTS, Addressing, Frame, Op, OpCode, PathCode, Status, is_row_wise,
-    lacks_slope,
+    needs_input,
 )
 
 cdef enum:
@@ -68,7 +67,7 @@ def dense_forward(x, w, b=None, activation=None, out=None):
     >>> dense_forward(np.ones((1, 2)), np.array([[1.0, -1.0], [2.0, -2.0]]), activation="relu")
     array([[3., 0.]])
     """
-    code = _activation(activation)
+    code, numbers = _activation(activation)
     x = _matrix(x, "x")
     w = _matrix(w, "w", x.dtype)
     m, k = x.shape
@@ -83,7 +82,7 @@ def dense_forward(x, w, b=None, activation=None, out=None):
     if m and n:
         run_one(
             OpCode.DENSE, code, x.itemsize == 8, m, m, (out, x, w, b), (n, k, n, n), 2,
-            _alphas.get(activation, 0.0),
+            numbers,
         )
     return out
 
@@ -135,7 +134,7 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
     >>> dx.round(2)
     array([[0.5 , 0.27, 0.3 ]])
     """
-    code = _activation(activation)
+    code, numbers = _activation(activation)
     need_dx = _checks.check_flag(need_dx, "need_dx")
     dy = _matrix(dy, "dy")
     x = _matrix(x, "x", dy.dtype)
@@ -150,9 +149,9 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
     if code:
         if y is None:
             raise _errors.ConfigurationError(f"activation {activation!r} needs y, the forward's output")
-        if lacks_slope(code):
+        if needs_input(code):
             raise _errors.ConfigurationError(
-                f"the derivative of {activation} does not follow from its output; multiply dy by what it is "
+                f"the derivative of {activation} is one of z, not of its output; multiply dy by what it is "
                 "at z, and leave the activation out"
             )
         y = _matrix(y, "y", dy.dtype)
@@ -173,7 +172,7 @@ def dense_backward(dy, x, w, y=None, activation=None, need_dx=True):
             given, upstream = upstream, dz[:rows] if rows < len(dz) else dz
             run_one(
                 OpCode.ACTIVATION_BACKWARD, code, double, rows, rows, (upstream, given, rows_of(y, begin)),
-                (n, n, n), 3, _alphas.get(activation, 0.0),
+                (n, n, n), 3, numbers,
             )
         first = begin == 0 if double else begin % SUMMED_ROWS == 0
         if first and begin:
@@ -206,6 +205,45 @@ cdef rows_of(array, Py_ssize_t begin):
     return array if len(array) <= BACKWARD_ROWS else array[begin : begin + BACKWARD_ROWS]
 
 
+def activate(int code, tuple numbers, z, out=None):
+    """Return an activation of an array.
+
+    Parameters
+    ----------
+    code : int
+        Of the activation.
+    numbers : tuple of float
+        Of its options, checked.
+    z : array_like of any shape, float32 or float64
+    out : numpy.ndarray of z's shape and dtype, optional
+
+    Returns
+    -------
+    numpy.ndarray
+    """
+    return forward(code, z, out, numbers)
+
+
+def derive(int code, tuple numbers, dy, y, out=None):
+    """Return ``dy`` times the derivative of an activation.
+
+    Parameters
+    ----------
+    code : int
+        Of the activation.
+    numbers : tuple of float
+        Of its options, checked.
+    dy, y : array_like of one shape, float32 or float64
+        `y` is the output, or the input where the derivative is made of that.
+    out : numpy.ndarray of dy's shape and dtype, optional
+
+    Returns
+    -------
+    numpy.ndarray
+    """
+    return backward(code, dy, y, out, numbers)
+
+
 def make_doors(int code, option=None, default=0.0):
     """Return the doors to an activation and to its derivative, which get names and texts above.
 
@@ -234,19 +272,19 @@ def make_doors(int code, option=None, default=0.0):
 
     if option == "negative_slope":
         def sloped_forward(z, out=None, negative_slope=default):
-            return forward(code, z, out, _not_negative(negative_slope, "negative_slope"))
+            return forward(code, z, out, (_not_negative(negative_slope, "negative_slope"),))
 
         def sloped_backward(dy, y, out=None, negative_slope=default):
-            return backward(code, dy, y, out, _not_negative(negative_slope, "negative_slope"))
+            return backward(code, dy, y, out, (_not_negative(negative_slope, "negative_slope"),))
 
         return sloped_forward, sloped_backward
 
     if option == "alpha":
         def scaled_forward(z, out=None, alpha=default):
-            return forward(code, z, out, _not_negative(alpha, "alpha"))
+            return forward(code, z, out, (_not_negative(alpha, "alpha"),))
 
         def scaled_backward(dy, y, out=None, alpha=default):
-            return backward(code, dy, y, out, _not_negative(alpha, "alpha"))
+            return backward(code, dy, y, out, (_not_negative(alpha, "alpha"),))
 
         return scaled_forward, scaled_backward
 

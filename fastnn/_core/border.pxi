@@ -1,6 +1,5 @@
 # What lies between the doors of `api.pyx` and the kernels: checks of arrays and names, then one op.
 
-_ACTIVATIONS = {name.lower(): int(member) for name, member in _types.ActivationCode.__members__.items()}
 _ndarray = np.ndarray
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _LIMIT = 2**31 - 1
@@ -8,10 +7,10 @@ _INFINITY = float("inf")
 
 # What comes from above, which the core does not import; see `equip`.
 _errors = _checks = _as_numbers = None
-_alphas = {}
+_activations = {}   # codes and numbers by name
 
 
-def equip(errors, checks, as_numbers, alphas):
+def equip(errors, checks, as_numbers, activations):
     """Hand doors what they need from above; none may be called before.
 
     Parameters
@@ -22,11 +21,11 @@ def equip(errors, checks, as_numbers, alphas):
         `fastnn.checks`.
     as_numbers : callable
         `fastnn.border.numeric.as_numbers`.
-    alphas : dict of str to float
-        What an activation's slope or scale is unless told otherwise.
+    activations : dict of str to (int, tuple of float)
+        The code of each activation, and its numbers unless told otherwise.
     """
-    global _errors, _checks, _as_numbers, _alphas
-    _errors, _checks, _as_numbers, _alphas = errors, checks, as_numbers, alphas
+    global _errors, _checks, _as_numbers, _activations
+    _errors, _checks, _as_numbers, _activations = errors, checks, as_numbers, activations
 
 
 def _operand(value, name, dtype=None):
@@ -112,19 +111,27 @@ def _not_negative(value, name):
 
 
 def _activation(name):
+    """Return the code of an activation, and its numbers."""
     if name is None:
-        return 0
+        return 0, ()
     if not isinstance(name, str):
         raise _errors.DTypeError(
             f"activation must be a name, such as 'relu', or None, got {_checks.shown(name)}"
         )
-    if name not in _ACTIVATIONS:
-        raise _errors.unknown_name("activation", name, _ACTIVATIONS)
-    return _ACTIVATIONS[name]
+    if name not in _activations:
+        raise _errors.unknown_name("activation", name, _activations)
+    return _activations[name]
+
+
+cdef void put_numbers(Op* op, tuple numbers):
+    """OUT op.constants: the numbers of its activation."""
+    cdef int i
+    for i in range(len(numbers)):
+        op.constants[i] = numbers[i]
 
 
 cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t end, Py_ssize_t rows, tuple arrays,
-                 tuple columns, int n_tiled, double alpha=0.0) except -1:
+                 tuple columns, int n_tiled, tuple numbers=()) except -1:
     """Run one op on arrays that were checked; the first is written, `n_tiled` of them are cut into tiles.
 
     The op runs along `end` rows, of a batch or a parameter; `rows` are those of the batch.
@@ -138,7 +145,8 @@ cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t end, Py_ss
     need_table()
     memset(&op, 0, sizeof(Op))
     memset(&frame, 0, sizeof(Frame))
-    op.code, op.activation, op.alpha = code, activation, alpha
+    op.code, op.activation = code, activation
+    put_numbers(&op, numbers)
     frame.base, frame.rows, frame.scalars = base, rows, &minus_one     # updates add the gradient
     for i in range(MAX_OPERANDS):
         op.operands[i].slot = -1
@@ -165,7 +173,7 @@ cdef int run_one(OpCode code, int activation, bint double, Py_ssize_t end, Py_ss
     return 0
 
 
-cdef bint run_as_given(OpCode code, int activation, double alpha, out, first, second):
+cdef bint run_as_given(OpCode code, int activation, tuple numbers, out, first, second):
     """Run an op of an activation on arrays if they need neither copies nor an explanation; return whether.
 
     Looking at three buffers takes 0.3 us, checks in Python 1.2, as long as a kernel on 10 000 numbers.
@@ -204,7 +212,8 @@ cdef bint run_as_given(OpCode code, int activation, double alpha, out, first, se
         n = views[0].len // views[0].itemsize
         memset(&op, 0, sizeof(Op))
         memset(&frame, 0, sizeof(Frame))
-        op.code, op.activation, op.alpha = code, activation, alpha
+        op.code, op.activation = code, activation
+        put_numbers(&op, numbers)
         frame.base = base
         for i in range(MAX_OPERANDS):
             op.operands[i].slot = <int>i if i < count else -1
@@ -217,38 +226,39 @@ cdef bint run_as_given(OpCode code, int activation, double alpha, out, first, se
             PyBuffer_Release(&views[i])
 
 
-cdef run_rows(OpCode code, int activation, double alpha, tuple arrays):
+cdef run_rows(OpCode code, int activation, tuple numbers, tuple arrays):
     """Run an op of an activation on checked arrays of one shape, of which the first is written."""
     first = arrays[0]
     cdef Py_ssize_t n = first.shape[first.ndim - 1] if first.ndim else 1
     cdef Py_ssize_t m = first.size // n
-    if not run_as_given(code, activation, alpha, first, arrays[1], arrays[2] if len(arrays) > 2 else None):
-        run_one(code, activation, first.itemsize == 8, m, m, arrays, (n,) * len(arrays), len(arrays), alpha)
+    if not run_as_given(code, activation, numbers, first, arrays[1], arrays[2] if len(arrays) > 2 else None):
+        run_one(code, activation, first.itemsize == 8, m, m, arrays, (n,) * len(arrays), len(arrays), numbers)
 
 
-cdef forward(int activation, z, out, double alpha=0.0):
+cdef forward(int activation, z, out, tuple numbers=()):
     given = np.empty_like(z) if out is None and type(z) is _ndarray else out
-    if run_as_given(OpCode.ACTIVATION, activation, alpha, given, z, None):
+    if run_as_given(OpCode.ACTIVATION, activation, numbers, given, z, None):
         return given
     z = _operand(z, "z")
     out = _result(out, z.shape, z.dtype, (z,), True)
     if z.size:
-        run_rows(OpCode.ACTIVATION, activation, alpha, (out, z))
+        run_rows(OpCode.ACTIVATION, activation, numbers, (out, z))
     return out
 
 
-cdef backward(int activation, dy, y, out, double alpha=0.0):
+cdef backward(int activation, dy, y, out, tuple numbers=()):
     given = np.empty_like(dy) if out is None and type(dy) is _ndarray else out
-    if y is not None and run_as_given(OpCode.ACTIVATION_BACKWARD, activation, alpha, given, dy, y):
+    if y is not None and run_as_given(OpCode.ACTIVATION_BACKWARD, activation, numbers, given, dy, y):
         return given
     dy = _operand(dy, "dy")
-    y = _operand(y, "y", dy.dtype)
+    name = "z" if needs_input(activation) else "y"
+    y = _operand(y, name, dy.dtype)
     if y.shape != dy.shape:
-        raise _errors.ShapeError(f"y must have dy's shape {dy.shape}, got {y.shape}")
+        raise _errors.ShapeError(f"{name} must have dy's shape {dy.shape}, got {y.shape}")
     out = _result(out, dy.shape, dy.dtype, (dy,), True)
     # Where dy is y, element for element, that was just checked.
     if np.may_share_memory(out, y) and y.ctypes.data != dy.ctypes.data:
-        raise _errors.DataError("out overlaps y; only dy may be overwritten")
+        raise _errors.DataError(f"out overlaps {name}; only dy may be overwritten")
     if dy.size:
-        run_rows(OpCode.ACTIVATION_BACKWARD, activation, alpha, (out, dy, y))
+        run_rows(OpCode.ACTIVATION_BACKWARD, activation, numbers, (out, dy, y))
     return out

@@ -37,7 +37,7 @@ cdef void add_bias(real* y, const real* x, const real* b, Py_ssize_t m, Py_ssize
 
 
 cdef Status finish_rows(
-    real* y, const real* b, int activation, double alpha, Py_ssize_t m, Py_ssize_t n, Py_ssize_t ld
+    real* y, const real* b, int activation, const double* c, Py_ssize_t m, Py_ssize_t n, Py_ssize_t ld
 ) noexcept nogil:
     """INOUT y (m, n), rows ld apart, = activation(y + b (n,)); b may be NULL.
 
@@ -52,7 +52,7 @@ cdef Status finish_rows(
     cdef Status status = Status.OK
     if ld != n:
         for i in range(m):
-            status = finish_rows(y + i * ld, b, activation, alpha, 1, n, n)
+            status = finish_rows(y + i * ld, b, activation, c, 1, n, n)
         return status
     if n < 256 and size >= 2048:
         width = 0
@@ -72,7 +72,7 @@ cdef Status finish_rows(
                 line[q] = line[q] + offset[q]
         at += width
     if activation != ActivationCode.LINEAR and (activation != ActivationCode.RELU or b == NULL):
-        return activation_forward(activation, alpha, y, y, m, n)
+        return activation_forward(activation, c, y, y, m, n)
     return Status.OK
 
 
@@ -230,7 +230,7 @@ cdef bint deep_forward(
 
 
 cdef Status dense_forward(
-    int path, real* y, const real* x, const real* w, const real* b, int activation, double alpha,
+    int path, real* y, const real* x, const real* w, const real* b, int activation, const double* c,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
     """OUT y (m, n) = activation(x (m, k) @ w (k, n) + b (n,)), rows of y and w ld apart; b may be NULL.
@@ -242,13 +242,13 @@ cdef Status dense_forward(
     cdef real z
     if real is float:
         if k > CHAIN and deep_forward(path, y, x, w, m, n, k, ld):
-            return finish_rows(y, b, activation, alpha, m, n, ld)
+            return finish_rows(y, b, activation, c, m, n, ld)
     if m == 1:      # BLAS and blocks of rows are for more
         row_product(y, x, w, b, n, k, ld)
-        return finish_rows(y, NULL, activation, alpha, 1, n, n)
+        return finish_rows(y, NULL, activation, c, 1, n, n)
     if m <= FEW_ROWS and ld * k >= LARGE_KERNEL:
         rows_product(y, ld, x, k, w, ld, m, n, k)
-        return finish_rows(y, b, activation, alpha, m, n, ld)
+        return finish_rows(y, b, activation, c, m, n, ld)
     if path != PathCode.BLAS:
         whole = in_blocks(path, n)
         product(y, ld, x, k, False, w, ld, False, b, <real>1.0, <real>0.0, relu, m, whole, k)
@@ -258,16 +258,16 @@ cdef Status dense_forward(
                 for j in range(whole, n):
                     z = y[i * ld + j] + b[j] if b != NULL else y[i * ld + j]
                     y[i * ld + j] = <real>0.0 if relu and z <= 0 else z
-        return Status.OK if relu else finish_rows(y, NULL, activation, alpha, m, n, ld)
+        return Status.OK if relu else finish_rows(y, NULL, activation, c, m, n, ld)
     if n == 1 and ld == n and 0 < m * k <= LARGEST_GEMV:
         gemv(m, k, x, k, w, y)
     else:
         gemm(False, False, m, n, k, <real>1.0, x, k, w, ld, <real>0.0, y, ld)
-    return finish_rows(y, b, activation, alpha, m, n, ld)
+    return finish_rows(y, b, activation, c, m, n, ld)
 
 
 cdef Status dense_backward(
-    int path, real* dx, const real* dy, const real* w, const real* y, int activation, double alpha,
+    int path, real* dx, const real* dy, const real* w, const real* y, int activation, const double* c,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
     """OUT dx (m, k) = (dy (m, n) @ w.T) * activation'(of the layer below, whose output is y (m, k)).
@@ -303,10 +303,10 @@ cdef Status dense_backward(
     else:
         gemm(False, True, m, k, n, <real>1.0, dy, n, w, n, <real>0.0, dx, ld)
     if y != NULL and ld == k:
-        return activation_backward(activation, alpha, dx, dx, y, m, k)
+        return activation_backward(activation, c, dx, dx, y, m, k)
     if y != NULL:
         for i in range(m):
-            status = activation_backward(activation, alpha, dx + i * ld, dx + i * ld, y + i * ld, 1, k)
+            status = activation_backward(activation, c, dx + i * ld, dx + i * ld, y + i * ld, 1, k)
     return status
 
 
@@ -430,7 +430,8 @@ cdef Status dense_op(real** at, const Bound* bound, const Frame* frame) noexcept
     cdef const Op* op = bound.op
     cdef Py_ssize_t j = bound.first_column
     return dense_forward(
-        op.path, at[0] + j, at[1], at[2] + j, at[3] + j if at[3] != NULL else NULL, op.activation, op.alpha,
+        op.path, at[0] + j, at[1], at[2] + j, at[3] + j if at[3] != NULL else NULL, op.activation,
+        constants_of(bound),
         rows_of(bound), width_of(bound), columns_of(bound, 1), columns_of(bound, 0)
     )
 
@@ -443,7 +444,7 @@ cdef Status dense_backward_op(real** at, const Bound* bound, const Frame* frame)
     cdef Py_ssize_t j = bound.first_column, n = columns_of(bound, 1)
     return dense_backward(
         op.path, at[0] + j, at[1], at[2] + j * n, at[3] + j if at[3] != NULL else NULL, op.activation,
-        op.alpha, rows_of(bound), n, width_of(bound), columns_of(bound, 0)
+        constants_of(bound), rows_of(bound), n, width_of(bound), columns_of(bound, 0)
     )
 
 

@@ -10,14 +10,14 @@ ACTIVATIONS: dict[str, int]
 POINTWISE: dict[str, int]
 ROWWISE: dict[str, int]
 ROW_WISE: set[str]
-WITHOUT_SLOPE: set[str]
+FROM_INPUT: set[str]
 STATUSES: dict[int, str]
 PATHS: dict[str, int]
 AXES: dict[str, int]
 ADDRESSINGS: dict[str, int]
 
 _Operand: TypeAlias = tuple[int, int, int, int]
-_Op: TypeAlias = tuple[int, int, float, int, int, Sequence[_Operand | None], Sequence[float], Sequence[int]]
+_Op: TypeAlias = tuple[int, int, int, int, Sequence[_Operand | None], Sequence[float], Sequence[int]]
 _Phase: TypeAlias = tuple[int, int, Sequence[tuple[int, int, int, int]]]
 
 class Executor:

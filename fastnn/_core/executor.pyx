@@ -28,7 +28,7 @@ from fastnn._core.team cimport (
     take_task, wait_briefly, wait_for_helpers, wait_for_release, window,
 )
 from fastnn._core.types cimport (
-    MAX_CONSTANTS, MAX_OPERANDS, MAX_SCALARS, Axis, Bound, Frame, Op, Status, is_row_wise, lacks_slope,
+    MAX_CONSTANTS, MAX_OPERANDS, MAX_SCALARS, Axis, Bound, Frame, Op, Status, is_row_wise, needs_input,
 )
 
 # For fastnn/run/runtime.py, which compares them with fastnn/opcodes.py and fastnn/ops.py.
@@ -38,7 +38,7 @@ POINTWISE = {name: int(member) for name, member in _types.PointwiseCode.__member
 ROWWISE = {name: int(member) for name, member in _types.RowwiseCode.__members__.items()}
 STATUSES = {int(member): name for name, member in _types.Status.__members__.items()}
 ROW_WISE = {name for name, code in ACTIVATIONS.items() if is_row_wise(code)}
-WITHOUT_SLOPE = {name for name, code in ACTIVATIONS.items() if lacks_slope(code)}
+FROM_INPUT = {name for name, code in ACTIVATIONS.items() if needs_input(code)}
 PATHS = {name: int(member) for name, member in _types.PathCode.__members__.items()}
 AXES = {name: int(member) for name, member in _types.Axis.__members__.items()}
 ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members__.items()}
@@ -219,7 +219,7 @@ cdef class Executor:
     Parameters
     ----------
     ops : list of tuple
-        ``(code, activation, alpha, path, accumulator, operands, constants, scalars)`` with operands
+        ``(code, activation, path, accumulator, operands, constants, scalars)`` with operands
         ``(slot, addressing, offset, columns)``.
     phases : list of tuple
         ``(axis, tile_rows, tasks)`` with tasks ``(first, last, begin, end)``.
@@ -268,11 +268,11 @@ cdef class Executor:
             and self.clips and self.own_scalars
         ):
             raise MemoryError("no memory for the plan")
-        for i, (code, activation, alpha, path, accumulator, operands, constants, scalars) in enumerate(ops):
+        for i, (code, activation, path, accumulator, operands, constants, scalars) in enumerate(ops):
             if len(operands) > MAX_OPERANDS or len(constants) > MAX_CONSTANTS or len(scalars) > MAX_SCALARS:
                 raise ValueError(f"op {i} has too many operands, constants or scalars")
             self.ops[i].code, self.ops[i].activation, self.ops[i].path = code, activation, path
-            self.ops[i].accumulator, self.ops[i].alpha = accumulator, alpha
+            self.ops[i].accumulator = accumulator
             for j in range(MAX_OPERANDS):
                 self.ops[i].operands[j].slot = -1
             for j, operand in enumerate(operands):

@@ -47,7 +47,7 @@ cdef Status few_forward_op(real** at, const Bound* bound, const Frame* frame) no
         few_forward_float(at[0], at[1], at[2], at[3], m, n, k)
     else:
         few_forward_double(at[0], at[1], at[2], at[3], m, n, k)
-    return activation_forward(bound.op.activation, bound.op.alpha, at[0], at[0], m, n)
+    return activation_forward(bound.op.activation, constants_of(bound), at[0], at[0], m, n)
 
 
 enter(PathCode.FEW_OUTPUTS, OpCode.DENSE, few_forward_op[float], few_forward_op[double])
@@ -66,7 +66,7 @@ cdef Status few_backward_op(real** at, const Bound* bound, const Frame* frame) n
         few_backward_double(at[0], at[1], at[2], at[3], kind, m, n, k)
     if at[3] == NULL or kind != OF_NOTHING:
         return Status.OK
-    return activation_backward(op.activation, op.alpha, at[0], at[0], at[3], m, k)
+    return activation_backward(op.activation, constants_of(bound), at[0], at[0], at[3], m, k)
 
 
 enter(PathCode.FEW_OUTPUTS, OpCode.DENSE_BACKWARD, few_backward_op[float], few_backward_op[double])

@@ -77,6 +77,8 @@ cdef inline double rate_of(const Bound* bound, const Frame* frame) noexcept nogi
 
 include "simd_math.pxi"
 include "activations.pxi"
+include "rectifiers.pxi"
+include "smooth.pxi"
 include "gates.pxi"
 include "matmul.pxi"
 include "long_sums.pxi"

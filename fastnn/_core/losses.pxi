@@ -184,7 +184,7 @@ cdef double sigmoid_crossentropy(
             value = <double>x[i * n + j]
             row += (value if value > 0 else 0.0) - value * <double>t[i * n + j] + log1p(exp(-fabs(value)))
         total += row / n * (weight[i] if weight != NULL else <real>1.0)
-    sigmoid_forward(y, x, <real>0.0, m, n)
+    sigmoid_forward(y, x, NULL, m, n)
     if dx != NULL:
         for i in range(m):
             w = weight[i] if weight != NULL else <real>1.0

@@ -127,6 +127,7 @@ cdef Py_ssize_t run_narrow(
     """Run ops on the path COLUMNS up to the first that is not done here; return how many."""
     cdef const Op* op
     cdef const Lane* lane
+    cdef const double* numbers
     cdef real* a
     cdef real* b
     cdef real* c
@@ -136,7 +137,7 @@ cdef Py_ssize_t run_narrow(
     cdef int code
     cdef double alpha, beta, total
     for i in range(count):
-        op, lane = bound[i].op, &bound[i].lane
+        op, lane, numbers = bound[i].op, &bound[i].lane, constants_of(bound + i)
         a, b = <real*>bound[i].operands[0], <real*>bound[i].operands[1]
         c, d = <real*>bound[i].operands[2], <real*>bound[i].operands[3]
         n, k, code = lane.n, lane.k, lane.code
@@ -153,21 +154,21 @@ cdef Py_ssize_t run_narrow(
                 narrow_forward_float(a, b, c, d, lane.kind, n, k, lanes)
             else:
                 narrow_forward_double(a, b, c, d, lane.kind, n, k, lanes)
-            if lane.another and activation_forward(op.activation, op.alpha, a, a, n, lanes) != Status.OK:
+            if lane.another and activation_forward(op.activation, numbers, a, a, n, lanes) != Status.OK:
                 return i
         elif code == LaneCode.BACKWARD:
             if real is float:
                 narrow_backward_float(a, b, c, d, lane.kind, k, n, lanes)
             else:
                 narrow_backward_double(a, b, c, d, lane.kind, k, n, lanes)
-            if lane.another and activation_backward(op.activation, op.alpha, a, a, d, n, lanes) != Status.OK:
+            if lane.another and activation_backward(op.activation, numbers, a, a, d, n, lanes) != Status.OK:
                 return i
         elif code == LaneCode.ACTIVATE:
-            if activation_forward(op.activation, op.alpha, a, b, n, lanes) != Status.OK:
+            if activation_forward(op.activation, numbers, a, b, n, lanes) != Status.OK:
                 return i
         elif code == LaneCode.DERIVE:
             if lane.another:
-                if activation_backward(op.activation, op.alpha, a, b, c, n, lanes) != Status.OK:
+                if activation_backward(op.activation, numbers, a, b, c, n, lanes) != Status.OK:
                     return i
             elif real is float:
                 narrow_derive_float(a, b, c, lane.kind, n * lanes)

@@ -1,7 +1,7 @@
 # Elementary functions as inline scalar code that compilers vectorise: no calls, no branches,
 # no tables.  Accuracy over the whole range, every SIMD level (tests/core/test_accuracy.py):
-# exp 1.0 ULP, tanh 1.5, sigmoid 2.5, softplus 2.5, NaN and infinities as in C.  With AVX-512, tables that
-# fit a register do tanh and sigmoid of float32 in half the time (avx512.h).
+# exp 1.0 ULP, tanh 1.5, sigmoid 2.5, softplus 2.5, GELU 4, NaN and infinities as in C.  With AVX-512,
+# tables that fit a register do tanh and sigmoid of float32 in half the time (avx512.h).
 #
 # exp(x) = 2^n * (1 + p(r)) with n = round(x / ln 2), r = x - n ln 2 in two parts, and
 # p(r) = r + r^2 q(r), where q is the Chebyshev fit of (exp(r) - 1 - r) / r^2 on
@@ -9,7 +9,9 @@
 # 11 leave 1.9e-19.  tanh(x) = x + x^3 t(x^2) for |x| < 0.75, with t fitted likewise: 6
 # coefficients leave 6.6e-9, 13 leave 6.3e-18.  log(1 + u) = u - s (u - s^2 q(s^2)) for 0 <= u <= 1, with
 # s = u / (2 + u), where q is fitted likewise, to 2 (atanh(s) / s - 1) / s^2: 5 coefficients leave 3.9e-10,
-# 10 leave 4.9e-18.
+# 10 leave 4.9e-18.  The normal distribution below 0 is exp(-x^2 / 2) g(t) / (|x| + c) with
+# t = (|x| - c) / (|x| + c), where g is fitted likewise, up to |x| = 14.5 and 39: c = 3 and 11 coefficients
+# leave 1.2e-9 of it, c = 5 and 23 leave 1.2e-17.
 
 cdef extern from "fastnn/_core/avx512.h":
     # Each returns how much it has done, 0 where there is no AVX-512.
@@ -227,6 +229,33 @@ cdef inline real softplus_of(real x) noexcept nogil:
     return (<real>0.0 if x <= 0 else x) + log1p_of(exp_of(-magnitude(x)))
 
 
+cdef inline real tanh_rest(real z) noexcept nogil:
+    """Return t of tanh(x) = x + x^3 t for z = x^2 up to 0.5625."""
+    cdef real t
+    if real is float:
+        t = <float>0.0019095024520666552373
+        t = t * z + <float>-0.007933807623248753219
+        t = t * z + <float>0.02161531889813857323
+        t = t * z + <float>-0.053935853550589755223
+        t = t * z + <float>0.13333179635256998753
+        t = t * z + <float>-0.33333332136357082163
+    else:
+        t = -1.6408599646831444073e-6
+        t = t * z + 0.000010048053928129498683
+        t = t * z + -0.000034494724699982169173
+        t = t * z + 0.000094247629764935803356
+        t = t * z + -0.00023809406936979282388
+        t = t * z + 0.00058974699869533278377
+        t = t * z + -0.0014557818253310692292
+        t = t * z + 0.0035921213885060419569
+        t = t * z + -0.0088632349874391012253
+        t = t * z + 0.021869488509711037305
+        t = t * z + -0.053968253967582075464
+        t = t * z + 0.13333333333332660726
+        t = t * z + -0.33333333333333332215
+    return t
+
+
 cdef inline real tanh_of(real x) noexcept nogil:
     # Near 0 a polynomial; beyond, 1 - 2 / (exp(2|x|) + 1), in which exp's error has shrunk.
     # NaN comes through both.
@@ -241,29 +270,99 @@ cdef inline real tanh_of(real x) noexcept nogil:
     z = power_of_two(shifted)
     far = with_sign_of(<real>1.0 - <real>2.0 / ((z + z * p) + <real>1.0), x)
     z = a * a
-    if real is float:
-        near = <float>0.0019095024520666552373
-        near = near * z + <float>-0.007933807623248753219
-        near = near * z + <float>0.02161531889813857323
-        near = near * z + <float>-0.053935853550589755223
-        near = near * z + <float>0.13333179635256998753
-        near = near * z + <float>-0.33333332136357082163
-    else:
-        near = -1.6408599646831444073e-6
-        near = near * z + 0.000010048053928129498683
-        near = near * z + -0.000034494724699982169173
-        near = near * z + 0.000094247629764935803356
-        near = near * z + -0.00023809406936979282388
-        near = near * z + 0.00058974699869533278377
-        near = near * z + -0.0014557818253310692292
-        near = near * z + 0.0035921213885060419569
-        near = near * z + -0.0088632349874391012253
-        near = near * z + 0.021869488509711037305
-        near = near * z + -0.053968253967582075464
-        near = near * z + 0.13333333333332660726
-        near = near * z + -0.33333333333333332215
-    near = x * (near * z + <real>1.0)       # a product: keeps -0.0
+    near = x * (tanh_rest(z) * z + <real>1.0)       # a product: keeps -0.0
     return far if z > <real>0.5625 else near
+
+
+cdef inline real within(real x, real limit) noexcept nogil:
+    """Return x, or if that is nearer to 0, the limit with its sign; NaN for NaN."""
+    x = limit if x > limit else x
+    return -limit if x < -limit else x
+
+
+cdef inline real root_of(real x) noexcept nogil:
+    if real is float:
+        return sqrtf(x)
+    else:
+        return sqrt(x)
+
+
+cdef inline real hard_sigmoid_of(real x) noexcept nogil:
+    """Return x / 6 + 0.5, but at least 0 and at most 1."""
+    cdef real z = x + <real>3.0
+    z = <real>0.0 if z < 0 else z
+    z = <real>6.0 if z > 6 else z
+    return z / <real>6.0
+
+
+cdef inline real gelu_score(real x) noexcept nogil:
+    """Return 2 sqrt(2 / pi) (x + 0.044715 x^3), whose sigmoid is near to `share_below`."""
+    return x * (<real>1.5957691216057308 + <real>0.07135481627260025 * (x * x))
+
+
+cdef inline real share_below(real x, real* density) noexcept nogil:
+    """Return the share of a standard normal distribution below x, and set its density there."""
+    # exp(-x^2 / 2) times g(t) / (|x| + c) below 0, where no digits cancel; the square in two parts, as its
+    # rounding would be multiplied by x^2.
+    cdef FloatBits f
+    cdef DoubleBits d
+    cdef real a, high, large, small, h, e, c, t, g, tail
+    a = magnitude(x)
+    if real is float:
+        a = <float>20.0 if a > 20 else a
+        f.value = a
+        f.bits = f.bits & <unsigned int>0xFFFFF000
+        high, c = f.value, 3.0
+    else:
+        a = 40.0 if a > 40 else a
+        d.value = a
+        d.bits = d.bits & <unsigned long long>0xFFFFFFFFF8000000
+        high, c = d.value, 5.0
+    large = high * high * <real>0.5
+    small = (a - high) * (a + high) * <real>0.5
+    h = -(large + small)
+    e = exp_of(h)
+    e = e + e * ((-large - h) - small)
+    density[0] = e * <real>0.39894228040143267794
+    t = (a - c) / (a + c)
+    if real is float:
+        g = <float>5.5355966295437997518e-5
+        g = g * t + <float>1.331259087505261264e-4
+        g = g * t + <float>-2.4458266635030283877e-4
+        g = g * t + <float>-0.0010342220593040599595
+        g = g * t + <float>0.0010241357110211652075
+        g = g * t + <float>0.0069698131313015088302
+        g = g * t + <float>-0.010462293756020216735
+        g = g * t + <float>-0.047262745275900215694
+        g = g * t + <float>0.23001767766349003359
+        g = g * t + <float>-0.50933198954028234501
+        g = g * t + <float>0.72908369069624986858
+    else:
+        g = -1.5877468827473365378e-10
+        g = g * t + 1.7530484014082319805e-9
+        g = g * t + 7.6630718007600410458e-9
+        g = g * t + -9.3135609943260591435e-9
+        g = g * t + -6.5942216624772230429e-8
+        g = g * t + 4.2274993740065348384e-8
+        g = g * t + 4.3314103568625849535e-7
+        g = g * t + -3.3661536810124711722e-7
+        g = g * t + -2.7692670959974302454e-6
+        g = g * t + 3.9809021578680411194e-6
+        g = g * t + 1.6681213742042061453e-5
+        g = g * t + -4.976281427058580517e-5
+        g = g * t + -5.9375728009915863678e-5
+        g = g * t + 5.4489906477312989385e-4
+        g = g * t + -7.9786939846607010544e-4
+        g = g * t + -0.0029933767705085424387
+        g = g * t + 0.020795066799883179639
+        g = g * t + -0.069118638706310163575
+        g = g * t + 0.16502036617038471792
+        g = g * t + -0.3135331566713045447
+        g = g * t + 0.49530561596997641327
+        g = g * t + -0.66538250289005670039
+        g = g * t + 0.76919304975006295856
+    tail = e * (g / (a + c))
+    return tail if x < 0 else <real>1.0 - tail
 
 
 cdef inline real lane_sum(const real* lanes) noexcept nogil:

@@ -17,7 +17,7 @@ from libc.math cimport fabs, fmax
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fastnn._core.types cimport MAX_ACTIVATIONS, MAX_OPCODES, N_PATHS, KernelTable, lacks_slope
+from fastnn._core.types cimport MAX_ACTIVATIONS, MAX_OPCODES, N_PATHS, KernelTable
 
 cdef extern from *:
     """
@@ -135,15 +135,15 @@ cdef dict cells_of(const KernelTable* table, bint double):
 
 
 cdef bint has_activations(const KernelTable* table):
-    """Return whether there are all activations, and no others, and all derivatives that follow from y."""
+    """Return whether there are all activations with their derivatives, and no others."""
     cdef int code
     codes = set(_types.ActivationCode.__members__.values())
     for code in range(MAX_ACTIVATIONS):
-        known, sloped = code in codes, code in codes and not lacks_slope(code)
+        known = code in codes
         if (
             (table.float_forward[code] != NULL) != known or (table.double_forward[code] != NULL) != known
-            or (table.float_backward[code] != NULL) != sloped
-            or (table.double_backward[code] != NULL) != sloped
+            or (table.float_backward[code] != NULL) != known
+            or (table.double_backward[code] != NULL) != known
         ):
             return False
     return True

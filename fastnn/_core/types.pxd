@@ -102,16 +102,42 @@ cpdef enum ActivationCode:
     LOG = 9
     SOFTPLUS = 10
     SOFTSIGN = 11
+    RELU6 = 12
+    SELU = 13
+    GELU = 14
+    SILU = 15
+    MISH = 16
+    CELU = 17
+    HARD_SIGMOID = 18
+    HARD_SILU = 19
+    HARD_TANH = 20
+    LOG_SOFTMAX = 21
+    LOG_SIGMOID = 22
+    SQUAREPLUS = 23
+    TANH_SHRINK = 24
+    SOFT_SHRINK = 25
+    HARD_SHRINK = 26
+    THRESHOLD = 27
+    RECTIFIER = 28
 
 # What is true of activations here and in the table of fastnn/ops.py, which fastnn/run/runtime.py compares.
 cdef inline bint is_row_wise(int activation) noexcept nogil:
     """Return whether an element depends on all of its row, so that no row may be cut."""
-    return activation == ActivationCode.SOFTMAX
+    return activation == ActivationCode.SOFTMAX or activation == ActivationCode.LOG_SOFTMAX
 
 
-cdef inline bint lacks_slope(int activation) noexcept nogil:
-    """Return whether the derivative does not follow from the output."""
-    return activation == ActivationCode.LOG
+cdef inline bint needs_input(int activation) noexcept nogil:
+    """Return whether the derivative is made of the input x; else of the output y."""
+    return (
+        activation == ActivationCode.LOG
+        or activation == ActivationCode.GELU
+        or activation == ActivationCode.SILU
+        or activation == ActivationCode.MISH
+        or activation == ActivationCode.HARD_SILU
+        or activation == ActivationCode.TANH_SHRINK
+        or activation == ActivationCode.THRESHOLD
+        or activation == ActivationCode.RECTIFIER
+    )
 
 
 cpdef enum PointwiseCode:
@@ -179,8 +205,7 @@ cdef struct Op:
     int accumulator
     int path            # a PathCode: who multiplies matrices, and how tensors lie
     Operand operands[MAX_OPERANDS]
-    double constants[MAX_CONSTANTS]
-    double alpha        # the activation's slope or scale
+    double constants[MAX_CONSTANTS]     # of an op with an activation, that one's numbers
     int scalars[MAX_SCALARS]    # which of the step's
 
 # What one thread sees while it runs ops on one tile.
@@ -256,18 +281,19 @@ ctypedef Status (*RunBound)(const Bound* bound, Py_ssize_t count, const Frame* f
 
 ctypedef void (*Prepare)(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
 
-# The value of an activation, y, and what a gradient dy becomes by its derivative, which follows from y.
+# The value of an activation, y, and what a gradient dy becomes by its derivative, given `from_`: y, or where
+# `needs_input` says so, x.  `c` are the activation's numbers.
 ctypedef void (*FloatForward)(
-    float* y, const float* x, float alpha, Py_ssize_t m, Py_ssize_t n
+    float* y, const float* x, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil
 ctypedef void (*DoubleForward)(
-    double* y, const double* x, double alpha, Py_ssize_t m, Py_ssize_t n
+    double* y, const double* x, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil
 ctypedef void (*FloatBackward)(
-    float* dx, const float* dy, const float* y, float alpha, Py_ssize_t m, Py_ssize_t n
+    float* dx, const float* dy, const float* from_, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil
 ctypedef void (*DoubleBackward)(
-    double* dx, const double* dy, const double* y, double alpha, Py_ssize_t m, Py_ssize_t n
+    double* dx, const double* dy, const double* from_, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil
 
 # One per SIMD level; `name` is that of the level.  NULL: this path cannot do this op.

@@ -87,13 +87,12 @@ class Builder:
         code: OpCode,
         *sources: Operand | None,
         activation: Activation = Activation.LINEAR,
-        alpha: float = 0.0,
         constants: tuple[float, ...] = (),
     ) -> None:
         """Append an op that makes a part of the gradient of `x`, if anything wants it."""
         if x.name in self.wanted:
             part = self.part_of(x)
-            self.ops.append(Op(code, layer, (part, *sources), activation, alpha, constants))
+            self.ops.append(Op(code, layer, (part, *sources), activation, constants))
             self.add_part(x, part)
 
     def lend(self, x: Operand, gradient: Operand) -> None:

@@ -100,12 +100,17 @@ def _merge(first: Op, second: Op) -> Op | None:
                 first,
                 operands=(second.operands[0], x, w, b),
                 activation=second.activation,
-                alpha=second.alpha,
+                constants=second.constants,
             )
         case OpCode.DENSE_BACKWARD, OpCode.ACTIVATION_BACKWARD if first.operand("y") is None:
             dx, _, y = second.operands
             _, dy, w, _ = first.operands
-            return replace(first, operands=(dx, dy, w, y), activation=second.activation, alpha=second.alpha)
+            return replace(
+                first,
+                operands=(dx, dy, w, y),
+                activation=second.activation,
+                constants=second.constants,
+            )
         case OpCode.L2_GRADIENT, _ if second.signature.constants[:1] == ("l2",):
             return replace(second, constants=(first.constants[0], *second.constants[1:]))
         case OpCode.WEIGHT_GRADIENT, OpCode.SGD if first.operands[0] == second.operand("dw"):

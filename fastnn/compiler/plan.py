@@ -272,7 +272,7 @@ def describe_op(plan: Plan, op: Op) -> str:
     written = {operand.name for operand in op.outputs()}
     inputs = ", ".join(_operand(plan, o) for o in op.inputs() if o.name not in written)
     extra = "" if op.activation is Activation.LINEAR else f" {name_of(op.activation)}"
-    named = op.signature.constants
+    named = op.constant_names
     constants = " ".join(f"{name}={value:g}" for name, value in zip(named, op.constants, strict=False))
     constants += "".join(f" {value:g}" for value in op.constants[len(named) :])
     arrow = f"{outputs} <- {inputs}" if outputs and inputs else outputs or inputs

@@ -65,14 +65,15 @@ def _dense(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand
         elif code is OpCode.MAXOUT:
             ops.append(Op(code, node.layer, (result, x)))
         else:
-            ops.append(Op(code, node.layer, (result, x), config.activation, config.alpha))
+            ops.append(Op(code, node.layer, (result, x), config.activation, config.numbers))
         x = result
     return ops
 
 
 def _activation(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
-    assert isinstance(node.config, ActivationConfig)
-    return [Op(OpCode.ACTIVATION, node.layer, (y, *inputs), node.config.activation, node.config.alpha)]
+    config = node.config
+    assert isinstance(config, ActivationConfig)
+    return [Op(OpCode.ACTIVATION, node.layer, (y, *inputs), config.activation, config.numbers)]
 
 
 def _affine(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:
@@ -201,16 +202,17 @@ def _add_bias_backward(builder: Builder, op: Op, dy: Operand) -> None:
 
 
 def _activation_backward(builder: Builder, op: Op, dy: Operand) -> None:
-    x, y = op.need("x"), op.need("y")
-    slope = ACTIVATIONS[op.activation].slope
-    if slope is None:
-        builder.pass_on(
-            op.layer, x, OpCode.ACTIVATION_BACKWARD, dy, y, activation=op.activation, alpha=op.alpha
-        )
-    elif x.name in builder.wanted:
-        slopes = builder.rows(f"{slope.name.lower()}({x.name})+{len(builder.ops)}", x.columns)
-        builder.ops.append(Op(OpCode.ACTIVATION, op.layer, (slopes, x), slope))
-        builder.pass_on(op.layer, x, OpCode.MULTIPLY, dy, slopes)
+    x = op.need("x")
+    source = x if ACTIVATIONS[op.activation].from_input else op.need("y")
+    builder.pass_on(
+        op.layer,
+        x,
+        OpCode.ACTIVATION_BACKWARD,
+        dy,
+        source,
+        activation=op.activation,
+        constants=op.constants,
+    )
 
 
 def _add_backward(builder: Builder, op: Op, dy: Operand) -> None:

@@ -41,7 +41,7 @@ from fastnn.compiler.plan import (
     Slot,
 )
 from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS, POINTWISE, REAL, ROWWISE, Kind, LossTraits, Numbers, Pointwise, Rowwise
+from fastnn.ops import POINTWISE, REAL, ROWWISE, Kind, LossTraits, Numbers, Pointwise, Rowwise
 
 __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 
@@ -276,11 +276,13 @@ def check_op(plan: Plan, index: int) -> None:
         n_given = len(op.operands) if isinstance(op.operands, tuple) else repr(op.operands)
         raise PlanError(f"{where} has {n_given} operands, needs {len(uses)}")
     constants = op.constants
-    n_named, most = len(signature.constants), MOST_CONSTANTS if signature.more else len(signature.constants)
-    if not isinstance(constants, tuple) or not n_named <= len(constants) <= most:
-        raise PlanError(f"{where} has constants {constants!r}, needs {signature.constants}")
-    if not (_is_number(op.alpha) and all(map(_is_number, constants))):
-        raise PlanError(f"{where} has alpha {op.alpha!r} and constants {constants!r}, needs finite numbers")
+    _check_activation(op, where)
+    named = op.constant_names
+    most = MOST_CONSTANTS if signature.more else len(named)
+    if not isinstance(constants, tuple) or not len(named) <= len(constants) <= most:
+        raise PlanError(f"{where} has constants {constants!r}, needs {named}")
+    if not all(map(_is_number, constants)):
+        raise PlanError(f"{where} has constants {constants!r}, needs finite numbers")
     if not isinstance(op.scalars, tuple) or len(op.scalars) != len(signature.scalars):
         raise PlanError(f"{where} reads the scalars {op.scalars!r}, needs {signature.scalars}")
     there = (*plan.scalars, *[CLIP_FACTOR] * len(plan.clips))
@@ -324,13 +326,8 @@ def _check_activation(op: Op, where: str) -> None:
         return
     if op.code not in _ACTIVATING:
         raise PlanError(f"{where} has the activation {activation.name}, and takes none")
-    if op.code in _BACKWARD:
-        if ACTIVATIONS[activation].slope is not None:
-            raise PlanError(
-                f"{where} has the activation {activation.name}, whose derivative is not one of its output"
-            )
-        if op.operand("y") is None:
-            raise PlanError(f"{where} has the activation {activation.name}, and lacks its operand 'y'")
+    if op.code in _BACKWARD and op.operand("y") is None:
+        raise PlanError(f"{where} has the activation {activation.name}, and lacks its operand 'y'")
 
 
 _OF_SEVERAL_SUMS = frozenset(

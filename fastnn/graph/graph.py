@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.initializers import Initializer, Zeros
-from fastnn.ops import REAL, Activation, Kind
+from fastnn.ops import ACTIVATIONS, REAL, Activation, Kind, name_of
 from fastnn.regularizers import L2
 
 __all__ = [
@@ -175,8 +175,11 @@ class Config:
         return ""
 
 
-def _function(activation: Activation, alpha: float) -> str:
-    return activation.name.lower() + (f"({alpha:g})" if alpha else "")
+def _function(activation: Activation, numbers: tuple[float, ...]) -> str:
+    options = ACTIVATIONS[activation].options
+    shown = (option.shown(number) for option, number in zip(options, numbers, strict=True))
+    given = ", ".join(f"{value:g}" if type(value) is float else str(value) for value in shown)
+    return name_of(activation) + (f"({given})" if any(numbers) else "")
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ class DenseConfig(Config):
 
     units: int
     activation: Activation
-    alpha: float
+    numbers: tuple[float, ...]
     use_bias: bool
     kernel_initializer: Initializer
     bias_initializer: Initializer
@@ -212,7 +215,7 @@ class DenseConfig(Config):
     @property
     def function(self) -> str:
         """Its activation as users read it."""
-        return _function(self.activation, self.alpha)
+        return _function(self.activation, self.numbers)
 
 
 @dataclass(frozen=True)
@@ -233,15 +236,15 @@ class MaxoutConfig(DenseConfig):
 
 @dataclass(frozen=True)
 class ActivationConfig(Config):
-    """A function of every element; `alpha` is its slope or scale where it has one."""
+    """A function of every element; `numbers` are those of its options."""
 
     activation: Activation
-    alpha: float = 0.0
+    numbers: tuple[float, ...] = ()
 
     @property
     def function(self) -> str:
-        """Its name as users read it, with its slope or scale."""
-        return _function(self.activation, self.alpha)
+        """Its name as users read it, with its numbers."""
+        return _function(self.activation, self.numbers)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ normalising                     `BatchNormalization`; row by row `LayerNormaliza
 vectors for categories          `Embedding`
 a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`, `Log`, `Reciprocal`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
-                                by its name, as in ``Activation("softplus")``, any of `fastnn.activations`
+                                by its name, as in ``Activation("gelu")``, any of `fastnn.activations`
 a function of yours             `Lambda`, of operators and layers without weights
 preprocessing                   `Normalization`, `Rescaling`, `Discretization`, `CategoryEncoding`
 no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width that is there

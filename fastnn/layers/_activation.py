@@ -8,27 +8,36 @@ from typing import Any
 import numpy as np
 
 from fastnn import activations
-from fastnn.checks import check_number
+from fastnn.checks import check_count, check_number
+from fastnn.errors import ConfigurationError
 from fastnn.graph.graph import ActivationConfig
 from fastnn.layers._base import Layer
-from fastnn.ops import ALPHAS, name_of
+from fastnn.ops import ACTIVATIONS, name_of
 from fastnn.ops import Activation as Function
 
 __all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax", "as_code"]
 
 
-def as_code(activation: Function, alpha: float) -> str:
-    """Return an activation as code: its name, or, with a slope or scale of one's own, a layer.
+def as_code(activation: Function, numbers: tuple[float, ...]) -> str:
+    """Return an activation as code: its name, or, with numbers of one's own, a layer or a function with them.
 
     Examples
     --------
-    >>> as_code(Function.ELU, 1.0), as_code(Function.ELU, 0.5)
-    ("'elu'", 'ELU(0.5)')
+    >>> as_code(Function.ELU, (1.0,)), as_code(Function.ELU, (0.5,)), as_code(Function.CELU, (0.5,))
+    ("'elu'", 'ELU(0.5)', 'partial(celu, alpha=0.5)')
     """
-    name = name_of(activation)
-    if alpha == ALPHAS.get(activation, 0.0):
-        return repr(name)
-    return f"{activations.LAYERS[activation][0]}({alpha})"
+    traits = ACTIVATIONS[activation]
+    if numbers == traits.defaults:
+        return repr(name_of(activation))
+    if len(numbers) == 1 and traits.layer:
+        return f"{traits.layer}({numbers[0]})"
+    given = _named(activations.arguments(ActivationConfig(activation, numbers)))
+    return f"{traits.layer}({given})" if traits.layer else f"partial({name_of(activation)}, {given})"
+
+
+def _named(arguments: dict[str, object]) -> str:
+    """Return arguments as code, those left out that are 0 or None."""
+    return ", ".join(f"{name}={value}" for name, value in arguments.items() if value)
 
 
 class Activation(Layer):
@@ -37,7 +46,8 @@ class Activation(Layer):
     Parameters
     ----------
     activation : str or function of `fastnn.activations`
-        With its usual slope or scale: that of ``"leaky_relu"`` is 0.2, not 0.3 as of the layer `LeakyReLU`.
+        With its usual numbers, or with others by `functools.partial`: the slope of ``"leaky_relu"`` is 0.2,
+        not 0.3 as of the layer `LeakyReLU`.
     name : str, optional
 
     Raises
@@ -61,39 +71,61 @@ class Activation(Layer):
         return {"activation": activations.written(self.config)}
 
     def _code(self) -> Iterator[str]:
-        yield as_code(self.config.activation, self.config.alpha)
+        yield as_code(self.config.activation, self.config.numbers)
 
 
 class ReLU(Layer):
-    """``max(x, 0)``, with a slope of its own for negative inputs if asked for.
+    """``max(x, 0)``; or with a maximum, a slope for what is below a threshold, or such a threshold.
+
+    ``max_value`` where x is larger than that, ``x`` where it is larger than `threshold`, else
+    ``negative_slope * (x - threshold)``.
 
     Parameters
     ----------
+    max_value : float, optional
+        At least 0; by default there is no maximum.
     negative_slope : float
         At least 0.
+    threshold : float
+        At least 0.
     name : str, optional
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        For other numbers.
 
     Examples
     --------
     >>> ReLU().config.activation.name
     'RELU'
+    >>> ReLU(max_value=6.0, negative_slope=0.1)
+    ReLU(max_value=6.0, negative_slope=0.1)
     """
 
     config: ActivationConfig
 
-    def __init__(self, negative_slope: float = 0.0, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        *,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name)
-        slope = check_number(negative_slope, "negative_slope", 0.0)
-        self.config = (
-            ActivationConfig(Function.LEAKY_RELU, slope) if slope else ActivationConfig(Function.RELU)
-        )
+        self.config = activations.rectifier(negative_slope, max_value, threshold)
 
     def _arguments(self) -> dict[str, Any]:
-        return {"negative_slope": self.config.alpha}
+        given: dict[str, Any] = {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}
+        if self.config.activation is Function.RELU6:
+            return given | {"max_value": 6.0}
+        return given | activations.arguments(self.config)
 
     def _code(self) -> Iterator[str]:
-        if self.config.alpha:
-            yield str(self.config.alpha)
+        for name, value in self._arguments().items():
+            if value is not None and (value or name == "max_value"):
+                yield f"{name}={value}"
 
 
 class LeakyReLU(Layer):
@@ -108,8 +140,8 @@ class LeakyReLU(Layer):
 
     Examples
     --------
-    >>> LeakyReLU(0.1).config.alpha
-    0.1
+    >>> LeakyReLU(0.1).config.numbers
+    (0.1,)
     """
 
     config: ActivationConfig
@@ -117,14 +149,14 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.3, *, name: str | None = None) -> None:
         super().__init__(name)
         self.config = ActivationConfig(
-            Function.LEAKY_RELU, check_number(negative_slope, "negative_slope", 0.0)
+            Function.LEAKY_RELU, (check_number(negative_slope, "negative_slope", 0.0),)
         )
 
     def _arguments(self) -> dict[str, Any]:
-        return {"negative_slope": self.config.alpha}
+        return {"negative_slope": self.config.numbers[0]}
 
     def _code(self) -> Iterator[str]:
-        yield str(self.config.alpha)
+        yield str(self.config.numbers[0])
 
 
 class ELU(Layer):
@@ -138,21 +170,21 @@ class ELU(Layer):
 
     Examples
     --------
-    >>> ELU().config.alpha
-    1.0
+    >>> ELU().config.numbers
+    (1.0,)
     """
 
     config: ActivationConfig
 
     def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.config = ActivationConfig(Function.ELU, check_number(alpha, "alpha", 0.0))
+        self.config = ActivationConfig(Function.ELU, (check_number(alpha, "alpha", 0.0),))
 
     def _arguments(self) -> dict[str, Any]:
-        return {"alpha": self.config.alpha}
+        return {"alpha": self.config.numbers[0]}
 
     def _code(self) -> Iterator[str]:
-        yield str(self.config.alpha)
+        yield str(self.config.numbers[0])
 
 
 class Softmax(Layer):
@@ -160,7 +192,14 @@ class Softmax(Layer):
 
     Parameters
     ----------
+    axis : int
+        -1, or 1, which is the same: tensors are (rows, features).
     name : str, optional
+
+    Raises
+    ------
+    ConfigurationError
+        For another axis.
 
     Examples
     --------
@@ -168,6 +207,8 @@ class Softmax(Layer):
     'SOFTMAX'
     """
 
-    def __init__(self, *, name: str | None = None) -> None:
+    def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
         super().__init__(name)
+        if check_count(axis, "axis", -(2**31)) not in (-1, 1):
+            raise ConfigurationError(f"axis must be -1, as tensors are (rows, features), got {axis}")
         self.config = ActivationConfig(Function.SOFTMAX)

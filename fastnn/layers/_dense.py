@@ -88,7 +88,7 @@ class Dense(Layer):
         self.config = DenseConfig(
             check_count(units, "units"),
             function.activation,
-            function.alpha,
+            function.numbers,
             check_flag(use_bias, "use_bias"),
             initializers.get(kernel_initializer),
             initializers.get(bias_initializer),
@@ -107,7 +107,7 @@ class Dense(Layer):
         return self.config.units
 
     def _arguments(self) -> dict[str, Any]:
-        function = activations.written(ActivationConfig(self.config.activation, self.config.alpha))
+        function = activations.written(ActivationConfig(self.config.activation, self.config.numbers))
         width = {} if self.input_columns is None else {"input_dim": self.input_columns}
         return {"units": self.units, "activation": function, **_parameters(self.config), **width}
 
@@ -164,7 +164,7 @@ class Maxout(Layer):
         self.config = MaxoutConfig(
             check_count(units, "units"),
             Activation.LINEAR,
-            0.0,
+            (),
             check_flag(use_bias, "use_bias"),
             initializers.get(kernel_initializer),
             initializers.get(bias_initializer),
@@ -191,7 +191,7 @@ def _code(config: DenseConfig) -> Iterator[str]:
     if isinstance(config, MaxoutConfig):
         yield f"pieces={config.pieces}"
     if config.activation is not Activation.LINEAR:
-        yield f"activation={as_code(config.activation, config.alpha)}"
+        yield f"activation={as_code(config.activation, config.numbers)}"
     if not config.use_bias:
         yield "use_bias=False"
     usual = {

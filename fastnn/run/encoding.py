@@ -16,7 +16,7 @@ from fastnn.errors import PlanError
 __all__ = ["BLAS_THREADS_FROM", "Encoded", "encode"]
 
 _Operand = tuple[int, int, int, int]
-_Op = tuple[int, int, float, int, int, list[_Operand | None], tuple[float, ...], tuple[int, ...]]
+_Op = tuple[int, int, int, int, list[_Operand | None], tuple[float, ...], tuple[int, ...]]
 _KEPT_OPS = 10_000  # of all plans whose code is kept
 
 # OpenBLAS starts threads of its own from about 64^3 multiplications on.
@@ -150,7 +150,6 @@ def _encode_op(op: Op, first_sum: int) -> _Op:
     return (
         int(op.code),
         int(op.activation),
-        op.alpha,
         int(op.path),
         first_sum,
         operands,

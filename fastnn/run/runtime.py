@@ -43,9 +43,9 @@ if any(
         (_executor.PATHS, Path),
         (_executor.AXES, Axis),
     )
-) or (_executor.ROW_WISE, _executor.WITHOUT_SLOPE) != (
+) or (_executor.ROW_WISE, _executor.FROM_INPUT) != (
     {member.name for member, traits in ACTIVATIONS.items() if traits.row_wise},
-    {member.name for member, traits in ACTIVATIONS.items() if traits.slope is not None},
+    {member.name for member, traits in ACTIVATIONS.items() if traits.from_input},
 ):
     raise ImportError("fastnn's compiled core does not match its Python part; build it again")
 

@@ -328,9 +328,13 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: with_op(P, find(P, ADAM), activation=Activation.RELU),
         r"ADAM of .* RELU, and takes none",
     ),
-    "derivative of a logarithm": (
-        lambda: with_op(P, find(P, OpCode.DENSE_BACKWARD), activation=Activation.LOG),
-        "activation LOG, whose",
+    "activation without its number": (
+        lambda: with_op(P, find(P, OpCode.DENSE_BACKWARD), activation=Activation.ELU),
+        r"has constants \(\), needs \('alpha',\)",
+    ),
+    "number without an activation": (
+        lambda: with_op(P, find(P, DENSE), activation=Activation.LINEAR, constants=(0.5,)),
+        r"has constants \(0.5,\), needs \(\)",
     ),
     "derivative of nothing": (
         lambda: with_operand(P, OpCode.DENSE_BACKWARD, "y"),
@@ -411,7 +415,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: with_op(P, find(P, ADAM), constants=(10**400, 0.9, 0.9, 1e-7)),
         "needs finite",
     ),
-    "alpha": (lambda: with_op(P, 1, alpha="x"), "has alpha 'x' and constants"),
+    "slope that is no number": (
+        lambda: with_op(P, find(P, DENSE), activation=Activation.LEAKY_RELU, constants=("x",)),
+        r"has constants \('x',\), needs finite numbers",
+    ),
     "labels of the net": (labels_of_the_net, "takes labels below 3, but 'dense.*/y' holds real numbers"),
     "labels of two sizes": (labels_of_two_sizes, "takes labels below 1, but '.*' holds labels below 3"),
     "no pieces": (lambda: with_operand(GATES, OpCode.MAXOUT, "y", columns=0), "no BLAS integer holds that"),

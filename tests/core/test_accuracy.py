@@ -258,3 +258,53 @@ def test_softplus_has_the_same_bits_wherever_a_number_stands(dtype: type, simd_l
             np.testing.assert_array_equal(
                 kernels.softplus_backward(x[part].copy(), y[part].copy()), slopes[part]
             )
+
+
+def share_below(x: float) -> decimal.Decimal:
+    """Return the share of a standard normal distribution below x <= 0, by its series."""
+    with decimal.localcontext(prec=720):
+        a = decimal.Decimal(-x)
+        term = total = a
+        k = 1
+        while term > total * decimal.Decimal(10) ** -710:
+            k += 2
+            term = term * a * a / k
+            total += term
+        pi = decimal.Decimal(0)
+        for n, factor in ((5, 16), (239, -4)):  # Machin's formula
+            power, i = 1 / decimal.Decimal(n), 0
+            while power > decimal.Decimal(10) ** -715:
+                pi += factor * power / (2 * i + 1) * (-1) ** i
+                power /= n * n
+                i += 1
+        return decimal.Decimal("0.5") - (-a * a / 2).exp() / (2 * pi).sqrt() * total
+
+
+def test_float64_gelu_agrees_with_decimal_arithmetic(simd_level: str, tolerances: dict[str, float]) -> None:
+    x = np.concatenate([-np.geomspace(1e-3, 36.0, 25), [-0.0, 1e-9, 0.3, 2.0, 7.0]])
+    y = kernels.gelu_forward(x)
+    for argument, value in zip(x.tolist(), y.tolist(), strict=True):
+        below = share_below(-abs(argument))
+        exact = decimal.Decimal(argument) * (below if argument < 0 else 1 - below)
+        error = abs(decimal.Decimal(value) - exact)
+        assert error <= decimal.Decimal(tolerances["gelu ulp"] * np.spacing(abs(value))), f"at {argument!r}"
+
+
+def test_errors_of_float32_stay_within_their_marks(simd_level: str, tolerances: dict[str, float]) -> None:
+    """Over the whole range in which results are normal, those near to 0 and far below it included."""
+    rng = np.random.default_rng(8)
+    x = np.concatenate([rng.uniform(-12.5, 12.5, 20000), rng.normal(0, 0.01, 2000)]).astype(np.float32)
+    for name in ("gelu", "silu", "mish", "selu", "celu", "log_sigmoid", "squareplus"):
+        exact = ACTIVATIONS[name](x.astype(np.float64))
+        if name == "mish":  # the formula's digits cancel less in this form
+            e = np.exp(x.astype(np.float64))
+            exact = x * (e * (e + 2) / (e * (e + 2) + 2))
+        if name == "squareplus":
+            wide = x.astype(np.float64)
+            exact = np.where(wide > 0, exact, 2 / (np.sqrt(wide**2 + 4) - wide))
+        errors = ulp_errors(getattr(kernels, f"{name}_forward")(x), exact)
+        assert errors.max() <= tolerances["gelu ulp"], f"{name}: {errors.max()} at {x[errors.argmax()]!r}"
+    wide = x.astype(np.float64)
+    exact = np.where(np.abs(wide) < 1e-3, wide**3 / 3, wide - np.tanh(wide))
+    errors = ulp_errors(kernels.tanh_shrink_forward(x), exact)
+    assert errors.max() <= tolerances["tanh_shrink ulp"], f"{errors.max()} at {x[errors.argmax()]!r}"

@@ -18,6 +18,13 @@ ACTIVATIONS = [None, "linear", "sigmoid", "tanh", "relu", "softmax"]
 
 
 NAMES = ["elu", "leaky_relu", "relu", "sigmoid", "softmax", "softplus", "softsign", "tanh"]
+# Of whose doors one test is all: with these numbers.
+MORE: dict[str, dict[str, float]] = {
+    **{name: {} for name in ("relu6", "selu", "gelu", "silu", "mish", "celu", "hard_sigmoid", "hard_silu")},
+    **{name: {} for name in ("hard_tanh", "log_softmax", "log_sigmoid", "squareplus", "tanh_shrink")},
+    **{name: {} for name in ("soft_shrink", "hard_shrink")},
+    "threshold": {"threshold": 1.0, "default_value": 2.0},
+}
 
 
 def door(name: str, direction: str) -> Callable[..., Array]:
@@ -38,7 +45,7 @@ def close(given: Array, exact: Array, tolerances: dict[str, float], length: int 
 
 
 def test_every_door_has_its_cases_here() -> None:
-    doors = {f"{name}_{direction}" for name in NAMES for direction in ("forward", "backward")}
+    doors = {f"{name}_{direction}" for name in (*NAMES, *MORE) for direction in ("forward", "backward")}
     assert doors | {"dense_forward", "dense_backward"} == set(kernels.__all__)
 
 
@@ -135,6 +142,49 @@ def test_in_place_gives_the_same_bits(name: str, dtype: type, simd_level: str) -
         both = y.copy()
         wanted = door(name, "backward")(y.copy(), y)
         assert door(name, "backward")(both, both, out=both).tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", MORE)
+def test_other_doors_agree_with_numpy_in_place_and_write_nothing_outside(
+    name: str, dtype: type, simd_level: str, tolerances: dict[str, float]
+) -> None:
+    rng, formula, options = np.random.default_rng(12), FORMULAS[name], MORE[name]
+    for shape in ((0,), (1,), (7,), (3, 1), (5, 67), (40, 33), (1, 600), (2, 3, 5), (4, 0)):
+        z, dy = (rng.normal(0, 2, shape).astype(dtype) for _ in range(2))
+        y = door(name, "forward")(z, **options)
+        assert y.dtype == dtype
+        close(y, formula(z.astype(np.float64)), tolerances, max(z.size, 1))
+        source = formula.source(z, y)
+        dz = door(name, "backward")(dy, source, **options)
+        close(dz, formula.pull(dy.astype(np.float64), source.astype(np.float64)), tolerances, max(z.size, 1))
+        for given, wanted, call in (
+            (z, y, lambda a, out: door(name, "forward")(a, out, **options)),
+            (dy, dz, lambda a, out: door(name, "backward")(a, source, out, **options)),  # noqa: B023
+        ):
+            inplace = given.copy()
+            assert call(inplace, inplace) is inplace
+            assert inplace.tobytes() == wanted.tobytes()
+            out, memory = banded(given.size, 3, dtype)
+            call(given, out.reshape(shape))
+            untouched(out, memory)
+            assert out.tobytes() == wanted.tobytes()
+
+
+def test_doors_with_options_take_them_as_keras_does() -> None:
+    z = np.array([-1.5, -0.25, 0.0, 0.75, 2.0])
+    near = kernels.gelu_forward(z, approximate=True)
+    assert 1e-5 < np.abs(near - kernels.gelu_forward(z)).max() < 1e-3
+    np.testing.assert_allclose(near, z / (1 + np.exp(-1.5957691216 * (z + 0.044715 * z**3))), rtol=1e-9)
+    h = 1e-5
+    slopes = kernels.gelu_forward(z + h, None, True) - kernels.gelu_forward(z - h, None, True)
+    np.testing.assert_allclose(kernels.gelu_backward(np.ones(5), z, None, True), slopes / (2 * h), atol=1e-9)
+    with pytest.raises(TypeError, match="default_value"):
+        kernels.threshold_forward(z, threshold=1.0)
+    with pytest.raises(fastnn.errors.DTypeError, match="approximate must be True or False, got 1"):
+        kernels.gelu_forward(z, approximate=1)
+    with pytest.raises(fastnn.errors.ShapeError, match=r"z must have dy's shape \(5,\), got \(4,\)"):
+        kernels.silu_backward(z, z[1:])
 
 
 def test_relu_has_no_slope_at_zero_and_keeps_nan() -> None:

@@ -12,18 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import ACTIVATIONS
 
 import fastnn
 from fastnn import layers, losses, optimizers, regularizers
-from fastnn.compiler.plan import Activation
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-13}
-PARTIAL = (
-    Activation.EXPONENTIAL,
-    Activation.RECIPROCAL,
-    Activation.LOG,
-)  # on positive numbers, in test_graphs
-ACTIVATIONS = [activation.name.lower() for activation in Activation if activation not in PARTIAL]
 ROWS, STEPS = 8, 10
 RNG = np.random.default_rng(41)
 X = RNG.standard_normal((STEPS * ROWS, 4))

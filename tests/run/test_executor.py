@@ -11,7 +11,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import ACTIVATIONS, DTYPES, LOSSES, NETS, OPTIMIZERS, Array, Case, agree, pairwise, same_bits
+from cases import (
+    ACTIVATIONS,
+    DTYPES,
+    LOSSES,
+    MORE_ACTIVATIONS,
+    NETS,
+    OPTIMIZERS,
+    Array,
+    Case,
+    agree,
+    pairwise,
+    same_bits,
+)
 
 from fastnn.compiler import pipeline as compiler
 from fastnn.compiler import schedule
@@ -95,6 +107,21 @@ def test_training_agrees_with_the_reference(
     start = np.random.default_rng(3).normal(0, 0.5, exact["parameters"].size)
     assert np.abs(exact["parameters"] - start).max() > 1e-3
     agree(given, exact, tolerances[f"trained {dtype}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "fused", "widths", "batch"),
+    pairwise(MORE_ACTIVATIONS, DTYPES, [True, False], [(5, 9, 4), (2, 3, 1), (17, 33, 2)], [7, 23]),
+)
+def test_other_activations_agree_with_the_reference(
+    name: str, dtype: str, fused: bool, widths: tuple[int, ...], batch: int, tolerances: dict[str, float]
+) -> None:
+    if name in ("exponential", "reciprocal", "log"):  # of positive numbers: in the net "gates"
+        return
+    case = Case("mse", "adam", MORE_ACTIVATIONS[name], dtype, batch=batch, fused=fused, widths=widths)
+    agree(case.run(Program)[1], case.run(ReferenceProgram)[1], 10 * tolerances[f"trained {dtype}"])
+    case = replace(case, purpose="predict", gather=False)
+    agree(case.run(Program)[1], case.run(ReferenceProgram)[1], tolerances[f"trained {dtype}"])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -56,7 +56,7 @@ def test_the_short_way_takes_tile_after_tile(rows: int) -> None:
 
 
 def test_tiles_of_a_plan_for_any_rows_follow_the_rows() -> None:
-    op = (int(OpCode.ACTIVATION), 0, 0.0, 0, -1, [None, None], (), ())
+    op = (int(OpCode.ACTIVATION), 0, 0, -1, [None, None], (), ())
     executor = Executor([op], [(0, 256, [(0, 1, 0, 0)])], [], False, 0, 32)
     heights = {rows: executor.tile_rows(rows) for rows in (1, 32, 33, 64, 65, 130, 511, 512, 513, 10_000)}
     assert heights == {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import initializers, layers, losses, metrics, optimizers, regularizers
+from fastnn import activations, initializers, layers, losses, metrics, optimizers, regularizers
 from fastnn.errors import ConfigurationError, DTypeError, FastnnError
 
 DESCRIPTIONS = [
@@ -79,7 +80,11 @@ LAYERS = [
     layers.Activation("tanh"),
     layers.Activation(layers.LeakyReLU(0.1)),
     layers.ReLU(),
-    layers.ReLU(0.25),
+    layers.ReLU(negative_slope=0.25),
+    layers.ReLU(3, 0.25, 0.5),
+    layers.Dense(2, layers.ReLU(0.0)),
+    layers.Dense(2, partial(activations.gelu, approximate=True)),
+    layers.Activation(partial(activations.threshold, threshold=1, default_value=0)),
     layers.LeakyReLU(),
     layers.ELU(0.5),
     layers.Concatenate(axis=1),

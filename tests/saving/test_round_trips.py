@@ -41,7 +41,7 @@ def of_every_layer(**options: Any) -> fastnn.Model:
         layers.Maxout(5, 3, kernel_regularizer=regularizers.L2(1e-3))(x),
         layers.Dense(5, layers.ELU(0.5), use_bias=False, kernel_initializer=initializers.HeNormal(seed=5))(x),
         layers.Activation("sigmoid")(layers.Dense(5, kernel_initializer="lecun_uniform")(x)),
-        layers.ReLU(0.1)(layers.Dense(5, bias_initializer=initializers.Constant(0.5))(x)),
+        layers.ReLU(2.0, 0.1)(layers.Dense(5, bias_initializer=initializers.Constant(0.5))(x)),
         layers.Square()(layers.ELU()(layers.Dense(5)(x))),
         layers.Exp()(layers.Scale(0.1)(layers.Softmax()(layers.Dense(5)(x)))),
         layers.Reciprocal()(layers.Shift(3.0)(layers.LeakyReLU()(layers.Dense(5)(x)))),

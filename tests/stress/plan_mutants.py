@@ -35,7 +35,7 @@ from fastnn.compiler.plan import (
     Slot,
     Task,
 )
-from fastnn.ops import Numbers
+from fastnn.ops import ACTIVATIONS, Numbers
 
 Mutation = tuple[Plan, str] | None
 STRANGE = (None, 1.5, "3", math.nan, -math.inf, (), [], True, 10**400, np.int64(3))
@@ -121,19 +121,18 @@ def change_code(plan: Plan, rng: random.Random) -> Mutation:
 def change_op(plan: Plan, rng: random.Random) -> Mutation:
     index = rng.randrange(len(plan.ops))
     op = plan.ops[index]
-    field = rng.choice(
-        ("layer", "activation", "activation", "alpha", "accumulator", "path", "path", "because")
-    )
+    field = rng.choice(("layer", "activation", "activation", "accumulator", "path", "path", "because"))
     value: Any
     match field:
         case "activation":
             value = rng.choice([*Activation, 99, -1, int(op.activation), None])
+            if isinstance(value, Activation) and rng.random() < 0.7:  # with as many numbers as it needs
+                numbers = (0.5, -1e300, 1.0, 0.0)[: len(ACTIVATIONS[value].options)]
+                return with_op(plan, index, activation=value, constants=numbers), f"op {index}: {value!r}"
         case "path":
             value = rng.choice([*Path, *Path, 9, -1, int(op.path), None])
         case "accumulator":
             value = odd(rng, op.accumulator, range(len(plan.accumulators)))
-        case "alpha":
-            value = rng.choice((0.5, -1e300, 1, *STRANGE))
         case _:
             value = rng.choice(("", "other", *STRANGE))
     return with_op(plan, index, **{field: value}), f"op {index}: {field}={value!r}"

@@ -5,6 +5,8 @@ This file must not know plans or kernels.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fastnn.errors import PlanError
@@ -14,13 +16,39 @@ __all__ = ["activate", "differentiate", "pointwise", "rowwise"]
 
 CLIP = 1e-7  # how far Keras keeps numbers away from 0, and probabilities from 1
 
+_GELU = 2.0 * math.sqrt(2.0 / math.pi)  # see `_gelu_score`
+_SELU = 1.0507009873554804934193349852946  # its slope above 0, and its distance far below
+_SELU_BELOW = 1.7580993408473768599402175208123
 
-def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.ndarray:
-    """Return an activation of x."""
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    small = np.exp(-np.abs(x))
+    return np.where(x > 0, 1.0, small) / (1.0 + small)
+
+
+def _softplus(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _share_below(x: np.ndarray) -> np.ndarray:
+    """Return the share of a standard normal distribution below x."""
+    return np.vectorize(math.erfc, otypes=[float])(-x / math.sqrt(2.0)) / 2.0
+
+
+def _gelu_score(x: np.ndarray) -> np.ndarray:
+    """Return that of which a sigmoid is near to `_share_below`."""
+    return _GELU * (x + 0.044715 * x**3)
+
+
+def _hard_sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.clip(x + 3.0, 0.0, 6.0) / 6.0
+
+
+def activate(activation: Activation, x: np.ndarray, numbers: tuple[float, ...] = ()) -> np.ndarray:
+    """Return an activation of x; `numbers` are those of its options."""
     match activation:
         case Activation.SIGMOID:
-            small = np.exp(-np.abs(x))
-            return np.where(x > 0, 1.0, small) / (1.0 + small)
+            return _sigmoid(x)
         case Activation.TANH:
             return np.tanh(x)
         case Activation.RELU:
@@ -29,8 +57,10 @@ def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.nd
             e = np.exp(x - x.max(1, keepdims=True))
             return e / e.sum(1, keepdims=True)
         case Activation.LEAKY_RELU:
+            (alpha,) = numbers
             return np.where(x > 0, x, alpha * x)
         case Activation.ELU:
+            (alpha,) = numbers
             return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
         case Activation.EXPONENTIAL:
             return np.exp(x)
@@ -39,14 +69,58 @@ def activate(activation: Activation, x: np.ndarray, alpha: float = 0.0) -> np.nd
         case Activation.LOG:
             return np.log(x)
         case Activation.SOFTPLUS:
-            return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+            return _softplus(x)
         case Activation.SOFTSIGN:
             return x / (1.0 + np.abs(x))
+        case Activation.RELU6:
+            return np.clip(x, 0.0, 6.0)
+        case Activation.SELU:
+            return np.where(x > 0, _SELU * x, _SELU_BELOW * np.expm1(np.minimum(x, 0.0)))
+        case Activation.GELU:
+            return x * (_sigmoid(_gelu_score(x)) if numbers[0] else _share_below(x))
+        case Activation.SILU:
+            return x * _sigmoid(x)
+        case Activation.MISH:
+            return x * np.tanh(_softplus(x))
+        case Activation.CELU:
+            (alpha,) = numbers
+            return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0) / alpha))
+        case Activation.HARD_SIGMOID:
+            return _hard_sigmoid(x)
+        case Activation.HARD_SILU:
+            return x * _hard_sigmoid(x)
+        case Activation.HARD_TANH:
+            return np.clip(x, -1.0, 1.0)
+        case Activation.LOG_SOFTMAX:
+            z = x - x.max(1, keepdims=True)
+            return z - np.log(np.exp(z).sum(1, keepdims=True))
+        case Activation.LOG_SIGMOID:
+            return -_softplus(-x)
+        case Activation.SQUAREPLUS:
+            (b,) = numbers
+            return (x + np.sqrt(x**2 + b)) / 2.0
+        case Activation.TANH_SHRINK:
+            return x - np.tanh(x)
+        case Activation.SOFT_SHRINK:
+            (threshold,) = numbers
+            return np.sign(x) * np.maximum(np.abs(x) - threshold, 0.0)
+        case Activation.HARD_SHRINK:
+            (threshold,) = numbers
+            return np.where(np.abs(x) > threshold, x, 0.0)
+        case Activation.THRESHOLD:
+            threshold, value = numbers
+            return np.where(x > threshold, x, value)
+        case Activation.RECTIFIER:
+            slope, top, threshold = numbers
+            above = np.minimum(x, top) if top >= 0 else x
+            return np.where(x > threshold, above, slope * (x - threshold))
     return x
 
 
-def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: float = 0.0) -> np.ndarray:
-    """Return dy * activation'(x) from y = activation(x)."""
+def differentiate(
+    activation: Activation, dy: np.ndarray, y: np.ndarray, numbers: tuple[float, ...] = ()
+) -> np.ndarray:
+    """Return dy * activation'(x) from y = activation(x), or y = x where the table says so."""
     match activation:
         case Activation.SIGMOID:
             return dy * y * (1.0 - y)
@@ -57,17 +131,62 @@ def differentiate(activation: Activation, dy: np.ndarray, y: np.ndarray, alpha: 
         case Activation.SOFTMAX:
             return y * (dy - (dy * y).sum(1, keepdims=True))
         case Activation.LEAKY_RELU:
+            (alpha,) = numbers
             return np.where(y > 0, dy, alpha * dy)
         case Activation.ELU:
+            (alpha,) = numbers
             return np.where(y > 0, dy, dy * (y + alpha))
         case Activation.EXPONENTIAL:
             return dy * y
         case Activation.RECIPROCAL:
             return -dy * y**2
+        case Activation.LOG:
+            return dy / y
         case Activation.SOFTPLUS:
             return -dy * np.expm1(-y)
         case Activation.SOFTSIGN:
             return dy * (1.0 - np.abs(y)) ** 2
+        case Activation.RELU6:
+            return np.where((y > 0) & (y < 6), dy, 0.0)
+        case Activation.SELU:
+            return dy * np.where(y > 0, _SELU, y + _SELU_BELOW)
+        case Activation.GELU:
+            if numbers[0]:
+                s = _sigmoid(_gelu_score(y))
+                return dy * (s + y * s * (1.0 - s) * _GELU * (1.0 + 3.0 * 0.044715 * y**2))
+            return dy * (_share_below(y) + y * np.exp(-(y**2) / 2.0) / math.sqrt(2.0 * math.pi))
+        case Activation.SILU:
+            s = _sigmoid(y)
+            return dy * s * (1.0 + y * (1.0 - s))
+        case Activation.MISH:
+            t = np.tanh(_softplus(y))
+            return dy * (t + y * (1.0 - t**2) * _sigmoid(y))
+        case Activation.CELU:
+            (alpha,) = numbers
+            return dy * np.where(y > 0, 1.0, y / alpha + 1.0)
+        case Activation.HARD_SIGMOID:
+            return np.where((y > 0) & (y < 1), dy / 6.0, 0.0)
+        case Activation.HARD_SILU:
+            return dy * np.where(y <= -3, 0.0, np.where(y >= 3, 1.0, y / 3.0 + 0.5))
+        case Activation.HARD_TANH:
+            return np.where(np.abs(y) < 1, dy, 0.0)
+        case Activation.LOG_SOFTMAX:
+            return dy - np.exp(y) * dy.sum(1, keepdims=True)
+        case Activation.LOG_SIGMOID:
+            return -dy * np.expm1(y)
+        case Activation.SQUAREPLUS:
+            (b,) = numbers
+            return np.where(y == 0, 0.0, dy * y**2 / np.where(y == 0, 1.0, y**2 + b / 4.0))
+        case Activation.TANH_SHRINK:
+            return dy * np.tanh(y) ** 2
+        case Activation.SOFT_SHRINK | Activation.HARD_SHRINK:
+            return np.where(y == 0, 0.0, dy)
+        case Activation.THRESHOLD:
+            return np.where(y > numbers[0], dy, 0.0)
+        case Activation.RECTIFIER:
+            slope, top, threshold = numbers
+            above = (y > threshold) & ((y <= top) | (top < 0))
+            return dy * np.where(y < threshold, slope, np.where(above, 1.0, 0.0))
     return dy
 
 

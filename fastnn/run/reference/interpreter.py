@@ -147,24 +147,24 @@ def _add_bias(m: Machine, op: Op) -> None:
 
 
 def _activation(m: Machine, op: Op) -> None:
-    m.put(op, "y", activate(op.activation, m(op, "x"), op.alpha))
+    m.put(op, "y", activate(op.activation, m(op, "x"), op.constants))
 
 
 def _dense(m: Machine, op: Op) -> None:
     z = m(op, "x") @ m(op, "w")
     if op.operand("b") is not None:
         z = z + m(op, "b")
-    m.put(op, "y", activate(op.activation, z, op.alpha))
+    m.put(op, "y", activate(op.activation, z, op.constants))
 
 
 def _activation_backward(m: Machine, op: Op) -> None:
-    m.put(op, "dx", differentiate(op.activation, m(op, "dy"), m(op, "y"), op.alpha))
+    m.put(op, "dx", differentiate(op.activation, m(op, "dy"), m(op, "y"), op.constants))
 
 
 def _dense_backward(m: Machine, op: Op) -> None:
     dx = m(op, "dy") @ m(op, "w").T
     y = m.get(op, "y")
-    m.put(op, "dx", dx if y is None else differentiate(op.activation, dx, y, op.alpha))
+    m.put(op, "dx", dx if y is None else differentiate(op.activation, dx, y, op.constants))
 
 
 def _weight_gradient(m: Machine, op: Op) -> None:
