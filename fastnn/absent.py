@@ -230,13 +230,8 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("SwapEMAWeights", _AVERAGES),
     ),
     "initializers": (
-        ("TruncatedNormal", "use RandomNormal, or HeNormal or GlorotNormal"),
-        ("VarianceScaling", "use the Glorot, He or Lecun initializer that has its scale and mode"),
-        (
-            "Orthogonal OrthogonalInitializer",
-            "use GlorotUniform, or set an orthogonal kernel by layer.set_weights",
-        ),
-        ("Identity IdentityInitializer Eye", "use layer.set_weights([np.eye(n), np.zeros(n)])"),
+        ("OrthogonalInitializer", "it is Orthogonal"),
+        ("IdentityInitializer Eye", "it is Identity"),
         ("STFT STFTInitializer", "it is for sound; use layer.set_weights"),
         ("Xavier XavierUniform", "it is 'glorot_uniform'"),
         ("XavierNormal", "it is 'glorot_normal'"),

@@ -116,7 +116,6 @@ def test_what_is_said(thing: Any, name: str, message: str) -> None:
         (losses.get, "bce", "'binary_crossentropy'"),
         (optimizers.get, "nadam", "unknown optimizer 'nadam': use Adam or RMSprop"),
         (optimizers.get, "admm", "'admm': use Adam or SGD with momentum; for other methods"),
-        (initializers.get, "orthogonal", "layer.set_weights"),
         (initializers.get, "xavier_uniform", "it is 'glorot_uniform'"),
         (regularizers.get, "l1_l2", "use L2"),
         (lambda name: metrics.get(name, losses.get("mse"), 1), "f1_score", "use Precision and Recall"),

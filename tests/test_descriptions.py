@@ -408,8 +408,8 @@ def test_impossible_numbers_are_refused(cls: Any, options: dict[str, Any], error
         ("random_uniform", 0.1 / math.sqrt(12), 0.05),
         ("random_normal", 0.05, math.inf),
     ],
-)
-def test_initializers_draw_keras_distributions(name: str, deviation: float, limit: float) -> None:
+)  # fmt: skip
+def test_initializers_draw_keras_distributions(name: Any, deviation: float, limit: float) -> None:
     values = initializers.get(name).draw((300, 200), np.random.default_rng(0))
     assert values.std() == pytest.approx(deviation, rel=0.01)
     assert abs(values.mean()) < 4 * deviation / math.sqrt(values.size)
@@ -436,3 +436,30 @@ def test_a_seed_of_its_own_fixes_an_initializer() -> None:
         for s in (1, 2)
     ]
     np.testing.assert_array_equal(kernels[0], kernels[1])
+        ("truncated_normal", 0.05 * 0.87962566103423978, 0.1),
+        ("variance_scaling", math.sqrt(1 / 300), 2 * math.sqrt(1 / 300) / 0.87962566103423978),
+        (initializers.VarianceScaling(2.0, "fan_out", "uniform"), math.sqrt(2 / 200), math.sqrt(6 / 200)),
+        (initializers.VarianceScaling(3.0, "fan_avg", "untruncated_normal"), math.sqrt(3 / 250), math.inf),
+        (initializers.VarianceScaling(1.0, "fan_avg", "Normal"), math.sqrt(1 / 250),
+         2 * math.sqrt(1 / 250) / 0.87962566103423978),
+        (initializers.Orthogonal(2.0), 2 / math.sqrt(300), math.inf),
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
+def test_orthogonal_and_identity_matrices(shape: tuple[int, int]) -> None:
+    q = initializers.Orthogonal(gain=3.0).draw(shape, np.random.default_rng(1))
+    product = q.T @ q if shape[0] >= shape[1] else q @ q.T
+    np.testing.assert_allclose(product, 9.0 * np.eye(min(shape)), atol=1e-12)
+    np.testing.assert_array_equal(
+        initializers.get("identity").draw(shape, np.random.default_rng(1)), np.eye(*shape)
+    )
+    for one in (initializers.Orthogonal(), initializers.Identity()):
+        with pytest.raises(ConfigurationError, match="is for matrices"):
+            one.draw((3,), np.random.default_rng(0))
+
+
+def test_orthogonal_matrices_have_no_preferred_direction() -> None:
+    """Without the signs of the other factor, QR gives matrices with a diagonal of one sign."""
+    generator = np.random.default_rng(0)
+    drawn = np.array([initializers.Orthogonal().draw((3, 3), generator) for _ in range(2000)])
+    assert np.abs(drawn.mean(axis=0)).max() < 0.06  # 1 / sqrt(3 * 2000) is a deviation, 0.013
+
+
