@@ -217,10 +217,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("legacy", _GRAPH_OF_KERAS),
         ("serialize deserialize", _CODE),
     ),
-    "optimizers.schedules": (
-        ("CosineDecayRestarts", "write a class of your own, with __call__(self, step)"),
-        ("serialize", _CODE),
-    ),
+    "optimizers.schedules": (("serialize", _CODE),),
     "callbacks": (
         ("TensorBoard RemoteMonitor", "take model.history.history, which plotting.plot_loss draws"),
         ("CSVLogger", "write model.history.history after fit, as by pandas.DataFrame(...).to_csv"),
