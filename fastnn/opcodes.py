@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 from fastnn.errors import PlanError
 from fastnn.ops import Activation
+from fastnn.update_ops import UPDATES
 
 __all__ = [
     "ADDING",
     "CLIP_FACTOR",
+    "DUE",
     "KEPT_SLOTS",
     "LANES",
     "LOSSES",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 ROWS = -1  # an operand's row count when it has one row per row of the batch
+DUE = "due"  # a scalar: whether a step updates, 1, or only adds up gradients, 0
 CLIP_FACTOR = "clip_factor"  # a scalar that each step makes of norms, see `Clip` in plan.py
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
 MOST_OUTPUTS = 4  # of the widest layer on the path FEW_OUTPUTS, and its inputs
@@ -117,6 +120,22 @@ class OpCode(enum.IntEnum):
     CLIP_GRADIENT = 54
     EMBEDDING = 55
     EMBEDDING_GRADIENT = 56
+    # of updates, see update_ops.py
+    AMSGRAD = 57
+    RMSPROP_WITH = 58
+    ADADELTA = 59
+    ADAMAX = 60
+    NADAM = 61
+    FTRL = 62
+    LION = 63
+    LAMB = 64
+    ADD_ACCUMULATED = 65
+    KEEP_ACCUMULATED = 66
+    AVERAGE_WEIGHTS = 67
+    L1_PENALTY = 68
+    L1_GRADIENT = 69
+    CONSTRAIN_SIGNS = 70
+    CONSTRAIN_NORMS = 71
 
 
 class Path(enum.IntEnum):
@@ -296,6 +315,8 @@ class Signature:
         Those on which the core has a kernel for it; ops that have no choice are on the path BLAS.
     one_column : bool
         Whether the kernel on the path COLUMNS is for tensors of one feature only.
+    uncut : bool
+        Whether an op along a parameter needs all of it at once, so that there is one tile.
     """
 
     axis: Axis
@@ -307,6 +328,7 @@ class Signature:
     flops: Callable[[Op, int], int] = lambda op, rows: 0
     paths: frozenset[Path] = frozenset({Path.BLAS})
     one_column: bool = False
+    uncut: bool = False
 
     def runs_along_columns(self, columns: int) -> bool:
         """Return whether the path COLUMNS has a kernel for tensors of so many features.
@@ -342,6 +364,7 @@ def _signature(
     flops: Callable[[Op, int], int] | None = None,
     paths: frozenset[Path] = frozenset({Path.BLAS}),
     one_column: bool = False,
+    uncut: bool = False,
 ) -> Signature:
     """Read a signature from text such as ``"y:out x:in w:in,whole b:in,whole,optional"``."""
     names, roles = [], []
@@ -363,6 +386,7 @@ def _signature(
         flops or _one_each,
         paths,
         one_column,
+        uncut,
     )
 
 
@@ -539,6 +563,8 @@ SIGNATURES: dict[OpCode, Signature] = {
         Axis.PARAMETER, "dw:out lost:out x:in,whole dy:in,whole", flops=_added_rows
     ),
 }
+for _name, (_operands, _constants, _scalars, _uncut) in UPDATES.items():
+    SIGNATURES[OpCode[_name]] = _signature(Axis.PARAMETER, _operands, "", _constants, _scalars, uncut=_uncut)
 
 
 # Ops of losses; without a gradient they serve metrics as well, see `Plan.is_loss`.
@@ -560,6 +586,7 @@ ADDING = LOSSES | frozenset(
         OpCode.BINARY_ACCURACY,
         OpCode.THRESHOLD_COUNTS,
         OpCode.WEIGHT_TOTAL,
+        OpCode.L1_PENALTY,
         OpCode.L2_PENALTY,
         OpCode.GRADIENT_SQUARES,
     }

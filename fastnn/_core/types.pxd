@@ -72,6 +72,22 @@ cpdef enum OpCode:
     CLIP_GRADIENT = 54
     EMBEDDING = 55
     EMBEDDING_GRADIENT = 56
+    # of updates
+    AMSGRAD = 57
+    RMSPROP_WITH = 58
+    ADADELTA = 59
+    ADAMAX = 60
+    NADAM = 61
+    FTRL = 62
+    LION = 63
+    LAMB = 64
+    ADD_ACCUMULATED = 65
+    KEEP_ACCUMULATED = 66
+    AVERAGE_WEIGHTS = 67
+    L1_PENALTY = 68
+    L1_GRADIENT = 69
+    CONSTRAIN_SIGNS = 70
+    CONSTRAIN_NORMS = 71
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -124,8 +140,8 @@ cpdef enum Addressing:
 
 cdef enum:
     MAX_OPERANDS = 8
-    MAX_CONSTANTS = 4
-    MAX_SCALARS = 2     # of an op
+    MAX_CONSTANTS = 8
+    MAX_SCALARS = 3     # of an op
     N_ADDRESSINGS = 4
     N_PATHS = 5
     MAX_OPCODES = 128       # what tables have room for

@@ -447,4 +447,4 @@ def _moved_state(now: Binding, places: Mapping[str, Place], store: ParameterStor
     compiled = now.need_compiled()
     if compiled.state is None:
         return compiled.new_state(store.size, store.dtype)
-    return compiled.moved_state(now.places, now.store.size, places, store.size)
+    return compiled.moved_state(now.places, now.store.size, places, store.array)

@@ -21,6 +21,7 @@ from fastnn.run import program
 from fastnn.run.draws import permutation_of
 from fastnn.run.program import Program
 from fastnn.run.reference import OPS, ReferenceProgram
+from fastnn.update_ops import UPDATES
 
 EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),
@@ -49,6 +50,7 @@ def test_every_opcode_agrees_with_the_reference(tolerances: dict[str, float]) ->
         found.update(op.code for op in plan.ops)
         exact = case.run(ReferenceProgram, plan)[1]
         agree(case.run(Program, plan)[1], exact, 100 * tolerances["trained float64"])
+    found |= {OpCode[name] for name in UPDATES}  # see test_updates.py
     assert found == set(OpCode) == set(OPS)
 
 
