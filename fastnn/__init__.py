@@ -15,7 +15,7 @@ seed gives the same bits, whatever the number of threads.
 ==============================  ==========================================================================
 models                          `Sequential` is a chain of layers, `Model` any graph of them from `Input`
                                 to outputs
-what they are made of           `layers`, `activations`, `initializers`, `regularizers`
+what they are made of           `layers`, `activations`, `initializers`, `regularizers`, `constraints`
 how they are trained            `losses`, `metrics`, `optimizers`, `callbacks`
 data, pictures                  `datasets`, `plotting` (with matplotlib)
 for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
@@ -51,6 +51,7 @@ except (ImportError, ValueError) as error:  # a core that is not built, or the e
 from fastnn import (
     activations,
     callbacks,
+    constraints,
     errors,
     initializers,
     kernels,
@@ -88,6 +89,7 @@ __all__ = [
     "activations",
     "build_info",
     "callbacks",
+    "constraints",
     "datasets",
     "errors",
     "gradcheck",

@@ -28,7 +28,6 @@ _NO_TENSORS = "arrays are NumPy's here, use numpy"
 _FILES = "read the files with NumPy, pandas or Pillow, and give arrays to fit"
 _VARIABLES = "parameters are arrays: model.get_weights() and model.set_weights(...)"
 _STEPS = "write a loop of your own with model.train_on_batch, or with model.loss_and_gradients"
-_AVERAGES = "average model.get_weights() in a callback's on_epoch_end"
 _CPU = "fastnn runs on the CPU; dtype='float64' is an argument of the model"
 _ESTIMATOR = "models are no estimators of scikit-learn"
 
@@ -40,7 +39,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Metric", "it is fastnn.metrics.Metric"),
         ("Optimizer", "it is fastnn.optimizers.Optimizer"),
         ("Initializer", "it is fastnn.initializers.Initializer"),
-        ("Regularizer", "the only one is fastnn.regularizers.L2"),
+        ("Regularizer", "it is fastnn.regularizers.Regularizer"),
         ("Dense", "it is fastnn.layers.Dense"),
         (
             "KerasTensor Function Operation Variable",
@@ -51,7 +50,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "DTypePolicy FloatDTypePolicy dtype_policies mixed_precision",
             "models have dtype='float32' or 'float64'",
         ),
-        ("constraints", "weights are free; keep them small with kernel_regularizer=L2(...)"),
         ("Quantizer quantizers", "weights are float32 or float64"),
         ("ops", f"{_NO_TENSORS}; in graphs use the layers Add, Multiply, Exp, Log, Square and Sum"),
         (
@@ -175,7 +173,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "optimizers": (
-        ("Adadelta Adafactor Adamax Nadam RAdam Ftrl Lamb Lion Muon ScheduleFreeAdamW", _RATES),
+        ("Adafactor RAdam Muon ScheduleFreeAdamW", _RATES),
         ("LBFGS ADMM", "use Adam or SGD with momentum; for other methods take model.loss_and_gradients"),
         ("LossScaleOptimizer", "it is for float16, which fastnn does not have; use any optimizer as it is"),
         (
@@ -190,24 +188,16 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("legacy", _GRAPH_OF_KERAS),
         ("serialize deserialize", _CODE),
     ),
-    "optimizers.schedules": (
-        ("CosineDecayRestarts", "write a class of your own, with __call__(self, step)"),
-        ("serialize", _CODE),
-    ),
+    "optimizers.schedules": (("serialize", _CODE),),
     "callbacks": (
         ("RemoteMonitor", "send the logs in a LambdaCallback(on_epoch_end=...)"),
         ("ProgbarLogger", "use fit(verbose=1)"),
         ("OrbaxCheckpoint", "use ModelCheckpoint, or BackupAndRestore to go on after an interruption"),
-        ("SwapEMAWeights", _AVERAGES),
+        ("SwapEMAWeights", "with use_ema=True, fit ends with the averages; for others average get_weights()"),
     ),
     "initializers": (
-        ("TruncatedNormal", "use RandomNormal, or HeNormal or GlorotNormal"),
-        ("VarianceScaling", "use the Glorot, He or Lecun initializer that has its scale and mode"),
-        (
-            "Orthogonal OrthogonalInitializer",
-            "use GlorotUniform, or set an orthogonal kernel by layer.set_weights",
-        ),
-        ("Identity IdentityInitializer Eye", "use layer.set_weights([np.eye(n), np.zeros(n)])"),
+        ("OrthogonalInitializer", "it is Orthogonal"),
+        ("IdentityInitializer Eye", "it is Identity"),
         ("STFT STFTInitializer", "it is for sound; use layer.set_weights"),
         ("Xavier XavierUniform", "it is 'glorot_uniform'"),
         ("XavierNormal", "it is 'glorot_normal'"),
@@ -217,9 +207,12 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Normal", "use RandomNormal, 'random_normal'"),
         ("serialize deserialize", _CODE),
     ),
+    "constraints": (("Orthogonal OrthogonalConstraint", "begin with kernel_initializer='orthogonal'"),),
     "regularizers": (
-        ("L1 L1L2", "penalties of absolute values are not there; use L2"),
-        ("OrthogonalRegularizer Regularizer", "the only regularizer is L2"),
+        (
+            "OrthogonalRegularizer Orthogonal",
+            "it compares all pairs of rows of a kernel; begin with kernel_initializer='orthogonal'",
+        ),
         ("serialize deserialize", _CODE),
     ),
     "activations": (
@@ -346,7 +339,6 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("validation_freq", 1, "every epoch is validated; leave validation_data out to validate none"),
     ),
     "Dense": (
-        ("kernel_constraint bias_constraint", None, "weights are free; use kernel_regularizer=L2(...)"),
         ("activity_regularizer", None, "regularise weights instead, kernel_regularizer=L2(...)"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("batch_input_shape", None, "begin with fastnn.Input((features,))"),
@@ -360,7 +352,6 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("input_shape input_dim batch_input_shape", None, "begin with fastnn.Input((features,))"),
     ),
     "BatchNormalization": (
-        ("beta_constraint gamma_constraint", None, "weights are free; use gamma_regularizer=L2(...)"),
         ("synchronized", False, "a batch is on one machine, and all of its rows count"),
         ("renorm", False, "moments are those of the batch; use a smaller momentum, or larger batches"),
         ("renorm_clipping", None, "there is no renorm"),
@@ -372,7 +363,6 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
     "Embedding": (
         ("mask_zero", False, f"{_SEQUENCES}; what is missing can have an index of its own"),
         ("input_length input_shape batch_input_shape", None, "begin with fastnn.Input((columns,))"),
-        ("embeddings_constraint", None, "weights are free; use embeddings_regularizer=L2(...)"),
         ("activity_regularizer", None, "regularise the table instead, embeddings_regularizer=L2(...)"),
         ("weights", None, "give them to layer.set_weights"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
@@ -397,12 +387,8 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
     ),
     "optimizers": (
         ("name loss_scale_factor", None, ""),
-        ("use_ema", False, _AVERAGES),
-        ("ema_momentum", 0.99, _AVERAGES),
-        ("ema_overwrite_frequency", None, _AVERAGES),
-        ("gradient_accumulation_steps", None, "give larger batches to fit, whose gradients are one sum"),
-        ("amsgrad centered nesterov", False, "SGD has nesterov; the others are in Keras's plain form"),
-        ("momentum", 0.0, "use SGD(momentum=...), or Adam, which has a first moment"),
+        ("amsgrad centered nesterov", False, "Adam has amsgrad, RMSprop centered, SGD nesterov"),
+        ("momentum", 0.0, "SGD and RMSprop have it; Adam has a first moment"),
         ("lr", None, "it is learning_rate"),
         ("decay", None, "give learning_rate a schedule, as optimizers.schedules.InverseTimeDecay"),
     ),

@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Described):
         return written(value)
     if isinstance(value, tuple):
-        return list(value)
+        return [_plain(one) for one in value]
     return value.item() if type(value).__module__ == "numpy" else value  # a scalar
 
 

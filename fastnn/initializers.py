@@ -25,12 +25,16 @@ __all__ = [
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
+    "Identity",
     "Initializer",
     "LecunNormal",
     "LecunUniform",
     "Ones",
+    "Orthogonal",
     "RandomNormal",
     "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
     "Zeros",
     "get",
 ]
@@ -142,6 +146,53 @@ class Constant(Initializer):
 
 
 @dataclass(frozen=True)
+class Identity(Initializer):
+    """`gain` on the diagonal of a matrix, square or not, and zeros elsewhere.
+
+    Raises
+    ------
+    ConfigurationError
+        If the gain is not finite; of `draw`, if the parameter is no matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Identity(2.0).draw((2, 3), np.random.default_rng(0))
+    array([[2., 0., 0.],
+           [0., 2., 0.]])
+    """
+
+    gain: float = 1.0
+    name: ClassVar[str] = "identity"
+
+    def __post_init__(self) -> None:
+        check_number(self.gain, "gain")
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return a diagonal matrix; see `Initializer.draw`."""
+        _check_matrix(self, shape)
+        return self.gain * np.eye(shape[0], shape[1])
+
+
+def _check_matrix(initializer: Initializer, shape: tuple[int, ...]) -> None:
+    if len(shape) != 2:
+        raise ConfigurationError(
+            f"{type(initializer).__name__} is for matrices, such as kernels, and a parameter has the "
+            f"shape {shape}"
+        )
+
+
+def _truncated(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return standard normal values; those beyond two deviations are drawn again."""
+    values = generator.standard_normal(shape)
+    outside = np.abs(values) > 2.0
+    while outside.any():
+        values[outside] = generator.standard_normal(int(outside.sum()))
+        outside = np.abs(values) > 2.0
+    return values
+
+
+@dataclass(frozen=True)
 class RandomNormal(_Random):
     """Normal with the given mean and standard deviation.
 
@@ -164,6 +215,60 @@ class RandomNormal(_Random):
     def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """Return normal values."""
         return generator.normal(self.mean, self.stddev, shape)
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(RandomNormal):
+    """`RandomNormal` without values beyond two standard deviations, which are drawn again.
+
+    The values' own deviation is 0.88 of `stddev`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> TruncatedNormal().draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
+
+    name: ClassVar[str] = "truncated_normal"
+
+    def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return truncated normal values."""
+        return self.mean + self.stddev * _truncated(generator, shape)
+
+
+@dataclass(frozen=True)
+class Orthogonal(_Random):
+    """Orthonormal rows or columns, whichever are fewer, times `gain` (Saxe et al. 2014).
+
+    All such matrices are equally likely.
+
+    Raises
+    ------
+    ConfigurationError
+        If the gain is not finite; of `draw`, if the parameter is no matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> q = Orthogonal().draw((4, 2), np.random.default_rng(0))
+    >>> bool(np.allclose(q.T @ q, np.eye(2)))
+    True
+    """
+
+    gain: float = 1.0
+    name: ClassVar[str] = "orthogonal"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.gain, "gain")
+
+    def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return an orthogonal matrix, or a part of one."""
+        _check_matrix(self, shape)
+        q, r = np.linalg.qr(generator.standard_normal((max(shape), min(shape))))
+        q = q * np.where(np.diag(r) < 0.0, -1.0, 1.0)
+        return self.gain * (q if shape[0] >= shape[1] else q.T)
 
 
 @dataclass(frozen=True)
@@ -200,19 +305,73 @@ class _Scaled(_Random):
 
     def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """Return scaled values."""
-        fan_in, fan_out = shape[0], shape[-1]
-        fan = fan_in if self.fan == "in" else (fan_in + fan_out) / 2
-        variance = self.scale / max(1.0, fan)
-        if not self.normal:
-            limit = math.sqrt(3.0 * variance)
-            return generator.uniform(-limit, limit, shape)
-        # A normal cut at +-2 deviations keeps 0.8796 of its deviation; Keras divides that out.
-        values = generator.standard_normal(shape)
-        outside = np.abs(values) > 2.0
-        while outside.any():
-            values[outside] = generator.standard_normal(int(outside.sum()))
-            outside = np.abs(values) > 2.0
-        return values * (math.sqrt(variance) / 0.87962566103423978)
+        fan = shape[0] if self.fan == "in" else (shape[0] + shape[-1]) / 2
+        return _spread(shape, generator, self.scale / max(1.0, fan), "normal" if self.normal else "uniform")
+
+
+def _spread(
+    shape: tuple[int, ...], generator: np.random.Generator, variance: float, distribution: str
+) -> np.ndarray:
+    """Return values of mean 0 and the given variance."""
+    if distribution == "uniform":
+        limit = math.sqrt(3.0 * variance)
+        return generator.uniform(-limit, limit, shape)
+    if distribution == "untruncated_normal":
+        return math.sqrt(variance) * generator.standard_normal(shape)
+    # A normal cut at +-2 deviations keeps 0.8796 of its deviation; Keras divides that out.
+    return _truncated(generator, shape) * (math.sqrt(variance) / 0.87962566103423978)
+
+
+_MODES = ("fan_in", "fan_out", "fan_avg")
+_DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
+
+
+@dataclass(frozen=True)
+class VarianceScaling(_Random):
+    """Mean 0 and variance ``scale / n``, whatever the shape; the others with a fan are cases of it.
+
+    Parameters
+    ----------
+    scale : float
+        Above 0.
+    mode : {"fan_in", "fan_out", "fan_avg"}
+        Whether ``n`` is the number of inputs, of outputs, or their mean.
+    distribution : {"truncated_normal", "untruncated_normal", "uniform"}
+        ``"normal"`` is the first of them.
+
+    Raises
+    ------
+    ConfigurationError
+        If an argument is none of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> VarianceScaling(2.0, "fan_out", "uniform").draw((2, 4), np.random.default_rng(0)).shape
+    (2, 4)
+    """
+
+    scale: float = 1.0
+    mode: str = "fan_in"
+    distribution: str = "truncated_normal"
+    name: ClassVar[str] = "variance_scaling"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.scale, "scale", 0.0, open_minimum=True)
+        if self.mode not in _MODES:
+            raise ConfigurationError(f"mode must be one of {', '.join(_MODES)}, got {self.mode!r}")
+        given = self.distribution.lower() if isinstance(self.distribution, str) else self.distribution
+        object.__setattr__(self, "distribution", "truncated_normal" if given == "normal" else given)
+        if self.distribution not in _DISTRIBUTIONS:
+            raise ConfigurationError(
+                f"distribution must be one of {', '.join(_DISTRIBUTIONS)}, got {self.distribution!r}"
+            )
+
+    def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return scaled values."""
+        fans = {"fan_in": shape[0], "fan_out": shape[-1], "fan_avg": (shape[0] + shape[-1]) / 2}
+        return _spread(shape, generator, self.scale / max(1.0, fans[self.mode]), self.distribution)
 
 
 @dataclass(frozen=True)
@@ -312,8 +471,12 @@ _CLASSES: tuple[type[Initializer], ...] = (
     Zeros,
     Ones,
     Constant,
+    Identity,
     RandomNormal,
     RandomUniform,
+    TruncatedNormal,
+    Orthogonal,
+    VarianceScaling,
     GlorotUniform,
     GlorotNormal,
     HeUniform,
@@ -322,7 +485,8 @@ _CLASSES: tuple[type[Initializer], ...] = (
     LecunNormal,
 )
 _BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
-_BY_NAME |= {"uniform": RandomUniform, "normal": RandomNormal}  # as in Keras
+_BY_NAME |= {"uniform": RandomUniform, "normal": RandomNormal, "zero": Zeros, "one": Ones}  # as in Keras
+_BY_NAME |= {"IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal}
 
 
 @functools.cache

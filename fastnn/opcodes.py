@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from fastnn.codes import OpCode
 from fastnn.errors import PlanError
 from fastnn.ops import ACTIVATIONS, Activation
+from fastnn.update_ops import UPDATES
 
 __all__ = [
     "ADDING",
     "CLIP_FACTOR",
+    "DUE",
     "KEPT_SLOTS",
     "LANES",
     "LISTED",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 ROWS = -1  # an operand's row count when it has one row per row of the batch
+DUE = "due"  # a scalar: whether a step updates, 1, or only adds up gradients, 0
 CLIP_FACTOR = "clip_factor"  # a scalar that each step makes of norms, see `Clip` in plan.py
 LANES = 16  # rows that make a whole vector where the batch is the fast axis
 MOST_OUTPUTS = 4  # of the widest layer on the path FEW_OUTPUTS, and its inputs
@@ -245,6 +248,8 @@ class Signature:
         Whether the kernel on the path COLUMNS is for tensors of one feature only.
     more : bool
         Whether further constants follow those that have names.
+    uncut : bool
+        Whether an op along a parameter needs all of it at once, so that there is one tile.
     """
 
     axis: Axis
@@ -257,6 +262,7 @@ class Signature:
     paths: frozenset[Path] = frozenset({Path.BLAS})
     one_column: bool = False
     more: bool = False
+    uncut: bool = False
 
     def runs_along_columns(self, columns: int) -> bool:
         """Return whether the path COLUMNS has a kernel for tensors of so many features.
@@ -292,6 +298,7 @@ def _signature(
     flops: Callable[[Op, int], int] | None = None,
     paths: frozenset[Path] = frozenset({Path.BLAS}),
     one_column: bool = False,
+    uncut: bool = False,
 ) -> Signature:
     """Read a signature from text such as ``"y:out x:in w:in,whole b:in,whole,optional"``."""
     names, roles = [], []
@@ -314,6 +321,7 @@ def _signature(
         paths,
         one_column,
         constants.endswith("..."),
+        uncut,
     )
 
 
@@ -523,6 +531,8 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.GAUSSIAN_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "stddev draw"),
     OpCode.ALPHA_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "rate draw scale dropped"),
 }
+for _name, (_operands, _constants, _scalars, _uncut) in UPDATES.items():
+    SIGNATURES[OpCode[_name]] = _signature(Axis.PARAMETER, _operands, "", _constants, _scalars, uncut=_uncut)
 
 
 # Ops of losses; without a gradient they serve metrics as well, see `Plan.is_loss`.
@@ -550,6 +560,7 @@ ADDING = LOSSES | frozenset(
         OpCode.TARGET_MOMENTS,
         OpCode.CONFUSION,
         OpCode.WEIGHT_TOTAL,
+        OpCode.L1_PENALTY,
         OpCode.L2_PENALTY,
         OpCode.GRADIENT_SQUARES,
     }

@@ -12,15 +12,58 @@ from fastnn.checks import check_number
 from fastnn.described import Described, rebuilt
 from fastnn.errors import DTypeError, unknown_name
 
-__all__ = ["L2", "get"]
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
 
 
 def __dir__() -> list[str]:
     return __all__
 
 
+class Regularizer(Described):
+    """Base of the regularisers, which are those of this module: kernels know no others."""
+
+    def factors(self) -> tuple[float, float]:
+        """Return the factors of the sums of absolute values and of squares.
+
+        Examples
+        --------
+        >>> L1L2(l1=0.1).factors()
+        (0.1, 0.0)
+        """
+        return getattr(self, "l1", 0.0), getattr(self, "l2", 0.0)
+
+    def _check(self, name: str) -> None:
+        object.__setattr__(self, name, check_number(getattr(self, name), name, 0.0))
+
+
 @dataclass(frozen=True)
-class L2(Described):
+class L1(Regularizer):
+    """The penalty ``l1 * sum(abs(w))``, with gradient ``l1 * sign(w)``, which is 0 where ``w`` is.
+
+    Parameters
+    ----------
+    l1 : float
+        Factor, at least 0.
+
+    Raises
+    ------
+    ConfigurationError
+        If the factor is negative or not finite.
+
+    Examples
+    --------
+    >>> L1(1e-4)
+    L1(l1=0.0001)
+    """
+
+    l1: float = 0.01
+
+    def __post_init__(self) -> None:
+        self._check("l1")
+
+
+@dataclass(frozen=True)
+class L2(Regularizer):
     """The penalty ``l2 * sum(w ** 2)``, with gradient ``2 * l2 * w``.
 
     Parameters
@@ -42,20 +85,56 @@ class L2(Described):
     l2: float = 0.01
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "l2", check_number(self.l2, "l2", 0.0))
+        self._check("l2")
 
 
-def get(identifier: str | L2 | Mapping[str, object] | None) -> L2 | None:
+@dataclass(frozen=True)
+class L1L2(Regularizer):
+    """The sum of both penalties, ``l1 * sum(abs(w)) + l2 * sum(w ** 2)``.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Factors, at least 0.
+
+    Raises
+    ------
+    ConfigurationError
+        If a factor is negative or not finite.
+
+    Examples
+    --------
+    >>> L1L2(l2=0.5)
+    L1L2(l1=0.0, l2=0.5)
+    """
+
+    l1: float = 0.0
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check("l1")
+        self._check("l2")
+
+
+_CLASSES: tuple[type[Regularizer], ...] = (L1, L2, L1L2)
+_USUAL = {"l1": L1(), "l2": L2(), "l1_l2": L1L2(0.01, 0.01)}
+_BY_NAME = _USUAL | {"L1": L1(), "L2": L2(), "L1L2": L1L2(0.01, 0.01)}
+
+
+def get(
+    identifier: str | Regularizer | type[Regularizer] | Mapping[str, object] | None,
+) -> Regularizer | None:
     """Return the regulariser that a name or an instance stands for; None stays None.
 
     Parameters
     ----------
-    identifier : str, L2, dict or None
-        ``"l2"`` is `L2` with its default factor; a dict has the ``"class_name"`` and the ``"config"`` of one.
+    identifier : str, Regularizer, subclass, dict or None
+        ``"l1"``, ``"l2"`` and ``"l1_l2"`` have the factor 0.01; a dict has the ``"class_name"`` and the
+        ``"config"`` of one.
 
     Returns
     -------
-    L2 or None
+    Regularizer or None
 
     Raises
     ------
@@ -69,15 +148,17 @@ def get(identifier: str | L2 | Mapping[str, object] | None) -> L2 | None:
     >>> get("l2")
     L2(l2=0.01)
     """
-    if identifier is None or isinstance(identifier, L2):
+    if identifier is None or isinstance(identifier, _CLASSES):
         return identifier
+    if isinstance(identifier, type) and issubclass(identifier, _CLASSES):
+        return get(identifier())
     if isinstance(identifier, Mapping):
-        return get(rebuilt(identifier, [L2], "regularizer"))
+        return get(rebuilt(identifier, _CLASSES, "regularizer"))
     if isinstance(identifier, str):
-        if identifier not in ("l2", "L2"):
-            raise unknown_name("regularizer", identifier, ["l2"])
-        return L2()
-    raise DTypeError(f"a regularizer is a name, an L2 or None, got {identifier!r}")
+        if identifier not in _BY_NAME:
+            raise unknown_name("regularizer", identifier, _USUAL)
+        return _BY_NAME[identifier]
+    raise DTypeError(f"a regularizer is a name, one of fastnn.regularizers or None, got {identifier!r}")
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import formulas
 import numpy as np
 
-from fastnn import Input, Model, Sequential, activations, layers, losses, metrics, optimizers
+from fastnn import Input, Model, Sequential, activations, constraints, layers, losses, metrics, optimizers
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import Plan, Slot
 from fastnn.graph.graph import Graph
@@ -163,6 +163,14 @@ def embedded(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     return layers.Dense(outputs)(layers.Concatenate()([h, layers.Embedding(30, 2)(x), *encoded]))
 
 
+def limited(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net whose parameters pay penalties of both kinds, and are constrained."""
+    wide = layers.Dense(37, "tanh", kernel_regularizer="l1_l2", kernel_constraint=constraints.MaxNorm(0.5))
+    h = layers.Dense(6, "tanh", kernel_constraint="non_neg", bias_constraint=constraints.UnitNorm())(wide(x))
+    h = layers.Dense(5, bias_regularizer="l1", kernel_constraint=constraints.MinMaxNorm(0.3, 0.6, 0.5, 1))(h)
+    return layers.Dense(outputs, kernel_constraint=constraints.MaxNorm(1.0, axis=[0, 1]))(h)
+
+
 NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "gates": gates,
     "shared": shared,
@@ -171,6 +179,7 @@ NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "normalized": normalized,
     "scaled rows": scaled_rows,
     "embedded": embedded,
+    "limited": limited,
 }
 
 

@@ -27,7 +27,8 @@ from fastnn.run import reference
 CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
 PUBLIC = [name for name in fastnn.__all__ if inspect.ismodule(getattr(fastnn, name))]
 # What is never made by the user, or only to be derived from.
-WITHOUT_EXAMPLE = {"Initializer", "InputSpec", "Layer", "Loss", "Metric", "Model", "Optimizer"}
+WITHOUT_EXAMPLE = {"Constraint", "Initializer", "InputSpec", "Layer", "Loss", "Metric", "Model", "Optimizer"}
+WITHOUT_EXAMPLE |= {"Regularizer"}
 
 
 MODULES = sorted(FILES)
@@ -44,10 +45,11 @@ WINGS = (
         "ops",
         "startup",
         "traits",
+        "update_ops",
         "utils",
         "version",
     ),
-    ("confusion", "initializers", "losses", "metrics", "optimizers", "regularizers"),
+    ("confusion", "constraints", "initializers", "losses", "metrics", "optimizers", "regularizers"),
     ("graph",),
     ("compiler",),
     ("border",),
@@ -75,7 +77,8 @@ PURE |= {
     for name in ("absent", "cache", "checks", "codes", "described", "errors", "opcodes", "ops", "traits")
 }
 PURE |= {
-    f"fastnn.{name}" for name in ("losses", "metrics", "optimizers", "regularizers", "model.call_lengths")
+    f"fastnn.{name}"
+    for name in ("constraints", "losses", "metrics", "optimizers", "regularizers", "model.call_lengths")
 }
 
 

@@ -187,7 +187,7 @@ BASES: dict[str, tuple[Callable[[], object], str]] = {
     "Metric": (lambda: metrics.Metric(), "Metric is a base class; use one of its subclasses"),
     "Optimizer": (
         lambda: optimizers.Optimizer(),
-        "Optimizer is a base class; use SGD, Adagrad, Adam, AdamW or RMSprop",
+        "Optimizer is a base class; use one of those in fastnn.optimizers, such as SGD, Adam or RMSprop",
     ),
     "a loss of one's own": (
         lambda: model().compile("sgd", OwnLoss()),
@@ -199,7 +199,7 @@ BASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "an optimizer of one's own": (
         lambda: model().compile(OwnOptimizer(), "mse"),
-        "OwnOptimizer cannot run: optimizers are those of fastnn.optimizers, SGD, Adagrad, Adam, ",
+        "OwnOptimizer cannot run: use one of those in fastnn.optimizers",
     ),
 }
 

@@ -17,7 +17,17 @@ import pytest
 from formulas import ACTIVATIONS, LOSSES
 
 import fastnn
-from fastnn import activations, initializers, kernels, layers, losses, metrics, optimizers, regularizers
+from fastnn import (
+    activations,
+    constraints,
+    initializers,
+    kernels,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
 from fastnn.errors import ConfigurationError, DTypeError, FastnnError
 
 RNG = np.random.default_rng(9)
@@ -37,7 +47,10 @@ ALL = [
     ),
     *(getattr(initializers, name) for name in initializers.__all__ if name not in ("Initializer", "get")),
     *(getattr(metrics, name) for name in metrics.__all__ if name not in ("Metric", "get")),
+    regularizers.L1,
     regularizers.L2,
+    regularizers.L1L2,
+    *(getattr(constraints, name) for name in constraints.__all__ if name not in ("Constraint", "get")),
 ]
 
 
@@ -65,7 +78,9 @@ def test_descriptions_are_values(cls: Any) -> None:
         setattr(one, field, 1)
 
 
-@pytest.mark.parametrize("module", [losses, optimizers, initializers, regularizers], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [losses, optimizers, initializers, regularizers, constraints], ids=lambda m: m.__name__
+)
 def test_get_takes_names_classes_and_instances_and_nothing_else(module: Any) -> None:
     for cls in ALL:
         if cls.__module__ == module.__name__ and module is not regularizers:
@@ -250,9 +265,8 @@ def test_positional_arguments_mean_what_they_mean_in_keras() -> None:
     assert (optimizers.SGD(0.1, 0.9, True).momentum, optimizers.SGD(0.1, 0.9, True).nesterov) == (0.9, True)
     adam = optimizers.Adam(0.1, 0.8, 0.95, 1e-4)
     assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.8, 0.95, 1e-4)
-    assert optimizers.RMSprop(0.1, 0.8).rho == 0.8
-    with pytest.raises(TypeError, match="positional"):  # Keras's third is momentum, which is not ours
-        optimizers.RMSprop(0.1, 0.8, 1e-3)
+    rmsprop = optimizers.RMSprop(0.1, 0.8, 0.5, 1e-3, True)
+    assert (rmsprop.rho, rmsprop.momentum, rmsprop.epsilon, rmsprop.centered) == (0.8, 0.5, 1e-3, True)
     assert initializers.RandomNormal(1.0, 2.0) == initializers.RandomNormal(mean=1.0, stddev=2.0)
     assert regularizers.L2(0.5).l2 == 0.5
     assert layers.Dense(3, "relu", False).config.use_bias is False
@@ -385,6 +399,25 @@ def test_optimizers_step_by_keras_formulas(optimizer: Any, l2: float) -> None:
         (regularizers.L2, {"l2": -0.1}, ConfigurationError),
         (regularizers.L2, {"l2": math.nan}, ConfigurationError),
         (regularizers.L2, {"l2": None}, DTypeError),
+        (regularizers.L1, {"l1": -0.1}, ConfigurationError),
+        (regularizers.L1L2, {"l2": -0.1}, ConfigurationError),
+        (constraints.MaxNorm, {"max_value": -1}, ConfigurationError),
+        (constraints.MinMaxNorm, {"min_value": 2.0}, ConfigurationError),
+        (constraints.MinMaxNorm, {"rate": 1.5}, ConfigurationError),
+        (constraints.UnitNorm, {"axis": 0.5}, DTypeError),
+        (optimizers.RMSprop, {"momentum": 1.5}, ConfigurationError),
+        (optimizers.RMSprop, {"centered": 1}, DTypeError),
+        (optimizers.Adam, {"amsgrad": None}, DTypeError),
+        (optimizers.Adadelta, {"rho": 1.0}, ConfigurationError),
+        (optimizers.Nadam, {"beta_1": 1.0}, ConfigurationError),
+        (optimizers.Lion, {"beta_1": 0.0}, ConfigurationError),
+        (optimizers.Ftrl, {"learning_rate_power": 0.5}, ConfigurationError),
+        (optimizers.Ftrl, {"beta": -1.0}, ConfigurationError),
+        (initializers.Identity, {"gain": math.nan}, ConfigurationError),
+        (initializers.Orthogonal, {"gain": math.inf}, ConfigurationError),
+        (initializers.VarianceScaling, {"scale": 0.0}, ConfigurationError),
+        (initializers.VarianceScaling, {"mode": "fan"}, ConfigurationError),
+        (initializers.VarianceScaling, {"distribution": "cauchy"}, ConfigurationError),
         (initializers.RandomNormal, {"stddev": -1.0}, ConfigurationError),
         (initializers.RandomUniform, {"minval": 1.0, "maxval": 0.0}, ConfigurationError),
         (initializers.Constant, {"value": math.inf}, ConfigurationError),
@@ -410,9 +443,16 @@ def test_impossible_numbers_are_refused(cls: Any, options: dict[str, Any], error
         ("lecun_normal", math.sqrt(1 / 300), 2 * math.sqrt(1 / 300) / 0.87962566103423978),
         ("random_uniform", 0.1 / math.sqrt(12), 0.05),
         ("random_normal", 0.05, math.inf),
+        ("truncated_normal", 0.05 * 0.87962566103423978, 0.1),
+        ("variance_scaling", math.sqrt(1 / 300), 2 * math.sqrt(1 / 300) / 0.87962566103423978),
+        (initializers.VarianceScaling(2.0, "fan_out", "uniform"), math.sqrt(2 / 200), math.sqrt(6 / 200)),
+        (initializers.VarianceScaling(3.0, "fan_avg", "untruncated_normal"), math.sqrt(3 / 250), math.inf),
+        (initializers.VarianceScaling(1.0, "fan_avg", "Normal"), math.sqrt(1 / 250),
+         2 * math.sqrt(1 / 250) / 0.87962566103423978),
+        (initializers.Orthogonal(2.0), 2 / math.sqrt(300), math.inf),
     ],
-)
-def test_initializers_draw_keras_distributions(name: str, deviation: float, limit: float) -> None:
+)  # fmt: skip
+def test_initializers_draw_keras_distributions(name: Any, deviation: float, limit: float) -> None:
     values = initializers.get(name).draw((300, 200), np.random.default_rng(0))
     assert values.std() == pytest.approx(deviation, rel=0.01)
     assert abs(values.mean()) < 4 * deviation / math.sqrt(values.size)
@@ -420,6 +460,26 @@ def test_initializers_draw_keras_distributions(name: str, deviation: float, limi
     if math.isfinite(limit):
         assert np.abs(values).max() > 0.98 * limit
     np.testing.assert_array_equal(values, initializers.get(name).draw((300, 200), np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
+def test_orthogonal_and_identity_matrices(shape: tuple[int, int]) -> None:
+    q = initializers.Orthogonal(gain=3.0).draw(shape, np.random.default_rng(1))
+    product = q.T @ q if shape[0] >= shape[1] else q @ q.T
+    np.testing.assert_allclose(product, 9.0 * np.eye(min(shape)), atol=1e-12)
+    np.testing.assert_array_equal(
+        initializers.get("identity").draw(shape, np.random.default_rng(1)), np.eye(*shape)
+    )
+    for one in (initializers.Orthogonal(), initializers.Identity()):
+        with pytest.raises(ConfigurationError, match="is for matrices"):
+            one.draw((3,), np.random.default_rng(0))
+
+
+def test_orthogonal_matrices_have_no_preferred_direction() -> None:
+    """Without the signs of the other factor, QR gives matrices with a diagonal of one sign."""
+    generator = np.random.default_rng(0)
+    drawn = np.array([initializers.Orthogonal().draw((3, 3), generator) for _ in range(2000)])
+    assert np.abs(drawn.mean(axis=0)).max() < 0.06  # 1 / sqrt(3 * 2000) is a deviation, 0.013
 
 
 def test_constant_initializers_fill_kernels_and_biases() -> None:

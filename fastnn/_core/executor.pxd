@@ -15,6 +15,7 @@ cdef class Executor:
     cdef Py_ssize_t* n_tiles
     cdef int n_ops, n_phases, n_tasks, n_sums, n_bound
     cdef int first_update
+    cdef bint skips         # whether steps may leave out phases that update
     cdef Py_ssize_t single_rows, most_tile_rows
     cdef int n_losses, n_scalars, n_clips
     cdef Clip* clips

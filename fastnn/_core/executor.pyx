@@ -19,7 +19,7 @@ from fastnn._core.random cimport stream
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, RUNNING, Clip, Phase, Run, Stream, Task, begin_epoch,
     begin_updates, bind_step, finish_phase, finish_step, follow_streams, parameters_finite, run_task,
-    shuffle_rows, tile_for,
+    run_updates, shuffle_rows, tile_for,
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
@@ -178,7 +178,7 @@ cdef void help_run(void* run, int thread) noexcept nogil:
 cdef void work_alone(Run* run, void* poller) noexcept nogil:
     """Do a run of small steps with one thread: ops are bound to their operands, and nobody is waited for."""
     cdef Frame frame
-    cdef int before, last = run.n_phases - 1
+    cdef int before
     cdef Py_ssize_t bound_rows = 0
     cdef long long next_poll = run.step, polled = now()
     run.base[LOCAL_SLOT] = run.local
@@ -205,8 +205,8 @@ cdef void work_alone(Run* run, void* poller) noexcept nogil:
         if run.failure == Status.OK:
             if not begin_updates(run):
                 return
-            if run.first_update <= last:
-                run.failure = run.run_bound(run.bound + before, run.bound_ends[last] - before, &frame)
+            if run.first_update < run.n_phases:
+                run.failure = run_updates(run, before, &frame)
         if run.failure != Status.OK:
             run.status = run.failure
             return
@@ -238,6 +238,8 @@ cdef class Executor:
         The first phase that changes what outlives a step; below 0 if none does.  All later ones do, too.
     clips : list of tuple
         ``(sum, limit)`` for each scalar, counted on from `n_scalars`, that a step makes before that phase.
+    due : list of int
+        For each phase the scalar that is 0 in steps that leave it out, or below 0.
 
     Attributes
     ----------
@@ -246,8 +248,8 @@ cdef class Executor:
     """
 
     def __cinit__(
-        self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0, int n_scalars=0,
-        int first_update=-1, clips=(),
+        self, ops, phases, times_rows, bint double, int n_losses, Py_ssize_t single_rows=0,
+        int n_scalars=0, int first_update=-1, clips=(), due=(),
     ):
         cdef int i, j, t = 0
         need_table()
@@ -292,7 +294,8 @@ cdef class Executor:
             self.clips[i] = [sum_, limit]
         self.first_update = first_update if first_update >= 0 else self.n_phases
         for i, (axis, tile_rows, tasks) in enumerate(phases):
-            self.phases[i] = [axis, tile_rows, t, len(tasks)]
+            self.phases[i] = [axis, tile_rows, t, len(tasks), due[i] if due else -1]
+            self.skips = self.skips or self.phases[i].due >= 0
             for first, last, begin, end in tasks:
                 self.tasks[t] = [first, last, begin, end]
                 self.n_bound += last - first
@@ -489,12 +492,12 @@ cdef class Executor:
             if self.single_rows:
                 self.phases[0].tile_rows = self.tile_rows(min(batch, rows))
             run.ops, run.phases, run.tasks, run.n_phases = self.ops, self.phases, self.tasks, self.n_phases
-            run.first_update, run.n_tiles, run.bound_ends = self.first_update, self.n_tiles, self.bound_ends
+            run.first_update, run.skips, run.n_tiles = self.first_update, self.skips, self.n_tiles
             run.run_ops = kernel_table().run_double if self.double else kernel_table().run_float
             run.run_bound = (
                 kernel_table().run_bound_double if self.double else kernel_table().run_bound_float
             )
-            run.bound, run.streams = self.bound, self.streams
+            run.bound, run.streams, run.bound_ends = self.bound, self.streams, self.bound_ends
             run.local_bytes = local.shape[0] // n_threads // 64 * 64
             if local.shape[0]:
                 run.local = <char*>&local[0]

@@ -33,6 +33,7 @@ cdef struct Phase:
     Py_ssize_t tile_rows    # along rows, else 0
     int first_task
     int n_tasks
+    int due             # the scalar that is 0 in steps that leave it out; below 0: there is none
 
 # A scalar that each step makes of a sum of squares.
 cdef struct Clip:
@@ -52,6 +53,7 @@ cdef struct Run:
     const Task* tasks
     int n_phases
     int first_update            # the first phase that updates; n_phases if none does
+    bint skips                  # whether steps may leave out phases that update
     RunOps run_ops
     RunBound run_bound
     Bound* bound                # the ops of a step, in order
@@ -168,6 +170,10 @@ cdef inline void begin_step(Run* run, Py_ssize_t origin) noexcept nogil:
                 run.n_tiles[p] = (rows + run.phases[p].tile_rows - 1) // run.phases[p].tile_rows
             else:
                 run.n_tiles[p] = run.phases[p].n_tasks
+    if run.skips:
+        for p in range(run.first_update, run.n_phases):
+            if run.phases[p].due >= 0:
+                run.n_tiles[p] = run.phases[p].n_tasks if run.step_scalars[run.phases[p].due] != 0 else 0
     for s in range(run.n_sums):
         run.totals[s] = 0.0
 
@@ -331,4 +337,19 @@ cdef inline Status run_task(Run* run, const Phase* phase, Py_ssize_t number, Fra
         after = now()
         run.nanoseconds[i] += after - before
         before = after
+    return Status.OK
+
+
+cdef inline Status run_updates(Run* run, int before, const Frame* frame) noexcept nogil:
+    """Run what is bound of the phases that update, but for those that the step leaves out."""
+    cdef Status status
+    cdef int p, last = run.n_phases - 1
+    if not run.skips:
+        return run.run_bound(run.bound + before, run.bound_ends[last] - before, frame)
+    for p in range(run.first_update, run.n_phases):
+        if run.n_tiles[p]:
+            status = run.run_bound(run.bound + before, run.bound_ends[p] - before, frame)
+            if status != Status.OK:
+                return status
+        before = run.bound_ends[p]
     return Status.OK

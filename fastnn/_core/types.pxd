@@ -88,6 +88,21 @@ cpdef enum OpCode:
     TARGET_MOMENTS = 70
     CONFUSION = 71
     ROWWISE_LOSS = 72
+    AMSGRAD = 73
+    RMSPROP_WITH = 74
+    ADADELTA = 75
+    ADAMAX = 76
+    NADAM = 77
+    FTRL = 78
+    LION = 79
+    LAMB = 80
+    ADD_ACCUMULATED = 81
+    KEEP_ACCUMULATED = 82
+    AVERAGE_WEIGHTS = 83
+    L1_PENALTY = 84
+    L1_GRADIENT = 85
+    CONSTRAIN_SIGNS = 86
+    CONSTRAIN_NORMS = 87
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -185,7 +200,7 @@ cpdef enum Addressing:
 cdef enum:
     MAX_OPERANDS = 8
     MAX_CONSTANTS = 16
-    MAX_SCALARS = 2     # of an op
+    MAX_SCALARS = 3     # of an op
     N_ADDRESSINGS = 4
     N_PATHS = 5
     MAX_OPCODES = 128       # what tables have room for

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from fastnn.compiler.builder import Builder
 from fastnn.compiler.fusion import fuse
@@ -35,6 +36,8 @@ from fastnn.ops import REAL, Kind
 from fastnn.optimizers import Optimizer
 
 __all__ = ["Lowered", "Lowering", "lower", "lower_metric"]
+
+Constants: TypeAlias = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,9 @@ def lower(
         raise PlanError(f"unknown purpose {purpose!r}; known: {', '.join(PURPOSES)}")
     lowering = Lowering(graph, purpose, gather, weighted, columns)
     lowering.differentiated = frozenset(wrt)
-    if purpose == "train" and optimizer is not None and optimizer.clips_norms:
-        lowering.keeps_gradients = True
+    if purpose == "train" and optimizer is not None:
+        waits = optimizer.clips_norms or optimizer.gradient_accumulation_steps is not None
+        lowering.keeps_gradients = waits or SIGNATURES[optimizer.code].uncut
     if purpose in ("train", "gradients", "evaluate"):
         if len(losses) != len(graph.outputs):
             raise PlanError(f"lowering for {purpose!r} needs a loss for each output")
@@ -124,6 +128,7 @@ def lower(
         if purpose == "train":
             if optimizer is None:
                 raise PlanError("lowering for 'train' needs an optimizer")
+            lowering.accumulate(optimizer)
             lowering.clip(optimizer)
             lowering.update(optimizer)
     elif purpose in ("input_gradients", "backward"):
@@ -348,22 +353,17 @@ class Lowering(Builder):
         regularized = [
             p
             for p in self.graph.parameters
-            if p.is_trained and p.regularizer is not None and p.regularizer.l2
+            if p.is_trained and p.regularizer is not None and any(p.regularizer.factors())
         ]
         if not regularized:
             return
         self.accumulators.append(Accumulator("penalty", times_rows=True, share=1.0))
         for p in regularized:
-            assert p.regularizer is not None
-            self.ops.append(
-                Op(
-                    OpCode.L2_PENALTY,
-                    p.name,
-                    (self.parameter(p),),
-                    constants=(p.regularizer.l2,),
-                    accumulator=len(self.accumulators) - 1,
+            for code, factor in _penalties(p, OpCode.L1_PENALTY, OpCode.L2_PENALTY):
+                place = len(self.accumulators) - 1
+                self.ops.append(
+                    Op(code, p.name, (self.parameter(p),), constants=(factor,), accumulator=place)
                 )
-            )
 
     # -- backward
 
@@ -419,15 +419,17 @@ class Lowering(Builder):
     def regularize(self) -> None:
         """Add the regularisers' gradients."""
         for p, gradient in self.trained():
-            if p.regularizer is not None and p.regularizer.l2:
-                self.ops.append(
-                    Op(
-                        OpCode.L2_GRADIENT,
-                        p.name,
-                        (gradient, self.parameter(p)),
-                        constants=(p.regularizer.l2,),
-                    )
-                )
+            for code, factor in _penalties(p, OpCode.L1_GRADIENT, OpCode.L2_GRADIENT):
+                operands = gradient, self.parameter(p)
+                self.ops.append(Op(code, p.name, operands, constants=(factor,)))
+
+    def accumulate(self, optimizer: Optimizer) -> None:
+        """Append what adds up gradients of several batches, if that is asked for, to their mean."""
+        steps = optimizer.gradient_accumulation_steps
+        for p, gradient in self.trained() if steps else ():
+            sums = _state(p, "accumulated_gradient")
+            share = (1.0 / steps,) if steps else ()
+            self.ops.append(Op(OpCode.ADD_ACCUMULATED, p.name, (gradient, sums), constants=share))
 
     def clip(self, optimizer: Optimizer) -> None:
         """Append what limits the gradients, as they are with those of regularisers: numbers, or norms.
@@ -462,16 +464,34 @@ class Lowering(Builder):
     def update(self, optimizer: Optimizer) -> None:
         """Append an update op for each parameter, after its decay."""
 
-        def op(code: OpCode, layer: str, operands: tuple[Operand, ...], constants: tuple[float, ...]) -> Op:
-            scalars = tuple(optimizer.scalar_names.index(name) for name in SIGNATURES[code].scalars)
-            return Op(code, layer, operands, constants=constants, scalars=scalars)
+        def op(code: OpCode, p: Parameter, *operands: Operand | None, constants: Constants = ()) -> None:
+            scalars = tuple(optimizer.place_of(name, p.name) for name in SIGNATURES[code].scalars)
+            self.ops.append(Op(code, p.name, operands, constants=constants, scalars=scalars))
 
         for p, gradient in self.trained():
             w = self.parameter(p)
-            if optimizer.weight_decay:
-                self.ops.append(op(OpCode.WEIGHT_DECAY, p.name, (w,), (optimizer.weight_decay,)))
-            states = tuple(
-                Operand(f"{p.name}/{state}", Slot.STATE, p.rows, p.columns) for state in optimizer.states
-            )
-            constants = (0.0, *optimizer.constants())
-            self.ops.append(op(optimizer.code, p.name, (w, *states, gradient), constants))
+            if optimizer.gradient_accumulation_steps:
+                op(OpCode.KEEP_ACCUMULATED, p, _state(p, "accumulated_gradient"), gradient)
+            if optimizer.decays(p.name):
+                op(OpCode.WEIGHT_DECAY, p, w, constants=(optimizer.weight_decay or 0.0,))
+            states = (None if state is None else _state(p, state) for state in optimizer.op_states)
+            op(optimizer.code, p, w, *states, gradient, constants=(0.0, *optimizer.constants()))
+            if optimizer.use_ema:
+                op(OpCode.AVERAGE_WEIGHTS, p, w, _state(p, "average"))
+            if p.constraint is not None:
+                limits = p.constraint.limits(p.shape)
+                code = OpCode.CONSTRAIN_NORMS if limits else OpCode.CONSTRAIN_SIGNS
+                if len(p.shape) == 1 and limits:  # a bias is one row here
+                    limits = (*limits[:3], 2.0)
+                op(code, p, w, constants=limits)
+
+
+def _penalties(p: Parameter, l1: OpCode, l2: OpCode) -> list[tuple[OpCode, float]]:
+    """Return which of two ops serve a parameter's regularizer, with their factors."""
+    factors = (0.0, 0.0) if p.regularizer is None else p.regularizer.factors()
+    return [(code, factor) for code, factor in zip((l1, l2), factors, strict=True) if factor]
+
+
+def _state(p: Parameter, name: str) -> Operand:
+    """Return what the optimizer keeps for a parameter."""
+    return Operand(f"{p.name}/{name}", Slot.STATE, p.rows, p.columns)

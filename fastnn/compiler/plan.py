@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fastnn.opcodes import (
     ADDING,
     CLIP_FACTOR,
+    DUE,
     KEPT_SLOTS,
     LANES,
     LISTED,
@@ -41,6 +42,7 @@ from fastnn.ops import REAL, Activation, Kind, name_of
 __all__ = [
     "ADDING",
     "CLIP_FACTOR",
+    "DUE",
     "DENOMINATORS",
     "KEPT_SLOTS",
     "LOSSES",
@@ -184,12 +186,16 @@ class Phase:
         Whether it changes parameters or state.  Such phases come last, and run only if the losses of the
         step are finite.  Between the others and the first of them all gradients are known: there the plan's
         clips are made.
+    due : int
+        The scalar of the plan that is 0 in steps that leave the phase out, as those that only add up
+        gradients; -1 if none does.
     """
 
     axis: Axis
     tasks: tuple[Task, ...]
     tile_rows: int = 0
     updates: bool = False
+    due: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +331,7 @@ def _text(plan: Plan) -> str:
         else:
             lines.append(f"phase along parameters, {len(phase.tasks)} tiles")
         if phase.updates:
-            lines[-1] += ", updates"
+            lines[-1] += ", updates" + (" when due" if phase.due >= 0 else "")
         groups = Counter((task.first, task.last) for task in sorted(phase.tasks, key=_first))
         for (first, last), tiles in groups.items():
             for index in range(first, last):

@@ -7,7 +7,9 @@ so that every part of a kernel is read and copied once a step, by one thread.  R
 of the batch do, too: each tile sees all rows of its own columns, and what follows may read the sums
 whole.  Last come the ops that run along parameters, one group of tasks per parameter.  Mostly they are
 one phase: a gradient, and at once its update.  Where updates need something of all gradients, as their
-common norm, they are two phases: first gradients, and the sums that are wanted of them; then updates.
+common norm, or a parameter's whole gradient, they are two phases: first gradients, and the sums that are
+wanted of them; then updates.  Where gradients of several batches make one update, that phase is left out in
+the other steps, and what is due in each step has phases before and behind it.
 Between these two is the one place of a step where all gradients are known and nothing is changed yet.
 There the executor makes what the updates read as scalars (`begin_updates` in `_core/run.pxd`), and there
 belongs whatever else needs all gradients.
@@ -23,6 +25,7 @@ from itertools import groupby
 
 from fastnn.compiler.plan import (
     CLIP_FACTOR,
+    DUE,
     KEPT_SLOTS,
     MOST_INPUTS,
     MOST_OUTPUTS,
@@ -39,6 +42,8 @@ from fastnn.compiler.plan import (
 from fastnn.ops import ACTIVATIONS
 
 __all__ = ["schedule"]
+
+AFTER_UPDATES = frozenset({OpCode.AVERAGE_WEIGHTS, OpCode.CONSTRAIN_SIGNS, OpCode.CONSTRAIN_NORMS})
 
 # BLAS copies its operands at every call, so small tiles waste its time: of 105 GFLOP/s on one core
 # (784-500, batch 200), 88 are left with 64 rows, 94 with 96, 98 with 128; of a weight gradient,
@@ -103,30 +108,62 @@ def schedule(
                 tile_rows = _row_tile(found, capacity, multiple)
                 phases.append(Phase(Axis.ROWS, (Task(first, last),), tile_rows))
             ordered += found
-    parts = _before_and_after_all_gradients([op for op in ops if op.signature.axis is Axis.PARAMETER])
-    for part in parts:
+    parts = _parts([op for op in ops if op.signature.axis is Axis.PARAMETER])
+    due = next((op.scalars[0] for op in ops if DUE in op.signature.scalars), -1)
+    for number, part in parts:
         tasks: list[Task] = []
         for group in _by_parameter(part):
             first = len(ordered)
             ordered += group
-            tiles = _update_tiles(group) if part is not parts[0] else _parameter_tiles(group, capacity)
+            tiles = _parameter_tiles(group, capacity) if number == GRADIENTS else _update_tiles(group)
             tasks += [Task(first, len(ordered), begin, end) for begin, end in tiles]
         # Long tasks first, so that the last ones to finish are short.
         tasks.sort(key=lambda task: -_task_flops(task, ordered, capacity))
-        if len(parts) == 1:
+        if number == GRADIENTS and any(map(_changes_kept, part)):
             tasks = _out_of_step(tasks, capacity)
-        phases.append(Phase(Axis.PARAMETER, tuple(tasks), updates=any(map(_changes_kept, part))))
+        phases.append(
+            Phase(
+                Axis.PARAMETER,
+                tuple(tasks),
+                updates=any(map(_changes_kept, part)),
+                due=due if number == UPDATES else -1,
+            )
+        )
     return tuple(ordered), tuple(phases)
 
 
-def _before_and_after_all_gradients(ops: list[Op]) -> list[list[Op]]:
-    """Return ops along parameters: all, or, where some need something of all gradients, in two parts."""
-    if all(CLIP_FACTOR not in op.signature.scalars for op in ops):
-        return [ops] if ops else []
-    parts: tuple[list[Op], list[Op]] = ([], [])
+# The parts of a step that run along parameters, in their order: gradients, and at once their updates where
+# nothing forbids it; what is changed in every step, also where updates wait for further gradients; updates
+# that need all gradients; what comes after updates, and must see a parameter whole or is due in every step.
+GRADIENTS, KEPT, UPDATES, AFTER = range(4)
+
+
+def _parts(ops: list[Op]) -> list[tuple[int, list[Op]]]:
+    """Return ops along parameters in those parts that there are."""
+    waits = any(_waits(op) for op in ops)
+    accumulates = any(DUE in op.signature.scalars for op in ops)
+    parts: tuple[list[Op], ...] = ([], [], [], [])
     for op in ops:
-        parts[CLIP_FACTOR in op.signature.scalars or _changes_kept(op)].append(op)
-    return list(parts)
+        number = GRADIENTS
+        if op.code in AFTER_UPDATES and (accumulates or op.signature.uncut):
+            number = AFTER
+        elif accumulates and (DUE in op.signature.scalars or op.code is OpCode.MOVING_AVERAGE):
+            number = KEPT
+        elif _changes_kept(op) or CLIP_FACTOR in op.signature.scalars:
+            number = UPDATES if waits or accumulates else GRADIENTS
+        elif accumulates and op.code is OpCode.CLIP_GRADIENT:
+            number = UPDATES
+        parts[number].append(op)
+    return [(number, part) for number, part in enumerate(parts) if part]
+
+
+def _waits(op: Op) -> bool:
+    """Return whether an op needs something of all gradients, or a whole one."""
+    return CLIP_FACTOR in op.signature.scalars or (op.signature.uncut and _reads_gradient(op))
+
+
+def _reads_gradient(op: Op) -> bool:
+    return any(operand.slot == Slot.GRADIENTS for operand in op.inputs())
 
 
 def _changes_kept(op: Op) -> bool:
@@ -214,6 +251,8 @@ def _column_tiles(op: Op, cost: int, preferred: int) -> tuple[tuple[int, int], .
 
 def _update_tiles(group: list[Op]) -> list[tuple[int, int]]:
     """Return the rows of a parameter in parts that are worth a task of moving memory."""
+    if any(op.signature.uncut for op in group):
+        return [(0, _height(group))]
     height, cost = _height(group), sum(BYTE_FLOPS * op.bytes(0) for op in group)
     step = _ceiling(height, _tiles(height, cost, MINIMUM_PARAMETER_ROWS, PREFERRED_PARAMETER_ROWS))
     return [(begin, min(begin + step, height)) for begin in range(0, height, step)]

@@ -20,6 +20,10 @@ __all__ = ["verify_plan"]
 # The place among their constants of the flag that targets are labels; hinge losses have no others.
 _SPARSE = {OpCode.CROSSENTROPY: 2, OpCode.SOFTMAX_CROSSENTROPY: 2, OpCode.CATEGORICAL_ACCURACY: 0}
 _SPARSE |= {OpCode.TOP_K_ACCURACY: 0, OpCode.CONFUSION: 0}
+# What changes a parameter beside its update.
+_AGAIN = frozenset(
+    {OpCode.MOVING_AVERAGE, OpCode.AVERAGE_WEIGHTS, OpCode.CONSTRAIN_SIGNS, OpCode.CONSTRAIN_NORMS}
+)
 # The operand whose rows the indices of an op name.
 _TABLES = {OpCode.EMBEDDING: "w", OpCode.EMBEDDING_GRADIENT: "dw"}
 
@@ -317,7 +321,8 @@ def _check_purpose(plan: Plan) -> None:
                     f"{describe(index, op)} changes {operand.name!r} in a plan for {plan.purpose!r}"
                 )
             decays = op.code is OpCode.WEIGHT_DECAY
-            moves = op.code is OpCode.MOVING_AVERAGE  # once for each use of a layer
+            # Once for each use of a layer; after the update.
+            moves = op.code in _AGAIN
             if (operand.name in changed and not moves) or (decays and operand.name in decayed):
                 raise PlanError(f"{describe(index, op)} changes {operand.name!r} a second time")
             (decayed if decays else changed).add(operand.name)

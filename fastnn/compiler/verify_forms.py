@@ -57,6 +57,7 @@ _FIXED_SLOTS = {
     "b": (Slot.PARAMETERS,),
     "m": (Slot.STATE,),
     "v": (Slot.STATE,),
+    "u": (Slot.STATE,),
     "dw": (Slot.GRADIENTS, Slot.LOCAL, Slot.WORKSPACE),
     "db": (Slot.GRADIENTS, Slot.LOCAL),
     "dv": (Slot.GRADIENTS, Slot.LOCAL, Slot.WORKSPACE),
@@ -287,7 +288,11 @@ def check_op(plan: Plan, index: int) -> None:
         raise PlanError(f"{where} reads the scalars {op.scalars!r}, needs {signature.scalars}")
     there = (*plan.scalars, *[CLIP_FACTOR] * len(plan.clips))
     for number, name in zip(op.scalars, signature.scalars, strict=True):
-        if not is_integer(number) or not 0 <= number < len(there) or there[number] != name:
+        if (
+            not is_integer(number)
+            or not 0 <= number < len(there)
+            or there[number].partition(" * ")[0] != name
+        ):
             raise PlanError(f"{where} reads scalar {number!r} as {name!r}; the plan has {there}")
     if not isinstance(op.layer, str) or not isinstance(op.because, str):
         raise PlanError(f"{where} has the reason {op.because!r}; this and the layer need to be strings")

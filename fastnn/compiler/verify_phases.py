@@ -6,7 +6,7 @@ What is relied on here: `verify_forms.py` has checked all ops.  This file must n
 from __future__ import annotations
 
 from fastnn.checks import MAXIMUM_SIZE
-from fastnn.compiler.plan import KEPT_SLOTS, LOSSES, Axis, OpCode, Path, Phase, Plan, Slot, Task
+from fastnn.compiler.plan import DUE, KEPT_SLOTS, LOSSES, Axis, OpCode, Path, Phase, Plan, Slot, Task
 from fastnn.compiler.verify_forms import USES, describe, is_integer
 from fastnn.errors import PlanError
 from fastnn.ops import ACTIVATIONS
@@ -40,6 +40,11 @@ def check_phases(plan: Plan) -> list[int]:
             raise PlanError(f"phase {number} has the tasks {phase.tasks!r}, needs a tuple that is not empty")
         if not isinstance(phase.updates, bool):
             raise PlanError(f"phase {number} updates: {phase.updates!r}, needs True or False")
+        due = phase.due
+        if not is_integer(due) or not -1 <= due < len(plan.scalars):
+            raise PlanError(f"phase {number} is due by scalar {due!r}; the plan has {plan.scalars}")
+        if due >= 0 and (not phase.updates or plan.scalars[due] != DUE):
+            raise PlanError(f"phase {number} is due by {plan.scalars[due]!r}, or updates nothing")
     # The executor ends a step whose loss is not finite before the first of them.
     if sorted(phase.updates for phase in plan.phases) != [phase.updates for phase in plan.phases]:
         raise PlanError("a phase that updates nothing comes after one that updates")
@@ -145,6 +150,8 @@ def _check_parameter_cut(plan: Plan, first: int, last: int, cuts: list[tuple[int
     """Prove that tiles cover all that is cut, of each op of a task, once."""
     for index in range(first, last):
         op = plan.ops[index]
+        if op.signature.uncut and len(cuts) != 1:
+            raise PlanError(f"{describe(index, op)} needs all of {op.layer!r}, which is cut into {cuts}")
         for use, operand in zip(USES[op.code], op.operands, strict=True):
             if operand is not None and not use.whole and not _cover(cuts, operand.rows):
                 raise PlanError(

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+from fastnn.constraints import Constraint
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.initializers import Initializer, Zeros
 from fastnn.ops import ACTIVATIONS, REAL, Activation, Kind, name_of
-from fastnn.regularizers import L2
+from fastnn.regularizers import Regularizer
 
 __all__ = [
     "ROW_WEIGHTS",
@@ -107,11 +108,13 @@ class Parameter:
     shape : tuple of int
         ``(inputs, units)`` or ``(units,)``.
     initializer : Initializer
-    regularizer : L2 or None
+    regularizer : Regularizer or None
     trainable : bool
         Whether training may change it: the flag of its layer.
     statistic : bool
         Whether it follows the data by a rule of its layer, not its gradient.
+    constraint : Constraint or None
+        What it becomes after each update.
 
     Examples
     --------
@@ -122,9 +125,10 @@ class Parameter:
     name: str
     shape: tuple[int, ...]
     initializer: Initializer
-    regularizer: L2 | None = None
+    regularizer: Regularizer | None = None
     trainable: bool = True
     statistic: bool = False
+    constraint: Constraint | None = None
 
     @property
     def is_trained(self) -> bool:
@@ -192,8 +196,10 @@ class DenseConfig(Config):
     use_bias: bool
     kernel_initializer: Initializer
     bias_initializer: Initializer
-    kernel_regularizer: L2 | None
-    bias_regularizer: L2 | None
+    kernel_regularizer: Regularizer | None
+    bias_regularizer: Regularizer | None
+    kernel_constraint: Constraint | None = None
+    bias_constraint: Constraint | None = None
 
     def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
         """Return the layer's parameters, kernel first."""
@@ -201,11 +207,23 @@ class DenseConfig(Config):
 
     def _parameters(self, layer: str, inputs: int, units: int, trainable: bool) -> tuple[Parameter, ...]:
         kernel = Parameter(
-            f"{layer}/kernel", (inputs, units), self.kernel_initializer, self.kernel_regularizer, trainable
+            f"{layer}/kernel",
+            (inputs, units),
+            self.kernel_initializer,
+            self.kernel_regularizer,
+            trainable,
+            constraint=self.kernel_constraint,
         )
         if not self.use_bias:
             return (kernel,)
-        bias = Parameter(f"{layer}/bias", (units,), self.bias_initializer, self.bias_regularizer, trainable)
+        bias = Parameter(
+            f"{layer}/bias",
+            (units,),
+            self.bias_initializer,
+            self.bias_regularizer,
+            trainable,
+            constraint=self.bias_constraint,
+        )
         return (kernel, bias)
 
     def columns(self, layer: str, widths: tuple[int, ...]) -> int:

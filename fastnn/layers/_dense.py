@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import activations, initializers, regularizers
+from fastnn import activations, constraints, initializers, regularizers
 from fastnn.checks import check_count, check_flag, with_arguments_of_keras
 from fastnn.described import written
 from fastnn.graph.graph import ActivationConfig, DenseConfig, MaxoutConfig
@@ -20,14 +20,13 @@ __all__ = ["Dense", "Maxout"]
 
 def _parameters(config: DenseConfig | MaxoutConfig) -> dict[str, Any]:
     """Return the arguments that say what the parameters of a layer are."""
-    penalties = config.kernel_regularizer, config.bias_regularizer
-    kernel_regularizer, bias_regularizer = (None if one is None else written(one) for one in penalties)
+    names = "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint"
+    given = {name: getattr(config, name) for name in names}
     return {
         "use_bias": config.use_bias,
         "kernel_initializer": written(config.kernel_initializer),
         "bias_initializer": written(config.bias_initializer),
-        "kernel_regularizer": kernel_regularizer,
-        "bias_regularizer": bias_regularizer,
+        **{name: None if one is None else written(one) for name, one in given.items()},
     }
 
 
@@ -44,7 +43,8 @@ class Dense(Layer):
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
         Default Glorot uniform and zeros.
-    kernel_regularizer, bias_regularizer : str, L2 or None
+    kernel_regularizer, bias_regularizer : str, Regularizer or None
+    kernel_constraint, bias_constraint : str, Constraint or None
     name : str, optional
     trainable : bool
     input_dim : int, optional
@@ -75,9 +75,11 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: str | initializers.Initializer = "glorot_uniform",
         bias_initializer: str | initializers.Initializer = "zeros",
-        kernel_regularizer: str | regularizers.L2 | None = None,
-        bias_regularizer: str | regularizers.L2 | None = None,
+        kernel_regularizer: str | regularizers.Regularizer | None = None,
+        bias_regularizer: str | regularizers.Regularizer | None = None,
         *,
+        kernel_constraint: str | constraints.Constraint | None = None,
+        bias_constraint: str | constraints.Constraint | None = None,
         name: str | None = None,
         trainable: bool = True,
         input_dim: int | None = None,
@@ -94,6 +96,8 @@ class Dense(Layer):
             initializers.get(bias_initializer),
             regularizers.get(kernel_regularizer),
             regularizers.get(bias_regularizer),
+            constraints.get(kernel_constraint),
+            constraints.get(bias_constraint),
         )
         self.input_columns: int | None = None
         if input_dim is not None:
@@ -128,7 +132,8 @@ class Maxout(Layer):
         Dense layers to choose from.  Piece p of unit j is column ``p * units + j`` of the kernel.
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
-    kernel_regularizer, bias_regularizer : str, L2 or None
+    kernel_regularizer, bias_regularizer : str, Regularizer or None
+    kernel_constraint, bias_constraint : str, Constraint or None
     name : str, optional
     trainable : bool
 
@@ -154,9 +159,11 @@ class Maxout(Layer):
         use_bias: bool = True,
         kernel_initializer: str | initializers.Initializer = "glorot_uniform",
         bias_initializer: str | initializers.Initializer = "zeros",
-        kernel_regularizer: str | regularizers.L2 | None = None,
-        bias_regularizer: str | regularizers.L2 | None = None,
+        kernel_regularizer: str | regularizers.Regularizer | None = None,
+        bias_regularizer: str | regularizers.Regularizer | None = None,
         *,
+        kernel_constraint: str | constraints.Constraint | None = None,
+        bias_constraint: str | constraints.Constraint | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
@@ -170,6 +177,8 @@ class Maxout(Layer):
             initializers.get(bias_initializer),
             regularizers.get(kernel_regularizer),
             regularizers.get(bias_regularizer),
+            constraints.get(kernel_constraint),
+            constraints.get(bias_constraint),
             check_count(pieces, "pieces", 2),
         )
 
@@ -199,6 +208,8 @@ def _code(config: DenseConfig) -> Iterator[str]:
         "bias_initializer": initializers.get("zeros"),
         "kernel_regularizer": None,
         "bias_regularizer": None,
+        "kernel_constraint": None,
+        "bias_constraint": None,
     }
     for name, value in usual.items():
         if getattr(config, name) != value:

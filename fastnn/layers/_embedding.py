@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import initializers, regularizers
+from fastnn import constraints, initializers, regularizers
 from fastnn.checks import check_count, with_arguments_of_keras
 from fastnn.compiler.builder import Builder
 from fastnn.compiler.plan import Op, OpCode, Operand, Slot
@@ -18,7 +18,7 @@ from fastnn.graph.graph import Config, Node, Parameter
 from fastnn.initializers import Initializer, RandomUniform
 from fastnn.layers._base import Layer
 from fastnn.ops import Kind, Numbers
-from fastnn.regularizers import L2
+from fastnn.regularizers import Regularizer
 
 __all__ = ["Embedding"]
 
@@ -30,7 +30,8 @@ class EmbeddingConfig(Config):
     input_dim: int
     output_dim: int
     embeddings_initializer: Initializer
-    embeddings_regularizer: L2 | None
+    embeddings_regularizer: Regularizer | None
+    embeddings_constraint: constraints.Constraint | None = None
 
     @property
     def takes(self) -> Kind:
@@ -41,7 +42,7 @@ class EmbeddingConfig(Config):
         """Return the table, which all columns share."""
         shape = (self.input_dim, self.output_dim)
         how = self.embeddings_initializer, self.embeddings_regularizer, trainable
-        return (Parameter(f"{layer}/embeddings", shape, *how),)
+        return (Parameter(f"{layer}/embeddings", shape, *how, constraint=self.embeddings_constraint),)
 
     def columns(self, layer: str, widths: tuple[int, ...]) -> int:
         """Return the output's width."""
@@ -68,7 +69,8 @@ class Embedding(Layer):
         Length of the vectors.
     embeddings_initializer : str or Initializer
         Default uniform in [-0.05, 0.05).
-    embeddings_regularizer : str, L2 or None
+    embeddings_regularizer : str, Regularizer or None
+    embeddings_constraint : str, Constraint or None
         Of the whole table.
     name : str, optional
     trainable : bool
@@ -98,7 +100,8 @@ class Embedding(Layer):
         input_dim: int,
         output_dim: int,
         embeddings_initializer: str | Initializer = "uniform",
-        embeddings_regularizer: str | L2 | None = None,
+        embeddings_regularizer: str | Regularizer | None = None,
+        embeddings_constraint: str | constraints.Constraint | None = None,
         *,
         name: str | None = None,
         trainable: bool = True,
@@ -109,6 +112,7 @@ class Embedding(Layer):
             check_count(output_dim, "output_dim"),
             initializers.get(embeddings_initializer),
             regularizers.get(embeddings_regularizer),
+            constraints.get(embeddings_constraint),
         )
 
     @property
@@ -127,12 +131,13 @@ class Embedding(Layer):
         return self.get_weights()[0]
 
     def _arguments(self) -> dict[str, Any]:
-        penalty = self.config.embeddings_regularizer
+        penalty, limit = self.config.embeddings_regularizer, self.config.embeddings_constraint
         return {
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "embeddings_initializer": written(self.config.embeddings_initializer),
             "embeddings_regularizer": None if penalty is None else written(penalty),
+            "embeddings_constraint": None if limit is None else written(limit),
         }
 
     def _code(self) -> Iterator[str]:
@@ -141,6 +146,8 @@ class Embedding(Layer):
             yield f"embeddings_initializer={self.config.embeddings_initializer!r}"
         if self.config.embeddings_regularizer is not None:
             yield f"embeddings_regularizer={self.config.embeddings_regularizer!r}"
+        if self.config.embeddings_constraint is not None:
+            yield f"embeddings_constraint={self.config.embeddings_constraint!r}"
 
 
 def _look_up(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import initializers, regularizers
+from fastnn import constraints, initializers, regularizers
 from fastnn.checks import check_flag, check_number, with_arguments_of_keras
 from fastnn.compiler.builder import Builder
 from fastnn.compiler.rules import BACKWARD, FORWARD
-from fastnn.described import written
+from fastnn.described import Described, written
 from fastnn.errors import ConfigurationError
 from fastnn.graph.graph import Config, Node, Parameter
 from fastnn.initializers import Initializer
 from fastnn.layers._base import Layer
 from fastnn.opcodes import Op, OpCode, Operand, Slot
-from fastnn.regularizers import L2
+from fastnn.regularizers import Regularizer
 
 __all__ = ["BatchNormalization"]
 
@@ -39,8 +39,10 @@ class BatchNormalizationConfig(Config):
     gamma_initializer: Initializer
     moving_mean_initializer: Initializer
     moving_variance_initializer: Initializer
-    beta_regularizer: L2 | None
-    gamma_regularizer: L2 | None
+    beta_regularizer: Regularizer | None
+    gamma_regularizer: Regularizer | None
+    beta_constraint: constraints.Constraint | None = None
+    gamma_constraint: constraints.Constraint | None = None
 
     def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
         """Return the layer's parameters in Keras's order: gamma, beta, then the statistics."""
@@ -48,10 +50,12 @@ class BatchNormalizationConfig(Config):
         found = []
         if self.scale:
             gamma = self.gamma_initializer, self.gamma_regularizer
-            found.append(Parameter(f"{layer}/gamma", shape, *gamma, trainable))
+            found.append(
+                Parameter(f"{layer}/gamma", shape, *gamma, trainable, constraint=self.gamma_constraint)
+            )
         if self.center:
             beta = self.beta_initializer, self.beta_regularizer
-            found.append(Parameter(f"{layer}/beta", shape, *beta, trainable))
+            found.append(Parameter(f"{layer}/beta", shape, *beta, trainable, constraint=self.beta_constraint))
         mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
         found.append(Parameter(f"{layer}/moving_mean", shape, mean, None, trainable, statistic=True))
         found.append(Parameter(f"{layer}/moving_variance", shape, variance, None, trainable, statistic=True))
@@ -79,7 +83,8 @@ class BatchNormalization(Layer):
         Whether there are beta and gamma.
     beta_initializer, gamma_initializer : str or Initializer
     moving_mean_initializer, moving_variance_initializer : str or Initializer
-    beta_regularizer, gamma_regularizer : str, L2 or None
+    beta_regularizer, gamma_regularizer : str, Regularizer or None
+    beta_constraint, gamma_constraint : str, Constraint or None
     name : str, optional
     trainable : bool
 
@@ -114,8 +119,10 @@ class BatchNormalization(Layer):
         gamma_initializer: str | Initializer = "ones",
         moving_mean_initializer: str | Initializer = "zeros",
         moving_variance_initializer: str | Initializer = "ones",
-        beta_regularizer: str | L2 | None = None,
-        gamma_regularizer: str | L2 | None = None,
+        beta_regularizer: str | Regularizer | None = None,
+        gamma_regularizer: str | Regularizer | None = None,
+        beta_constraint: str | constraints.Constraint | None = None,
+        gamma_constraint: str | constraints.Constraint | None = None,
         *,
         name: str | None = None,
         trainable: bool = True,
@@ -134,6 +141,8 @@ class BatchNormalization(Layer):
             initializers.get(moving_variance_initializer),
             regularizers.get(beta_regularizer),
             regularizers.get(gamma_regularizer),
+            constraints.get(beta_constraint),
+            constraints.get(gamma_constraint),
         )
 
     @property
@@ -160,7 +169,7 @@ class BatchNormalization(Layer):
         found: dict[str, Any] = {"axis": -1}
         for field in fields(self.config):
             value = getattr(self.config, field.name)
-            found[field.name] = written(value) if isinstance(value, Initializer | L2) else value
+            found[field.name] = written(value) if isinstance(value, Described) else value
         return found
 
     def _code(self) -> Iterator[str]:

@@ -311,8 +311,16 @@ class _Loop:
         finally:
             if self.bar is not None:
                 self.bar.close()
+        self._finish(epoch)
         listeners.tell("on_train_end", final)
         return history
+
+    def _finish(self, epoch: int) -> None:
+        """Give the model the averages of its weights, if the optimizer makes any."""
+        now = self.model._now
+        averages = self.optimizer.averages(now.places, now.graph)
+        if averages:
+            now.store.assign({name: now.places[name] for name in averages}, list(averages.values()))
 
     def _epochs(self, n_epochs: int) -> tuple[bool, dict[str, list[float]]]:
         """Run epochs in one call; return whether all was finite, and lists of their losses and metrics.

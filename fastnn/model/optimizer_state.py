@@ -5,6 +5,7 @@ This file must not know epochs or batches.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -57,7 +58,8 @@ class OptimizerState:
         reference: bool,
     ) -> None:
         check_names(loss, loss_weights, metrics, weighted_metrics)
-        self.description = optimizer
+        # A copy, as `exclude_from_weight_decay` may change the caller's.
+        self.description = optimizer = copy.copy(optimizer)
         self.rule = _rules.get(optimizer, lambda: replace(optimizer, learning_rate=0.0))
         self.reference = check_flag(reference, "reference")
         self.progress = Progress()
@@ -84,7 +86,7 @@ class OptimizerState:
     @property
     def learning_rate(self) -> float:
         """Step size of the next step; it may be set, unless a schedule does that."""
-        return self._learning_rate if self.schedule is None else float(self.schedule(self.iterations))
+        return self._learning_rate if self.schedule is None else float(self.schedule(self.progress.steps))
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
@@ -97,8 +99,8 @@ class OptimizerState:
 
     @property
     def iterations(self) -> int:
-        """Steps made."""
-        return self.progress.steps
+        """Updates made: steps, or, where gradients of several make one update, a part of them."""
+        return self.progress.steps // (self.description.gradient_accumulation_steps or 1)
 
     @property
     def schedule(self) -> LearningRateSchedule | None:
@@ -111,7 +113,8 @@ class OptimizerState:
         return self.description.scalars(self._learning_rate, first, count)
 
     def objective(self, graph: Graph) -> Objective:
-        """Return the objective of a graph."""
+        """Return the objective of a graph, which has all that the optimizer names."""
+        self.description.check_names([parameter.name for parameter in graph.parameters])
         return settle(graph, *self.asked)
 
     def judge(self, graph: Graph, objective: Objective) -> None:
@@ -132,11 +135,15 @@ class OptimizerState:
         return state
 
     def moved_state(
-        self, before: Mapping[str, Place], old_size: int, after: Mapping[str, Place], size: int
+        self, before: Mapping[str, Place], old_size: int, after: Mapping[str, Place], weights: np.ndarray
     ) -> np.ndarray:
-        """Return the state for parameters that lie elsewhere; what is new begins as ever."""
+        """Return the state for parameters that lie elsewhere; what is new begins as ever, or as `weights`."""
         assert self.state is not None
+        size = weights.size
         moved = self.new_state(size, self.state.dtype)
+        if self.description.use_ema:
+            position = self.description.states.index("average")
+            moved[position * size : (position + 1) * size] = weights
         for position in range(len(self.description.states)):
             source = self.state[position * old_size : (position + 1) * old_size]
             target = moved[position * size : (position + 1) * size]
@@ -144,6 +151,15 @@ class OptimizerState:
                 if name in after and after[name].shape == place.shape:
                     after[name].view(target)[...] = place.view(source)
         return moved
+
+    def averages(self, places: Mapping[str, Place], graph: Graph) -> dict[str, np.ndarray]:
+        """Return the moving averages of trained parameters by their names, if there are any by now."""
+        if not self.description.use_ema or self.state is None or not self.progress.steps:
+            return {}
+        states = self.state.reshape(len(self.description.states), -1)
+        flat = states[self.description.states.index("average")]
+        trained = [parameter.name for parameter in graph.parameters if parameter.is_trained]
+        return {name: places[name].view(flat) for name in trained}
 
     def forget(self) -> None:
         """Let the optimizer begin anew."""

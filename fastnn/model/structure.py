@@ -366,4 +366,4 @@ def _moved_state(now: Structure, places: Mapping[str, Place], store: ParameterSt
     optimizer = now.need_optimizer()
     if optimizer.state is None:
         return optimizer.new_state(store.size, store.dtype)
-    return optimizer.moved_state(now.places, now.store.size, places, store.size)
+    return optimizer.moved_state(now.places, now.store.size, places, store.array)

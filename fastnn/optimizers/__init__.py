@@ -6,6 +6,7 @@ The learning rate lives in the compiled model, where it can change between epoch
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -14,21 +15,39 @@ from fastnn.absent import attribute_error
 from fastnn.described import rebuilt
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.optimizers import schedules
-from fastnn.optimizers._rules import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from fastnn.optimizers._adaptive import Adadelta, Adamax, Ftrl, Lamb, Lion, Nadam
+from fastnn.optimizers._base import Optimizer
+from fastnn.optimizers._rules import SGD, Adagrad, Adam, AdamW, RMSprop
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "get",
+    "schedules",
+]
 
 
 def __dir__() -> list[str]:
     return __all__
 
 
-_BY_NAME: dict[str, type[Optimizer]] = {cls.name: cls for cls in (SGD, Adagrad, Adam, AdamW, RMSprop)}
+_CLASSES = (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop)
+_BY_NAME: dict[str, type[Optimizer]] = {cls.name: cls for cls in _CLASSES}
 
 
 @functools.cache
 def _usual(name: str) -> Optimizer:
-    """Return the optimiser of a known name: a value, and so the same for all."""
+    """Return the optimiser of a known name, to be copied."""
     return _BY_NAME[name]()
 
 
@@ -57,7 +76,7 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) ->
     0.001
     """
     if isinstance(identifier, str) and identifier.lower() in _BY_NAME:
-        return _usual(identifier.lower())
+        return copy.copy(_usual(identifier.lower()))  # as `exclude_from_weight_decay` changes it
     if isinstance(identifier, Optimizer):
         _ = identifier.code  # a class that has none says so
         return identifier

@@ -1,164 +1,23 @@
-"""Update rules: frozen descriptions, with the formulas of Keras 3.
-
-A description says which update op it becomes, how many state arrays it keeps per parameter, the op's
-constants, and which scalars its ops need in each step.
-"""
+"""The usual update rules: SGD, Adam, AdamW, RMSprop, Adagrad, with the formulas of Keras 3."""
 # This file must not know layers or kernels.
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from fastnn.checks import check_flag, check_number, with_arguments_of_keras
-from fastnn.described import Described
-from fastnn.errors import ConfigurationError
+from fastnn.checks import check_flag, check_number
 from fastnn.opcodes import OpCode
-from fastnn.optimizers import schedules
+from fastnn.optimizers._base import Optimizer, with_advice
 from fastnn.optimizers.schedules import LearningRateSchedule
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
-
-_Rule = TypeVar("_Rule", bound="Optimizer")
-_CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop"]
 
 
-@dataclass(frozen=True, repr=False)
-class Optimizer(Described):
-    """Base of the optimisers.
-
-    Parameters
-    ----------
-    learning_rate : float or LearningRateSchedule
-        Step size, at least 0.
-    weight_decay : float, optional
-        At least 0: before each update, a parameter ``w`` becomes ``w - rate * weight_decay * w``.
-    clipnorm, clipvalue, global_clipnorm : float, optional
-        At most one of them, above 0.  Gradients ``g``, those of regularisers included, are limited before
-        they are used: each parameter's to the norm `clipnorm`, ``g * min(1, clipnorm / norm(g))``; each
-        number to `clipvalue`; all together to the norm `global_clipnorm`.  Where a norm is not finite, they
-        become NaN.
-    """
-
-    learning_rate: float | LearningRateSchedule = 0.01
-    weight_decay: float | None = field(default=None, kw_only=True)
-    clipnorm: float | None = field(default=None, kw_only=True)
-    clipvalue: float | None = field(default=None, kw_only=True)
-    global_clipnorm: float | None = field(default=None, kw_only=True)
-
-    name: ClassVar[str] = ""
-    rate_scalar: ClassVar[str] = "rate"  # which of the plan's scalars the update op reads
-
-    def __post_init__(self) -> None:
-        if type(self) is Optimizer:
-            raise ConfigurationError("Optimizer is a base class; use SGD, Adagrad, Adam, AdamW or RMSprop")
-        if isinstance(self.learning_rate, Mapping):  # as `get_config` writes it
-            object.__setattr__(self, "learning_rate", schedules.deserialize(self.learning_rate))
-        if not isinstance(self.learning_rate, LearningRateSchedule):
-            self._check("learning_rate", 0.0, float("inf"))
-        if self.weight_decay is not None:
-            self._check("weight_decay", 0.0, float("inf"))
-        given = [name for name in _CLIPS if getattr(self, name) is not None]
-        for name in given:
-            self._check(name, 0.0, float("inf"), open_low=True)
-        if len(given) > 1:
-            raise ConfigurationError(
-                f"{type(self).__name__} clips gradients in one way only: keep {given[0]}, and drop "
-                f"{' and '.join(given[1:])}, or the other way round"
-            )
-
-    def __repr__(self) -> str:
-        given = ((one.name, getattr(self, one.name)) for one in fields(self))
-        arguments = ", ".join(f"{name}={value!r}" for name, value in given if value is not None)
-        return f"{type(self).__name__}({arguments})"
-
-    def _check(self, field: str, low: float, high: float, *, open_low: bool = False) -> None:
-        value = check_number(
-            getattr(self, field), field, low, high, open_minimum=open_low, open_maximum=high == 1.0
-        )
-        object.__setattr__(self, field, value)
-
-    @property
-    def code(self) -> OpCode:
-        """The update op."""
-        raise ConfigurationError(
-            f"{type(self).__name__} cannot run: optimizers are those of fastnn.optimizers, "
-            "SGD, Adagrad, Adam, AdamW and RMSprop"
-        )
-
-    @property
-    def states(self) -> tuple[str, ...]:
-        """Names of the arrays kept per parameter."""
-        return ()
-
-    @property
-    def first_states(self) -> tuple[float, ...]:
-        """The number that each of these arrays is filled with at the beginning."""
-        return (0.0,) * len(self.states)
-
-    def constants(self) -> tuple[float, ...]:
-        """Return the op's constants after the regulariser's."""
-        return ()
-
-    @property
-    def clips_norms(self) -> bool:
-        """Whether gradients are limited by a norm, so that no update may begin before they all are known."""
-        return self.clipnorm is not None or self.global_clipnorm is not None
-
-    @property
-    def scalar_names(self) -> tuple[str, ...]:
-        """The scalars that the ops of an update read, in the order of the columns of `scalars`."""
-        return tuple(dict.fromkeys(("rate", self.rate_scalar))) if self.weight_decay else (self.rate_scalar,)
-
-    def scalars(self, learning_rate: float, first: int, count: int) -> np.ndarray:
-        """Return the scalars of each of `count` steps after `first` others.
-
-        Parameters
-        ----------
-        learning_rate : float
-            Which holds where no schedule does.
-        first, count : int
-
-        Returns
-        -------
-        numpy.ndarray, (count, scalars) or (1, scalars), float64
-            One row if all steps have the same.
-
-        Examples
-        --------
-        >>> SGD().scalars(0.5, first=0, count=100)
-        array([[0.5]])
-        """
-        rates = np.array([learning_rate], np.float64)
-        if isinstance(self.learning_rate, LearningRateSchedule):
-            rates = np.asarray(self.learning_rate.rates(first, count), np.float64)
-        columns = [
-            rates * self.corrections(first, count) if name == "corrected_rate" else rates
-            for name in self.scalar_names
-        ]
-        if len(columns) == 1:
-            return columns[0].reshape(-1, 1)
-        table = np.empty((max(map(len, columns)), len(columns)))
-        for position, column in enumerate(columns):
-            table[:, position] = column
-        return table
-
-    def corrections(self, first: int, count: int) -> np.ndarray:
-        """Return the factors by which an update rule changes the rates of `count` steps, or of all."""
-        return np.ones(1)
-
-
-def _with_advice(cls: type[_Rule]) -> type[_Rule]:
-    """Let an optimizer's constructor say what there is instead of arguments that it does not have."""
-    cls.__init__ = with_arguments_of_keras(cls.__name__, "optimizers")(cls.__init__)  # type: ignore[method-assign]
-    return cls
-
-
-@_with_advice
+@with_advice
 @dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum and Nesterov's variant.
@@ -175,8 +34,8 @@ class SGD(Optimizer):
     nesterov : bool
     weight_decay : float, optional
         As in `AdamW`.
-    clipnorm, clipvalue, global_clipnorm : float, optional
-        Limits of gradients, see `Optimizer`.
+    **options
+        See `Optimizer`.
 
     Raises
     ------
@@ -206,8 +65,8 @@ class SGD(Optimizer):
         return OpCode.MOMENTUM if self.momentum else OpCode.SGD
 
     @property
-    def states(self) -> tuple[str, ...]:
-        """Names of the arrays kept per parameter."""
+    def op_states(self) -> tuple[str | None, ...]:
+        """What the update op takes: the arrays by their names."""
         return ("velocity",) if self.momentum else ()
 
     def constants(self) -> tuple[float, ...]:
@@ -226,7 +85,7 @@ def _bias_corrections(beta_1: float, beta_2: float, first: int, count: int) -> n
     return corrections
 
 
-@_with_advice
+@with_advice
 @dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015) in Keras's form, with epsilon outside the bias correction.
@@ -242,10 +101,12 @@ class Adam(Optimizer):
         Decay of the moments, in [0, 1).
     epsilon : float
         Greater than 0; default 1e-7.
+    amsgrad : bool
+        Whether the largest ``v`` so far takes its place in the last formula (Reddi et al. 2018).
     weight_decay : float, optional
         As in `AdamW`.
-    clipnorm, clipvalue, global_clipnorm : float, optional
-        Limits of gradients, see `Optimizer`.
+    **options
+        See `Optimizer`.
 
     Raises
     ------
@@ -262,36 +123,40 @@ class Adam(Optimizer):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
+    amsgrad: bool = False
 
     name: ClassVar[str] = "adam"
-    rate_scalar: ClassVar[str] = "corrected_rate"
+    update_scalars: ClassVar[tuple[str, ...]] = ("corrected_rate",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("beta_1", 0.0, 1.0)
         self._check("beta_2", 0.0, 1.0)
         self._check("epsilon", 0.0, float("inf"), open_low=True)
+        object.__setattr__(self, "amsgrad", check_flag(self.amsgrad, "amsgrad"))
 
     @property
     def code(self) -> OpCode:
         """The update op."""
-        return OpCode.ADAM
+        return OpCode.AMSGRAD if self.amsgrad else OpCode.ADAM
 
     @property
-    def states(self) -> tuple[str, ...]:
-        """Names of the arrays kept per parameter."""
-        return ("momentum", "velocity")
+    def op_states(self) -> tuple[str | None, ...]:
+        """What the update op takes: the arrays by their names."""
+        return ("momentum", "velocity", *(("velocity_hat",) if self.amsgrad else ()))
 
     def constants(self) -> tuple[float, ...]:
         """Return the op's constants after the regulariser's."""
         return (self.beta_1, self.beta_2, self.epsilon)
 
-    def corrections(self, first: int, count: int) -> np.ndarray:
-        """Return the bias corrections ``sqrt(1 - beta_2^t) / (1 - beta_1^t)`` of `count` steps, read-only."""
-        return _bias_corrections(self.beta_1, self.beta_2, first, count)
+    def step_numbers(self, name: str, first: int, count: int) -> np.ndarray:
+        """Return a scalar; of the rate, its bias corrections ``sqrt(1 - beta_2^t) / (1 - beta_1^t)``."""
+        if name == "corrected_rate":
+            return _bias_corrections(self.beta_1, self.beta_2, first, count)
+        return super().step_numbers(name, first, count)
 
 
-@_with_advice
+@with_advice
 @dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019), in Keras's form.
@@ -309,8 +174,10 @@ class AdamW(Adam):
         Decay of the moments, in [0, 1).
     epsilon : float
         Greater than 0; default 1e-7.
-    clipnorm, clipvalue, global_clipnorm : float, optional
-        Limits of gradients, see `Optimizer`.
+    amsgrad : bool
+        As in `Adam`.
+    **options
+        See `Optimizer`.
 
     Raises
     ------
@@ -327,12 +194,14 @@ class AdamW(Adam):
     weight_decay: float | None = 0.004
 
 
-@_with_advice
+@with_advice
 @dataclass(frozen=True, repr=False)
 class RMSprop(Optimizer):
-    """RMSprop (Tieleman and Hinton 2012) in Keras's form, neither centred nor with momentum.
+    """RMSprop (Tieleman and Hinton 2012) in Keras's form.
 
-    ``v <- rho * v + (1 - rho) g^2``, ``w <- w - rate * g / sqrt(v + epsilon)``.
+    ``v <- rho * v + (1 - rho) g^2``, ``w <- w - rate * g / sqrt(v + epsilon)``.  With `centered` also
+    ``a <- rho * a + (1 - rho) g``, and ``v - a^2`` takes the place of ``v`` in the second formula; with
+    momentum ``u <- momentum * u + rate * g / sqrt(v + epsilon)`` and ``w <- w - u``.
 
     Parameters
     ----------
@@ -340,12 +209,16 @@ class RMSprop(Optimizer):
         Default 0.001.
     rho : float
         Decay, in [0, 1).
+    momentum : float
+        In [0, 1].
     epsilon : float
         Greater than 0; default 1e-7.
+    centered : bool
+        Whether gradients are divided by their deviation instead of their root mean square.
     weight_decay : float, optional
         As in `AdamW`.
-    clipnorm, clipvalue, global_clipnorm : float, optional
-        Limits of gradients, see `Optimizer`.
+    **options
+        See `Optimizer`.
 
     Raises
     ------
@@ -360,31 +233,42 @@ class RMSprop(Optimizer):
 
     learning_rate: float | LearningRateSchedule = 0.001
     rho: float = 0.9
-    epsilon: float = field(default=1e-7, kw_only=True)  # Keras has momentum before it
+    momentum: float = 0.0
+    epsilon: float = 1e-7
+    centered: bool = False
 
     name: ClassVar[str] = "rmsprop"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("rho", 0.0, 1.0)
+        object.__setattr__(self, "momentum", check_number(self.momentum, "momentum", 0.0, 1.0))
         self._check("epsilon", 0.0, float("inf"), open_low=True)
+        object.__setattr__(self, "centered", check_flag(self.centered, "centered"))
 
     @property
     def code(self) -> OpCode:
         """The update op."""
-        return OpCode.RMSPROP
+        return OpCode.RMSPROP_WITH if self.centered or self.momentum else OpCode.RMSPROP
 
     @property
-    def states(self) -> tuple[str, ...]:
-        """Names of the arrays kept per parameter."""
-        return ("velocity",)
+    def op_states(self) -> tuple[str | None, ...]:
+        """What the update op takes: the arrays by their names, None for those that it does without."""
+        if self.code is OpCode.RMSPROP:
+            return ("velocity",)
+        return (
+            "velocity",
+            "average_gradient" if self.centered else None,
+            "momentum" if self.momentum else None,
+        )
 
     def constants(self) -> tuple[float, ...]:
         """Return the op's constants after the regulariser's."""
-        return (self.rho, self.epsilon)
+        plain = (self.rho, self.epsilon)
+        return plain if self.code is OpCode.RMSPROP else (*plain, self.momentum)
 
 
-@_with_advice
+@with_advice
 @dataclass(frozen=True, repr=False)
 class Adagrad(Optimizer):
     """Adagrad (Duchi et al. 2011) in Keras's form.
@@ -401,8 +285,8 @@ class Adagrad(Optimizer):
         Greater than 0; default 1e-7.
     weight_decay : float, optional
         As in `AdamW`.
-    clipnorm, clipvalue, global_clipnorm : float, optional
-        Limits of gradients, see `Optimizer`.
+    **options
+        See `Optimizer`.
 
     Raises
     ------
@@ -432,13 +316,13 @@ class Adagrad(Optimizer):
         return OpCode.ADAGRAD
 
     @property
-    def states(self) -> tuple[str, ...]:
-        """Names of the arrays kept per parameter."""
+    def op_states(self) -> tuple[str | None, ...]:
+        """What the update op takes: the arrays by their names."""
         return ("accumulator",)
 
     @property
-    def first_states(self) -> tuple[float, ...]:
-        """The number that each of these arrays is filled with at the beginning."""
+    def first_op_states(self) -> tuple[float, ...]:
+        """The number that each of them is filled with at the beginning."""
         return (self.initial_accumulator_value,)
 
     def constants(self) -> tuple[float, ...]:

@@ -20,9 +20,11 @@ from fastnn.errors import ConfigurationError, DTypeError
 
 __all__ = [
     "CosineDecay",
+    "CosineDecayRestarts",
     "ExponentialDecay",
     "InverseTimeDecay",
     "LearningRateSchedule",
+    "OneCycle",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
     "deserialize",
@@ -347,6 +349,133 @@ class CosineDecay(_Formula):
         return rates
 
 
+@dataclass(frozen=True)
+class CosineDecayRestarts(_Formula):
+    """Halves of waves of a cosine, one behind the other (Loshchilov and Hutter 2017).
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+        At least 0.
+    first_decay_steps : float
+        Steps of the first half wave; more than 0.
+    t_mul, m_mul : float
+        How many times as long as the one before, more than 0, and as high, at least 0, each of them is.
+    alpha : float
+        In [0, 1]: the part of the first rate that is left at the end of each.
+    name : str
+        As in Keras; nothing reads it.
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> rate = CosineDecayRestarts(0.1, first_decay_steps=100)
+    >>> round(rate(50), 6), rate(100), round(rate(200), 6)
+    (0.05, 0.1, 0.05)
+    """
+
+    initial_learning_rate: float
+    first_decay_steps: float
+    t_mul: float = 2.0
+    m_mul: float = 1.0
+    alpha: float = 0.0
+    name: str = field(default="SGDRDecay", repr=False)
+
+    def __post_init__(self) -> None:
+        self._check("initial_learning_rate")
+        self._check("first_decay_steps", open_low=True)
+        self._check("t_mul", open_low=True)
+        self._check("m_mul")
+        self._check("alpha", 0.0, 1.0)
+
+    def _at(self, steps: np.ndarray) -> np.ndarray:
+        done, t = steps / self.first_decay_steps, self.t_mul
+        if t == 1.0:
+            restarts = np.floor(done)
+            done = done - restarts
+        else:
+            # Waves that become shorter and shorter come to an end, where the rate stays.
+            grown = np.maximum(1.0 - done * (1.0 - t), np.finfo(np.float64).tiny)
+            restarts = np.floor(np.log(grown) / np.log(t))
+            restarts += grown >= t ** (restarts + 1.0) if t > 1.0 else grown <= t ** (restarts + 1.0)
+            done = np.clip((done - (1.0 - t**restarts) / (1.0 - t)) / t**restarts, 0.0, 1.0)
+        waves = 0.5 * self.m_mul**restarts * (1.0 + np.cos(np.pi * done))
+        rates: np.ndarray = self.initial_learning_rate * ((1.0 - self.alpha) * waves + self.alpha)
+        return rates
+
+
+@dataclass(frozen=True)
+class OneCycle(_Formula):
+    """Up to a large rate, and down to a tiny one, once in all steps (Smith and Topin 2018).
+
+    The numbers are those of PyTorch's ``OneCycleLR``; Keras has nothing like it.
+
+    Parameters
+    ----------
+    max_learning_rate : float
+        At least 0.
+    total_steps : int
+        Steps of the training, at least 2; the rate stays what it is after them.
+    warmup_fraction : float
+        The part of the steps in which the rate goes up, in (0, 1).
+    division : float
+        Of the largest rate, for the first one; more than 0.
+    final_division : float
+        Of the first rate, for the last one; more than 0.
+    linear : bool
+        Whether lines lead up and down instead of halves of waves of a cosine.
+
+    Raises
+    ------
+    ConfigurationError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> rate = OneCycle(0.1, total_steps=100)
+    >>> rate(0), rate(29), f"{rate(99):.0e}"
+    (0.004, 0.1, '4e-07')
+    """
+
+    max_learning_rate: float
+    total_steps: int
+    warmup_fraction: float = 0.3
+    division: float = 25.0
+    final_division: float = 1e4
+    linear: bool = False
+
+    def __post_init__(self) -> None:
+        self._check("max_learning_rate")
+        object.__setattr__(self, "total_steps", check_count(self.total_steps, "total_steps", 2))
+        fraction = check_number(self.warmup_fraction, "warmup_fraction", 0.0, 1.0, open_minimum=True)
+        if fraction * self.total_steps - 1.0 <= 0.0 or fraction >= 1.0:
+            raise ConfigurationError(
+                f"warmup_fraction={fraction:g} of total_steps={self.total_steps} must be more than a step, "
+                "and leave some"
+            )
+        object.__setattr__(self, "warmup_fraction", fraction)
+        self._check("division", open_low=True)
+        self._check("final_division", open_low=True)
+        object.__setattr__(self, "linear", check_flag(self.linear, "linear"))
+
+    def _at(self, steps: np.ndarray) -> np.ndarray:
+        top = self.max_learning_rate
+        first = top / self.division
+        turn, last = self.warmup_fraction * self.total_steps - 1.0, self.total_steps - 1.0
+        up = self._between(first, top, np.minimum(steps / turn, 1.0))
+        down = self._between(
+            top, first / self.final_division, np.clip((steps - turn) / (last - turn), 0.0, 1.0)
+        )
+        return np.where(steps <= turn, up, down)
+
+    def _between(self, start: float, end: float, done: np.ndarray) -> np.ndarray:
+        return start + (end - start) * (done if self.linear else 0.5 * (1.0 - np.cos(np.pi * done)))
+
+
 def deserialize(config: Mapping[str, Any]) -> LearningRateSchedule:
     """Return the schedule that a dict of its class's name and its arguments describes.
 
@@ -374,7 +503,15 @@ def deserialize(config: Mapping[str, Any]) -> LearningRateSchedule:
     return found
 
 
-_CLASSES = (ExponentialDecay, InverseTimeDecay, PolynomialDecay, PiecewiseConstantDecay, CosineDecay)
+_CLASSES = (
+    ExponentialDecay,
+    InverseTimeDecay,
+    PolynomialDecay,
+    PiecewiseConstantDecay,
+    CosineDecay,
+    CosineDecayRestarts,
+    OneCycle,
+)
 
 
 def __getattr__(name: str) -> Any:

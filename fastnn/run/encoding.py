@@ -44,6 +44,8 @@ class Encoded:
         Whether rows are picked by a permutation; whether an op changes parameters.
     clips : list of (int, float)
         The sum that each clip is made of, and its limit.
+    due : list of int
+        For each phase the scalar that is 0 in steps that leave it out; -1 if none does.
     first_update : int
         The number of the first phase that updates; that of phases if none does.
     row_tiles : list of int
@@ -87,6 +89,7 @@ class Encoded:
             operand.slot == Slot.PARAMETERS for op in plan.ops for operand in op.outputs()
         )
         self.clips = [(sums[clip.accumulator], clip.limit) for clip in plan.clips]
+        self.due = [phase.due for phase in plan.phases]
         flags = [phase.updates for phase in plan.phases]
         self.first_update = flags.index(True) if True in flags else len(flags)
         self.row_tiles = [phase.tile_rows for phase in plan.phases if phase.axis is Axis.ROWS]

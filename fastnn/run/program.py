@@ -182,6 +182,7 @@ class Program:
             len(plan.scalars),
             code.first_update,
             code.clips,
+            code.due,
         )
         self._parameters = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
         if gradients is None and plan.purpose == "train" and plan.sizes[Slot.GRADIENTS]:

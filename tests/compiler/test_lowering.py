@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fastnn import Input, Model, Sequential, layers, losses, metrics, optimizers, regularizers
+from fastnn import Input, Model, Sequential, constraints, layers, losses, metrics, optimizers, regularizers
 from fastnn.compiler.fusion import fuse
 from fastnn.compiler.lowering import lower
 from fastnn.compiler.paths import batch_is_fast_axis
@@ -116,7 +116,35 @@ def wide() -> Plan:
     return compile_plan(graph, "train", capacity=100, losses=(MSE,), optimizer=optimizers.Adam(), simd="v4")
 
 
+def limited() -> Plan:
+    """Return a plan that sums gradients, clips and averages, with penalties and constraints of both kinds."""
+    graph = chain(
+        layers.Dense(4, "tanh", kernel_regularizer="l1_l2", kernel_constraint=constraints.MaxNorm(2.0)),
+        layers.Dense(1, kernel_constraint="non_neg"),
+    )
+    rule = optimizers.Lamb(
+        0.01, weight_decay=0.1, global_clipnorm=1.0, use_ema=True, gradient_accumulation_steps=4
+    )
+    return compile_plan(graph, "train", capacity=8, losses=(MSE,), optimizer=rule)
+
+
+def ruled(rule: Optimizer) -> Callable[[], Plan]:
+    """Return what makes the plan of a tiny net with an update rule."""
+    return lambda: compile_plan(chain(layers.Dense(2)), "train", capacity=4, losses=(MSE,), optimizer=rule)
+
+
+RULES: dict[str, Optimizer] = {
+    "amsgrad": optimizers.Adam(amsgrad=True),
+    "rmsprop": optimizers.RMSprop(momentum=0.5),
+    "adadelta": optimizers.Adadelta(),
+    "adamax": optimizers.Adamax(),
+    "nadam": optimizers.Nadam(learning_rate_multipliers={"dense/bias": 2.0}),
+    "ftrl": optimizers.Ftrl(),
+    "lion": optimizers.Lion(),
+}
 PLANS: dict[str, Callable[[], Plan]] = {
+    "limited_lamb": limited,
+    **{f"rule_{name}": ruled(rule) for name, rule in RULES.items()},
     "gates_train": gates,
     "columns_train": lambda: two_layers(MSE, metrics.MeanSquaredError(), 1, SGD),
     "plain_unfused": lambda: two_layers(MSE, metrics.MeanSquaredError(), 2, SGD, fused=False),

@@ -91,9 +91,9 @@ def test_impossible_units_are_refused(units: Any, error: type[Exception], messag
         ({"kernel_initializer": 0.5}, DTypeError, "an initializer is a name"),
         ({"bias_initializer": "zeroes"}, ConfigurationError, "did you mean 'zeros'"),
         (
-            {"kernel_regularizer": "l1"},
+            {"kernel_regularizer": "orthogonal"},
             ConfigurationError,
-            "unknown regularizer 'l1': penalties of .*; use L2",
+            "unknown regularizer 'orthogonal': it compares all pairs",
         ),
         ({"bias_regularizer": 0.1}, DTypeError, "a regularizer is a name"),
         ({"name": "a/b"}, ConfigurationError, "a name must be a non-empty string without '/'"),

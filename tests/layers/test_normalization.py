@@ -342,8 +342,8 @@ def test_statistics_are_saved(tmp_path: Path) -> None:
         ({"epsilon": 0.0}, ConfigurationError, "epsilon must be a finite number"),
         ({"center": 1}, DTypeError, "center must be True or False"),
         ({"scale": None}, DTypeError, "scale must be True or False"),
-        ({"gamma_initializer": "one"}, ConfigurationError, "unknown initializer 'one'"),
-        ({"gamma_constraint": "max_norm"}, DTypeError, "BatchNormalization has no argument gamma_constraint"),
+        ({"gamma_initializer": "two"}, ConfigurationError, "unknown initializer 'two'"),
+        ({"gamma_constraint": 2.0}, DTypeError, "a constraint is a name"),
         ({"synchronized": True}, DTypeError, "has no argument synchronized"),
     ],
 )

@@ -184,6 +184,23 @@ def test_a_backward_rule_without_the_derivative_is_caught(monkeypatch: pytest.Mo
     assert report["dense/bias"] > 1e-2
 
 
+@pytest.mark.parametrize("penalty", [regularizers.L1(0.3), regularizers.L1L2(0.2, 0.1)], ids=repr)
+def test_penalties_of_absolute_values_agree_with_finite_differences(penalty: Any) -> None:
+    options: dict[str, Any] = {"kernel_regularizer": penalty, "bias_regularizer": penalty}
+    hidden = layers.Dense(4, "tanh", bias_initializer="ones", **options)
+    model = fastnn.Sequential([fastnn.Input((3,)), hidden, layers.Dense(3)], dtype="float64", seed=3)
+    model.compile("sgd", "mse")
+    report = fastnn.gradcheck(model, X, SOFT)
+    assert report.largest <= PASS, str(report)
+    assert not sum(report.skipped.values())
+    hidden.set_weights([np.zeros((3, 4)), np.zeros(4)])  # where it has no slope, it pulls nowhere
+    free = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4, "tanh"), layers.Dense(3)], dtype="float64")
+    free.set_weights(model.get_weights())
+    free.compile("sgd", "mse")
+    with_it, without = (one.loss_and_gradients(X, SOFT)[1] for one in (model, free))
+    np.testing.assert_array_equal(with_it["dense/kernel"], without["dense/kernel"])
+
+
 def test_a_forgotten_penalty_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lowering.Lowering, "regularize", lambda lowering: None)
     report = fastnn.gradcheck(network("tanh", "linear", "mse", l2=0.05), X, SOFT)

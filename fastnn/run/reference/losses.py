@@ -1,6 +1,6 @@
 """The losses of the reference interpreter.
 
-They are functions of its memory, as those of `reference.py`.  This file must not call kernels.
+They are functions of its memory, as those of `interpreter.py`.  This file must not call kernels.
 """
 
 from __future__ import annotations
