@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import initializers, regularizers
+from fastnn import constraints, initializers, regularizers
 from fastnn.checks import with_arguments_of_keras
 from fastnn.compiler.builder import Builder
 from fastnn.compiler.rules import BACKWARD, FORWARD
@@ -21,7 +21,7 @@ from fastnn.graph.graph import Config, Node, Parameter
 from fastnn.initializers import Initializer, Zeros
 from fastnn.layers._base import Layer
 from fastnn.opcodes import Op, OpCode, Operand
-from fastnn.regularizers import L2
+from fastnn.regularizers import Regularizer
 
 __all__ = ["PReLU"]
 
@@ -31,12 +31,13 @@ class PReLUConfig(Config):
     """The fields are the arguments of `PReLU`."""
 
     alpha_initializer: Initializer
-    alpha_regularizer: L2 | None
+    alpha_regularizer: Regularizer | None
+    alpha_constraint: constraints.Constraint | None = None
 
     def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
         """Return the slopes."""
         how = self.alpha_initializer, self.alpha_regularizer, trainable
-        return (Parameter(f"{layer}/alpha", (widths[0],), *how),)
+        return (Parameter(f"{layer}/alpha", (widths[0],), *how, constraint=self.alpha_constraint),)
 
 
 class PReLU(Layer):
@@ -48,9 +49,8 @@ class PReLU(Layer):
     ----------
     alpha_initializer : str or Initializer
         Default zeros, which makes it a ReLU at first.
-    alpha_regularizer : str, L2 or None
-    alpha_constraint : None
-        Slopes are free.
+    alpha_regularizer : str, Regularizer or None
+    alpha_constraint : str, Constraint or None
     shared_axes : None
         In Keras, axes that share slopes, as of images.
     name : str, optional
@@ -59,7 +59,7 @@ class PReLU(Layer):
     Raises
     ------
     ConfigurationError
-        For an unknown name, or if one of the last two arguments is given.
+        For an unknown name, or if `shared_axes` is given.
     DTypeError
         For arguments of the wrong type.
 
@@ -78,21 +78,23 @@ class PReLU(Layer):
     def __init__(
         self,
         alpha_initializer: str | Initializer = "zeros",
-        alpha_regularizer: str | L2 | None = None,
-        alpha_constraint: None = None,
+        alpha_regularizer: str | Regularizer | None = None,
+        alpha_constraint: str | constraints.Constraint | None = None,
         shared_axes: None = None,
         *,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
         super().__init__(name, trainable)
-        if alpha_constraint is not None:
-            raise ConfigurationError("alpha_constraint must be None; use alpha_regularizer=L2(...)")
         if shared_axes is not None:
             raise ConfigurationError(
                 "shared_axes must be None, as tensors are (rows, features), and each feature has its slope"
             )
-        self.config = PReLUConfig(initializers.get(alpha_initializer), regularizers.get(alpha_regularizer))
+        self.config = PReLUConfig(
+            initializers.get(alpha_initializer),
+            regularizers.get(alpha_regularizer),
+            constraints.get(alpha_constraint),
+        )
 
     @property
     def alpha(self) -> np.ndarray:
@@ -100,10 +102,11 @@ class PReLU(Layer):
         return self.get_weights()[0]
 
     def _arguments(self) -> dict[str, Any]:
-        penalty = self.config.alpha_regularizer
+        penalty, limit = self.config.alpha_regularizer, self.config.alpha_constraint
         return {
             "alpha_initializer": written(self.config.alpha_initializer),
             "alpha_regularizer": None if penalty is None else written(penalty),
+            "alpha_constraint": None if limit is None else written(limit),
         }
 
     def _code(self) -> Iterator[str]:
@@ -111,6 +114,8 @@ class PReLU(Layer):
             yield f"alpha_initializer={self.config.alpha_initializer!r}"
         if self.config.alpha_regularizer is not None:
             yield f"alpha_regularizer={self.config.alpha_regularizer!r}"
+        if self.config.alpha_constraint is not None:
+            yield f"alpha_constraint={self.config.alpha_constraint!r}"
 
 
 def _prelu(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:

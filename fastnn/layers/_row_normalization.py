@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import initializers, regularizers
+from fastnn import constraints, initializers, regularizers
 from fastnn.checks import check_flag, check_number, with_arguments_of_keras
 from fastnn.compiler.builder import Builder
 from fastnn.compiler.rules import BACKWARD, FORWARD
@@ -22,7 +22,7 @@ from fastnn.graph.graph import Config, Node, Parameter
 from fastnn.initializers import Initializer, Ones
 from fastnn.layers._base import Layer
 from fastnn.opcodes import Op, OpCode, Operand
-from fastnn.regularizers import L2
+from fastnn.regularizers import Regularizer
 
 __all__ = ["LayerNormalization", "RMSNormalization", "UnitNormalization"]
 
@@ -39,18 +39,22 @@ class LayerNormalizationConfig(Config):
     scale: bool
     beta_initializer: Initializer
     gamma_initializer: Initializer
-    beta_regularizer: L2 | None
-    gamma_regularizer: L2 | None
+    beta_regularizer: Regularizer | None
+    gamma_regularizer: Regularizer | None
+    beta_constraint: constraints.Constraint | None = None
+    gamma_constraint: constraints.Constraint | None = None
 
     def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
         """Return the layer's parameters in Keras's order: gamma, then beta."""
         shape, found = (widths[0],), []
         if self.scale:
             gamma = self.gamma_initializer, self.gamma_regularizer
-            found.append(Parameter(f"{layer}/gamma", shape, *gamma, trainable))
+            found.append(
+                Parameter(f"{layer}/gamma", shape, *gamma, trainable, constraint=self.gamma_constraint)
+            )
         if self.center:
             beta = self.beta_initializer, self.beta_regularizer
-            found.append(Parameter(f"{layer}/beta", shape, *beta, trainable))
+            found.append(Parameter(f"{layer}/beta", shape, *beta, trainable, constraint=self.beta_constraint))
         return tuple(found)
 
 
@@ -97,7 +101,8 @@ class LayerNormalization(Layer):
     center, scale : bool
         Whether there are beta and gamma, one number each for each feature.
     beta_initializer, gamma_initializer : str or Initializer
-    beta_regularizer, gamma_regularizer : str, L2 or None
+    beta_regularizer, gamma_regularizer : str, Regularizer or None
+    beta_constraint, gamma_constraint : str, Constraint or None
     name : str, optional
     trainable : bool
 
@@ -128,8 +133,10 @@ class LayerNormalization(Layer):
         scale: bool = True,
         beta_initializer: str | Initializer = "zeros",
         gamma_initializer: str | Initializer = "ones",
-        beta_regularizer: str | L2 | None = None,
-        gamma_regularizer: str | L2 | None = None,
+        beta_regularizer: str | Regularizer | None = None,
+        gamma_regularizer: str | Regularizer | None = None,
+        beta_constraint: str | constraints.Constraint | None = None,
+        gamma_constraint: str | constraints.Constraint | None = None,
         *,
         name: str | None = None,
         trainable: bool = True,
@@ -144,6 +151,8 @@ class LayerNormalization(Layer):
             initializers.get(gamma_initializer),
             regularizers.get(beta_regularizer),
             regularizers.get(gamma_regularizer),
+            constraints.get(beta_constraint),
+            constraints.get(gamma_constraint),
         )
 
     @property

@@ -63,7 +63,5 @@ def test_threads_change_no_bit_and_files_keep_the_slopes(tmp_path: Path) -> None
 
 
 def test_what_is_not_there_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="alpha_constraint must be None; use alpha_regularizer"):
-        layers.PReLU(alpha_constraint="max_norm")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="shared_axes must be None"):
         layers.PReLU(shared_axes=[1])  # type: ignore[arg-type]

@@ -145,7 +145,7 @@ def test_files_keep_the_layers(tmp_path: Path) -> None:
         (lambda: layers.LayerNormalization(epsilon=0.0), ConfigurationError, "epsilon must be a finite"),
         (lambda: layers.LayerNormalization(center=1), DTypeError, "center must be True or False"),
         (lambda: layers.LayerNormalization(rms_scaling=True), DTypeError, "use RMSNormalization"),
-        (lambda: layers.LayerNormalization(gamma_constraint="a"), DTypeError, "weights are free"),
+        (lambda: layers.LayerNormalization(gamma_constraint="a"), ConfigurationError, "unknown constraint"),
     ],
 )
 def test_bad_arguments_are_refused(make: Callable[[], Any], error: type[Exception], message: str) -> None:
