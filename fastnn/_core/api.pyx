@@ -13,7 +13,7 @@ from cpython.buffer cimport (
 )
 from libc.string cimport memset
 
-from fastnn._core.helpers cimport Crew, hire, note_work, spare_help_pays
+from fastnn._core.pool cimport FLOPS_PER_NANOSECOND, OP_WORK, Workers, hire, note_work, wanted_workers
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.tiles cimport Tiles, check_status, share_tiles
 from fastnn._core.types cimport (

@@ -14,7 +14,7 @@ import threading
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy
 
-from fastnn._core.team cimport atomic_fetch_add, atomic_load, atomic_store, nap, now
+from fastnn._core.threads cimport atomic_fetch_add, atomic_load, atomic_store, nap, now
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()

@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastnn._core import helpers
-from fastnn._core.executor import STATUSES, Executor, rests_for, shuffled
+from fastnn._core import pool
+from fastnn._core.executor import STATUSES, Executor, shuffled
 from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
 from fastnn._core.table import address
@@ -23,11 +23,6 @@ from fastnn.run.encoding import encode
 
 __all__ = ["FewRows", "Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
 
-# A team costs more than it gains if a step has fewer flops, or all together take less: calling helpers takes
-# 5 us, a barrier 0.3; `fastnn._core.helpers` knows whether some wait, or are worth starting.
-TEAM_STEP_FLOPS = 2_000_000
-TEAM_TOTAL_FLOPS = 8_000_000
-FLOPS_PER_NANOSECOND = 200  # of one thread
 # With one tile of rows only updates of weights can be shared, which pays if they wait for memory: if they are
 # many a product, or more than caches hold.  One thread and two, us a step: Adam, 4 rows, width 512: 688, 511;
 # SGD, 16 rows, width 256: 283, 316; width 512: 1004, 1072.
@@ -217,7 +212,7 @@ class Program:
             inputs,
             outputs,
             most_rows,
-            per_row / FLOPS_PER_NANOSECOND,
+            per_row,
             scratch.reshape(APPLY_THREADS, -1),
             runtime.default_threads,
         )
@@ -232,12 +227,7 @@ class Program:
         if n_threads == 1:
             return 1
         step = self._code.flops(min(batch, rows))
-        total = step * -(-rows // batch) * epochs
-        if step < TEAM_STEP_FLOPS or total < TEAM_TOTAL_FLOPS:
-            return 1
-        work = total // FLOPS_PER_NANOSECOND
-        one_step = rows <= batch and epochs == 1  # others let in helpers whose rest is over
-        if not helpers.help_pays(work) or (one_step and rests_for(work)):
+        if not pool.run_pays(step, -(-rows // batch) * epochs):
             return 1
         tiles = self._batch_tiles(min(batch, rows))
         few = self.plan.sizes[Slot.PARAMETERS] < TEAM_PARAMETERS
@@ -377,8 +367,7 @@ class Program:
                 "another thread, has to wait until that is over"
             )
         status, steps, finished, exception = ended
-        if step_flops >= TEAM_STEP_FLOPS:
-            helpers.note_work(step_flops * steps // FLOPS_PER_NANOSECOND)
+        pool.note_run(step_flops, steps)
         name = STATUSES[status]
         if name == "ABANDONED":
             raise BusyError(
