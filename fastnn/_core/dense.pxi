@@ -4,18 +4,6 @@
 # of 16 go to BLAS if they are few, instead of into a block that is mostly padding: a step of the
 # benchmark "twenty" went from 295 to 260 us on one thread.
 
-cdef enum:
-    # Elements of the largest matrix that BLAS multiplies with a vector; OpenBLAS starts threads beyond.
-    LARGEST_GEMV = 8192
-    # Few rows go through a large w where it lies, whatever the path, as rows are known only when they run.
-    # Forward, elements of w and rows: 4 rows through 1024 -> 1024 took 290 us in blocks, 218 here.
-    LARGE_KERNEL = 800000
-    FEW_ROWS = 4
-    # Backward, multiplications and rows: 1 row took 825 us in BLAS, 53 here, through 512 -> 512 11 and 13;
-    # 4 rows through 1024 -> 1024 805 us in blocks, 160 here, 16 rows 1020 and 380.
-    LARGE_TRANSPOSED = 800000
-    FEW_ROWS_TRANSPOSED = 16
-
 
 cdef inline Py_ssize_t in_blocks(int path, Py_ssize_t columns) noexcept nogil:
     """Return how many of the columns of a product our own blocks take: all on the path BLOCKS.
@@ -219,7 +207,7 @@ cdef bint deep_forward(
 ) noexcept nogil:
     """OUT y (m, n) = x (m, k) @ w (k, n), rows of y and w ld apart, if that takes several blocks; return
     whether it does."""
-    if m == 1 or (m <= FEW_ROWS and ld * k >= LARGE_KERNEL):
+    if m == 1 or (m <= FEW_ROWS and ld * k >= FEW_ROWS_KERNEL):
         if depth_of(BY_ROWS, m, n, k) >= k:
             return False
         deep_product(BY_ROWS, y, ld, x, k, False, w, ld, False, <real>1.0, <real>0.0, m, n, k)
@@ -246,7 +234,7 @@ cdef Status dense_forward(
     if m == 1:      # BLAS and blocks of rows are for more
         row_product(y, x, w, b, n, k, ld)
         return finish_rows(y, NULL, activation, alpha, 1, n, n)
-    if m <= FEW_ROWS and ld * k >= LARGE_KERNEL:
+    if m <= FEW_ROWS and ld * k >= FEW_ROWS_KERNEL:
         rows_product(y, ld, x, k, w, ld, m, n, k)
         return finish_rows(y, b, activation, alpha, m, n, ld)
     if path != PathCode.BLAS:
@@ -277,7 +265,7 @@ cdef Status dense_backward(
     cdef Py_ssize_t i, whole
     cdef Status status = Status.OK
     if (
-        m <= FEW_ROWS_TRANSPOSED and m * n * ld >= LARGE_TRANSPOSED
+        m <= FEW_ROWS_TRANSPOSED and m * n * ld >= FEW_ROWS_MULTIPLICATIONS
         or m < BLOCK_ROWS and path == PathCode.BLOCKS   # 3 rows, 500 -> 500, `dense_backward` 71 us, now 38
     ):
         if sizeof(real) == 4 and n > CHAIN and depth_of(BY_ROWS, m, k, n) < n:

@@ -23,13 +23,14 @@ from fastnn._core.run cimport (
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
-    ACTIVE, GLANCES, READY, RESTING, YIELDS, Team, arrive, gather_team, note_cpu, opens_within, release,
+    ACTIVE, READY, RESTING, Team, arrive, gather_team, note_cpu, opens_within, release,
     review, take_task, wait_for_workers,
 )
 from fastnn._core.threads cimport (
-    SPINS, add_time, atomic_load, atomic_store, atomic_swap, close_event, cpu_pause, keep_away, now,
+    add_time, atomic_load, atomic_store, atomic_swap, close_event, cpu_pause, keep_away, now,
     signal_event, sleep_while, wait_a_moment, window,
 )
+from fastnn._core.tuning cimport BARRIER_GLANCES, BARRIER_YIELDS, POLL_NANOSECONDS, POLL_STEPS, SPINS
 from fastnn._core.types cimport (
     MAX_CONSTANTS, MAX_OPERANDS, MAX_SCALARS, Axis, Bound, Frame, Op, Status, is_row_wise, lacks_slope,
 )
@@ -47,10 +48,6 @@ ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
-
-cdef enum:
-    POLL_NANOSECONDS = 100000000    # between two looks for signals
-    POLL_STEPS = 16                 # between two looks at the clock, if steps are small
 
 
 cdef inline void look_for_signals(Run* run, void* poller, long long* polled) noexcept nogil:
@@ -143,10 +140,10 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                     if run.team.n_active < run.team.n_threads and (run.team.called or run.status != RUNNING):
                         signal_event(&run.team.event)
                 release(&run.team)
-            elif not opens_within(&run.team, generation, GLANCES):
+            elif not opens_within(&run.team, generation, BARRIER_GLANCES):
                 began = now()
                 keep_away(run.team.cpu, thread)
-                while not opens_within(&run.team, generation, SPINS + YIELDS):
+                while not opens_within(&run.team, generation, SPINS + BARRIER_YIELDS):
                     look_for_signals(run, poller, &polled)
                     if run.abandoned:
                         return

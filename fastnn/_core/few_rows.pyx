@@ -15,17 +15,15 @@ from libc.string cimport memcpy, memset
 
 from fastnn._core.executor cimport Executor
 from fastnn._core.guards cimport let_forks_pass
-from fastnn._core.pool cimport FLOPS_PER_NANOSECOND, ROWS_WORK, Workers, hire, note_work, wanted_workers
+from fastnn._core.pool cimport Workers, hire, note_work, wanted_workers
 from fastnn._core.run cimport LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, tile_for
 from fastnn._core.table cimport kernel_table
 from fastnn._core.tiles cimport Tiles, check_status, share_tiles
+from fastnn._core.tuning cimport FLOPS_PER_NANOSECOND, MOST_THREADS, ROWS_WORK, WIDE_COLUMNS, WIDE_KERNEL
 from fastnn._core.types cimport Frame, KernelTable, Op, OpCode, PathCode, is_row_wise
 
 cdef enum:
-    MOST_THREADS = 4        # few rows have no work for more
     MOST_ENDS = 8           # inputs and outputs together
-    WIDE_KERNEL = 200000    # elements of one that few rows wait for
-    WIDE_COLUMNS = 128
 
 APPLY_THREADS = MOST_THREADS
 APPLY_ENDS = MOST_ENDS

@@ -7,11 +7,7 @@
 # that changes little.
 
 from fastnn._core.threads cimport MAX_THREADS, get_time, set_time
-
-cdef enum:
-    WINDOW = 5000000   # nanoseconds over which waiting is judged
-    SHORTEST_REST = 4000000
-    LONGEST_REST = 1000000000
+from fastnn._core.tuning cimport LONGEST_REST, SHORTEST_REST
 
 cdef struct Judge:
     long long rest                      # how long the next one will be, if more than the shortest

@@ -3,15 +3,6 @@
 from fastnn._core.judge cimport Judge
 from fastnn._core.threads cimport MAX_THREADS
 
-cdef enum:
-    # Nanoseconds of work on one thread from which on workers pay: of an op behind a door, of predictions of
-    # few rows, of a step of a run, which has barriers, and of all its steps, for which they are called once.
-    OP_WORK = 10000
-    ROWS_WORK = 20000
-    STEP_WORK = 10000
-    RUN_WORK = 40000
-    FLOPS_PER_NANOSECOND = 200      # of one thread
-
 # What a worker does: called once, without the GIL, with the worker's number, from 1 on.
 ctypedef void (*Job)(void* context, int number) noexcept nogil
 

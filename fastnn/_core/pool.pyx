@@ -14,20 +14,16 @@ import _thread
 
 from libc.stdlib cimport getenv
 
-from fastnn._core.judge cimport WINDOW, begin_rest, begin_window, is_late, shorten_rest
+from fastnn._core.judge cimport begin_rest, begin_window, is_late, shorten_rest
 from fastnn._core.threads cimport (
     MAX_THREADS, add_time, atomic_fetch_add, atomic_load, atomic_store, atomic_swap, cpu_pause,
     current_cpu, get_time, has_ended, keep_away, nap, now, set_time, thread_id, wait_a_moment, window,
     yield_core,
 )
-
-cdef enum:
-    LINGER = 200000         # nanoseconds that a worker waits for the next job
-    STARTING_WORK = 200000  # nanoseconds of work that pay for starting one
-    GLANCES = 32            # looks for a job between two at the clock
-    FINISHING_YIELDS = 4000     # of the caller, for workers to end
-    MAKING_WAY = 50000      # nanoseconds for new workers to begin
-    RETIRING = 200000000    # nanoseconds for all that wait to end
+from fastnn._core.tuning cimport (
+    FINISHING_YIELDS, FLOPS_PER_NANOSECOND, JOB_GLANCES, LINGER, MAKING_WAY, RETIRING, RUN_WORK,
+    STARTING_WORK, STEP_WORK, WINDOW,
+)
 
 # A worker's state; a larger number is the ticket of a job that it has not begun.
 cdef enum:
@@ -137,7 +133,7 @@ cdef void wait_for_jobs(Worker* worker) noexcept nogil:
     cdef long long since = now()
     atomic_store(&worker.thread, thread_id())
     while True:
-        for _ in range(GLANCES):
+        for _ in range(JOB_GLANCES):
             state = atomic_load(&worker.state)
             if state != WAITING:
                 break

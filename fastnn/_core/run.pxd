@@ -11,6 +11,7 @@ from libc.string cimport memcpy
 from fastnn._core.random cimport mixed, stream
 from fastnn._core.team cimport Team
 from fastnn._core.threads cimport atomic_load, atomic_store, now
+from fastnn._core.tuning cimport SNAPSHOT_STEPS
 from fastnn._core.types cimport (
     MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, bind,
 )
@@ -20,7 +21,6 @@ cdef enum:
     PARAMETER_SLOT = 0
     LOCAL_SLOT = 4
     RUNNING = -1
-    SNAPSHOT_STEPS = 16
 
 
 cdef struct Task:

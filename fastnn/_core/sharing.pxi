@@ -16,19 +16,6 @@ def count_threads_by(count_threads):
     _count_threads = count_threads
 
 
-cdef enum:
-    ELEMENTS_PER_NANOSECOND = 10    # of an activation
-    PARTS = 4           # of an activation, for each thread, so that no one waits for who has lost a core
-    PIECE = 4096        # elements that are not cut
-    PRODUCT_STEP = 512  # rows, or columns, at the most, of a tile of a product: each copies an operand
-    UNCUT = 64          # so many are one tile
-    FEW_DOUBLE_ROWS = 8
-    # Products for which BLAS would start threads are our own at AVX-512: its threads spin on for 25 ms, and
-    # meanwhile workers would get half of a core.  BLAS over ours, two threads: 4096 rows through 1024 -> 1024
-    # 1.04, 200 through 784 -> 500 1.13, 300 through 301 -> 303 1.3, 16 through 512 -> 512 2.7.
-    OWN_PRODUCT = 524288
-
-
 cdef bint has_avx512() noexcept nogil:
     """Return whether the kernels in use are those of level v4."""
     return kernel_table().name[1] == c"4"
@@ -53,7 +40,7 @@ cdef int share_product(Op* op, Frame* frame, bint double, Py_ssize_t end) except
     cdef Py_ssize_t flops = 2 * frame.rows * columns * (op.operands[1].columns if of_batch else end)
     # BLAS is twice as fast for a few rows of float64 through a transpose.
     cdef bint thin = double and back and end < FEW_DOUBLE_ROWS
-    if flops < OWN_PRODUCT or thin or not has_avx512():
+    if flops < BLAS_THREADS_FROM or thin or not has_avx512():
         return share(op, frame, double, False, end, end, 0)
     op.path = PathCode.FEW_OUTPUTS if n <= MOST_OUTPUTS and 16 <= k <= MOST_INPUTS else PathCode.BLOCKS
     flops = flops // FLOPS_PER_NANOSECOND

@@ -15,17 +15,12 @@
 # where one before it runs: a run of 20 ms of the benchmark "twenty", 10 ms after the one before, took
 # 233 us a step, now 183.
 
-from fastnn._core.judge cimport WINDOW, Judge, begin_rest, begin_window, is_late, shorten_rest
+from fastnn._core.judge cimport Judge, begin_rest, begin_window, is_late, shorten_rest
 from fastnn._core.threads cimport (
     MAX_THREADS, Event, add_time, atomic_fetch_add, atomic_load, atomic_store, atomic_swap,
     current_cpu, get_time, now, open_event, wait_a_moment, window, yield_core,
 )
-
-cdef enum:
-    YIELDS = 1000       # at a barrier, after SPINS; then the caller may look at other things
-    GLANCES = 64        # a shorter wait is not timed
-    GATHERING = 500000  # nanoseconds for those who were started to come, and for those who were waiting
-    GATHERING_AWAKE = 20000
+from fastnn._core.tuning cimport BARRIER_YIELDS, GATHERING, GATHERING_AWAKE, WINDOW
 
 cdef enum State:
     RESTING = 0
@@ -112,7 +107,7 @@ cdef inline bint opens_within(Team* team, int generation, int most_waits) noexce
     for waits in range(most_waits):
         if atomic_load(&team.generation) != generation:
             return True
-        wait_a_moment(waits, YIELDS)
+        wait_a_moment(waits, BARRIER_YIELDS)
     return False
 
 

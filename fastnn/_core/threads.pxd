@@ -2,6 +2,8 @@
 #
 # It knows neither work nor who does it.  The atomics are those of gcc and clang.
 
+from fastnn._core.tuning cimport SPINS
+
 cdef extern from *:
     """
     #include <pthread.h>
@@ -131,7 +133,6 @@ cdef extern from *:
 
 cdef enum:
     MAX_THREADS = 256
-    SPINS = 4000        # about 40 us at 3 GHz; a longer wait gives the core away
 
 
 cdef inline void wait_a_moment(int waits, int yields) noexcept nogil:

@@ -17,29 +17,19 @@ from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
 from fastnn._core.table import address
 from fastnn.compiler.plan import Plan, Slot
+from fastnn.compiler.tuning import (
+    APPLY_FLOPS,
+    POLL_STEP_FLOPS,
+    SINGLE_FLOPS,
+    SINGLE_ROWS,
+    TEAM_FLOPS_PER_BYTE,
+    TEAM_PARAMETERS,
+)
 from fastnn.errors import BusyError, PlanError
 from fastnn.run import runtime
 from fastnn.run.encoding import encode
 
 __all__ = ["FewRows", "Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
-
-# With one tile of rows only updates of weights can be shared, which pays if they wait for memory: if they are
-# many a product, or more than caches hold.  One thread and two, us a step: Adam, 4 rows, width 512: 688, 511;
-# SGD, 16 rows, width 256: 283, 316; width 512: 1004, 1072.
-TEAM_FLOPS_PER_BYTE = 2
-TEAM_PARAMETERS = 2_000_000
-
-# Predictions of up to so many flops keep the GIL: 0.6 ms at 100 GFLOP/s.  The long way costs 30 us.
-APPLY_FLOPS = 60_000_000
-
-# Where so many rows, one tile of a small net, have more flops, half of them are a tile, so that a helper has
-# work: 32 rows through 784-500-10 on two threads 113 us, now 65.
-SINGLE_ROWS = 32
-SINGLE_FLOPS = 4_000_000
-
-# A look at the clock costs 25 ns, for each task of a step: 1.3 % of one of 17 us.  Steps of fewer flops,
-# below about a millisecond, have it every 16 steps.
-POLL_STEP_FLOPS = 5_000_000
 
 
 def order_of_rows(seed: int, epoch: int, out: np.ndarray) -> None:

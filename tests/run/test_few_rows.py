@@ -13,10 +13,10 @@ from fastnn import layers
 from fastnn._core import pool
 from fastnn._core.executor import Executor
 from fastnn.compiler.plan import OpCode
+from fastnn.compiler.tuning import BLAS_THREADS_FROM
 from fastnn.errors import DataError, ShapeError
 from fastnn.model.programs import Key
 from fastnn.run import runtime
-from fastnn.run.encoding import BLAS_THREADS_FROM
 
 Soon = Callable[..., bool]
 SECONDS = 300.0  # after which something hangs
