@@ -67,8 +67,7 @@ if sysconfig.get_platform().endswith("x86_64") and not MSVC:
     LEVELS |= {f"_kernels_{level}": flags for level, flags in X86.items() if level in SIMD_LEVELS}
 
 MODULES = LEVELS | {
-    name: []
-    for name in ("types", "blas", "table", "guards", "helpers", "executor", "few_rows", "seeds", "api")
+    name: [] for name in ("types", "blas", "table", "guards", "pool", "executor", "few_rows", "seeds", "api")
 }
 
 

@@ -110,11 +110,11 @@ def soon() -> Callable[..., bool]:
 @pytest.fixture(scope="session")
 def dismiss_helpers(soon: Callable[..., bool]) -> Callable[[], None]:
     """Return a function that waits until no thread waits to help, and lets earlier ones be forgotten."""
-    from fastnn._core import helpers
+    from fastnn._core import pool
 
     def dismiss() -> None:
-        assert soon(lambda: helpers.count_helpers() == 0, helpers.retire)
-        helpers.forget()
+        assert soon(lambda: pool.count_workers() == 0, pool.retire)
+        pool.forget()
 
     return dismiss
 

@@ -18,7 +18,7 @@ from imports import FILES, PACKAGE, circle, graph, imported, imports_of, reached
 import fastnn
 from fastnn import losses, metrics
 from fastnn._core import executor, table
-from fastnn.compiler import lowering, plan
+from fastnn.compiler import lowering, plan, tuning
 from fastnn.compiler.plan import SIGNATURES, Activation, Axis, OpCode, Role, Slot
 from fastnn.model import call_lengths
 from fastnn.run import reference
@@ -310,7 +310,8 @@ def test_numbers_that_stand_in_both_languages_agree() -> None:
     assert max(len(s.names) for s in SIGNATURES.values()) <= constant("MAX_OPERANDS", "types.pxd")
     assert max(len(s.constants) for s in SIGNATURES.values()) <= constant("MAX_CONSTANTS", "types.pxd")
     assert constant("LOCAL_SLOT", "run.pxd") == Slot.LOCAL
-    assert constant("SNAPSHOT_STEPS", "run.pxd") == call_lengths.SNAPSHOT_STEPS
+    assert constant("SNAPSHOT_STEPS", "tuning.pxd") == call_lengths.SNAPSHOT_STEPS
+    assert constant("BLAS_THREADS_FROM", "tuning.pxd") == tuning.BLAS_THREADS_FROM
     assert constant("MAX_SLOTS", "run.pxd") == Slot.EXTERNAL + plan.MOST_EXTERNALS
     assert {s.axis for s in SIGNATURES.values()} == set(Axis)
     assert {axis.name: int(axis) for axis in Axis} == executor.AXES

@@ -12,17 +12,17 @@ from cpython.buffer cimport (
 )
 from libc.string cimport memset
 
-from fastnn._core.helpers cimport Crew, hire, note_work, spare_help_pays
+from fastnn._core.pool cimport Workers, hire, note_work, wanted_workers
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.tiles cimport Tiles, check_status, share_tiles
+from fastnn._core.tuning cimport (
+    BACKWARD_ROWS, BLAS_THREADS_FROM, ELEMENTS_PER_NANOSECOND, FEW_DOUBLE_ROWS, FLOPS_PER_NANOSECOND, OP_WORK,
+    PARTS, PIECE, PRODUCT_STEP, SUMMED_ROWS, UNCUT,
+)
 from fastnn._core.types cimport (
     MAX_OPERANDS, MOST_INPUTS, MOST_OUTPUTS, Addressing, Frame, Op, OpCode, PathCode, Status, is_row_wise,
     needs_input,
 )
-
-cdef enum:
-    BACKWARD_ROWS = 1024    # of `dense_backward` at once
-    SUMMED_ROWS = 65536     # whose gradients it adds in float32; beyond, in float64, see long_sums.pxi
 
 include "sharing.pxi"
 include "border.pxi"

@@ -3,18 +3,30 @@
 # Rows are adjacent; `m` rows, `k` inputs, `n` outputs.  On the path DIRECT, columns left over by blocks
 # of 16 go to BLAS if they are few, instead of into a block that is mostly padding: a step of the
 # benchmark "twenty" went from 295 to 260 us on one thread.
+#
+# The path says who multiplies full tiles (README.md lists the ways), and is chosen before rows are known.  So
+# `forward_multiplier` and `backward_multiplier` say who multiplies the rows at hand: few go through a kernel
+# where it lies, whatever the path.
 
-cdef enum:
-    # Elements of the largest matrix that BLAS multiplies with a vector; OpenBLAS starts threads beyond.
-    LARGEST_GEMV = 8192
-    # Few rows go through a large w where it lies, whatever the path, as rows are known only when they run.
-    # Forward, elements of w and rows: 4 rows through 1024 -> 1024 took 290 us in blocks, 218 here.
-    LARGE_KERNEL = 800000
-    FEW_ROWS = 4
-    # Backward, multiplications and rows: 1 row took 825 us in BLAS, 53 here, through 512 -> 512 11 and 13;
-    # 4 rows through 1024 -> 1024 805 us in blocks, 160 here, 16 rows 1020 and 380.
-    LARGE_TRANSPOSED = 800000
-    FEW_ROWS_TRANSPOSED = 16
+
+cdef inline Multiplier forward_multiplier(
+    int path, Py_ssize_t m, Py_ssize_t k, Py_ssize_t ld
+) noexcept nogil:
+    """Return who multiplies x (m, k) by w, k rows ld apart; BLAS and blocks are for several rows."""
+    if m == 1 or m <= FEW_ROWS and ld * k >= FEW_ROWS_KERNEL:
+        return BY_ROWS
+    return BY_BLAS if path == PathCode.BLAS else BY_BLOCKS
+
+
+cdef inline Multiplier backward_multiplier(
+    int path, Py_ssize_t m, Py_ssize_t n, Py_ssize_t ld
+) noexcept nogil:
+    """Return who multiplies dy (m, n) by w.T, whose w has ld rows."""
+    if m <= FEW_ROWS_TRANSPOSED and m * n * ld >= FEW_ROWS_MULTIPLICATIONS:
+        return BY_ROWS
+    if m < BLOCK_ROWS and path == PathCode.BLOCKS:      # 3 rows, 500 -> 500, `dense_backward` 71 us, now 38
+        return BY_ROWS
+    return BY_BLAS if path == PathCode.BLAS else BY_BLOCKS
 
 
 cdef inline Py_ssize_t in_blocks(int path, Py_ssize_t columns) noexcept nogil:
@@ -215,11 +227,12 @@ cdef void rows_product_transposed(
 
 
 cdef bint deep_forward(
-    int path, real* y, const real* x, const real* w, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, Py_ssize_t ld
+    int path, Multiplier multiplier, real* y, const real* x, const real* w, Py_ssize_t m, Py_ssize_t n,
+    Py_ssize_t k, Py_ssize_t ld
 ) noexcept nogil:
     """OUT y (m, n) = x (m, k) @ w (k, n), rows of y and w ld apart, if that takes several blocks; return
     whether it does."""
-    if m == 1 or (m <= FEW_ROWS and ld * k >= LARGE_KERNEL):
+    if multiplier == BY_ROWS:
         if depth_of(BY_ROWS, m, n, k) >= k:
             return False
         deep_product(BY_ROWS, y, ld, x, k, False, w, ld, False, <real>1.0, <real>0.0, m, n, k)
@@ -240,16 +253,17 @@ cdef Status dense_forward(
     cdef Py_ssize_t i, j, whole
     cdef bint relu = activation == ActivationCode.RELU
     cdef real z
+    cdef Multiplier multiplier = forward_multiplier(path, m, k, ld)
     if real is float:
-        if k > CHAIN and deep_forward(path, y, x, w, m, n, k, ld):
+        if k > CHAIN and deep_forward(path, multiplier, y, x, w, m, n, k, ld):
             return finish_rows(y, b, activation, c, m, n, ld)
-    if m == 1:      # BLAS and blocks of rows are for more
+    if multiplier == BY_ROWS and m == 1:
         row_product(y, x, w, b, n, k, ld)
         return finish_rows(y, NULL, activation, c, 1, n, n)
-    if m <= FEW_ROWS and ld * k >= LARGE_KERNEL:
+    if multiplier == BY_ROWS:
         rows_product(y, ld, x, k, w, ld, m, n, k)
         return finish_rows(y, b, activation, c, m, n, ld)
-    if path != PathCode.BLAS:
+    if multiplier == BY_BLOCKS:
         whole = in_blocks(path, n)
         product(y, ld, x, k, False, w, ld, False, b, <real>1.0, <real>0.0, relu, m, whole, k)
         if whole < n:
@@ -276,10 +290,8 @@ cdef Status dense_backward(
     """
     cdef Py_ssize_t i, whole
     cdef Status status = Status.OK
-    if (
-        m <= FEW_ROWS_TRANSPOSED and m * n * ld >= LARGE_TRANSPOSED
-        or m < BLOCK_ROWS and path == PathCode.BLOCKS   # 3 rows, 500 -> 500, `dense_backward` 71 us, now 38
-    ):
+    cdef Multiplier multiplier = backward_multiplier(path, m, n, ld)
+    if multiplier == BY_ROWS:
         if sizeof(real) == 4 and n > CHAIN and depth_of(BY_ROWS, m, k, n) < n:
             deep_product(BY_ROWS, dx, ld, dy, n, False, w, n, True, <real>1.0, <real>0.0, m, k, n)
         elif m == 1:
@@ -291,7 +303,7 @@ cdef Status dense_backward(
         and deep_products(path, dx, ld, dy, n, False, w, n, True, <real>1.0, <real>0.0, m, k, n)
     ):
         pass
-    elif path != PathCode.BLAS:
+    elif multiplier == BY_BLOCKS:
         whole = in_blocks(path, k)
         product(dx, ld, dy, n, False, w, n, True, <const real*>NULL, <real>1.0, <real>0.0, False, m, whole, n)
         if whole < k:

@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 from fastnn._core.guards cimport (
     Claim, Parameters, Progress, enter_blas, family, in_main_thread, leave_blas, leave_out, let_forks_pass,
 )
-from fastnn._core.helpers cimport Crew, dismiss, hire, launch
+from fastnn._core.pool cimport Workers, dismiss, hire, judge, launch
 from fastnn._core.random cimport stream
 from fastnn._core.run cimport (
     LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, RUNNING, Clip, Phase, Run, Stream, Task, begin_epoch,
@@ -23,10 +23,14 @@ from fastnn._core.run cimport (
 )
 from fastnn._core.table cimport kernel_table, need_table
 from fastnn._core.team cimport (
-    ACTIVE, READY, RESTING, Experience, Team, add_time, arrive, atomic_load, atomic_store, atomic_swap,
-    cpu_pause, gather_team, keep_away, nap, note_cpu, now, part_team, release, review, ring, sleep_while,
-    take_task, wait_briefly, wait_for_helpers, wait_for_release, window,
+    ACTIVE, READY, RESTING, Team, arrive, gather_team, note_cpu, opens_within, release,
+    review, take_task, wait_for_workers,
 )
+from fastnn._core.threads cimport (
+    add_time, atomic_load, atomic_store, atomic_swap, close_event, cpu_pause, keep_away, now,
+    signal_event, sleep_while, wait_a_moment, window,
+)
+from fastnn._core.tuning cimport BARRIER_GLANCES, BARRIER_YIELDS, POLL_NANOSECONDS, POLL_STEPS, SPINS
 from fastnn._core.types cimport (
     MAX_CONSTANTS, MAX_OPERANDS, MAX_SCALARS, Axis, Bound, Frame, Op, Status, is_row_wise, needs_input,
 )
@@ -46,23 +50,6 @@ ADDRESSINGS = {name: int(member) for name, member in _types.Addressing.__members
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
-cdef enum:
-    POLL_NANOSECONDS = 100000000    # between two looks for signals
-    POLL_STEPS = 16                 # between two looks at the clock, if steps are small
-
-cdef Experience experience
-
-
-def rests_for(long long work):
-    """Return whether helpers rest, as a core is busy, for longer than a run would take.
-
-    Parameters
-    ----------
-    work : int
-        Nanoseconds that the run takes on one thread.
-    """
-    return now() + work < experience.rest_until
-
 
 cdef inline void look_for_signals(Run* run, void* poller, long long* polled) noexcept nogil:
     """Take the GIL for a moment, every POLL_NANOSECONDS, if there is a `poller`."""
@@ -79,7 +66,7 @@ cdef inline void look_for_signals(Run* run, void* poller, long long* polled) noe
 cdef bint rejoin(Run* run, int thread) noexcept nogil:
     """Rest until the team calls and lets the thread in; return whether there still is something to do."""
     cdef Team* team = &run.team
-    cdef int state, spins = 0
+    cdef int state, waits = 0
     cdef bint one_step = run.total_rows <= run.batch and run.n_epochs == 1
     while atomic_load(&run.status) == RUNNING:
         state = atomic_load(&team.state[thread])    # once: `review` may let the thread in at any time
@@ -91,16 +78,13 @@ cdef bint rejoin(Run* run, int thread) noexcept nogil:
             if atomic_swap(&team.state[thread], state, RESTING):
                 return False    # the step began without it
         elif state == READY:
-            spins += 1
-            if spins % 4096:
-                cpu_pause()
-            else:
-                nap()
+            wait_a_moment(waits, 0)
+            waits += 1
         elif atomic_load(&team.called):
             keep_away(team.cpu, thread)
             atomic_store(&team.state[thread], READY)
         else:
-            sleep_while(&team.bell, &run.status, RUNNING, &team.called, 0)
+            sleep_while(&team.event, &run.status, RUNNING, &team.called, 0)
     return False
 
 
@@ -121,7 +105,7 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
     frame.base = base
     frame.permutation = run.permutation
     if thread == 0 and run.team.n_threads > 1:
-        wait_for_helpers(&run.team)
+        wait_for_workers(&run.team)
     while True:
         window()
         if thread > 0 and atomic_load(&run.team.state[thread]) != ACTIVE and not rejoin(run, thread):
@@ -155,23 +139,23 @@ cdef void work(Run* run, int thread, void* poller) noexcept nogil:
                     if p == run.n_phases - 1:
                         review(&run.team)
                     if run.team.n_active < run.team.n_threads and (run.team.called or run.status != RUNNING):
-                        ring(&run.team.bell)
+                        signal_event(&run.team.event)
                 release(&run.team)
-            elif not wait_briefly(&run.team, generation):
+            elif not opens_within(&run.team, generation, BARRIER_GLANCES):
                 began = now()
                 keep_away(run.team.cpu, thread)
-                while not wait_for_release(&run.team, generation):
+                while not opens_within(&run.team, generation, SPINS + BARRIER_YIELDS):
                     look_for_signals(run, poller, &polled)
                     if run.abandoned:
                         return
                 if shared:      # else whoever took the only tile is nobody to blame
-                    add_time(&run.team.lateness[atomic_load(&run.team.last)], now() - began)
+                    add_time(&run.team.judge.lateness[atomic_load(&run.team.last)], now() - began)
             if atomic_load(&run.status) != RUNNING:
                 return
 
 
 cdef void help_run(void* run, int thread) noexcept nogil:
-    """Take part in a run as thread number `thread`; the job of a helper."""
+    """Take part in a run as thread number `thread`; the job of a worker."""
     work(<Run*>run, thread, NULL)
 
 
@@ -453,7 +437,7 @@ cdef class Executor:
             this executor, or one that changes the same parameters, or, in this thread, that reads them.
         """
         cdef Run run
-        cdef Crew crew
+        cdef Workers hired
         cdef Py_buffer views[MAX_SLOTS]
         cdef bint alone, written
         cdef int i, slot, blas = -1, opened = 0
@@ -540,9 +524,9 @@ cdef class Executor:
                 blas = enter_blas()
             begin_epoch(&run)
             if n_threads > 1:
-                hire(&crew, n_threads - 1, False)
-                gather_team(&run.team, 1 + crew.size, crew.waiting == crew.size, &experience)
-                launch(&crew, help_run, &run)
+                hire(&hired, n_threads - 1, False)
+                gather_team(&run.team, 1 + hired.size, hired.waiting == hired.size, &judge)
+                launch(&hired, help_run, &run)
             if brief and alone:
                 let_forks_pass()
                 work_alone(&run, poller)
@@ -553,11 +537,11 @@ cdef class Executor:
                     else:
                         work(&run, 0, poller)
                     if n_threads > 1 and not run.abandoned:
-                        dismiss(&crew)
+                        dismiss(&hired)
             if run.abandoned:
                 run.status = Status.ABANDONED
             elif n_threads > 1:
-                part_team(&run.team, &experience)
+                close_event(&run.team.event)
             if run.snapshot != NULL and not run.abandoned:
                 # The last step may have been the one to infinity.
                 if run.status == Status.NOT_FINITE or not parameters_finite(&run):

@@ -15,7 +15,7 @@ class FewRows:
         inputs: Sequence[tuple[str, int, int]],
         outputs: Sequence[tuple[str, int, int]],
         most_rows: int,
-        row_work: float,
+        row_flops: int,
         scratch: np.ndarray,
         count_threads: Callable[[], int],
     ) -> None: ...

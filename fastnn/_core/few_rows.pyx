@@ -1,6 +1,6 @@
 """Predictions of few rows at the least cost: one call from arrays to arrays, which keeps the GIL.
 
-The GIL takes the place of a lock: neither another thread nor a signal handler comes in between.  Helpers
+The GIL takes the place of a lock: neither another thread nor a signal handler comes in between.  Workers
 take part if there are several tiles and calls follow each other.  A run of the same executor may be under
 way; it has tiles and scratch memory of its own.
 """
@@ -15,18 +15,15 @@ from libc.string cimport memcpy, memset
 
 from fastnn._core.executor cimport Executor
 from fastnn._core.guards cimport let_forks_pass
-from fastnn._core.helpers cimport Crew, hire, note_work, spare_help_pays
+from fastnn._core.pool cimport Workers, hire, note_work, wanted_workers
 from fastnn._core.run cimport LOCAL_SLOT, MAX_SLOTS, PARAMETER_SLOT, tile_for
 from fastnn._core.table cimport kernel_table
 from fastnn._core.tiles cimport Tiles, check_status, share_tiles
+from fastnn._core.tuning cimport FLOPS_PER_NANOSECOND, MOST_THREADS, ROWS_WORK, WIDE_COLUMNS, WIDE_KERNEL
 from fastnn._core.types cimport Frame, KernelTable, Op, OpCode, PathCode, is_row_wise
 
 cdef enum:
-    MOST_THREADS = 4        # few rows have no work for more
     MOST_ENDS = 8           # inputs and outputs together
-    WIDE_KERNEL = 200000    # elements of one that few rows wait for
-    WIDE_COLUMNS = 128
-    SHARED_WORK = 20000     # nanoseconds of rows' work from which on helpers pay
 
 APPLY_THREADS = MOST_THREADS
 APPLY_ENDS = MOST_ENDS
@@ -48,13 +45,11 @@ cdef bint has_wide_kernel(const Op* op, Py_ssize_t rows) noexcept nogil:
     return columns >= WIDE_COLUMNS and columns * op.operands[1].columns >= WIDE_KERNEL
 
 
-cdef int apply_tiles(Tiles* tiles, int n_helpers) except -1:
-    """Run tiles with helpers, or alone, and keep the GIL."""
-    cdef Crew crew
-    crew.size = 0
-    if n_helpers:
-        hire(&crew, n_helpers, True)
-    check_status(share_tiles(tiles, &crew, True))
+cdef int apply_tiles(Tiles* tiles, int n_workers) except -1:
+    """Run tiles with workers, or alone, and keep the GIL."""
+    cdef Workers hired
+    hire(&hired, n_workers, True)
+    check_status(share_tiles(tiles, &hired, True))
     return 0
 
 
@@ -83,8 +78,8 @@ cdef class FewRows:
         Names, slots and elements per row, in the model's order; at most `APPLY_ENDS` together.
     most_rows : int
         Rows up to which this does the work.
-    row_work : float
-        Nanoseconds that a row takes on one thread.
+    row_flops : int
+        Floating-point operations of a row.
     scratch : array of uint8, (APPLY_THREADS, bytes)
         Memory of the local slot for each thread, 64-byte aligned, for nobody else.
     count_threads : callable
@@ -102,14 +97,14 @@ cdef class FewRows:
     cdef tuple names                    # of the inputs
     cdef object dtype
     cdef readonly Py_ssize_t most_rows
-    cdef double row_work
+    cdef double row_work                # nanoseconds
     cdef bint is_wide                   # whether an op has a wide kernel
     cdef object count_threads
     cdef object scratch
     cdef char* local[MOST_THREADS]
 
     def __init__(
-        self, Executor executor, inputs, outputs, Py_ssize_t most_rows, double row_work, scratch,
+        self, Executor executor, inputs, outputs, Py_ssize_t most_rows, double row_flops, scratch,
         count_threads
     ):
         cdef unsigned char[:, ::1] rows = scratch
@@ -126,7 +121,7 @@ cdef class FewRows:
         self.executor, self.n_inputs, self.n_outputs = executor, len(inputs), len(outputs)
         self.names = tuple([name for name, _, _ in inputs])
         self.dtype = np.dtype(np.float64 if executor.double else np.float32)
-        self.most_rows, self.row_work = most_rows, row_work
+        self.most_rows, self.row_work = most_rows, row_flops / FLOPS_PER_NANOSECOND
         self.scratch, self.count_threads = scratch, count_threads
         self.is_wide = False
         for i in range(executor.n_ops):
@@ -224,12 +219,12 @@ cdef class FewRows:
         return True
 
     cdef int run(self, char** base, Py_ssize_t rows) except -1:
-        """Run the plan, with helpers if that pays; `base` has the inputs and outputs."""
+        """Run the plan, with workers if that pays; `base` has the inputs and outputs."""
         cdef Executor executor = self.executor
         cdef Frame frame
         cdef Tiles tiles
         cdef bint wide, shared
-        cdef int i, n_helpers = 0
+        cdef int i, n_workers = 0
         cdef Py_ssize_t work
         cdef const KernelTable* table = kernel_table()
         let_forks_pass()
@@ -240,28 +235,28 @@ cdef class FewRows:
         tiles.size, tiles.step = rows, tile_for(executor.most_tile_rows, executor.single_rows, rows)
         wide = tiles.step == rows and self.is_wide
         work = <Py_ssize_t>(rows * self.row_work)
-        shared = wide or tiles.step < rows and work >= SHARED_WORK
-        if shared and spare_help_pays(work):
-            n_helpers = min(<int>self.count_threads(), <int>MOST_THREADS) - 1
+        shared = wide or tiles.step < rows and work >= ROWS_WORK
+        if shared:
+            n_workers = wanted_workers(work, 0, MOST_THREADS, self.count_threads)
         for i in range(LOCAL_SLOT):
             base[i] = <char*>executor.views[i].buf if executor.viewed[i] else NULL
-        # Where helpers are started, Python may run; so this array must not go when another takes its place.
+        # Where workers are started, Python may run; so this array must not go when another takes its place.
         parameters = None
         if executor.parameters is not None:
             parameters = executor.parameters.array
             base[PARAMETER_SLOT] = <char*>executor.parameters.view.buf
         base[LOCAL_SLOT] = self.local[0]
-        if wide and n_helpers:
-            self.run_wide(&tiles, n_helpers)
+        if wide and n_workers:
+            self.run_wide(&tiles, n_workers)
         else:
             tiles.ops, tiles.n_ops, tiles.local = executor.ops, executor.n_ops, self.local
             tiles.along_columns = False
-            apply_tiles(&tiles, n_helpers)
+            apply_tiles(&tiles, n_workers)
         if shared:
             note_work(work)
         return 0
 
-    cdef int run_wide(self, Tiles* tiles, int n_helpers) except -1:
+    cdef int run_wide(self, Tiles* tiles, int n_workers) except -1:
         """Run the plan op by op on few rows, along columns where a kernel is large.
 
         Such an op waits for its kernel, of which each core has a part in its caches from the call before.
@@ -277,6 +272,6 @@ cdef class FewRows:
             tiles.ops, columns = executor.ops + i, executor.ops[i].operands[0].columns
             tiles.along_columns = has_wide_kernel(tiles.ops, rows)
             tiles.size = columns if tiles.along_columns else rows
-            tiles.step = (columns // (1 + n_helpers) // 32 + 1) * 32 if tiles.along_columns else rows
-            apply_tiles(tiles, n_helpers if tiles.along_columns else 0)
+            tiles.step = (columns // (1 + n_workers) // 32 + 1) * 32 if tiles.along_columns else rows
+            apply_tiles(tiles, n_workers if tiles.along_columns else 0)
         return 0

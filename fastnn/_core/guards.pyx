@@ -14,14 +14,14 @@ import threading
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy
 
-from fastnn._core.team cimport atomic_fetch_add, atomic_load, atomic_store, nap, now
+from fastnn._core.threads cimport atomic_fetch_add, atomic_load, atomic_store, nap, now
+from fastnn._core.tuning cimport FORK_WAIT
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
 
 cdef enum:
     MOST_LIBRARIES = 8
-    WAITING = 10000000000   # nanoseconds that a fork waits for modules to be loaded, and for products to end
     FORKING = 1 << 20       # what a fork adds to `_products`
 
 cdef list _claims = []      # those that are taken
@@ -359,10 +359,10 @@ cdef void begin_product() noexcept nogil:
     cdef long long since = 0
     while atomic_fetch_add(&_products, 1) >= FORKING:
         since = since or now()
-        if now() - since > WAITING:
+        if now() - since > FORK_WAIT:
             break
         atomic_fetch_add(&_products, -1)
-        while atomic_load(&_products) >= FORKING and now() - since <= WAITING:
+        while atomic_load(&_products) >= FORKING and now() - since <= FORK_WAIT:
             nap()
 
 
@@ -383,7 +383,7 @@ def hold_products():
     cdef long long since = now()
     atomic_fetch_add(&_products, FORKING)
     with nogil:
-        while atomic_load(&_products) & (FORKING - 1) and now() - since < WAITING:
+        while atomic_load(&_products) & (FORKING - 1) and now() - since < FORK_WAIT:
             nap()
 
 
@@ -431,7 +431,7 @@ def load(name):
 def finish_loading():
     """Wait until no thread loads a module any more, but not for ever: before a fork."""
     cdef long long since = now()
-    while _n_loading and now() - since < WAITING:
+    while _n_loading and now() - since < FORK_WAIT:
         with nogil:
             nap()
 

@@ -14,6 +14,11 @@ from cpython.pyport cimport PY_SSIZE_T_MAX
 from cpython.pycapsule cimport PyCapsule_New
 
 from fastnn._core.blas cimport gemm, gemv
+from fastnn._core.tuning cimport (
+    AHEAD, COPY_ELEMENTS, COPY_ROWS, DEEP, FEATURES_AT_ONCE, FEW_ROWS, FEW_ROWS_KERNEL,
+    FEW_ROWS_MULTIPLICATIONS, FEW_ROWS_TRANSPOSED, FORESEEN_ELEMENTS, LARGEST_GEMV, LONG_ROW, PACK_COLUMNS,
+    PACKED_BLOCKS, PACKED_DOUBLES, PANEL_DEPTH, PANELS, SMALL_GEMM, SUMS_AT_ONCE, SUMS_OF_ROW,
+)
 from fastnn._core.types cimport (
     MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, MOST_INPUTS, MOST_OUTPUTS, N_PATHS, ActivationCode, Bound,
     DoubleBackward, DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame, KernelTable,

@@ -10,13 +10,6 @@ cdef extern from "fastnn/_core/reals.h":
 
 cdef enum:
     IN_LANES = 8192         # CHAIN times the lanes of a sum
-    # Depth of a product: 256 in a panel (matmul.pxi), then 256 panels; BLAS has 320 to 512, then fewer.
-    DEEP = 65536
-    # Multiplications up to which BLAS may have no panels (OpenBLAS: 1e6 at AVX-512).
-    SMALL_GEMM = 1048576
-    # Of a product, on the stack, 64 KiB of float64; and the width from which on they may have several rows.
-    SUMS_AT_ONCE = 8192
-    SUMS_OF_ROW = 128
 
 # Who multiplies a block.
 cdef enum Multiplier:

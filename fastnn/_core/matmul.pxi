@@ -34,21 +34,6 @@ cdef extern from "fastnn/_core/block.h":
 cdef enum:
     LOW_BLOCK_ROWS = BLOCK_ROWS // 2
     BLOCK_COLUMNS = BLOCK_BYTES // 4    # of float32, half as many of float64
-    PANEL_DEPTH = 256
-    PANELS = 4              # side by side, in the second-level cache: 128 KiB at level v4
-    AHEAD = 8               # rows of `b` that are asked for early: a step of `wide` 110 -> 102 ms
-    # Of `a`: each column of `b` is copied once for so many rows, which may take half of a second-level cache.
-    # 4096 rows through 2048 -> 2048 on two threads, Adam: 154 ms with half as much and tiles of half the
-    # height, now 148.
-    PACKED_DOUBLES = 65536  # 512 KiB
-    PACKED_BLOCKS = 128     # of BLOCK_ROWS rows, at the most
-    # Of `b`: what is copied next is asked for between the steps of blocks, unless it is in the caches anyway.
-    # Four layers 2048 wide, 64 rows, one thread 35.4 to 32.4 ms a step; 784 -> 500 1 % slower.
-    FORESEEN_ELEMENTS = 500000
-    COPY_ROWS = 64          # rows from which on copying `b` pays
-    COPY_ELEMENTS = 8192    # of `b`; fewer lie in the first-level cache as they are
-    LONG_ROW = 1000         # the same for more than a block, as columns of long rows meet one cache set
-    PACK_COLUMNS = 256      # columns of `b` from which on packing rows of `a` pays, if these are long
 
 
 cdef void block(

@@ -4,9 +4,6 @@
 # over rows are float64, in the order of the rows: of each feature by itself, so that a cut along features
 # changes no bit.
 
-cdef enum:
-    FEATURES_AT_ONCE = 128  # whose sums are on the stack
-
 
 cdef inline real inverse_deviation(real variance, double epsilon) noexcept nogil:
     if real is float:

@@ -9,7 +9,9 @@ from libc.math cimport fabs, sqrt
 from libc.string cimport memcpy
 
 from fastnn._core.random cimport mixed, stream
-from fastnn._core.team cimport Team, atomic_load, atomic_store, now
+from fastnn._core.team cimport Team
+from fastnn._core.threads cimport atomic_load, atomic_store, now
+from fastnn._core.tuning cimport SNAPSHOT_STEPS
 from fastnn._core.types cimport (
     MAX_OPERANDS, Addressing, Axis, Bound, Frame, KernelTable, Op, Operand, RunBound, RunOps, Status, bind,
 )
@@ -19,7 +21,6 @@ cdef enum:
     PARAMETER_SLOT = 0
     LOCAL_SLOT = 4
     RUNNING = -1
-    SNAPSHOT_STEPS = 16
 
 
 cdef struct Task:
@@ -104,7 +105,7 @@ cdef struct Run:
     int status                  # RUNNING, then how the run ended
     int failure                 # status of an op that failed
     int interrupted             # whether a signal handler raised
-    bint abandoned              # whether this is the child of a fork, which has no helpers
+    bint abandoned              # whether this is the child of a fork, which has no workers
     bint poll_always
     long long* nanoseconds      # per op, when profiling
     Team team

@@ -16,21 +16,6 @@ def count_threads_by(count_threads):
     _count_threads = count_threads
 
 
-cdef enum:
-    SHARED_WORK = 10000     # nanoseconds of work on one thread from which on helpers pay
-    ELEMENTS_PER_NANOSECOND = 10    # of an activation
-    FLOPS_PER_NANOSECOND = 200      # of a product
-    PARTS = 4           # of an activation, for each thread, so that no one waits for who has lost a core
-    PIECE = 4096        # elements that are not cut
-    PRODUCT_STEP = 512  # rows, or columns, at the most, of a tile of a product: each copies an operand
-    UNCUT = 64          # so many are one tile
-    FEW_DOUBLE_ROWS = 8
-    # Products for which BLAS would start threads are our own at AVX-512: its threads spin on for 25 ms, and
-    # meanwhile helpers would get half of a core.  BLAS over ours, two threads: 4096 rows through 1024 -> 1024
-    # 1.04, 200 through 784 -> 500 1.13, 300 through 301 -> 303 1.3, 16 through 512 -> 512 2.7.
-    OWN_PRODUCT = 524288
-
-
 cdef bint has_avx512() noexcept nogil:
     """Return whether the kernels in use are those of level v4."""
     return kernel_table().name[1] == c"4"
@@ -55,7 +40,7 @@ cdef int share_product(Op* op, Frame* frame, bint double, Py_ssize_t end) except
     cdef Py_ssize_t flops = 2 * frame.rows * columns * (op.operands[1].columns if of_batch else end)
     # BLAS is twice as fast for a few rows of float64 through a transpose.
     cdef bint thin = double and back and end < FEW_DOUBLE_ROWS
-    if flops < OWN_PRODUCT or thin or not has_avx512():
+    if flops < BLAS_THREADS_FROM or thin or not has_avx512():
         return share(op, frame, double, False, end, end, 0)
     op.path = PathCode.FEW_OUTPUTS if n <= MOST_OUTPUTS and 16 <= k <= MOST_INPUTS else PathCode.BLOCKS
     flops = flops // FLOPS_PER_NANOSECOND
@@ -86,18 +71,15 @@ cdef int share(
 ) except -1:
     """Run an op along `size` rows or columns, in tiles if that pays: of `step`, or if that is 0, of any."""
     cdef Tiles tiles
-    cdef Crew crew
+    cdef Workers hired
     cdef Status status
-    cdef bint shared = work >= SHARED_WORK and step < size and _count_threads is not None
-    cdef Py_ssize_t n_threads = 1
-    crew.size = 0
-    if shared and spare_help_pays(work):
-        n_threads = _count_threads()
-        hire(&crew, <int>min(n_threads, (size + step - 1) // step if step else n_threads) - 1, True)
+    cdef bint shared = work >= OP_WORK and step < size
+    cdef Py_ssize_t n_tasks = (size + step - 1) // step if step else size
+    hire(&hired, wanted_workers(work, OP_WORK, n_tasks, _count_threads), True)
     if step == 0:
         step = size
-        if crew.size:
-            step = (size + PARTS * (1 + crew.size) - 1) // (PARTS * (1 + crew.size))
+        if hired.size:
+            step = (size + PARTS * (1 + hired.size) - 1) // (PARTS * (1 + hired.size))
             if not is_row_wise(op.activation):
                 step = (step + PIECE - 1) // PIECE * PIECE
     tiles.run_ops = kernel_table().run_double if double else kernel_table().run_float
@@ -105,7 +87,7 @@ cdef int share(
     tiles.frame, tiles.n_slots, tiles.along_columns = frame, MAX_OPERANDS, along_columns
     tiles.size, tiles.step = size, step
     with nogil:
-        status = share_tiles(&tiles, &crew, False)
+        status = share_tiles(&tiles, &hired, False)
         if shared:
             note_work(work)
     check_status(status)

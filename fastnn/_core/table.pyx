@@ -17,6 +17,7 @@ from libc.math cimport fabs, fmax
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
+from fastnn._core.tuning cimport FEW_NUMBERS
 from fastnn._core.types cimport MAX_ACTIVATIONS, MAX_OPCODES, N_PATHS, KernelTable
 
 cdef extern from *:
@@ -54,9 +55,6 @@ LEVELS = tuple(
     for name, needed in (("v4", 4), ("v3", 3), ("base", 0))
     if x86_level() >= needed and (needed == 0 or importlib.util.find_spec(f"fastnn._core._kernels_{name}"))
 )
-
-cdef enum:
-    FEW_NUMBERS = 16384     # a look at them is over before another thread could have made use of the GIL
 
 cdef const KernelTable* TABLE = NULL
 _chosen = None

@@ -1,11 +1,11 @@
 # Ops on tiles of rows, or of columns that are written, which threads take from a counter: the caller and its
-# helpers, without a barrier.
+# workers, without a barrier.
 
 from libc.string cimport memcpy
 
-from fastnn._core.helpers cimport Crew, dismiss, launch, make_way
+from fastnn._core.pool cimport Workers, dismiss, launch, make_way
 from fastnn._core.run cimport LOCAL_SLOT, MAX_SLOTS
-from fastnn._core.team cimport atomic_fetch_add, atomic_load, atomic_store
+from fastnn._core.threads cimport atomic_fetch_add, atomic_load, atomic_store
 from fastnn._core.types cimport Addressing, Frame, Op, RunOps, Status
 
 cdef struct Tiles:
@@ -20,7 +20,7 @@ cdef struct Tiles:
     Py_ssize_t step         # size of a tile
     int status              # that of an op that failed, if any did
     int taken
-    int first               # that the caller takes next; helpers begin at the other end, so that from call to
+    int first               # that the caller takes next; workers begin at the other end, so that from call to
     int last                # call a core finds in its caches what it had there
 
 
@@ -55,19 +55,19 @@ cdef inline void run_tiles(void* context, int thread) noexcept nogil:
             return
 
 
-cdef inline Status share_tiles(Tiles* tiles, Crew* crew, bint holds_gil) noexcept nogil:
-    """Run all tiles together with the helpers of a crew, if it has any; return whether all went well.
+cdef inline Status share_tiles(Tiles* tiles, Workers* hired, bint holds_gil) noexcept nogil:
+    """Run all tiles together with the workers that were hired, if any; return whether all went well.
 
-    New helpers cannot begin while the caller holds the GIL, so they are not waited for then.
+    New workers cannot begin while the caller holds the GIL, so they are not waited for then.
     """
     tiles.status, tiles.taken, tiles.first, tiles.last = Status.OK, 0, 0, 0
-    if crew.size:
-        launch(crew, run_tiles, tiles)
+    if hired.size:
+        launch(hired, run_tiles, tiles)
         if not holds_gil:
-            make_way(crew)
+            make_way(hired)
     run_tiles(tiles, 0)
-    if crew.size:
-        dismiss(crew)
+    if hired.size:
+        dismiss(hired)
     return <Status>atomic_load(&tiles.status)
 
 

@@ -12,7 +12,7 @@ cpdef enum Status:
     NOT_FINITE = 1      # the loss of a step was not finite; the step's update was not made
     INTERRUPTED = 2     # a signal handler raised
     UNKNOWN_OP = 3
-    ABANDONED = 4       # a signal handler forked; the child has no helpers to go on with
+    ABANDONED = 4       # a signal handler forked; the child has no workers to go on with
 
 cpdef enum OpCode:
     GATHER = 0

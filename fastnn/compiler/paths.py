@@ -32,6 +32,24 @@ from fastnn.compiler.plan import (
     Operand,
     Path,
 )
+from fastnn.compiler.tuning import (
+    COLUMNS_BY_LANES,
+    DIRECT_COLUMNS,
+    DIRECT_DEPTH,
+    FEWEST_INPUTS,
+    LARGEST_KERNEL,
+    LEAST_JOINED_COLUMNS,
+    LEAST_JOINED_ROWS,
+    LEAST_JOINED_WEIGHTS,
+    MOST_JOINED_ROWS,
+    ROWS_OF_BLOCKS,
+    SMALL_PRODUCT,
+    SMALL_TRANSPOSED,
+    TRANSPOSED_DEPTH,
+    TRANSPOSED_ROWS,
+    VECTOR,
+    WEIGHT_ROWS,
+)
 from fastnn.graph.graph import ActivationConfig, DenseConfig, Graph
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
@@ -39,54 +57,7 @@ from fastnn.ops import ACTIVATIONS
 
 __all__ = ["batch_is_fast_axis", "choose_paths", "update_joins"]
 
-# Multiplications up to which BLAS does not copy.
-SMALL_PRODUCT = 1_000_000
-# Our kernel wins below that too from so many rows on, a block: at AVX-512 forward and backward, at AVX2
-# forward and for weights, if columns are whole vectors: with 64 rows, 64 -> 64 takes OpenBLAS, told that it
-# is on a Haswell, 1.4 times as long, 4 -> 64 forward 1.3, its weight gradient 2.7.
-BLOCK_ROWS = 8
-VECTOR = 16
-# At AVX-512, for weights, if columns fill more than half of a last vector: BLAS then takes several steps for
-# them.  128 rows, 56 -> 25, BLAS 1.10 times as long a training step, 56 -> 28 1.06, 30 -> 60 1.03; 56 -> 20
-# 0.99, 20 -> 17 0.95 (Zen 5).
-# The same by a transpose at AVX2, for which BLAS is less prepared: 64 rows, 64 -> 64 backward.
-SMALL_TRANSPOSED = 100_000
-# Elements of the largest kernel for which our own product is the faster one, by SIMD level.  At
-# the baseline it lacks fused multiply-add, which BLAS finds for itself; 8 rows of 16 numbers do
-# not fit the 16 registers of AVX2.
-LARGEST_KERNEL = {"v4": 2**62, "v3": 140_000, "base": 0}
-# Fewer inputs do not fill the vectors that run along them on the path FEW_OUTPUTS.
-FEWEST_INPUTS = 16
-# Running down the columns of a batch needs this many rows to pay.
-MINIMUM_ROWS = 48
-MINIMUM_ROWS_TRANSPOSED = 4
-MINIMUM_COLUMNS = 16
-MINIMUM_DEPTH = 32
-MINIMUM_DEPTH_TRANSPOSED = 4
-
-
-# Adam's updates are joined to products (`adam_dense` in `_core/matmul.pxi`) at AVX-512, where weights and
-# their state outgrow the second-level cache.  Steps apart over joined, one and two threads, Zen 5:
-# 1024-2048-2048-1000, 256 rows 1.03 and 1.04; 64 rows, 512 wide 1.08 and 1.06, 1024 wide 0.99 and 0.98; 256
-# rows, 256 wide 1.0 and 0.97; 16 rows, 2048 wide 0.91 and 1.0.
-LEAST_JOINED_WEIGHTS = 100_000
-LEAST_JOINED_COLUMNS = 128
-LEAST_JOINED_ROWS = 64
-MOST_JOINED_ROWS = 256  # more in one block: 1024 rows, 1024 wide 0.96
-
-# (features, rows that pay) with the batch as fast axis, by the numbers that a vector holds: a weight's
-# gradient costs a sum across vectors, and fewer rows than a vector holds are padding.  How many times longer
-# rows take than columns, three layers.  16 (Zen 5): width 2, 1 row 2.0, 64 rows 4.2; width 6, 1 row 1.2, 64
-# rows 2.7; width 8, 1 row 0.8, 2 rows 1.0 to 1.1, 64 rows 1.8; width 12, 32 rows 1.0, 64 rows 1.2; width 16
-# at most 0.8. 8 (Zen 3, as what follows): width 6, 1 row 1.1, 8 to 400 rows 2.3; width 8, 1 row 0.7, 8 rows
-# on 1.7; width 12, 64 rows 1.3, 400 rows 0.8.  4: width 3, 1 row 1.0, 8 rows on 2.5; width 6, 1 row 0.5, 8
-# rows on 1.4 to 1.8; width 8, 8 rows on 1.1 to 1.4; width 12, 8 rows 0.9, 400 rows 0.8.
-COLUMNS_BY_LANES = {
-    16: ((6, 1), (8, 2), (12, 64)),
-    8: ((6, 1), (8, 8)),
-    4: ((3, 2), (8, 8)),
-    2: ((2, 4), (3, 9), (6, 36)),
-}
+# Of a vector, by SIMD level.
 VECTOR_BYTES = {"v4": 64, "v3": 32, "base": 16}
 
 # Losses whose kernels work on one feature with the batch as the fast axis.
@@ -195,8 +166,8 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
         return replace(
             op, path=Path.DIRECT, because="its blocks wait less for weights and state than an update"
         )
-    blocks = simd in ("v3", "v4") and rows >= BLOCK_ROWS
-    small, enough, minimum_depth = 0 if blocks else SMALL_PRODUCT, True, 1 if blocks else MINIMUM_DEPTH
+    blocks = simd in ("v3", "v4") and rows >= ROWS_OF_BLOCKS
+    small, enough, minimum_depth = 0 if blocks else SMALL_PRODUCT, True, 1 if blocks else DIRECT_DEPTH
     match op.code:
         case OpCode.DENSE:
             columns, depth = kernel.columns, kernel.rows
@@ -205,11 +176,11 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
         case OpCode.DENSE_BACKWARD:
             columns, depth = kernel.rows, kernel.columns
             if simd != "v4":
-                small, enough = SMALL_TRANSPOSED, rows >= MINIMUM_ROWS_TRANSPOSED
-                minimum_depth = MINIMUM_DEPTH_TRANSPOSED
+                small, enough = SMALL_TRANSPOSED, rows >= TRANSPOSED_ROWS
+                minimum_depth = TRANSPOSED_DEPTH
         case _:
             columns, depth = kernel.columns, rows
-            enough, minimum_depth = rows >= MINIMUM_ROWS, MINIMUM_DEPTH
+            enough, minimum_depth = rows >= WEIGHT_ROWS, DIRECT_DEPTH
             rest = columns % VECTOR
             if rest <= VECTOR // 2 if simd == "v4" else rest:
                 small = SMALL_PRODUCT
@@ -221,7 +192,7 @@ def _with_path(op: Op, rows: int, largest: int, simd: str) -> Op:
         because = f"BLAS is faster at level {simd}" + (f" from {largest:,} weights on" if largest else "")
     elif size <= small:
         because = f"{size:,} multiplications are few"
-    elif columns < MINIMUM_COLUMNS or depth < minimum_depth:
+    elif columns < DIRECT_COLUMNS or depth < minimum_depth:
         because = f"{columns} columns of depth {depth} are too thin for blocks"
     elif not enough:
         because = f"{rows} rows do not pay for a copy"

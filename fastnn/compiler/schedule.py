@@ -39,42 +39,32 @@ from fastnn.compiler.plan import (
     Slot,
     Task,
 )
+from fastnn.compiler.tuning import (
+    BLOCK_COLUMNS,
+    BYTE_FLOPS,
+    CACHE_ELEMENTS,
+    COPYING_ROWS,
+    LARGE_KERNEL,
+    LARGE_PARAMETER_ROWS,
+    LARGE_ROWS,
+    MAXIMUM_ELEMENTS,
+    MAXIMUM_TILES,
+    MINIMUM_COLUMNS,
+    MINIMUM_PARAMETER_ROWS,
+    MINIMUM_ROWS,
+    MINIMUM_TILE_FLOPS,
+    MOST_ROWS,
+    PREFERRED_COLUMNS,
+    PREFERRED_PARAMETER_ROWS,
+    PREFERRED_ROWS,
+    ROW_STEP,
+    TABLE_ELEMENTS,
+)
 from fastnn.ops import ACTIVATIONS
 
 __all__ = ["schedule"]
 
 AFTER_UPDATES = frozenset({OpCode.AVERAGE_WEIGHTS, OpCode.CONSTRAIN_SIGNS, OpCode.CONSTRAIN_NORMS})
-
-# BLAS copies its operands at every call, so small tiles waste its time: of 105 GFLOP/s on one core
-# (784-500, batch 200), 88 are left with 64 rows, 94 with 96, 98 with 128; of a weight gradient,
-# 92 with 98 rows of the kernel, 99 with 196, 103 with 392.  A tile below about 10 us costs more to
-# hand out than it gains.
-MINIMUM_ROWS = 32
-PREFERRED_ROWS = 96
-LARGE_ROWS = 512  # where each tile copies a large kernel
-MINIMUM_PARAMETER_ROWS = 64
-PREFERRED_PARAMETER_ROWS = 256
-LARGE_PARAMETER_ROWS = 512  # if four tiles are left: each copies what they share, many rows of it
-TABLE_ELEMENTS = 65_536  # of a table, of whose gradient each thread has a tile, which stays in its caches
-MINIMUM_COLUMNS = 64
-MINIMUM_TILE_FLOPS = 1_000_000
-BYTE_FLOPS = 8  # as many take the time of moving a byte
-MAXIMUM_TILES = 16
-BLOCK_ROWS = 4  # our own kernel takes so many rows at once, or twice as many
-BLOCK_COLUMNS = 32  # and at most so many columns
-# A product of a batch of at most so many rows with a kernel of so many elements is cut along features.  Two
-# threads: 16 rows through three layers of 512 374 to 220 us; 1024 rows through four of 2048 215 to 205 ms;
-# `wide` in parts of 256 columns 30.8 ms, of 512 30.2.
-LARGE_KERNEL = 200_000
-MOST_ROWS = 1024
-PREFERRED_COLUMNS = 500
-# Elements that a tile's own buffers may take, so that they stay in a 1 MiB second-level cache.  1024 rows
-# through 784-500-10 on two threads: 3.5 ms in 8 tiles of 128 rows, 3.8 in 11 of 96, 3.9 in 22 of 48, 5.1 in 2
-CACHE_ELEMENTS = 180_000
-# More rows than that pay in wide nets, whose kernels each tile copies: 1024 rows through 1024-2048-2048-1000
-# on two threads: 56 ms in tiles of 32 rows, 45 of 96, 38 of 256.
-COPYING_ROWS = 256
-MAXIMUM_ELEMENTS = 4_000_000
 
 
 def schedule(
@@ -184,7 +174,7 @@ def _out_of_step(tasks: list[Task], capacity: int) -> list[Task]:
     through five layers of 1024, 6.60 to 6.27 ms.  Many rows are left alone, as each tile copies them.
     """
     task = tasks[0]
-    middle = (task.begin + task.end) // (2 * BLOCK_ROWS) * BLOCK_ROWS
+    middle = (task.begin + task.end) // (2 * ROW_STEP) * ROW_STEP
     alike = sum((other.first, other.last) == (task.first, task.last) for other in tasks)
     few = task.last - task.first < 2 or alike < 4 or capacity > MOST_ROWS
     if few or middle - task.begin < MINIMUM_PARAMETER_ROWS:
@@ -215,7 +205,7 @@ def _row_tile(ops: list[Op], capacity: int, multiple: int) -> int:
     flops = sum(op.flops(capacity) if op.code in PRODUCTS else BYTE_FLOPS * op.bytes(capacity) for op in ops)
     preferred = LARGE_ROWS if any(_has_large_kernel(op) for op in ops) else PREFERRED_ROWS
     step = _ceiling(capacity, _tiles(capacity, flops, MINIMUM_ROWS, preferred))
-    rows = min(capacity, _ceiling(step, BLOCK_ROWS) * BLOCK_ROWS)
+    rows = min(capacity, _ceiling(step, ROW_STEP) * ROW_STEP)
     return _ceiling(rows, multiple) * multiple
 
 

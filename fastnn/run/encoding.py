@@ -11,16 +11,14 @@ import math
 from fastnn._core.executor import ADDRESSINGS
 from fastnn.cache import Latest
 from fastnn.compiler.plan import PRODUCTS, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Role, Slot
+from fastnn.compiler.tuning import BLAS_THREADS_FROM
 from fastnn.errors import PlanError
 
-__all__ = ["BLAS_THREADS_FROM", "Encoded", "encode"]
+__all__ = ["Encoded", "encode"]
 
 _Operand = tuple[int, int, int, int]
 _Op = tuple[int, int, int, int, list[_Operand | None], tuple[float, ...], tuple[int, ...]]
 _KEPT_OPS = 10_000  # of all plans whose code is kept
-
-# OpenBLAS starts threads of its own from about 64^3 multiplications on.
-BLAS_THREADS_FROM = 2 * 64**3
 
 
 class Encoded:

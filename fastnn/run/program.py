@@ -11,50 +11,30 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastnn._core import helpers
-from fastnn._core.executor import STATUSES, Executor, rests_for, shuffled
+from fastnn._core import pool
+from fastnn._core.executor import STATUSES, Executor, shuffled
 from fastnn._core.few_rows import APPLY_ENDS, APPLY_THREADS, FewRows
 from fastnn._core.guards import Parameters, Progress
 from fastnn._core.table import address, cleared
 from fastnn.compiler.plan import Plan, Slot
+from fastnn.compiler.tuning import (
+    APPLY_FLOPS,
+    BRIEF_NANOSECONDS,
+    BYTES_PER_NANOSECOND,
+    FEWEST_FLOPS_PER_NANOSECOND,
+    FILLED_BYTES,
+    OP_NANOSECONDS,
+    POLL_STEP_FLOPS,
+    SINGLE_FLOPS,
+    SINGLE_ROWS,
+    TEAM_FLOPS_PER_BYTE,
+    TEAM_PARAMETERS,
+)
 from fastnn.errors import BusyError, PlanError
 from fastnn.run import runtime
 from fastnn.run.encoding import encode
 
 __all__ = ["FewRows", "Program", "Result", "aligned_array", "aligned_copy", "order_of_rows"]
-
-# A team costs more than it gains if a step has fewer flops, or all together take less: calling helpers takes
-# 5 us, a barrier 0.3; `fastnn._core.helpers` knows whether some wait, or are worth starting.
-TEAM_STEP_FLOPS = 2_000_000
-TEAM_TOTAL_FLOPS = 8_000_000
-FLOPS_PER_NANOSECOND = 200  # of one thread
-# With one tile of rows only updates of weights can be shared, which pays if they wait for memory: if they are
-# many a product, or more than caches hold.  One thread and two, us a step: Adam, 4 rows, width 512: 688, 511;
-# SGD, 16 rows, width 256: 283, 316; width 512: 1004, 1072.
-TEAM_FLOPS_PER_BYTE = 2
-TEAM_PARAMETERS = 2_000_000
-
-# Predictions of up to so many flops keep the GIL: 0.6 ms at 100 GFLOP/s.  The long way costs 30 us.
-APPLY_FLOPS = 60_000_000
-
-# Where so many rows, one tile of a small net, have more flops, half of them are a tile, so that a helper has
-# work: 32 rows through 784-500-10 on two threads 113 us, now 65.
-SINGLE_ROWS = 32
-SINGLE_FLOPS = 4_000_000
-
-# A look at the clock costs 25 ns, for each task of a step: 1.3 % of one of 17 us.  Steps of fewer flops,
-# below about a millisecond, have it every 16 steps.
-POLL_STEP_FLOPS = 5_000_000
-
-# Runs of up to 20 us keep the GIL: who gives it away may wait longer until it is back.  What a run takes is
-# estimated to be too long rather than too short.
-BRIEF_NANOSECONDS = 20_000
-OP_NANOSECONDS = 50
-FEWEST_FLOPS_PER_NANOSECOND = 20
-BYTES_PER_NANOSECOND = 8
-
-# Up to so many bytes it takes less time to fill memory with zeros than to be given zeros by the system.
-FILLED_BYTES = 65536
 
 
 def order_of_rows(seed: int, epoch: int, out: np.ndarray) -> None:
@@ -235,7 +215,7 @@ class Program:
             inputs,
             outputs,
             most_rows,
-            per_row / FLOPS_PER_NANOSECOND,
+            per_row,
             scratch.reshape(APPLY_THREADS, -1),
             runtime.default_threads,
         )
@@ -250,12 +230,7 @@ class Program:
         if n_threads == 1:
             return 1
         step = self._code.flops(min(batch, rows))
-        total = step * -(-rows // batch) * epochs
-        if step < TEAM_STEP_FLOPS or total < TEAM_TOTAL_FLOPS:
-            return 1
-        work = total // FLOPS_PER_NANOSECOND
-        one_step = rows <= batch and epochs == 1  # others let in helpers whose rest is over
-        if not helpers.help_pays(work) or (one_step and rests_for(work)):
+        if not pool.run_pays(step, -(-rows // batch) * epochs):
             return 1
         tiles = self._batch_tiles(min(batch, rows))
         few = self.plan.sizes[Slot.PARAMETERS] < TEAM_PARAMETERS
@@ -410,8 +385,7 @@ class Program:
                 "another thread, has to wait until that is over"
             )
         status, steps, finished, exception = ended
-        if step_flops >= TEAM_STEP_FLOPS:
-            helpers.note_work(step_flops * steps // FLOPS_PER_NANOSECOND)
+        pool.note_run(step_flops, steps)
         name = STATUSES[status]
         if name == "ABANDONED":
             raise BusyError(

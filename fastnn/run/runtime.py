@@ -16,7 +16,7 @@ import time
 
 from fastnn._core import executor as _executor
 from fastnn._core import guards as _guards
-from fastnn._core import helpers as _helpers
+from fastnn._core import pool as _pool
 from fastnn._core import table as _table
 from fastnn.checks import check_count, shown
 from fastnn.errors import ConfigurationError
@@ -55,8 +55,8 @@ _table.expect((int(path), int(code)) for code, signature in SIGNATURES.items() f
 if hasattr(os, "register_at_fork"):  # what is registered last comes first before a fork
     os.register_at_fork(before=_guards.hold_products, after_in_parent=_guards.release_products)
     os.register_at_fork(before=_guards.finish_loading, after_in_child=_guards.forget)
-    os.register_at_fork(before=_helpers.retire, after_in_child=_helpers.forget)
-atexit.register(_helpers.retire)
+    os.register_at_fork(before=_pool.retire, after_in_child=_pool.forget)
+atexit.register(_pool.retire)
 
 MAXIMUM_THREADS = 256
 _chosen = threading.local()
@@ -113,7 +113,7 @@ def default_threads() -> int:
     chosen: int | None = getattr(_chosen, "count", None)
     if chosen is not None:
         return chosen
-    environment = _helpers.environment
+    environment = _pool.environment
     limit = _limit(environment(b"FASTNN_NUM_THREADS"), environment(b"OMP_NUM_THREADS"))
     return 1 if limit == 1 else min(available_cpus(), limit)
 

@@ -12,7 +12,7 @@ import fastnn
 from fastnn import initializers, layers
 from fastnn.cache import Latest
 from fastnn.compiler import pipeline as compiler
-from fastnn.compiler import shared_plans
+from fastnn.compiler import shared_plans, tuning
 from fastnn.compiler.plan import Axis, OpCode, Plan
 from fastnn.model import programs
 from fastnn.model.programs import capacity_for
@@ -198,7 +198,7 @@ def test_products_that_blas_would_share_are_known() -> None:
         shares = {100: 4 / 100, 3: 1.0}
         return max(op.flops(rows) * shares[next(op.outputs()).columns] for op in products)
 
-    assert largest(int(first) - 1) < encoding.BLAS_THREADS_FROM <= largest(int(first))
+    assert largest(int(first) - 1) < tuning.BLAS_THREADS_FROM <= largest(int(first))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])

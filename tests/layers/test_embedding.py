@@ -333,10 +333,7 @@ def test_every_number_of_threads_trains_the_same_bits(
     for name in vars(schedule):
         if name.startswith(("MINIMUM_", "PREFERRED_", "TABLE_")):
             monkeypatch.setattr(schedule, name, 2)
-    monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
-    monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
-    monkeypatch.setattr(program.helpers, "help_pays", lambda work: True)
-    monkeypatch.setattr(program, "rests_for", lambda work: False)
+    monkeypatch.setattr(program.pool, "run_pays", lambda *_: True)
     for n_threads in (1, 2, 4):
         train(n_threads)
     assert found[1] == found[2] == found[3]

@@ -287,10 +287,7 @@ def test_every_number_of_threads_trains_the_same_bits(
         if name.startswith(("MINIMUM_", "PREFERRED_")):
             monkeypatch.setattr(schedule, name, 2)
     monkeypatch.setattr(schedule, "BLOCK_COLUMNS", 4)
-    monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
-    monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
-    monkeypatch.setattr(program.helpers, "help_pays", lambda work: True)
-    monkeypatch.setattr(program, "rests_for", lambda work: False)
+    monkeypatch.setattr(program.pool, "run_pays", lambda *_: True)
     x, y = RNG.standard_normal((300, 5)), RNG.standard_normal((300, 2))
     found = []
     for n_threads in (1, 2, 4):

@@ -24,7 +24,7 @@ import threadpoolctl
 
 import fastnn
 from fastnn import callbacks, layers, optimizers
-from fastnn._core import helpers
+from fastnn._core import pool
 from fastnn.compiler import plan, schedule
 from fastnn.errors import NonFiniteWarning
 from fastnn.model import call_lengths
@@ -45,10 +45,7 @@ def teams(team_sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     for name in vars(schedule):
         if name.startswith(("MINIMUM_", "PREFERRED_")):
             monkeypatch.setattr(schedule, name, 2)
-    monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
-    monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
-    monkeypatch.setattr(program.helpers, "help_pays", lambda work: True)
-    monkeypatch.setattr(program, "rests_for", lambda work: False)
+    monkeypatch.setattr(program.pool, "run_pays", lambda *_: True)
     monkeypatch.setattr(runtime, "available_cpus", lambda: 4)
     return team_sizes
 
@@ -111,11 +108,11 @@ def test_a_real_team_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch, soon: 
         assert made.team_size(150, 150, 40, n_threads) == n_threads
         return fitted(model, n_threads, batch_size=150, epochs=40)
 
-    jobs, found = helpers.count_jobs(), [run(1)]
-    assert helpers.count_jobs() == jobs
+    jobs, found = pool.count_jobs(), [run(1)]
+    assert pool.count_jobs() == jobs
     # On a busy machine a run may be over before the helper begins.
-    assert soon(lambda: helpers.count_jobs() > jobs, lambda: found.append(run(2)))
-    assert helpers.count_jobs() == jobs + 1
+    assert soon(lambda: pool.count_jobs() > jobs, lambda: found.append(run(2)))
+    assert pool.count_jobs() == jobs + 1
     assert all(result == found[0] for result in found)
 
 
@@ -142,14 +139,14 @@ def test_a_smaller_team_does_the_same_work(
 def test_calls_for_one_batch_use_helpers(monkeypatch: pytest.MonkeyPatch, soon: Soon) -> None:
     """As many threads as `fastnn.threads` says, with the limits as users have them; the same bits."""
     monkeypatch.setattr(runtime, "available_cpus", lambda: 2)
-    monkeypatch.setattr(program, "rests_for", lambda work: False)  # other work may have sent them to rest
+    pool.forget()  # other work may have sent them to rest
     x = np.random.default_rng(5).normal(0, 1, (200, 300)).astype(np.float32)
     y = np.zeros((200, 4), np.float32)
     found = []
     for n_threads in (1, 2):
         model = fastnn.Sequential([fastnn.Input((300,)), layers.Dense(400, "relu"), layers.Dense(4)], seed=1)
         model.compile("adam", "mse")
-        jobs = helpers.count_jobs()
+        jobs = pool.count_jobs()
         with fastnn.threads(n_threads):
             for _ in range(5):
                 model.train_on_batch(x, y)
@@ -158,7 +155,7 @@ def test_calls_for_one_batch_use_helpers(monkeypatch: pytest.MonkeyPatch, soon: 
             slopes = model.backward(np.ones_like(outputs))
             dx = model.input_gradients(x)
         if n_threads == 1:
-            assert helpers.count_jobs() == jobs
+            assert pool.count_jobs() == jobs
         arrays = [*gradients.values(), outputs, *slopes.values(), dx]
         found.append((bits(model), loss, [array.tobytes() for array in arrays]))
     assert found[0] == found[1]
@@ -171,9 +168,9 @@ def test_calls_for_one_batch_use_helpers(monkeypatch: pytest.MonkeyPatch, soon: 
     }
     with fastnn.threads(2):
         for name, call in calls.items():
-            jobs = helpers.count_jobs()
+            jobs = pool.count_jobs()
             # On a busy machine a call may be over before a helper begins.
-            assert soon(lambda: helpers.count_jobs() > jobs, call), name  # noqa: B023
+            assert soon(lambda: pool.count_jobs() > jobs, call), name  # noqa: B023
 
 
 def run_script(script: str, folder: Path) -> tuple[int, str]:
@@ -193,8 +190,7 @@ ONE_TILE = """
 import time, numpy as np, fastnn
 from fastnn.run import program
 from fastnn.compiler import schedule
-from fastnn._core import helpers
-from fastnn._core.executor import rests_for
+from fastnn._core import pool
 for name in vars(schedule):
     if name.startswith(("MINIMUM_", "PREFERRED_")):
         setattr(schedule, name, 10**9)
@@ -203,11 +199,11 @@ model = fastnn.Sequential([fastnn.Input((1000,)), fastnn.layers.Dense(1000, use_
 model.compile("sgd", "mse")
 x = np.zeros((64, 1000), np.float32)
 deadline = time.monotonic() + 60
-while helpers.count_jobs() == 0:  # until a helper took part, and that for many a step
+while pool.count_jobs() == 0:  # until a helper took part, and that for many a step
     model.fit(x, x, batch_size=64, epochs=300, verbose=0)
     assert time.monotonic() < deadline, "no helper came"
 # Has a rest ever been to end later than the first nanosecond of the machine?
-assert not rests_for(1 - time.clock_gettime_ns(time.CLOCK_MONOTONIC)), "a thread was sent to rest"
+assert not pool.rests_for(1 - time.clock_gettime_ns(time.CLOCK_MONOTONIC)), "a thread was sent to rest"
 """
 
 
@@ -433,9 +429,7 @@ STOPPED_AT_THE_START = """
 import os, _thread, time, numpy as np, fastnn
 from fastnn.run import program
 from fastnn.compiler import schedule
-program.TEAM_STEP_FLOPS = program.TEAM_TOTAL_FLOPS = 0
-program.helpers.help_pays = lambda work: True
-program.rests_for = lambda work: False
+program.pool.run_pays = lambda *_: True
 for name in vars(schedule):
     if name.startswith(("MINIMUM_", "PREFERRED_")):
         setattr(schedule, name, 2)
@@ -471,9 +465,7 @@ import os, numpy as np, fastnn
 from fastnn.run import program
 from fastnn.compiler import schedule
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-program.TEAM_STEP_FLOPS = program.TEAM_TOTAL_FLOPS = 0
-program.helpers.help_pays = lambda work: True
-program.rests_for = lambda work: False
+program.pool.run_pays = lambda *_: True
 for name in vars(schedule):
     if name.startswith(("MINIMUM_", "PREFERRED_")):
         setattr(schedule, name, 2)

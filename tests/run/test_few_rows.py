@@ -10,13 +10,13 @@ import pytest
 
 import fastnn
 from fastnn import layers
-from fastnn._core import helpers
+from fastnn._core import pool
 from fastnn._core.executor import Executor
 from fastnn.compiler.plan import OpCode
+from fastnn.compiler.tuning import BLAS_THREADS_FROM
 from fastnn.errors import DataError, ShapeError
 from fastnn.model.programs import Key
 from fastnn.run import runtime
-from fastnn.run.encoding import BLAS_THREADS_FROM
 
 Soon = Callable[..., bool]
 SECONDS = 300.0  # after which something hangs
@@ -192,18 +192,18 @@ def test_helpers_that_wait_take_tiles_of_the_short_way(
     expected = net.predict(x, n_threads=1)
     if net._now.need_programs().few_rows.most_rows < rows:  # type: ignore[union-attr]
         pytest.skip("BLAS multiplies here, and would start threads")
-    jobs = helpers.count_jobs()
+    jobs = pool.count_jobs()
 
     def several_calls() -> None:
         for found in [net(x) for _ in range(20)]:  # one soon after the other, and compared only then
             np.testing.assert_array_equal(found, expected)
 
-    assert soon(lambda: helpers.count_jobs() >= jobs + 20, several_calls)
-    jobs = helpers.count_jobs()
+    assert soon(lambda: pool.count_jobs() >= jobs + 20, several_calls)
+    jobs = pool.count_jobs()
     with fastnn.threads(1):
         for _ in range(20):
             np.testing.assert_array_equal(net(x), expected)
-    assert helpers.count_jobs() == jobs
+    assert pool.count_jobs() == jobs
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 13, 16])
@@ -219,11 +219,11 @@ def test_helpers_share_a_large_kernel_by_its_columns(
     x = np.random.default_rng(rows).normal(0, 1, (rows, 300)).astype(dtype)
     expected = net.predict(x, n_threads=1)
     shared = taken(net, x) and (rows == 1 or simd_level == "v4")
-    jobs = helpers.count_jobs()
+    jobs = pool.count_jobs()
 
     def several_calls() -> None:
         for found in [net(x) for _ in range(100)]:  # one soon after the other, and compared only then
             np.testing.assert_array_equal(found, expected)
 
     several_calls()
-    assert not shared or soon(lambda: helpers.count_jobs() >= jobs + 5, several_calls)
+    assert not shared or soon(lambda: pool.count_jobs() >= jobs + 5, several_calls)

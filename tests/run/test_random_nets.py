@@ -149,10 +149,7 @@ def test_every_number_of_threads_trains_the_same_bits(
         if case.kind == "along features":
             monkeypatch.setattr(schedule, "LARGE_KERNEL", 2)
             monkeypatch.setattr(schedule, "BLOCK_COLUMNS", 8)
-        monkeypatch.setattr(program, "TEAM_STEP_FLOPS", 0)
-        monkeypatch.setattr(program, "TEAM_TOTAL_FLOPS", 0)
-        monkeypatch.setattr(program.helpers, "help_pays", lambda work: True)
-        monkeypatch.setattr(program, "rests_for", lambda work: False)
+        monkeypatch.setattr(program.pool, "run_pays", lambda *_: True)
     alone = trained(case, 1)
     assert team_sizes == []
     assert np.isfinite(alone[1]["loss"]).all()

@@ -82,10 +82,7 @@ def teams(size: int = 4) -> Iterator[None]:
     for name in list(vars(schedule)):
         if name.startswith(("MINIMUM_", "PREFERRED_")):
             change(schedule, name, 2)
-    change(program, "TEAM_STEP_FLOPS", 0)
-    change(program, "TEAM_TOTAL_FLOPS", 0)
-    change(program.helpers, "help_pays", lambda work: True)
-    change(program, "rests_for", lambda work: False)
+    change(program.pool, "run_pays", lambda *_: True)
     change(runtime, "available_cpus", lambda: size)
     try:
         yield

@@ -131,9 +131,7 @@ def data_for(
 @contextlib.contextmanager
 def teams() -> Iterator[None]:
     """Let runs of any size use a second thread."""
-    always = {"TEAM_STEP_FLOPS": 0, "TEAM_TOTAL_FLOPS": 0, "rests_for": lambda work: False}
-    help_pays = mock.patch.object(program.helpers, "help_pays", return_value=True)
-    with mock.patch.multiple(program, **always), help_pays:
+    with mock.patch.object(program.pool, "run_pays", return_value=True):
         yield
 
 

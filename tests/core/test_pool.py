@@ -20,7 +20,7 @@ import pytest
 
 import fastnn
 from fastnn import kernels
-from fastnn._core import helpers
+from fastnn._core import pool
 from fastnn.run import runtime
 
 Soon = Callable[..., bool]
@@ -136,15 +136,15 @@ def test_helpers_wait_for_the_next_call_and_end_if_none_comes(
     def several_calls() -> None:
         dismiss_helpers()  # so that all who do jobs are started here
         started.clear()
-        before[0] = helpers.count_jobs()
+        before[0] = pool.count_jobs()
         with fastnn.threads(2):
             for _ in range(50):
                 kernels.sigmoid_forward(LARGE, out=out)
 
     several_calls()
     # Who ends after a call does no second job, unless the next one comes in that very moment.
-    assert soon(lambda: helpers.count_jobs() - before[0] >= 5 + len(started), several_calls)
-    assert soon(lambda: helpers.count_helpers() == 0)
+    assert soon(lambda: pool.count_jobs() - before[0] >= 5 + len(started), several_calls)
+    assert soon(lambda: pool.count_workers() == 0)
     assert soon(lambda: _thread._count() <= others)
 
 
@@ -153,9 +153,9 @@ def test_helpers_that_wait_are_retired(others: int, soon: Soon) -> None:
 
     def call_and_retire() -> None:
         sigmoid(LARGE, 3)
-        if helpers.count_helpers():  # else they have ended by themselves
-            helpers.retire()
-            gone.append(helpers.count_helpers() == 0)
+        if pool.count_workers():  # else they have ended by themselves
+            pool.retire()
+            gone.append(pool.count_workers() == 0)
 
     assert soon(lambda: len(gone) == 20, call_and_retire)
     assert any(gone)  # not all: nobody waits for a helper that has no core for 10 ms
@@ -163,11 +163,11 @@ def test_helpers_that_wait_are_retired(others: int, soon: Soon) -> None:
 
 
 def test_no_thread_is_started_for_one(started: list[int]) -> None:
-    jobs = helpers.count_jobs()
+    jobs = pool.count_jobs()
     sigmoid(LARGE, 1)
     assert started == []
-    assert helpers.count_helpers() == 0
-    assert helpers.count_jobs() == jobs
+    assert pool.count_workers() == 0
+    assert pool.count_jobs() == jobs
 
 
 def test_a_helper_that_never_begins_is_not_waited_for(
@@ -249,7 +249,7 @@ import numpy as np
 import fastnn
 from fastnn import kernels
 from fastnn.run import runtime
-from fastnn._core import helpers
+from fastnn._core import pool
 
 warnings.simplefilter("error")  # Python 3.12 warns of a fork beside other threads
 runtime.available_cpus = lambda: 3
@@ -261,8 +261,8 @@ stop = threading.Event()
 def fork_and_compare():
     child = os.fork()
     if child == 0:
-        jobs, calls, deadline = helpers.count_jobs(), 0, time.monotonic() + 60
-        while calls < 5 or helpers.count_jobs() == jobs:  # the child has helpers of its own
+        jobs, calls, deadline = pool.count_jobs(), 0, time.monotonic() + 60
+        while calls < 5 or pool.count_jobs() == jobs:  # the child has helpers of its own
             if kernels.tanh_forward(z).tobytes() != wanted:
                 os._exit(1)
             if time.monotonic() > deadline:
