@@ -72,6 +72,11 @@ LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
         losses.BinaryFocalCrossentropy(gamma=1.5, from_logits=True), None, metrics.BinaryAccuracy()
     ),
     "quantiles": (losses.Quantile([0.1, 0.4, 0.6, 0.9]), None, metrics.MeanSquaredError()),
+    "exact": (losses.MeanSquaredError(), None, metrics.Accuracy()),
+    "top": (losses.CategoricalCrossentropy(), "softmax", metrics.TopKCategoricalAccuracy(2)),
+    "hits": (losses.CategoricalCrossentropy(), "softmax", metrics.F1Score()),
+    "moments": (losses.MeanSquaredError(), None, metrics.R2Score()),
+    "confusion": (losses.CategoricalCrossentropy(), "softmax", metrics.ConfusionMatrix()),
     "hinge": (losses.MulticlassHinge(0.5), None, metrics.SparseCategoricalAccuracy()),
     "binary": (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),
     "binary curve": (losses.BinaryCrossentropy(), "sigmoid", metrics.AUC(7)),

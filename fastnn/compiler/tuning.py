@@ -142,9 +142,9 @@ SINGLE_FLOPS = 4_000_000
 # clock costs 25 ns, for each task of a step: 1.3 % of one of 17 us.  [EPYC, 2026-11-21]
 POLL_STEP_FLOPS = 5_000_000
 
-# Nanoseconds of a run up to which it keeps the GIL: who gives it away may wait longer until it is back.  What a
-# run takes is estimated to be too long rather than too short, by what an op takes at least, and by the work of
-# a nanosecond.  [judged, not measured, 2026-11-30]
+# Nanoseconds of a run up to which it keeps the GIL: who gives it away may wait longer until it is back.  What
+# a run takes is estimated to be too long rather than too short, by what an op takes at least, and by the work
+# of a nanosecond.  [judged, not measured, 2026-11-30]
 BRIEF_NANOSECONDS = 20_000
 OP_NANOSECONDS = 50
 FEWEST_FLOPS_PER_NANOSECOND = 20
