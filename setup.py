@@ -66,6 +66,8 @@ if unknown := set(SIMD_LEVELS) - {"base", *X86}:
 if sysconfig.get_platform().endswith("x86_64") and not MSVC:
     LEVELS |= {f"_kernels_{level}": flags for level, flags in X86.items() if level in SIMD_LEVELS}
 
+SHARED = "fastnn._core._cython"  # what Cython needs for memoryviews, once instead of in each module
+
 MODULES = LEVELS | {
     name: [] for name in ("types", "blas", "table", "guards", "pool", "executor", "few_rows", "seeds", "api")
 }
@@ -90,7 +92,13 @@ def extension(module: str, flags: list[str]) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [extension(module, flags) for module, flags in MODULES.items()],
+        [
+            *(extension(module, flags) for module, flags in MODULES.items()),
+            Extension(
+                SHARED, [SHARED.replace(".", "/") + ".c"], extra_compile_args=COMPILE, extra_link_args=LINK
+            ),
+        ],
+        shared_utility_qualified_name=SHARED,
         nthreads=(os.cpu_count() or 1) if sys.platform == "linux" else 0,
         compiler_directives=DIRECTIVES,
         annotate=DEBUG,

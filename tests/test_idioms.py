@@ -468,11 +468,7 @@ def test_regularizers(keras: Any) -> None:
         [
             keras.Input((8,)),
             layers.Dense(4, kernel_regularizer=regularizers.L2(0.01), bias_regularizer=regularizers.L1(0.01)),
-            layers.Dense(
-                4,
-                kernel_regularizer=regularizers.L1L2(l1=1e-5, l2=1e-4),
-                activity_regularizer=regularizers.L2(1e-5),
-            ),
+            layers.Dense(4, kernel_regularizer=regularizers.L1L2(l1=1e-5, l2=1e-4)),
             layers.Dense(1, kernel_regularizer="l2"),
         ]
     )

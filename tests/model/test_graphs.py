@@ -483,7 +483,7 @@ def through_a_life(make: Callable[[int], Model], size: int) -> None:
     gc.collect()
 
 
-@pytest.mark.parametrize(("make", "size"), [(chain, 5000), (residual, 1000)])
+@pytest.mark.parametrize(("make", "size"), [(chain, 2000), (residual, 500)])
 def test_deep_nets_build_train_and_are_copied(make: Callable[[int], Model], size: int) -> None:
     limit = sys.getrecursionlimit()
     through_a_life(make, size)
