@@ -63,7 +63,7 @@ def differences(theirs: Any, ours: Any) -> Iterator[str]:
     if missing:
         yield "without " + ", ".join(f"`{name}`" for name in missing)
     for name, parameter in found.items():
-        if name in wanted and parameter.default != wanted[name].default:
+        if name != "name" and name in wanted and parameter.default != wanted[name].default:
             needed = parameter.default is parameter.empty
             yield (
                 f"`{name}` is needed"
@@ -90,7 +90,9 @@ def section(title: str, theirs: Any, ours: Any, names: list[str]) -> Iterator[st
         yield from lines
     groups: dict[str, list[str]] = {}
     for name, sentence in refusals.items():
-        if sentence is not None:
+        if sentence is not None and sentence.startswith("it is written"):
+            groups.setdefault("they are written as classes here", []).append(name)
+        elif sentence is not None:
             groups.setdefault("" if "has no attribute" in sentence else sentence, []).append(name)
     if groups:
         yield "\n| not there | |\n|---|---|"
