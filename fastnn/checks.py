@@ -165,13 +165,22 @@ def check_number(
     low = number <= minimum if open_minimum else number < minimum
     high = number >= maximum if open_maximum else number > maximum
     if not math.isfinite(number) or low or high:
-        left = "(" if open_minimum else "["
-        right = ")" if open_maximum else "]"
-        raise ConfigurationError(
-            f"{name} must be a finite number in {left}{minimum:g}, {maximum:g}{right}, "
-            f"got {number if math.isfinite(number) else shown(value)}"
-        )
+        given = number if math.isfinite(number) else shown(value)
+        wanted = _range(minimum, maximum, open_minimum, open_maximum)
+        raise ConfigurationError(f"{name} must be a finite number{wanted}, got {given}")
     return number
+
+
+def _range(minimum: float, maximum: float, open_minimum: bool, open_maximum: bool) -> str:
+    """Return a range in words, without ends that are infinite."""
+    if math.isinf(minimum) and math.isinf(maximum):
+        return ""
+    if math.isinf(maximum):
+        return f" {'above' if open_minimum else 'of at least'} {minimum:g}"
+    if math.isinf(minimum):
+        return f" {'below' if open_maximum else 'of at most'} {maximum:g}"
+    left, right = "(" if open_minimum else "[", ")" if open_maximum else "]"
+    return f" in {left}{minimum:g}, {maximum:g}{right}"
 
 
 def check_option(value: object, option: Option) -> float:

@@ -138,7 +138,7 @@ def test_an_unknown_function_stops_the_run(double: bool, simd_level: str) -> Non
 
 @pytest.mark.parametrize("delta", [0, -1.0, float("inf"), float("nan")])
 def test_deltas_of_huber_are_above_0(delta: float) -> None:
-    with pytest.raises(ConfigurationError, match="delta must be a finite number in "):
+    with pytest.raises(ConfigurationError, match="delta must be a finite number above 0"):
         losses.Huber(delta)
 
 

@@ -123,7 +123,7 @@ def test_relu_has_all_arguments_of_keras(peer: Callable[[str], Any]) -> None:
         ("threshold", ConfigurationError, r"partial\(fastnn.activations.threshold, threshold=..., default_v"),
         (partial(activations.threshold, threshold=1.0), ConfigurationError, "needs default_value"),
         (partial(activations.gelu, approximate=1), DTypeError, "approximate must be True or False"),
-        (partial(activations.celu, alpha=0.0), ConfigurationError, "alpha must be a finite number in"),
+        (partial(activations.celu, alpha=0.0), ConfigurationError, "alpha must be a finite number above 0"),
         (partial(activations.celu, beta=1.0), ConfigurationError, r"takes by name: alpha; got"),
         (partial(activations.celu, 1.0), ConfigurationError, "takes by name: alpha"),
         (partial(activations.silu, beta=1.0), ConfigurationError, "takes no arguments"),
