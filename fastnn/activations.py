@@ -401,6 +401,21 @@ def arguments(config: ActivationConfig) -> dict[str, object]:
     return {o.name: o.shown(number) for o, number in zip(options, config.numbers, strict=True)}
 
 
+def function_of(config: ActivationConfig) -> Callable[..., np.ndarray]:
+    """Return the function of an activation, a `functools.partial` if it has numbers of its own.
+
+    Examples
+    --------
+    >>> function_of(get("relu")) is relu
+    True
+    """
+    rectified = config.activation is Activation.RECTIFIER
+    function: Callable[..., np.ndarray] = globals()["relu" if rectified else name_of(config.activation)]
+    if config.numbers == ACTIVATIONS[config.activation].defaults:
+        return function
+    return partial(function, **arguments(config))
+
+
 def rectifier(negative_slope: object, max_value: object, threshold: object) -> ActivationConfig:
     """Return a ReLU with these numbers, as the activation that takes the least time.
 

@@ -279,7 +279,7 @@ def with_arguments_of_keras(where: str, table: str = "") -> Callable[[_Function]
 
         @functools.wraps(function)
         def call(*given: Any, **options: Any) -> Any:
-            for name in () if own.issuperset(options) else options.keys() - own:
+            for name in () if own.issuperset(options) else [one for one in options if one not in own]:
                 said = argument(table or where, name, options[name])
                 if said:
                     raise DTypeError(f"{where} has no argument {name}: {said}")

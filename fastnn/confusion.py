@@ -192,11 +192,11 @@ def _interpolated_precision(true: np.ndarray, false: np.ndarray) -> np.ndarray:
     """Return the area under precision over recall, both counts being linear between thresholds."""
     found = true + false
     gained = true[:-1] - true[1:]
-    slope = _ratio(gained, found[:-1] - found[1:])
+    slope = _ratio(gained, np.maximum(found[:-1] - found[1:], 0.0))
     intercept = true[1:] - slope * found[1:]
     both = (found[:-1] > 0) & (found[1:] > 0)
     growth = np.where(both, _ratio(found[:-1], found[1:]), 1.0)
-    return _ratio((slope * (gained + intercept * np.log(growth))).sum(0), true[0])
+    return _ratio((slope * (gained + intercept * np.log(growth))).sum(0), np.maximum(true[0], 0.0))
 
 
 def _ratio(part: Any, whole: Any) -> np.ndarray:

@@ -31,8 +31,8 @@ def clone_model(model: Model) -> Any:
     Returns
     -------
     Model or Sequential
-        Its weights are drawn anew from the same seed; give it the other's by ``set_weights``.  It is not
-        compiled.
+        Its weights are drawn anew from the same seed; give it the other's by ``set_weights``.  It is
+        compiled if the other is, and not yet trained.
 
     Raises
     ------
@@ -53,7 +53,18 @@ def clone_model(model: Model) -> Any:
     if not isinstance(model, Model):
         raise DTypeError(f"clone_model needs a model, got {shown(model)}")
     kind = Sequential if isinstance(model, Sequential) else Model
-    return kind.from_config(model.get_config())
+    copy = kind.from_config(model.get_config())
+    if model.compiled:
+        optimizer = model.optimizer
+        loss, loss_weights, metrics, weighted_metrics = optimizer.asked
+        copy.compile(
+            *(optimizer.description, loss, metrics, loss_weights),
+            weighted_metrics=weighted_metrics,
+            reference=optimizer.reference,
+        )
+        if optimizer.schedule is None:
+            copy.optimizer.learning_rate = optimizer.learning_rate
+    return copy
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, type] | None = None) -> Any:

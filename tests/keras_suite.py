@@ -1,10 +1,11 @@
 """Keras's own unit tests, with fastnn in the place of what they test.
 
 Keras's wheel has its tests beside the code.  Here such a module is loaded, and what it imported of Keras is
-exchanged for what fastnn has of the same name: functions, classes, and the modules that hold them.  What
-makes and compares arrays stays Keras's.  Names that fastnn does not have end a test as "missing".
+exchanged for what fastnn has of the same name, see `keras_swap`: functions, classes, and the modules that
+hold them.  What makes and compares arrays stays Keras's.
 
-``python tests/keras_suite.py [FILE...]`` runs them, and says of each that fails why.
+``python tests/keras_suite.py [FILE...]`` runs them, and says of each that does not pass why.  With
+``--write`` it runs all, and writes `tests/keras_suite.txt`; a test holds what passes there.
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import sys
 import types
 import unittest
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from keras_swap import exchanged, swapped
 
 import fastnn
 
+TABLE = Path(__file__).with_name("keras_suite.txt")
 # Modules of Keras's tests, and where fastnn has the names.
 FILES = {
     "activations.activations_test": ("activations",),
@@ -87,64 +94,47 @@ FILES = {
     },
     **{f"models.{name}_test": ("", "layers") for name in ("cloning", "functional", "model", "sequential")},
 }
-KEPT = (
-    "testing",
-    "backend",
-    "ops",
-    "random",
-    "tree",
-    "utils",
-    "saving",
-    "export",
-    "quantizers",
-    "dtype_policies",
-)
+
+# What is left out on purpose: the reason, and what tells it by a test's name or by its error.
+NOT_OURS = {
+    "quantization and lora": ("quantize|lora|awq|gptq|float8|int4", "quantize|lora_rank"),
+    "sparse and ragged tensors": ("sparse_(tensor|add|input)|ragged|_sparse$", "Sparse is un|Ragged is"),
+    "masks": ("mask", "Masking|mask_zero"),
+    "tensors of other ranks": (
+        "higher_dim|_3d",
+        r"must be one (number of features|width)|tensors are \(rows|shape \(rows, features\)|y_true has shape"
+        r"|it must be \(rows, outputs\)|shared_axes must be None|no (Conv|mobilenet)|got \(\d+, \d+, \d+\);",
+    ),
+    "dropout of whole axes": ("noise_shape", "leave noise_shape out"),
+    "dtype policies and other dtypes": (
+        "_dtype|autocast",
+        "no argument dtype|argument 'dtype'|attribute 'dtype'|has dtype 'float16'",
+    ),
+    "layers, models and losses with Python in their steps": (
+        "subclass",
+        "cannot run: layers are those|needs inputs and outputs|has no add_variable|CanaryLayer|got <function",
+    ),
+    "variables and tensors of the backend": (
+        "tf_variables",
+        "no attribute '(variables|value|true_positives|constraint|shape)'|no values; build a model"
+        "|SymbolicTensor'",
+    ),
+    "renorm": ("renorm", "no argument renorm"),
+    "optional inputs": ("optional", "no argument optional"),
+    "batch sizes in inputs": ("batch_size", "no argument batch_s"),
+    "the inside of Keras": (
+        "verbose_logging",
+        "attribute '_[a-z]|monitor_op|MonitorCallback|InputLayer|input_spec|MeanMetricWrapper",
+    ),
+}
+REFUSED = re.compile(r"has no (argument )?\w+: ")  # with what there is instead
 
 
-class Missing(Exception):
-    """A test needs a name that fastnn does not have."""
+class Verdict(NamedTuple):
+    """What became of a test: "passed", "failed" or "not ours", and why."""
 
-
-class Stand(types.ModuleType):
-    """A module of Keras, as far as fastnn has its names."""
-
-    def __init__(self, name: str, places: tuple[str, ...]) -> None:
-        super().__init__(name)
-        self._places = places
-
-    def __getattr__(self, name: str) -> Any:
-        return ours(name, self._places)
-
-
-def ours(name: str, places: tuple[str, ...]) -> Any:
-    """Return what fastnn has of a name."""
-    for place in places:
-        with contextlib.suppress(AttributeError, ModuleNotFoundError):
-            return getattr(importlib.import_module(f"fastnn.{place}".rstrip(".")), name)
-    raise Missing(name)
-
-
-def exchanged(name: str, value: Any, places: tuple[str, ...]) -> Any:
-    """Return what stands in a module of tests for something that it imported."""
-    origin = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", "")
-    area = origin.split(".")[2] if origin.startswith("keras.src.") else ""
-    if origin == "keras" and isinstance(value, types.ModuleType):
-        return fastnn
-    if not area or area in KEPT or origin.endswith("_test"):
-        return value
-    if isinstance(value, types.ModuleType):
-        return Stand(name, tuple(dict.fromkeys((area if hasattr(fastnn, area) else "", *places, "layers"))))
-    try:
-        return ours(value.__name__, tuple(dict.fromkeys((*places, area, "layers", ""))))
-    except Missing:
-        return absent(value.__name__)
-
-
-def absent(name: str) -> Any:
-    def raiser(*args: Any, **kwargs: Any) -> Any:
-        raise Missing(name)
-
-    return raiser
+    kind: str
+    reason: str = ""
 
 
 @contextlib.contextmanager
@@ -162,43 +152,120 @@ def conftest_of_keras() -> Iterator[None]:
             sys.modules["conftest"] = before
 
 
-def cases(file: str) -> Iterator[unittest.TestCase]:
-    """Yield the tests of a module of Keras."""
+def cases(file: str) -> Iterator[tuple[str, unittest.TestCase]]:
+    """Yield the names and the tests of a module of Keras."""
     with conftest_of_keras():
         module = importlib.import_module(f"keras.src.{file}")
     for name, value in list(vars(module).items()):
         setattr(module, name, exchanged(name, value, FILES[file]))
     for suite in unittest.defaultTestLoader.loadTestsFromModule(module):
-        yield from suite
+        for case in suite:
+            if isinstance(case, unittest.TestCase):
+                yield case.id().split(" ")[0].partition(f"{file}.")[2], case
 
 
-def verdict(case: unittest.TestCase) -> str:
-    """Run a test, and return "passed", "skipped", or why it failed."""
+def verdict(name: str, case: unittest.TestCase) -> Verdict:
+    """Run a test."""
     result = unittest.TestResult()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    np.random.seed(0)
+    fastnn.utils.set_random_seed(0)
+    silent = contextlib.redirect_stdout(io.StringIO())
+    with warnings.catch_warnings(), silent, swapped(case):
         warnings.simplefilter("ignore")
         case.run(result)
     if result.skipped:
-        return "skipped"
+        return Verdict("not ours", result.skipped[0][1][:70])
     for _, trace in result.errors + result.failures:
-        return trace.strip().splitlines()[-1][:160]
-    return "passed"
+        return judged(name, trace)
+    return Verdict("passed")
 
 
-def main(files: list[str]) -> None:
-    """Run files of Keras's tests, by default all, and print what became of them."""
-    total: Counter[str] = Counter()
+def judged(name: str, trace: str) -> Verdict:
+    """Return what a test's traceback says of it."""
+    lines = [
+        line
+        for line in trace.strip().splitlines()
+        if re.match(r"[\w.]+(Error|Missing|NotOurs|Skipped)\b", line)
+    ]
+    kind, _, text = (lines[-1] if lines else trace.strip().splitlines()[-1]).partition(":")
+    kind, text = kind.rpartition(".")[2], re.sub(r" at 0x[0-9a-f]+|/tmp/\S+", "", text).strip()
+    if kind in ("NotOurs", "Skipped"):
+        return Verdict("not ours", text[:70])
+    for reason, (in_name, in_text) in NOT_OURS.items():
+        if (in_name and re.search(in_name, name.partition(".")[2])) or re.search(in_text, f"{kind}: {text}"):
+            return Verdict("not ours", reason)
+    if REFUSED.search(text):
+        return Verdict("not ours", text[:106])
+    if kind == "Missing":
+        return Verdict("failed", f"no {text}")
+    text = text or "other numbers"
+    return Verdict("failed", text if len(text) < 110 else text[:106].rstrip() + " ...")
+
+
+def judgements(file: str) -> dict[str, Verdict]:
+    """Return what becomes of each test of a file."""
+    try:
+        return {name: verdict(name, case) for name, case in cases(file)}
+    except ModuleNotFoundError as error:
+        return {"all": Verdict("not ours", f"needs {error.name}")}
+
+
+def section(file: str, found: dict[str, Verdict]) -> Iterator[str]:
+    """Yield the lines of the table on a file."""
+    counts = Counter(one.kind for one in found.values())
+    yield f"\n{file}: " + ", ".join(
+        f"{counts[kind]} {kind}" for kind in ("passed", "failed", "not ours") if counts[kind]
+    )
+    for name, (kind, reason) in found.items():
+        yield f"  {kind} {name}" + (f": {reason}" if reason else "")
+
+
+def table(sections: dict[str, dict[str, Verdict]]) -> str:
+    """Return the table of all files."""
+    import keras
+
+    total = Counter(one.kind for found in sections.values() for one in found.values())
+    lines = [
+        f"Unit tests of Keras {keras.__version__}, with fastnn in its place; made by",
+        f"python tests/keras_suite.py --write: {total['passed']} passed, {total['failed']} failed, and",
+        f"{total['not ours']} not ours, as they are about what fastnn leaves out on purpose.",
+    ]
+    for file, found in sections.items():
+        lines += section(file, found)
+    return "\n".join(lines) + "\n"
+
+
+def passing() -> dict[str, list[str]]:
+    """Return the tests that the table says pass, by file."""
+    found: dict[str, list[str]] = {}
+    for line in TABLE.read_text(encoding="utf-8").splitlines():
+        if not line.startswith(" "):
+            file = line.partition(":")[0]
+        elif line.startswith("  passed "):
+            found.setdefault(file, []).append(line.removeprefix("  passed "))
+    return found
+
+
+def lost(file: str, names: list[str]) -> dict[str, str]:
+    """Return which of a file's tests, named so, do not pass, and why."""
+    there = dict(cases(file))
+    missing = {name: "there is no such test" for name in names if name not in there}
+    found = {name: verdict(name, there[name]) for name in names if name in there}
+    return missing | {name: f"{kind}: {why}" for name, (kind, why) in found.items() if kind != "passed"}
+
+
+def main(arguments: list[str]) -> None:
+    """Run files of Keras's tests, by default all, and print or write what became of them."""
+    files = [one for one in arguments if one != "--write"]
+    if files and "--write" in arguments:
+        sys.exit("--write writes on all files; name none")
+    sections = {}
     for file in files or FILES:
-        counts: Counter[str] = Counter()
-        for case in cases(file):
-            found = verdict(case)
-            kind = found if found in ("passed", "skipped") else "missing" if "Missing" in found else "failed"
-            counts[kind] += 1
-            if kind not in ("passed", "skipped"):
-                print(f"  {case.id().partition('keras.src.')[2]}: {found}")
-        total += counts
-        print(f"{file}: {dict(counts)}", flush=True)
-    print(dict(total))
+        sections[file] = judgements(file)
+        lines = list(section(file, sections[file]))
+        print("\n".join(lines if files else lines[:1]), flush=True)
+    if "--write" in arguments:
+        TABLE.write_text(table(sections), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -355,3 +355,12 @@ def test_every_argument_of_keras_is_known(where: str, peer: Peer) -> None:
             continue
         assert absent.argument(where, name, parameter.default) == "", name
         assert absent.argument(where, name, object()) is not None, name
+
+
+def test_the_first_argument_that_is_not_there_is_named() -> None:
+    for given in (
+        ("renorm", "synchronized", "renorm_momentum"),
+        ("renorm_momentum", "synchronized", "renorm"),
+    ):
+        with pytest.raises(TypeError, match=f"no argument {given[0]}:"):
+            fastnn.layers.BatchNormalization(**dict.fromkeys(given, 0.5))  # type: ignore[arg-type]

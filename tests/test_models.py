@@ -44,6 +44,24 @@ def test_copies_share_nothing_and_compute_the_same(
     assert model.get_weights()[0].any()
 
 
+@pytest.mark.parametrize("make", [chain, branched, lambda: fastnn.Sequential([layers.Dense(2)], seed=1)])
+def test_a_clone_is_compiled_as_the_model_is(make: Callable[[], Any]) -> None:
+    model, x = make(), np.linspace(-1, 1, 12).reshape(4, 3)
+    assert not models.clone_model(model).compiled
+    model.compile("adam", "mse", metrics=["mae"], weighted_metrics=["mae"])
+    model.optimizer.learning_rate = 0.25
+    copy = models.clone_model(model)
+    y = model.predict(x, verbose=0) * 0.5
+    first = model.fit(x, y, epochs=3, verbose=0).history
+    assert copy.optimizer.learning_rate == 0.25
+    assert copy.fit(x, y, epochs=3, verbose=0).history == first
+    again = models.clone_model(model)
+    assert again.optimizer.iterations == 0
+    decayed = make()
+    decayed.compile(fastnn.optimizers.SGD(fastnn.optimizers.schedules.CosineDecay(0.5, 9)), "mse")
+    assert models.clone_model(decayed).optimizer.schedule is not None
+
+
 def test_a_clone_of_a_class_of_ones_own_is_a_model_of_fastnn() -> None:
     class Mine(fastnn.Sequential):
         pass

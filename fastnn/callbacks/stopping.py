@@ -150,8 +150,17 @@ class TerminateOnNaN(Callback):
 
     `fit` needs no help with this: it stops at the first batch whose loss is not finite, restores the
     latest snapshot of the weights and issues a `NonFiniteWarning`, with or without this callback, which
-    sets ``model.stop_training`` besides.  To have an exception instead, use
-    ``warnings.simplefilter("error", fastnn.errors.NonFiniteWarning)``.
+    sets ``model.stop_training`` besides.
+
+    Parameters
+    ----------
+    raise_error : bool
+        Whether to raise a `RuntimeError` instead; no callback then hears that training ended.
+
+    Raises
+    ------
+    DTypeError
+        If it is no bool.
 
     Examples
     --------
@@ -159,10 +168,18 @@ class TerminateOnNaN(Callback):
     False
     """
 
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error = check_flag(raise_error, "raise_error")
+
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Stop if the loss in `logs` is not finite."""
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            self._need_model().stop_training = True
+        loss = (logs or {}).get("loss", 0.0)
+        if math.isfinite(loss):
+            return
+        if self.raise_error:
+            raise RuntimeError(f"the loss was {loss} in epoch {epoch + 1}; lower the learning rate")
+        self._need_model().stop_training = True
 
 
 class TimeLimit(Callback):

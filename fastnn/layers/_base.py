@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from fastnn import activations
 from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.described import made
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
@@ -125,7 +126,8 @@ class Layer:
     """Base of the layers.
 
     Called on a symbolic tensor, or on a list of them, a layer returns the tensor that it makes of them.
-    Called again it does so with the same weights, whose gradients then add up.
+    Called again it does so with the same weights, whose gradients then add up.  What a layer was made with
+    are its attributes, as ``layer.rate`` of a `Dropout`.
 
     Parameters
     ----------
@@ -215,6 +217,20 @@ class Layer:
     def _arguments(self) -> dict[str, Any]:
         """Return what a constructor takes besides name and flag."""
         return {}
+
+    if not TYPE_CHECKING:  # an attribute that nobody has is a mistake
+
+        def __getattr__(self, name: str) -> Any:
+            """Return an argument that the layer was made with, as an object or a function where it is one."""
+            if hasattr(type(self), name):  # a property raised AttributeError
+                return object.__getattribute__(self, name)
+            given = {} if name.startswith("_") or "config" not in vars(self) else self._arguments()
+            if name not in given:
+                message = f"{type(self).__name__!r} object has no attribute {name!r}"
+                raise AttributeError(message, name=name, obj=self)
+            if name == "activation":
+                return activations.function_of(activations.get(given[name]))
+            return getattr(self.config, name, given[name])
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from fastnn import confusion
-from fastnn.checks import check_count, check_number
-from fastnn.errors import ConfigurationError, unknown_name
+from fastnn.checks import check_count, check_number, shown
+from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.metrics._base import Metric
 from fastnn.opcodes import MOST_LISTED, OpCode
 
@@ -34,6 +34,29 @@ _METHODS = ("interpolation", "minoring", "majoring")
 _MOST_THRESHOLDS = 10_000
 _BELOW_ALL = -1e10  # the threshold for the k largest outputs, where others count as this number
 _CLOSE = 1e-5  # how far thresholds may be from equal distances, of which Keras makes the same
+
+
+def _levels(thresholds: Any) -> tuple[float, ...]:
+    if isinstance(thresholds, str) or not hasattr(thresholds, "__iter__"):
+        raise DTypeError(f"thresholds must be a list of numbers from 0 to 1, got {shown(thresholds)}")
+    return tuple(check_number(level, "thresholds", 0.0, 1.0) for level in thresholds)
+
+
+def _evenly_spread(levels: Sequence[float]) -> bool:
+    """Return whether thresholds are at equal distances from 0 to 1."""
+    last = len(levels) - 1
+    return last > 1 and all(abs(at - i / last) <= _CLOSE * i / last + 1e-7 for i, at in enumerate(levels))
+
+
+def _distinct(levels: Sequence[float]) -> list[float]:
+    """Return thresholds, each once, and in order."""
+    listed = sorted(set(levels))
+    if len(listed) > MOST_LISTED:
+        raise ConfigurationError(
+            f"thresholds are {len(listed)} different numbers, the most is {MOST_LISTED}; more may be at "
+            "equal distances from 0 to 1, as np.linspace(0, 1, 101)"
+        )
+    return listed
 
 
 @dataclass(frozen=True)
@@ -65,6 +88,14 @@ class _Counts(Metric):
         place = -1.0 if column is None else float(column)
         return float(buckets), shift, scale, first, place, float(top_k or 0), *listed
 
+    def _between(
+        self, outputs: int, listed: list[float], column: int | None = None, top_k: int | None = None
+    ) -> tuple[float, ...]:
+        """Return the constants for buckets below, between and above different thresholds."""
+        if len(listed) > 1:
+            return self._constants(outputs, len(listed) + 1, 0.0, 0.0, 0.0, column, top_k, listed)
+        return self._constants(outputs, 2, listed[0], 1.0, 0.0, column, top_k)
+
     def _check_count(self, name: str, least: int) -> None:
         """Check an argument that is a whole number, or None."""
         if (value := getattr(self, name)) is not None:
@@ -87,6 +118,8 @@ class AUC(_Counts):
     summation_method : {"interpolation", "minoring", "majoring"}
         Between two thresholds: the trapezoid of an ROC, and the formula of Davis and Goadrich 2006 for a PR
         curve, or the lower, or the higher, of both.
+    thresholds : list of float, optional
+        Others between 0 and 1: up to 10 different ones, or more at equal distances.
     name : str, optional
 
     Raises
@@ -104,11 +137,18 @@ class AUC(_Counts):
     num_thresholds: int = 200
     curve: str = "ROC"
     summation_method: str = "interpolation"
+    thresholds: Sequence[float] | None = field(default=None, kw_only=True)
 
     default_name: ClassVar[str] = "auc"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._set("_listed", [])
+        if self.thresholds is not None:
+            levels = sorted(_levels(self.thresholds))
+            self._set("thresholds", tuple(levels))
+            self._set("num_thresholds", len(levels) + 2)
+            self._set("_listed", [] if _evenly_spread((0.0, *levels, 1.0)) else _distinct(levels))
         count = check_count(self.num_thresholds, "num_thresholds", 2, _MOST_THRESHOLDS)
         self._set("num_thresholds", count)
         if self.curve not in _CURVES:
@@ -118,15 +158,21 @@ class AUC(_Counts):
 
     def width(self, outputs: int) -> int:
         """Return how many sums there are: of positives between two thresholds each, then of negatives."""
-        return 2 * (self.num_thresholds - 1)
+        return 2 * self._buckets
+
+    @property
+    def _buckets(self) -> int:
+        return len(vars(self)["_listed"]) + 1 if vars(self)["_listed"] else self.num_thresholds - 1
 
     def constants(self, outputs: int) -> tuple[float, ...]:
         """Return the op's constants."""
+        if listed := vars(self)["_listed"]:
+            return self._between(outputs, listed)
         return self._constants(outputs, self.num_thresholds - 1, 0.0, self.num_thresholds - 1.0, 1.0)
 
     def of_sums(self, sums: Sequence[Any]) -> Any:
         """Return the area."""
-        return confusion.area(sums, self.num_thresholds - 1, self.curve, self.summation_method)
+        return confusion.area(sums, self._buckets, self.curve, self.summation_method)
 
 
 @dataclass(frozen=True)
@@ -139,28 +185,16 @@ class _Above(_Counts):
         super().__post_init__()
         given = self.thresholds
         several = not isinstance(given, str) and hasattr(given, "__iter__")
-        levels = tuple(
-            check_number(level, "thresholds", 0.0, 1.0)
-            for level in (given if several else () if given is None else (given,))  # type: ignore[union-attr]
-        )
+        levels = _levels(given if several else () if given is None else (given,))
         if several and not levels:
             raise ConfigurationError(
                 "thresholds must be a number from 0 to 1, or a list of some; it is empty"
             )
         self._set("thresholds", levels if several else levels[0] if levels else None)
-        last = len(levels) - 1
-        even = last > 1 and all(
-            abs(level - i / last) <= _CLOSE * i / last + 1e-7 for i, level in enumerate(levels)
-        )
-        listed = sorted(set(levels))
-        if not even and len(listed) > MOST_LISTED:
-            raise ConfigurationError(
-                f"thresholds are {len(listed)} different numbers, the most is {MOST_LISTED}; more may be at "
-                "equal distances from 0 to 1, as np.linspace(0, 1, 101)"
-            )
-        if even and last >= _MOST_THRESHOLDS:
-            raise ConfigurationError(f"thresholds are {last + 1} numbers, the most is {_MOST_THRESHOLDS}")
-        self._set("_levels", (levels, even, listed))
+        even = _evenly_spread(levels)
+        if even and len(levels) > _MOST_THRESHOLDS:
+            raise ConfigurationError(f"thresholds are {len(levels)} numbers, the most is {_MOST_THRESHOLDS}")
+        self._set("_levels", (levels, even, sorted(set(levels)) if even else _distinct(levels)))
 
     @property
     def _buckets(self) -> int:
@@ -177,10 +211,7 @@ class _Above(_Counts):
         chosen = getattr(self, "class_id", None), getattr(self, "top_k", None)
         if even:
             return self._constants(outputs, len(levels), 0.0, len(levels) - 1.0, 0.0, *chosen)
-        if len(listed) > 1:
-            return self._constants(outputs, len(listed) + 1, 0.0, 0.0, 0.0, *chosen, listed)
-        level = listed[0] if listed else _BELOW_ALL if chosen[1] is not None else 0.5
-        return self._constants(outputs, 2, level, 1.0, 0.0, *chosen)
+        return self._between(outputs, listed or [_BELOW_ALL if chosen[1] is not None else 0.5], *chosen)
 
     def of_sums(self, sums: Sequence[Any]) -> Any:
         """Return a number, or one for each threshold."""

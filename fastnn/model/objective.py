@@ -111,7 +111,7 @@ def check_names(loss: object, loss_weights: object, metrics: object, weighted_me
     given = _values(loss) if several else [loss]
     if given in ([], [None]):
         raise ConfigurationError("compile needs a loss, for example loss='mse'")
-    chosen = [losses_.get(one) for one in given]
+    chosen = [losses_.get(_only(one)) for one in given]
     for name in (*_leaves(metrics), *_leaves(weighted_metrics)):
         metrics_.get(name, chosen[0], 2)
     for share in _values(loss_weights) if isinstance(loss_weights, list | tuple | dict) else ():
@@ -142,7 +142,7 @@ def _settle(
 ) -> Objective:
     names = [tensor.label for tensor in outputs]
     if isinstance(loss, list | tuple | dict):
-        losses = tuple(losses_.get(one) for one in data.by_name(loss, names, "loss"))
+        losses = tuple(losses_.get(_only(one)) for one in data.by_name(loss, names, "loss"))
     else:
         losses = (losses_.get(loss),) * len(names)
     shares = (1.0,) * len(names)
@@ -181,6 +181,11 @@ def _settle(
 def _apart(metric: metrics_.Metric, taken: set[str]) -> metrics_.Metric:
     """Return a weighted metric, under another name if a metric without weights has that, as in Keras."""
     return replace(metric, name=f"weighted_{metric.name}") if metric.name in taken else metric
+
+
+def _only(several: object) -> object:
+    """Return the one entry of a list, as an output's loss may stand in one of its own, as in Keras."""
+    return several[0] if isinstance(several, list | tuple) and len(several) == 1 else several
 
 
 def _values(several: object) -> list[Any]:

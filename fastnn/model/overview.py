@@ -174,6 +174,11 @@ class Overview(Structured):
         now.store.assign(now.weights(), weights)
 
     @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._now.optimizer is not None
+
+    @property
     def weights(self) -> list[Weight]:
         """All parameters one by one, in the order of `get_weights`."""
         return [weight for weight, _ in self._weights()]

@@ -515,6 +515,17 @@ def test_terminate_on_nan_stops_a_loop_of_one_s_own() -> None:
     assert not run(callbacks.TerminateOnNaN(), [NAN], "val_loss")[0].stop_training
 
 
+def test_terminate_on_nan_raises_if_that_is_asked_for(recwarn: Any) -> None:
+    ends: list[object] = []
+    told = [callbacks.TerminateOnNaN(raise_error=True), callbacks.LambdaCallback(on_train_end=ends.append)]
+    with pytest.raises(RuntimeError, match=r"the loss was \S+ in epoch \d; lower the learning rate"):
+        linear(1e30).fit(X, Y, 8, 9, 0, told)
+    assert not ends
+    with pytest.raises(TypeError, match="raise_error must be"):
+        callbacks.TerminateOnNaN("yes")  # type: ignore[arg-type]
+    assert not run(callbacks.TerminateOnNaN(True), [1.0])[0].stop_training
+
+
 # -- a limit of time
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -290,3 +291,56 @@ def test_frozen_layers_pass_gradients_to_those_before() -> None:
     _, found = half.loss_and_gradients(X, LABELS)
     for name, gradient in found.items():
         np.testing.assert_array_equal(gradient, expected[name])
+
+
+# --- attributes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", layers.__all__)
+def test_what_a_layer_was_made_with_are_its_attributes(name: str) -> None:
+    arguments: dict[str, Any] = {
+        **{
+            "Activation": {"activation": "relu"},
+            "CategoryEncoding": {"num_tokens": 3},
+            "Dense": {"units": 3},
+        },
+        **{
+            "Discretization": {"bin_boundaries": [0.5]},
+            "Dot": {"axes": 1},
+            "Embedding": {"input_dim": 3, "output_dim": 2},
+        },
+        **{one: {"rate": 0.25} for one in ("AlphaDropout", "Dropout", "GaussianDropout")},
+        **{
+            "GaussianNoise": {"stddev": 0.5},
+            "Maxout": {"units": 2, "pieces": 2},
+            "Rescaling": {"scale": 2.0},
+        },
+        **{"Reshape": {"target_shape": [4]}, "Scale": {"factor": 2.0}, "Shift": {"amount": 2.0}},
+    }
+    kind = getattr(layers, name)
+    if name in ("Lambda", "Layer", "Normalization", "WeightedSum") or not isinstance(kind, type):
+        return
+    layer = kind(**arguments.get(name, {}))
+    assert all(hasattr(layer, one) for one in layer.get_config())
+    for given, value in arguments.get(name, {}).items():
+        assert getattr(layer, given) == (activations.relu if given == "activation" else value)
+    assert not hasattr(layer, "recurrent_dropout")
+
+
+def test_objects_and_functions_of_a_layer_are_its_attributes() -> None:
+    dense = layers.Dense(2, "leaky_relu", kernel_regularizer=regularizers.L2(0.5))
+    assert dense.kernel_regularizer == regularizers.L2(0.5)
+    assert dense.activation is activations.leaky_relu
+    assert layers.Dense(2).activation is activations.linear
+    assert layers.ReLU(max_value=6.0).max_value == 6.0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMED if name not in activations.ALIASES])
+def test_the_function_of_an_activation_is_that_of_its_name(name: str) -> None:
+    assert activations.function_of(activations.get(name)) is getattr(activations, name)
+
+
+def test_an_activation_with_numbers_is_a_function_with_them() -> None:
+    function = layers.Dense(2, partial(activations.relu, threshold=0.5)).activation
+    np.testing.assert_array_equal(function(np.array([0.25, 0.75])), [0.0, 0.75])
+    assert activations.get(function) == activations.get(partial(activations.relu, threshold=0.5))

@@ -568,6 +568,18 @@ def wired(kind: str) -> tuple[Model, Any, Any]:
     return model, losses[0] if one else losses, targets[0] if one else targets
 
 
+@pytest.mark.parametrize("wrap", [lambda one: [one], lambda one: (one,)])
+def test_the_loss_of_an_output_may_stand_in_a_list_of_its_own(wrap: Any) -> None:
+    found = []
+    for losses in (LOSSES, [wrap(LOSSES[0]), LOSSES[1]], {"v": wrap(LOSSES[1]), "u": LOSSES[0]}):
+        model = two_by_two()
+        assert not model.compiled
+        model.compile("sgd", losses)
+        assert model.compiled
+        found.append(model.evaluate([X, Z], [U, LABELS], verbose=0))
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("kind", ["shared", "several outputs"])
 def test_every_number_of_threads_trains_wired_graphs_to_the_same_bits(

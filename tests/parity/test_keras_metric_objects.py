@@ -192,3 +192,10 @@ def test_models_with_many_metrics_are_those_of_keras(keras: Any) -> None:
     assert len(lists[0]) == len(lists[1])
     for one, other in zip(*lists, strict=True):
         np.testing.assert_allclose(one, np.asarray(other), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("curve", ["PR", "ROC"])
+def test_the_area_of_negative_weights_is_that_of_keras(keras: Any, curve: str) -> None:
+    given = LABELS % 2, SHARES[:, 0], -WEIGHTS
+    theirs, ours = (k.metrics.AUC(7, curve)(*given) for k in (keras, fastnn))
+    np.testing.assert_allclose(ours, np.asarray(theirs), rtol=1e-5, atol=1e-6)

@@ -141,6 +141,12 @@ BINARY: dict[str, Callable[[Any], Any]] = {
         for method in ("interpolation", "minoring", "majoring")
         for count in (2, 7, 200)
     },
+    **{
+        f"{curve} of thresholds {given}": lambda k, curve=curve, given=given: k.metrics.AUC(
+            curve=curve, thresholds=given, name="m"
+        )
+        for curve, given in (("ROC", [0.5]), ("PR", [0.7, 0.2, 0.2]), ("ROC", [0.25, 0.5, 0.75]), ("PR", []))
+    },
     "by name": lambda k: "AUC",
     "precision": lambda k: k.metrics.Precision(name="m"),
     "precision of few": lambda k: k.metrics.Precision(0.6, name="m"),
