@@ -236,10 +236,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("split_dataset", "use fit(validation_split=...), or slices of arrays"),
         ("pad_sequences timeseries_dataset_from_array", _SEQUENCES),
         ("FeatureSpace", _TEXT),
-        (
-            "PyDataset Sequence",
-            "fit takes arrays that are in memory; for more use model.train_on_batch in a loop",
-        ),
         ("Progbar *_interactive_logging is_interactive_logging_enabled", "use verbose=0, 1 or 2 in fit"),
         ("get_file *_dataset_from_directory load_img save_img array_to_img img_to_array", _FILES),
         ("bounding_boxes", _IMAGES),
@@ -283,7 +279,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "fit_generator evaluate_generator predict_generator",
-            "fit, evaluate and predict take arrays; give batches that are made one by one to train_on_batch",
+            "fit, evaluate and predict take generators and other iterables of batches",
         ),
         ("train_step test_step predict_step make_*_function compute_loss compute_metrics", _STEPS),
         ("stateless_call stateless_compute_loss symbolic_call rematerialized_call", _STEPS),
@@ -331,13 +327,7 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("run_eagerly", False, "compile(reference=True) runs the model in NumPy"),
         ("sample_weight_mode target_tensors", None, _SEQUENCES),
     ),
-    "fit": (
-        ("workers use_multiprocessing max_queue_size", None, ""),
-        ("steps_per_epoch", None, "an epoch is all rows; give x[: steps * batch_size] for fewer"),
-        ("validation_steps", None, "all rows are used; give fewer in validation_data"),
-        ("validation_batch_size", None, "validation needs no batches; leave it out"),
-        ("validation_freq", 1, "every epoch is validated; leave validation_data out to validate none"),
-    ),
+    "fit": (("workers use_multiprocessing max_queue_size", None, ""),),
     "Dense": (
         ("activity_regularizer", None, "regularise weights instead, kernel_regularizer=L2(...)"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
@@ -445,7 +435,7 @@ def argument(where: str, name: str, value: object) -> str | None:
 
     Examples
     --------
-    >>> argument("fit", "validation_freq", 1), argument("fit", "validation_frequency", 1)
+    >>> argument("fit", "workers", 1), argument("fit", "helpers", 1)
     ('', None)
     """
     for names, default, sentence in _ARGUMENTS[where]:

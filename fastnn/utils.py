@@ -1,4 +1,4 @@
-"""Seeds for the whole process, and small changes of arrays, as in Keras."""
+"""Seeds for the whole process, small changes of arrays, and data sets that give batches, as in Keras."""
 # This file must not know models.
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 from fastnn._core.guards import load
 from fastnn.absent import attribute_error
-from fastnn.checks import check_count
+from fastnn.checks import check_count, check_flag
 from fastnn.errors import ConfigurationError, DTypeError
 
-__all__ = ["next_seed", "normalize", "set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "next_seed", "normalize", "set_random_seed", "to_categorical"]
 
 
 def __dir__() -> list[str]:
@@ -150,6 +150,73 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
     array = np.atleast_1d(x)
     norms = np.linalg.norm(array, order, axis, keepdims=True)
     return array / np.where(norms == 0, 1, norms)
+
+
+class PyDataset:
+    """Base of data sets that give batches by their numbers, for `fit`, `evaluate` and `predict`.
+
+    Derive from it, and define ``__getitem__(index)``, which returns the batch ``(x,)``, ``(x, y)`` or
+    ``(x, y, sample_weight)``, and ``__len__()`` or `num_batches`.
+
+    Parameters
+    ----------
+    workers : int
+    use_multiprocessing : bool
+    max_queue_size : int
+        For Keras's sake, and kept as attributes: batches are made one by one, in the thread that trains.
+
+    Raises
+    ------
+    DTypeError, ConfigurationError
+        If they are none of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> class Lines(PyDataset):
+    ...     def __len__(self):
+    ...         return 3
+    ...     def __getitem__(self, index):
+    ...         x = np.full((8, 1), index)
+    ...         return x, 2 * x
+    >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)], seed=0)
+    >>> model.compile("adam", "mse")
+    >>> history = model.fit(Lines(), epochs=2, verbose=0)
+    >>> model.predict(Lines()).shape
+    (24, 1)
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers = check_count(workers, "workers", 0)
+        self.use_multiprocessing = check_flag(use_multiprocessing, "use_multiprocessing")
+        self.max_queue_size = check_count(max_queue_size, "max_queue_size")
+
+    def __getitem__(self, index: int) -> Any:
+        """Return a batch."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method __getitem__(index)")
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the batches by their numbers."""
+        length = self.num_batches
+        return (self[index] for index in (itertools.count() if length is None else range(length)))
+
+    @property
+    def num_batches(self) -> int | None:
+        """How many batches there are, by default ``len``; None if there is no end."""
+        if not hasattr(self, "__len__"):
+            raise NotImplementedError(f"{type(self).__name__} needs a method __len__, or num_batches")
+        length: int = len(self)
+        return length
+
+    def on_epoch_begin(self) -> None:
+        """Run before each epoch, and each evaluation."""
+
+    def on_epoch_end(self) -> None:
+        """Run after each of them; as in Keras, before the first one too."""
+
+
+Sequence = PyDataset
 
 
 def __getattr__(name: str) -> Any:

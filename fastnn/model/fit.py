@@ -1,26 +1,25 @@
-"""Training: the epoch loop, validation, and the way back from a bad loss.
+"""Training: the epoch loop over checked arrays, and the way back from a bad loss; evaluation and prediction.
 
-Everything that can be wrong is checked before the first step.  Epochs that nobody listens to
-between run together in one call of the executor; how many, `call_lengths.py` knows.  This file must not know
-kernels or plans' insides.
+What users give is checked in `feeding.py`, which adds batches that come one by one.  Epochs that nobody
+listens to between run together in one call of the executor; how many, `call_lengths.py` knows.  This file
+must not know kernels or plans' insides.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from fastnn.border import advice, data
 from fastnn.callbacks.base import Callback, History, Position, Trained
-from fastnn.callbacks.listeners import Listeners, checked
-from fastnn.checks import check_count, check_flag, check_number
-from fastnn.errors import DataError, DTypeError, NonFiniteWarning, ShapeError, TrainingWarning, warn
+from fastnn.callbacks.listeners import Listeners
+from fastnn.errors import NonFiniteWarning, TrainingWarning, warn
 from fastnn.model import progress
-from fastnn.model.batch import Batch, batch_of, measured, with_class_weights
+from fastnn.model.batch import Batch, batch_of, measured
 from fastnn.model.call_lengths import CallLengths, cost_of_step
 from fastnn.model.gradients import outputs_of
 from fastnn.model.objective import Objective
@@ -28,9 +27,11 @@ from fastnn.model.programs import Key, capacity_for
 from fastnn.model.row_weights import depend_on_batches, row_weights
 from fastnn.model.structure import Binder, Structure
 from fastnn.run.program import Result, order_of_rows
-from fastnn.run.runtime import resolve_threads
 
-__all__ = ["Trainable", "evaluate", "fit", "predict", "train_on_batch"]
+__all__ = ["Loop", "Trainable", "evaluate", "evaluate_parts", "predict", "predict_parts", "train_on_batch"]
+
+# Measures after an epoch, counted from 0; empty where that is not to be.
+Validate = Callable[[int, Listeners], dict[str, float]]
 
 
 class Trainable(Trained, Protocol):
@@ -53,28 +54,50 @@ def evaluate(
     model: Trainable, now: Structure, given: Batch, batch: int, n_threads: int, listeners: Listeners
 ) -> dict[str, float]:
     """Return the loss and the metrics on checked arrays; in one batch, unless somebody listens between."""
-    objective, programs = now.need_objective(), now.need_programs()
-    key = Key("evaluate", weighted=given.weighted)
+    objective = now.need_objective()
     # A mean over rows does not depend on batches; a loss that is a sum per batch does, as in Keras.
     by_batch = depend_on_batches(objective.losses, given.arrays)
     means = all(loss.mean for loss in objective.losses) and not by_batch
     if by_batch:
         outputs = now.graph.outputs
         given = Batch(given.arrays | row_weights(outputs, objective.losses, given.arrays, batch), given.rows)
+
+    def parts() -> Iterator[Batch]:
+        apart = model.stop_evaluating or listeners.want_test_batches
+        yield from given.parts(batch if apart else given.rows)
+
+    return evaluate_parts(model, now, parts(), n_threads, listeners, None if means else batch)
+
+
+def evaluate_parts(
+    model: Trainable,
+    now: Structure,
+    parts: Iterable[Batch],
+    n_threads: int,
+    listeners: Listeners,
+    batch: int | None = None,
+) -> dict[str, float]:
+    """Return the loss and the metrics on all rows of checked parts: batches, or several of so many rows.
+
+    No part is asked for before ``on_test_begin``.
+    """
+    objective, programs = now.need_objective(), now.need_programs()
     sums: Any = 0.0
+    rows = 0
     values: dict[str, float] = {}
     model.stop_evaluating = False
     listeners.tell("on_test_begin", {})
-    stride = batch if model.stop_evaluating or listeners.want_test_batches else given.rows
-    for number, part in enumerate(given.parts(stride)):
+    for number, part in enumerate(parts):
         listeners.tell_of_batch("on_test_batch_begin", number, {})
+        key = Key("evaluate", weighted=part.weighted)
         plan, result = programs.run(
-            key, part.arrays, part.rows, batch=part.rows if means else batch, n_threads=n_threads
+            key, part.arrays, part.rows, batch=batch or part.rows, n_threads=n_threads
         )
         if result.exception is not None:
             raise result.exception
         sums = sums + result.sums[0]
-        values = objective.values(plan, sums, min((number + 1) * stride, given.rows))
+        rows += part.rows
+        values = objective.values(plan, sums, rows)
         listeners.tell_of_batch("on_test_batch_end", number, dict(values))
         if model.stop_evaluating:
             break
@@ -86,21 +109,31 @@ def predict(
     model: Trainable, now: Structure, given: Batch, batch: int, n_threads: int, listeners: Listeners
 ) -> Any:
     """Return the outputs for checked arrays; in one batch, unless somebody listens between."""
+
+    def parts() -> Iterator[Batch]:
+        apart = model.stop_predicting or listeners.want_predict_batches
+        yield from given.parts(batch if apart else max(given.rows, 1))
+
+    found = predict_parts(model, now, parts(), n_threads, listeners)
+    return outputs_of(now, given, n_threads) if found is None else found  # no rows
+
+
+def predict_parts(
+    model: Trainable, now: Structure, parts: Iterable[Batch], n_threads: int, listeners: Listeners
+) -> Any:
+    """Return the outputs for checked parts, one after the other; None if there are none."""
     found = []
     model.stop_predicting = False
     listeners.tell("on_predict_begin", {})
-    stride = batch if model.stop_predicting or listeners.want_predict_batches else max(given.rows, 1)
-    for number, part in enumerate(given.parts(stride)):
+    for number, part in enumerate(parts):
         listeners.tell_of_batch("on_predict_batch_begin", number, {})
         found.append(outputs_of(now, part, n_threads))
         listeners.tell_of_batch("on_predict_batch_end", number, {"outputs": found[-1]})
         if model.stop_predicting:
             break
     listeners.tell("on_predict_end", {})
-    if len(found) == 1:
-        return found[0]
-    if not found:  # no rows
-        return outputs_of(now, given, n_threads)
+    if len(found) < 2:
+        return found[0] if found else None
     several = isinstance(found[0], list)
     return [np.concatenate(parts) for parts in zip(*found, strict=True)] if several else np.concatenate(found)
 
@@ -149,67 +182,7 @@ def train_on_batch(
     return objective.shaped(values, return_dict)
 
 
-def fit(
-    model: Trainable,
-    x: object,
-    y: object,
-    *,
-    batch_size: int | None,
-    epochs: int,
-    verbose: str | int,
-    callbacks: Sequence[Callback] | None,
-    validation_split: float,
-    validation_data: tuple[Any, ...] | None,
-    shuffle: bool,
-    class_weight: Mapping[int, float] | str | None,
-    sample_weight: object,
-    initial_epoch: int,
-    n_threads: int | None,
-) -> History:
-    """Train for a number of epochs; see `Model.fit`."""
-    batch = check_count(32 if batch_size is None else batch_size, "batch_size")
-    last = check_count(epochs, "epochs", 0)
-    first = check_count(initial_epoch, "initial_epoch", 0)
-    fraction = check_number(validation_split, "validation_split", 0.0, 1.0, open_maximum=True)
-    shown = progress.verbosity(verbose)
-    count = resolve_threads(n_threads)
-    told = checked(callbacks)
-    shuffled = check_flag(shuffle, "shuffle")
-
-    def check(now: Structure, judge: bool = False) -> tuple[Batch, Batch | None]:
-        given = batch_of(now, x, y, sample_weight, judge=judge)
-        held_out: Batch | None = None
-        if validation_data is not None:
-            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-                raise DTypeError("validation_data must be (x, y) or (x, y, sample_weight)")
-            apart = (*validation_data, None)[:3]
-            try:
-                held_out = batch_of(now, apart[0], apart[1], apart[2])
-            except (ShapeError, DataError, DTypeError) as error:
-                raise type(error)(f"in validation_data: {error}") from None
-        elif fraction:
-            train_part, test_part = data.split_validation(given.arrays, given.rows, fraction)
-            given, held_out = _batch(train_part), _batch(test_part)
-        if class_weight is not None:  # for training rows only
-            given = with_class_weights(given, class_weight, now.need_objective(), judge)
-        return given, held_out
-
-    def train() -> History:
-        given, held_out = check(model._now, judge=True)
-        loop = _Loop(model, given, min(batch, given.rows), shuffled, count)
-        return loop.run(first, last, shown, told, held_out, batch)
-
-    if not model.built:
-        model._ready(x, check)
-    history: History = model._binder.exclusively(train)
-    return history
-
-
-def _batch(arrays: dict[str, np.ndarray]) -> Batch:
-    return Batch(arrays, len(next(iter(arrays.values()))))
-
-
-class _Loop:
+class Loop:
     """One call of `fit`: the program, its arrays, and the epochs."""
 
     def __init__(
@@ -231,9 +204,11 @@ class _Loop:
         key = Key("train", batch, gather=self.shuffle, weighted=given.weighted)
         self.program = now.need_programs().program(key)
         self.permutation = np.empty(self.rows, np.int32) if self.shuffle else None
-        self.steps = -(-given.rows // batch)
+        steps = -(-given.rows // batch)
+        self.steps: int | None = steps
         cost = cost_of_step(now.graph, batch, self.optimizer.reference)
-        self.lengths = CallLengths(cost, self.steps)
+        self.lengths = CallLengths(cost, steps)
+        self.takes_long = self.lengths.batches < steps
         frozen = not any(parameter.is_trained for parameter in now.graph.parameters)
         self.first_losses: list[float] | None = None if self.optimizer.iterations or frozen else []
         self.bar: progress.Bar | None = None
@@ -245,9 +220,9 @@ class _Loop:
         last: int,
         verbose: int,
         callbacks: list[Callback],
-        held_out: Batch | None,
-        batch_size: int,
+        validate: Validate | None,
     ) -> History:
+        """Train from an epoch, counted from 0, to before the last one."""
         model = self.model
         history = History()
         model.stop_training = False
@@ -255,8 +230,7 @@ class _Loop:
         listeners = Listeners([*callbacks, history], model, epochs=last, steps=self.steps, verbose=verbose)
         model.history = history
         listeners.tell("on_train_begin", {})
-        watched = listeners.want_batches
-        attended = bool(callbacks) or held_out is not None or verbose == 2
+        attended = bool(callbacks) or validate is not None or verbose == 2
         begun = listeners.take_up()
         if begun is None:
             begun = Position(first)
@@ -264,31 +238,23 @@ class _Loop:
             self.first_losses = None
         epoch = begun.epoch
         if verbose == 1:
-            takes_long = self.lengths.batches < self.steps
-            self.bar = progress.Bar(epoch, last, self.steps if takes_long else None)
+            self.bar = progress.Bar(epoch, last, self.steps if self.takes_long else None)
         final: dict[str, float] = {}
         try:
-            while epoch < last and not begun.over:
+            while epoch < last and not begun.over and self._has_more(epoch):
                 began = time.perf_counter()
                 listeners.tell("on_epoch_begin", epoch, {})
                 if self.bar is not None:
                     self.bar.begin(epoch, begun.batch)
-                # If it is to stop, one batch is trained even so, as in Keras.
-                if watched or model.stop_training or begun.batch:
-                    finite, columns = self._batches(listeners, 1, begun)
-                elif self.by_batch or self.lengths.batches < self.steps:
-                    at_once = min(self.lengths.batches, self.steps)
-                    finite, columns = self._batches(listeners, at_once, begun)
-                else:
-                    finite, columns = self._epochs(1 if attended else min(self.lengths.epochs, last - epoch))
+                finite, columns = self._train(listeners, begun, 1 if attended else last - epoch)
                 n_done = len(columns["loss"])
                 values = {name: column[-1] for name, column in columns.items()}
                 if not attended:
                     history.extend(epoch, columns)
                     final = values
                 else:  # a single epoch
-                    if held_out is not None:
-                        found = evaluate(model, model._now, held_out, batch_size, self.n_threads, listeners)
+                    if validate is not None:
+                        found = validate(epoch, listeners)
                         values.update({f"val_{name}": value for name, value in found.items()})
                     final = dict(values)
                     listeners.tell("on_epoch_end", epoch, values)
@@ -314,6 +280,19 @@ class _Loop:
         self._finish(epoch)
         listeners.tell("on_train_end", final)
         return history
+
+    def _has_more(self, epoch: int) -> bool:
+        """Return whether there are data for one more epoch."""
+        return True
+
+    def _train(self, listeners: Listeners, begun: Position, most: int) -> tuple[bool, dict[str, list[float]]]:
+        """Run an epoch, the rest of one, or up to so many; return what `_epochs` does."""
+        # If it is to stop, one batch is trained even so, as in Keras.
+        if listeners.want_batches or self.model.stop_training or begun.batch:
+            return self._batches(listeners, 1, begun)
+        if self.by_batch or self.takes_long:
+            return self._batches(listeners, min(self.lengths.batches, -(-self.rows // self.batch)), begun)
+        return self._epochs(min(self.lengths.epochs, most))
 
     def _finish(self, epoch: int) -> None:
         """Give the model the averages of its weights, if the optimizer makes any."""

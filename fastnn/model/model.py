@@ -2,8 +2,8 @@
 
 A model has a structure (`structure.py`: graph, parameters, what it was compiled with), which its parts share:
 what it shows of itself (`overview.py`), single batches (`batchwise.py`), forward and backward
-(`gradients.py`), how it is kept (`serializable.py`).  This file adds compile, fit, evaluate and predict.  The
-epoch loop is in `fit.py`.
+(`gradients.py`), how it is kept (`serializable.py`).  This file adds compile, fit, evaluate and predict.
+What these are given is checked in `feeding.py`; the epoch loop is in `fit.py`.
 """
 
 from __future__ import annotations
@@ -16,34 +16,23 @@ import numpy as np
 from fastnn import absent, optimizers
 from fastnn._core.guards import load
 from fastnn.callbacks.base import Callback, History, Record
-from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_name, shown, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.graph.shared_graphs import drawn
 from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, replay
-from fastnn.model import fit as loop
-from fastnn.model.batch import Batch, batch_of, features_of
+from fastnn.model import feeding
+from fastnn.model.batch import Batch
 from fastnn.model.batchwise import Batchwise
-from fastnn.model.gradients import Differentiable, outputs_of
+from fastnn.model.gradients import Differentiable
 from fastnn.model.optimizer_state import OptimizerState
 from fastnn.model.overview import Overview
 from fastnn.model.serializable import Serializable
 from fastnn.model.structure import Binder, check_dtype
-from fastnn.run.runtime import resolve_threads
 from fastnn.utils import next_seed
 
 __all__ = ["Model"]
 
 _MOST_ENDS = 100  # arrays that a program takes, and gives
-
-
-def _told(callbacks: Sequence[Callback] | None, steps: object) -> list[Callback]:
-    """Return who listens to an evaluation or a prediction, which has no `steps`."""
-    if steps is not None:
-        raise ConfigurationError(
-            f"steps must be None, got {steps!r}: all rows are used; pass x[: steps * batch_size] for fewer"
-        )
-    return checked(callbacks)
 
 
 def _named_ends(ends: object, what: str) -> tuple[object, list[str] | None]:
@@ -249,17 +238,21 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
     def fit(
         self,
         x: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Sequence[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, ...] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | str | None = None,
         sample_weight: object = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
         *,
         n_threads: int | None = None,
     ) -> History:
@@ -270,11 +263,15 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
 
         Parameters
         ----------
-        x : array_like, (rows, features)
-        y : array_like
-            Targets as the loss takes them.
+        x : array_like, (rows, features), or iterable of batches
+            Batches come from a generator or another iterator, each once; from a `fastnn.utils.PyDataset`; or
+            from what can be iterated anew for each epoch, such as a DataLoader of PyTorch.  Each is
+            ``(x, y)`` or ``(x, y, sample_weight)``, checked when its turn comes.
+        y : array_like, optional
+            Targets as the loss takes them; not beside batches.
         batch_size : int, optional
-            Default 32.  The last batch of an epoch may be shorter.
+            Default 32, or with `steps_per_epoch` all rows over it; not beside batches.  The last batch of an
+            epoch may be shorter.
         epochs : int
             Number of the last epoch.
         verbose : {"auto", 0, 1, 2}
@@ -286,16 +283,25 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
             a hook for batches.
         validation_split : float
             Share of the last rows, in [0, 1), set aside before shuffling.
-        validation_data : tuple, optional
-            ``(x, y)`` or ``(x, y, sample_weight)``; overrides `validation_split`.
+        validation_data : tuple, or iterable of batches, optional
+            ``(x, y)`` or ``(x, y, sample_weight)``, or as `x`; overrides `validation_split`.
         shuffle : bool
-            Whether every epoch has an order of its own.
+            Whether every epoch has an order of its own: of rows, or of the batches of a PyDataset.  Other
+            batches come as they come.
         class_weight : dict or "balanced", optional
             Label to weight, or the same sum of weights for each label that there is; for a model with one
             output.  One-hot rows count by their largest entry.
         sample_weight : array_like, (rows,), optional
         initial_epoch : int
             Number of epochs that count as done.
+        steps_per_epoch : int, optional
+            Batches of an epoch, which goes on where the one before ended; by default all that there are.
+        validation_steps : int, optional
+            Batches of a validation; the first ones each time, except of iterators, which go on.
+        validation_batch_size : int, optional
+            Rows of a batch of arrays in validations; by default `batch_size`.
+        validation_freq : int, or list of int
+            After every how many epochs the model is validated, or after which, counted from 1.
         n_threads : int, optional
             The most threads to use; the result does not depend on it.
 
@@ -306,7 +312,7 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
         Raises
         ------
         ShapeError, DataError, DTypeError, ConfigurationError
-            For bad input, before anything changes.
+            For bad input, before anything changes; for a bad batch after the first, when its turn comes.
         BusyError
             If another thread trains the model.
 
@@ -321,7 +327,8 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
         TrainingWarning
             Once, if data and settings hardly suit each other: a class weight for a label that no row has,
             values of `x` that float32 cannot tell apart, the accuracy of a regression, or a first loss
-            above 1e12, or one that does not move, in the first training after `compile`.
+            above 1e12, or one that does not move, in the first training after `compile`.  If data end within
+            `steps_per_epoch`, or before the last epoch, where training ends then.
 
         Examples
         --------
@@ -335,7 +342,7 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
         True
         """
         self._now.need_optimizer()
-        return loop.fit(
+        return feeding.fit(
             self,
             x,
             y,
@@ -349,6 +356,10 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
             class_weight=class_weight,
             sample_weight=sample_weight,
             initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
             n_threads=n_threads,
         )
 
@@ -356,7 +367,7 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
     def evaluate(
         self,
         x: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
         sample_weight: object = None,
@@ -371,7 +382,7 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
     def evaluate(
         self,
         x: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
         sample_weight: object = None,
@@ -386,7 +397,7 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
     def evaluate(
         self,
         x: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
         sample_weight: object = None,
@@ -400,7 +411,7 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
     def evaluate(
         self,
         x: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
         sample_weight: object = None,
@@ -414,15 +425,16 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
 
         Parameters
         ----------
-        x : array_like, (rows, features)
-        y : array_like
+        x : array_like, (rows, features), or iterable of batches
+            As in `fit`.
+        y : array_like, optional
         batch_size : int, optional
-            Matters only for losses with reduction ``"sum"`` and for callbacks; default 32.
+            Matters only for losses with reduction ``"sum"``, `steps` and callbacks; default 32.
         verbose : {"auto", 0, 1, 2}
             Accepted for Keras's sake; nothing is shown.
         sample_weight : array_like, (rows,), optional
-        steps : None
-            In Keras's place, for calls by position: arrays have an end, there is nothing to limit.
+        steps : int, optional
+            Batches to use; by default all.
         callbacks : sequence of Callback, optional
             Their hooks ``on_test_...`` are called.  All rows are one batch unless one of them has a hook
             for batches.
@@ -443,14 +455,19 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
             For bad input.
         """
         self._now.need_optimizer()
-        batch = check_count(32 if batch_size is None else batch_size, "batch_size")
-        count = resolve_threads(n_threads)
         as_dict = check_flag(return_dict, "return_dict")
-        told = _told(callbacks, steps)
-        now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
-        listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
-        values = loop.evaluate(self, now, given, batch, count, listeners)
-        return now.need_objective().shaped(values, as_dict)
+        values = feeding.evaluate(
+            self,
+            x,
+            y,
+            batch_size=batch_size,
+            sample_weight=sample_weight,
+            steps=steps,
+            callbacks=callbacks,
+            verbose=verbose,
+            n_threads=n_threads,
+        )
+        return self._now.need_objective().shaped(values, as_dict)
 
     def predict(
         self,
@@ -466,14 +483,14 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
 
         Parameters
         ----------
-        x : array_like, (rows, features)
-            Zero rows are allowed.
+        x : array_like, (rows, features), or iterable of batches
+            Zero rows are allowed in arrays.  Of batches ``(x, ...)`` the inputs count.
         batch_size : int, optional
-            Matters only for callbacks, default 32: memory is steady for any number of rows.
+            Matters only for `steps` and callbacks, default 32: memory is steady for any number of rows.
         verbose : {"auto", 0, 1, 2}
             Accepted for Keras's sake; nothing is shown.
-        steps : None
-            As in `evaluate`.
+        steps : int, optional
+            Batches to use; by default all.
         callbacks : sequence of Callback, optional
             Their hooks ``on_predict_...`` are called.  All rows are one batch unless one of them has a
             hook for batches.
@@ -498,14 +515,16 @@ class Model(Overview, Batchwise, Differentiable, Serializable):
         >>> model.predict(np.zeros((4, 3)))[0]
         array([0., 0.], dtype=float32)
         """
-        batch = check_count(32 if batch_size is None else batch_size, "batch_size")
-        count = resolve_threads(n_threads)
-        told = _told(callbacks, steps)
-        now, given = self._ready(x, lambda now: features_of(now, x, empty=True))
-        if not told:
-            return self._keyed(outputs_of(now, given, count))
-        listeners = Listeners(told, self, epochs=1, steps=-(-given.rows // batch), verbose=verbose)
-        return self._keyed(loop.predict(self, now, given, batch, count, listeners))
+        found = feeding.predict(
+            self,
+            x,
+            batch_size=batch_size,
+            steps=steps,
+            callbacks=callbacks,
+            verbose=verbose,
+            n_threads=n_threads,
+        )
+        return self._keyed(found)
 
     def _keyed(self, found: Any) -> Any:
         """Return outputs by their names, if the model was made so."""

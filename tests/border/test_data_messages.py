@@ -12,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import layers
-from fastnn.errors import DataError, DTypeError, ShapeError, TrainingWarning
+from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, TrainingWarning
 
 ROWS, COLUMNS, CLASSES = 6, 3, 4
 X = np.random.default_rng(0).integers(-3, 4, (ROWS, COLUMNS)).astype(np.float32)
@@ -86,10 +86,6 @@ NOT_NUMBERS: dict[str, tuple[Any, type[Exception], str]] = {
         ShapeError,
         "x holds arrays or lists, the first of length 2; .*np.stack",
     ),
-    "a generator": ((row for row in X), DTypeError, r"x is a generator; .*np.concatenate\(list\(x\)\)"),
-    "an iterator": (iter(X), DTypeError, r"x is an iterator; .*np.concatenate\(list\(x\)\)"),
-    "a map": (map(float, range(3)), DTypeError, r"x is a map; .*np.concatenate\(list\(x\)\)"),
-    "a loader": (Loader(), DTypeError, r"x is a Loader; .*np.concatenate\(list\(x\)\)"),
     "a set": ({1.0, 2.0}, DTypeError, r"x is a set, which has no order; .*np.array\(list\(x\)\)"),
     "a function": (len, DTypeError, "x is a builtin_function_or_method; expected an array of numbers"),
     "an object": (object(), DTypeError, "x is an object; expected an array of numbers"),
@@ -97,6 +93,27 @@ NOT_NUMBERS: dict[str, tuple[Any, type[Exception], str]] = {
     "an array that refuses": (OnAGraph(), DTypeError, r"x cannot become an array: .*detach\(\)"),
     "a symbolic tensor": (fastnn.Input((3,)), DTypeError, "x cannot become an array: a symbolic tensor has"),
 }
+
+
+# What `fit` takes as batches.
+ITERABLES = {
+    "a generator": ((row for row in X), DTypeError, r"x is a generator; .*np.concatenate\(list\(x\)\)"),
+    "an iterator": (iter(X), DTypeError, r"x is an iterator; .*np.concatenate\(list\(x\)\)"),
+    "a map": (map(float, range(3)), DTypeError, r"x is a map; .*np.concatenate\(list\(x\)\)"),
+    "a loader": (Loader(), DTypeError, r"x is a Loader; .*np.concatenate\(list\(x\)\)"),
+}
+
+
+@pytest.mark.parametrize("case", ITERABLES)
+def test_what_is_no_array_is_named_with_the_way_out(case: str, refused: Any) -> None:
+    value, error, message = ITERABLES[case]
+    classifier = model()
+    with refused(classifier, error, match=message):
+        classifier.train_on_batch(value, LABELS)
+    with refused(
+        classifier, ConfigurationError, match="x gives batches, so leave y out: .*; if it gives rows"
+    ):
+        classifier.fit(value, LABELS, verbose=0)
 
 
 @pytest.mark.parametrize("case", NOT_NUMBERS)

@@ -475,7 +475,7 @@ def test_only_hooks_for_batches_slow_training(monkeypatch: pytest.MonkeyPatch) -
     def forbidden(*arguments: Any) -> None:
         raise AssertionError("trained batch by batch")
 
-    monkeypatch.setattr(fastnn.model.fit._Loop, "_batches", forbidden)
+    monkeypatch.setattr(fastnn.model.fit.Loop, "_batches", forbidden)
     linear().fit(X, Y, epochs=2, verbose=0, callbacks=[LambdaCallback(on_epoch_end=lambda epoch, logs: None)])
     with pytest.raises(AssertionError, match="batch by batch"):
         linear().fit(X, Y, verbose=0, callbacks=[LambdaCallback(on_train_batch_end=print)])
