@@ -2,8 +2,8 @@
 
 A model has a structure (`structure.py`: graph, parameters, what it was compiled with), which its parts share:
 what it shows of itself (`overview.py`), single batches (`batchwise.py`), forward and backward
-(`gradients.py`), how it is kept (`serializable.py`).  This file adds compile, fit, evaluate and predict.  The
-epoch loop is in `fit.py`.
+(`gradients.py`), updates from outside (`updates.py`), how it is kept (`serializable.py`).  This file adds
+compile, fit, evaluate and predict.  The epoch loop is in `fit.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from fastnn.model.optimizer_state import OptimizerState
 from fastnn.model.overview import Overview
 from fastnn.model.serializable import Serializable
 from fastnn.model.structure import Binder, check_dtype
+from fastnn.model.updates import Updatable
 from fastnn.run.runtime import resolve_threads
 from fastnn.utils import next_seed
 
@@ -62,7 +63,7 @@ def _named_ends(ends: object, what: str) -> tuple[object, list[str] | None]:
     return list(ends.values()), list(ends)
 
 
-class Model(Overview, Batchwise, Differentiable, Serializable):
+class Model(Overview, Batchwise, Differentiable, Updatable, Serializable):
     """A graph of layers, from inputs to outputs.
 
     Parameters
