@@ -127,7 +127,7 @@ class OptimizerState:
         Returns
         -------
         int
-            Updates made so far.
+            Calls and steps so far.
 
         Raises
         ------

@@ -56,7 +56,8 @@ class Updatable(Structured):
         Returns
         -------
         int
-            Updates made so far, `iterations` of the optimizer.
+            Calls and steps so far, as in Keras: `iterations` of the optimizer, but for those that only add to
+            sums of gradients, which count as well.
 
         Raises
         ------
@@ -121,14 +122,14 @@ class Updatable(Structured):
                 raise result.exception
             if not result.finite and optimizer.state is not None and not data.all_finite(optimizer.state):
                 optimizer.forget()  # the step was made, to infinity, and is taken back
-            return optimizer.iterations, result.finite
+            return optimizer.progress.steps, result.finite
 
-        iterations, finite = self._binder.exclusively(step)
+        steps, finite = self._binder.exclusively(step)
         if left_out:
             warn(f"there is no gradient of {', '.join(left_out)}; not updated", TrainingWarning)
         if not finite:
             warn("a weight would not be finite after this update; it was not made", NonFiniteWarning)
-        return int(iterations)
+        return int(steps)
 
     def polyak_from(self, other: Any, tau: float) -> None:
         """Move all weights towards those of another model: ``tau * other + (1 - tau) * own``.
