@@ -27,7 +27,7 @@ _GRAPH_OF_KERAS = "it belongs to the inside of Keras; nothing takes its place"
 _NO_TENSORS = "arrays are NumPy's here, use numpy"
 _FILES = "read the files with NumPy, pandas or Pillow, and give arrays to fit"
 _VARIABLES = "parameters are arrays: model.get_weights() and model.set_weights(...)"
-_STEPS = "write a loop of your own with model.train_on_batch, or with model.loss_and_gradients"
+_STEPS = "write a loop of your own with model.train_on_batch, or model.loss_and_gradients and apply_gradients"
 _CPU = "fastnn runs on the CPU; dtype='float64' is an argument of the model"
 _ESTIMATOR = "models are no estimators of scikit-learn"
 
@@ -174,7 +174,8 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "optimizers": (
         ("Adafactor RAdam Muon ScheduleFreeAdamW", _RATES),
-        ("LBFGS ADMM", "use Adam or SGD with momentum; for other methods take model.loss_and_gradients"),
+        ("LBFGS", "it is a function, minimize_lbfgs(model, x, y), for all rows at once"),
+        ("ADMM", "use Adam or SGD with momentum; for other methods take model.loss_and_gradients"),
         ("LossScaleOptimizer", "it is for float16, which fastnn does not have; use any optimizer as it is"),
         (
             "MultiOptimizer OptimizerMap",

@@ -43,7 +43,7 @@ ALL = [
     *(
         getattr(optimizers, name)
         for name in optimizers.__all__
-        if name not in ("Optimizer", "get", "schedules")
+        if name not in ("Optimizer", "get", "minimize_lbfgs", "schedules")
     ),
     *(getattr(initializers, name) for name in initializers.__all__ if name not in ("Initializer", "get")),
     *(getattr(metrics, name) for name in metrics.__all__ if name not in ("Metric", "get")),

@@ -177,6 +177,8 @@ cdef inline void begin_step(Run* run, Py_ssize_t origin) noexcept nogil:
                 run.n_tiles[p] = run.phases[p].n_tasks if run.step_scalars[run.phases[p].due] != 0 else 0
     for s in range(run.n_sums):
         run.totals[s] = 0.0
+    if run.first_update == 0:   # there is nothing to wait for
+        take_snapshot(run)
 
 
 cdef inline void begin_epoch(Run* run) noexcept nogil:

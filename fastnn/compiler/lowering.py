@@ -17,6 +17,7 @@ from fastnn.compiler.fusion import fuse
 from fastnn.compiler.plan import (
     PURPOSES,
     SIGNATURES,
+    UPDATING,
     WEIGHTS,
     Accumulator,
     Clip,
@@ -78,7 +79,7 @@ def lower(
     Parameters
     ----------
     graph : Graph
-    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward"}
+    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update"}
     losses : tuple of Loss
         One for each output, for the first three purposes.
     metrics : tuple of tuple of Metric
@@ -86,12 +87,13 @@ def lower(
     weighted_metrics : tuple of tuple of Metric
         The same of metrics that count rows by their sample weights, if there are any.
     optimizer : Optimizer, optional
-        Needed for ``"train"``.
+        Needed for ``"train"`` and ``"update"``.
     shares : tuple of float
         The factor of each loss in their sum; by default 1.
     wrt : tuple of str
-        Names of tensors whose gradients are wanted besides those of the inputs, for the last two
-        purposes.
+        Names of tensors whose gradients are wanted besides those of the inputs, for
+        ``"input_gradients"`` and ``"backward"``; for ``"update"`` of the parameters that are updated, by
+        default all that are trained.
     gather : bool
         Whether rows are looked up through a permutation first.
     weighted : bool
@@ -112,7 +114,9 @@ def lower(
     if purpose == "train" and optimizer is not None:
         waits = optimizer.clips_norms or optimizer.gradient_accumulation_steps is not None
         lowering.keeps_gradients = waits or SIGNATURES[optimizer.code].uncut
-    if purpose in ("train", "gradients", "evaluate"):
+    if purpose == "update":
+        lowering.given_gradients(wrt)
+    elif purpose in ("train", "gradients", "evaluate"):
         if len(losses) != len(graph.outputs):
             raise PlanError(f"lowering for {purpose!r} needs a loss for each output")
         lowering.forward()
@@ -125,12 +129,12 @@ def lower(
     if purpose in ("train", "gradients"):
         lowering.backward()
         lowering.regularize()
-        if purpose == "train":
-            if optimizer is None:
-                raise PlanError("lowering for 'train' needs an optimizer")
-            lowering.accumulate(optimizer)
-            lowering.clip(optimizer)
-            lowering.update(optimizer)
+    if purpose in UPDATING:
+        if optimizer is None:
+            raise PlanError(f"lowering for {purpose!r} needs an optimizer")
+        lowering.accumulate(optimizer)
+        lowering.clip(optimizer)
+        lowering.update(optimizer)
     elif purpose in ("input_gradients", "backward"):
         known = {node.output.name: node.output for node in graph.nodes}
         inputs = (tensor for tensor in graph.inputs if not tensor.kind.is_whole)
@@ -411,6 +415,12 @@ class Lowering(Builder):
         return sum(operand in op.operands for op in self.ops)
 
     # -- updates
+
+    def given_gradients(self, names: tuple[str, ...]) -> None:
+        """Take gradients of parameters as they are in their slot, those of regularisers included."""
+        for p in self.graph.parameters:
+            if p.is_trained and (not names or p.name in names):
+                self.gradients[p.name] = Operand(f"d({p.name})", Slot.GRADIENTS, p.rows, p.columns)
 
     def trained(self) -> list[tuple[Parameter, Operand]]:
         """Return the parameters that have a gradient, with it."""

@@ -9,7 +9,7 @@ from fastnn.compiler.fusion import join_updates
 from fastnn.compiler.lowering import lower, lower_metric
 from fastnn.compiler.memory import Layout, parameter_layout, place
 from fastnn.compiler.paths import batch_is_fast_axis, choose_paths, update_joins
-from fastnn.compiler.plan import LANES, MOST_EXTERNALS, Plan, whole_vectors
+from fastnn.compiler.plan import LANES, MOST_EXTERNALS, UPDATING, Plan, whole_vectors
 from fastnn.compiler.schedule import schedule
 from fastnn.compiler.verify import verify_plan
 from fastnn.errors import ConfigurationError
@@ -44,9 +44,10 @@ def compile_plan(
     Parameters
     ----------
     graph : Graph
-    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward"}
+    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update"}
     capacity : int
-        Rows of a batch, for ``"train"``, ``"gradients"`` and ``"backward"``; the others take any number.
+        Rows of a batch, for ``"train"``, ``"gradients"`` and ``"backward"``; the others take any number,
+        but for ``"update"``, which has no rows, and counts as a step of one.
     losses, metrics, weighted_metrics, optimizer, shares, wrt, gather, weighted, fused
         As in `fastnn.compiler.lowering.lower`.
     layout : Layout, optional
@@ -72,6 +73,8 @@ def compile_plan(
     >>> [op.code.name for op in compile_plan(model.graph, "predict").ops]
     ['DENSE']
     """
+    if purpose == "update":
+        capacity = 1
     measured = (*metrics, *weighted_metrics)
     columns = (
         purpose == "train" and fused and batch_is_fast_axis(graph, losses, measured, capacity, simd, itemsize)
@@ -103,7 +106,7 @@ def compile_plan(
     ops = choose_paths(ops, capacity or phases[0].tile_rows, simd, columns)
     states: tuple[str, ...] = ()
     scalars: tuple[str, ...] = ()
-    if optimizer is not None and purpose == "train":
+    if optimizer is not None and purpose in UPDATING:
         states, scalars = optimizer.states, optimizer.scalar_names
     rows = whole_vectors(capacity) if columns else capacity
     ops, sizes = place(ops, phases, layout or parameter_layout(graph.parameters), states, rows)

@@ -74,11 +74,13 @@ __all__ = [
     "Signature",
     "Slot",
     "Task",
+    "UPDATING",
     "describe_op",
     "whole_vectors",
 ]
 
-PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients", "backward")
+PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update")
+UPDATING = ("train", "update")  # purposes whose plans change parameters
 WEIGHTS = "sample_weight"  # the accumulator of the sum of all sample weights
 DENOMINATORS = ("rows", "weights", "nothing")
 MOST_EXTERNALS = 123  # arrays of the caller that a plan can name

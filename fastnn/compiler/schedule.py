@@ -105,7 +105,8 @@ def schedule(
         for group in _by_parameter(part):
             first = len(ordered)
             ordered += group
-            tiles = _parameter_tiles(group, capacity) if number == GRADIENTS else _update_tiles(group)
+            made = number == GRADIENTS and any(op.reads_batch() for op in group)
+            tiles = _parameter_tiles(group, capacity) if made else _update_tiles(group)
             tasks += [Task(first, len(ordered), begin, end) for begin, end in tiles]
         # Long tasks first, so that the last ones to finish are short.
         tasks.sort(key=lambda task: -_task_flops(task, ordered, capacity))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 
-from fastnn.compiler.plan import LANES, ROWS, Axis, Op, OpCode, Operand, Path, Plan, Slot
+from fastnn.compiler.plan import LANES, ROWS, UPDATING, Axis, Op, OpCode, Operand, Path, Plan, Slot
 from fastnn.compiler.verify_forms import USES, check_op, check_plan, describe
 from fastnn.compiler.verify_phases import check_concurrency, check_phases
 from fastnn.errors import PlanError
@@ -46,6 +46,10 @@ def verify_plan(plan: Plan) -> None:
     memories: dict[int, _Memory] = {slot: _Memory() for slot in (Slot.WORKSPACE, Slot.LOCAL, Slot.GRADIENTS)}
     kinds = _Kinds(plan)
     padded = plan.padded_capacity
+    given = plan.purpose == "update"  # whether the caller brings gradients
+    if given:
+        _check_update(plan)
+    brought: set[str] = set()
     for index, op in enumerate(plan.ops):
         where = describe(index, op)
         if index in starts:  # memory of a tile is gone with the tile
@@ -54,9 +58,12 @@ def verify_plan(plan: Plan) -> None:
             0 if operand is None else _elements(operand, heights[index], padded) for operand in op.operands
         ]
         _check_bounds(plan, op, sizes, where)
-        for use, operand in zip(USES[op.code], op.operands, strict=True):
+        for use, operand, size in zip(USES[op.code], op.operands, sizes, strict=True):
             if operand is None or not use.reads or operand.slot not in memories:
                 continue
+            if given and operand.slot == Slot.GRADIENTS and operand.name not in brought:
+                brought.add(operand.name)
+                memories[Slot.GRADIENTS].take(operand, size)
             if not memories[operand.slot].holds(operand):
                 raise PlanError(f"{where} reads {operand.name!r}, which nothing wrote or another overwrote")
         _check_overlaps(op, sizes, where)
@@ -76,6 +83,15 @@ def verify_plan(plan: Plan) -> None:
     _check_purpose(plan)
     if plan.capacity == 0:
         _check_any_rows(plan)
+
+
+def _check_update(plan: Plan) -> None:
+    """Prove that a plan reads nothing but gradients that the caller brings, and what the model keeps."""
+    for index, op in enumerate(plan.ops):
+        if op.signature.axis is not Axis.PARAMETER or op.reads_batch():
+            raise PlanError(f"{describe(index, op)} reads a batch, which a plan for 'update' has not")
+    if plan.externals:
+        raise PlanError(f"a plan for 'update' takes the array {plan.externals[0].name!r}, needs none")
 
 
 class _Memory:
@@ -294,7 +310,7 @@ def _check_externals(plan: Plan) -> None:
 
 
 def _check_purpose(plan: Plan) -> None:
-    """Prove what `Program` relies on for a purpose; parameters are changed in training only, and once.
+    """Prove what `Program` relies on for a purpose; parameters are changed by updates only, and once.
 
     Or twice, if they decay first.
     """
@@ -316,7 +332,7 @@ def _check_purpose(plan: Plan) -> None:
         for operand in op.outputs():
             if operand.slot != Slot.PARAMETERS:
                 continue
-            if plan.purpose != "train":
+            if plan.purpose not in UPDATING:
                 raise PlanError(
                     f"{describe(index, op)} changes {operand.name!r} in a plan for {plan.purpose!r}"
                 )

@@ -2,8 +2,9 @@
 
 A model has a structure (`structure.py`: graph, parameters, what it was compiled with), which its parts share:
 what it shows of itself (`overview.py`), single batches (`batchwise.py`), forward and backward
-(`gradients.py`), how it is kept (`serializable.py`).  This file adds compile, fit, evaluate and predict.
-What these are given is checked in `feeding.py`; the epoch loop is in `fit.py`.
+(`gradients.py`), updates from outside (`updates.py`), its loss as a function (`search.py`), how it is kept
+(`serializable.py`).  This file adds compile, fit, evaluate and predict.  What these are given is checked in
+`feeding.py`; the epoch loop is in `fit.py`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from fastnn.model.batchwise import Batchwise
 from fastnn.model.gradients import Differentiable
 from fastnn.model.optimizer_state import OptimizerState
 from fastnn.model.overview import Overview
+from fastnn.model.search import Searchable
 from fastnn.model.serializable import Serializable
 from fastnn.model.structure import Binder, check_dtype
+from fastnn.model.updates import Updatable
 from fastnn.utils import next_seed
 
 __all__ = ["Model"]
@@ -51,7 +54,7 @@ def _named_ends(ends: object, what: str) -> tuple[object, list[str] | None]:
     return list(ends.values()), list(ends)
 
 
-class Model(Overview, Batchwise, Differentiable, Serializable):
+class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializable):
     """A graph of layers, from inputs to outputs.
 
     Parameters

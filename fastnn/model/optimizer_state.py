@@ -6,9 +6,10 @@ This file must not know epochs or batches.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
+from weakref import WeakMethod
 
 import numpy as np
 
@@ -48,6 +49,8 @@ class OptimizerState:
         What the optimizer keeps for each parameter, once the model is built.
     """
 
+    _update: WeakMethod[Callable[[object], int]] | None = None  # what its model offers
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -74,7 +77,7 @@ class OptimizerState:
 
     def __getstate__(self) -> dict[str, Any]:
         counts = self.progress.steps, self.progress.epochs
-        return self.__dict__ | {"progress": counts}
+        return self.__dict__ | {"progress": counts, "_update": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -107,6 +110,44 @@ class OptimizerState:
         """What sets the learning rate of each step, if anything does."""
         rate = self.description.learning_rate
         return rate if isinstance(rate, LearningRateSchedule) else None
+
+    def with_update(self, update: Callable[[object], int]) -> OptimizerState:
+        """Return itself, told how its model makes an update with given gradients."""
+        if self._update is None or self._update() != update:
+            self._update = WeakMethod(update)
+        return self
+
+    def apply_gradients(self, grads_and_vars: object) -> int:
+        """Make one update of the model with given gradients; see `Model.apply_gradients`.
+
+        Parameters
+        ----------
+        grads_and_vars : iterable of (array_like, Weight), or what else `Model.apply_gradients` takes
+
+        Returns
+        -------
+        int
+            Calls and steps so far.
+
+        Raises
+        ------
+        ConfigurationError, ShapeError, DataError, DTypeError, BusyError
+            As `Model.apply_gradients` does, or if the model is gone.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> model.optimizer.apply_gradients(zip([[[1.0], [2.0]], [3.0]], model.trainable_weights))
+        1
+        """
+        update = None if self._update is None else self._update()
+        if update is None:
+            raise ConfigurationError(
+                "the model of this optimizer is gone; use model.optimizer of one that is"
+            )
+        return update(grads_and_vars)
 
     def scalars(self, first: int, count: int) -> np.ndarray:
         """Return the scalars of `count` steps after `first` others, as programs want them."""

@@ -113,8 +113,9 @@ class Overview(Structured):
 
     @property
     def optimizer(self) -> OptimizerState:
-        """What `compile` made: `learning_rate`, which may be set, and `iterations`."""
-        return self._now.need_optimizer()
+        """What `compile` made: `learning_rate`, which may be set, `iterations`, and `apply_gradients`."""
+        whole: Any = self
+        return self._now.need_optimizer().with_update(whole.apply_gradients)
 
     # -- weights
 
@@ -230,7 +231,8 @@ class Overview(Structured):
         ----------
         batch_size : int
             Rows of a training step.
-        purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward"}, optional
+        purpose : str, optional
+            One of "train", "gradients", "evaluate", "predict", "input_gradients", "backward" and "update".
             Default ``"train"`` if the model is compiled, else ``"predict"``.
 
         Returns

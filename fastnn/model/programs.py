@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn._core.guards import Parameters, load
 from fastnn.compiler.memory import Layout
-from fastnn.compiler.plan import Plan
+from fastnn.compiler.plan import UPDATING, Plan
 from fastnn.compiler.shared_plans import shared_plan
 from fastnn.errors import BusyError, ConfigurationError
 from fastnn.graph.graph import Graph
@@ -66,7 +66,7 @@ class Key(NamedTuple):
     weighted : bool
         Whether there are sample weights.
     wrt : tuple of str
-        Tensors whose gradients are wanted.
+        Tensors whose gradients are wanted; parameters that are updated, if not all.
     """
 
     purpose: str
@@ -124,13 +124,13 @@ class Programs:
             If its purpose needs a loss, and the model is not compiled.
         """
         objective, description = None, None
-        if key.purpose in ("train", "gradients", "evaluate"):
-            objective = self._objective
-            if objective is None or self._optimizer is None:
+        if key.purpose in ("train", "gradients", "evaluate", "update"):
+            if self._objective is None or self._optimizer is None:
                 raise ConfigurationError(
                     "the model is not compiled; call model.compile(optimizer, loss) first"
                 )
-            description = self._optimizer.rule if key.purpose == "train" else None
+            objective = self._objective if key.purpose != "update" else None
+            description = self._optimizer.rule if key.purpose in UPDATING else None
         return shared_plan(
             self._graph,
             key.purpose,
@@ -201,7 +201,7 @@ class Programs:
         make: type[Program] | type[ReferenceProgram] = Program
         if optimizer is not None and optimizer.reference:
             make = load("fastnn.run.reference").ReferenceProgram
-        state = optimizer.state if optimizer is not None and key.purpose == "train" else None
+        state = optimizer.state if optimizer is not None and key.purpose in UPDATING else None
         return make(kept.plan, self._dtype, self._parameters, None, state)
 
 

@@ -1,4 +1,4 @@
-"""Optimisers: frozen descriptions of an update rule, and schedules of its learning rate.
+"""Optimisers: frozen descriptions of an update rule, and schedules of its learning rate; L-BFGS on all rows.
 
 The learning rate lives in the compiled model, where it can change between epochs, unless a schedule sets it.
 """
@@ -17,6 +17,7 @@ from fastnn.errors import DTypeError, unknown_name
 from fastnn.optimizers import schedules
 from fastnn.optimizers._adaptive import Adadelta, Adamax, Ftrl, Lamb, Lion, Nadam
 from fastnn.optimizers._base import Optimizer
+from fastnn.optimizers._lbfgs import minimize_lbfgs
 from fastnn.optimizers._rules import SGD, Adagrad, Adam, AdamW, RMSprop
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "get",
+    "minimize_lbfgs",
     "schedules",
 ]
 

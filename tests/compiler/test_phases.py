@@ -11,7 +11,7 @@ import pytest
 
 from fastnn import Input, Sequential, layers, losses, optimizers
 from fastnn.compiler.pipeline import compile_plan
-from fastnn.compiler.plan import KEPT_SLOTS, PURPOSES, Axis, Op, OpCode, Phase, Plan, Slot, Task
+from fastnn.compiler.plan import KEPT_SLOTS, PURPOSES, UPDATING, Axis, Op, OpCode, Phase, Plan, Slot, Task
 from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
 from fastnn.run.encoding import encode
@@ -44,7 +44,7 @@ def test_what_changes_more_than_the_step_is_said_to_update(purpose: str) -> None
         written = {operand.slot for index in ops for operand in plan.ops[index].outputs()}
         assert phase.updates is bool(written & KEPT_SLOTS)
     n_updates = sum(phase.updates for phase in plan.phases)
-    assert n_updates == (1 if purpose == "train" else 0)
+    assert n_updates == (1 if purpose in UPDATING else 0)
     assert encode(plan).first_update == len(plan.phases) - n_updates
     assert str(plan).count(", updates\n") == n_updates
 

@@ -12,11 +12,24 @@ from fastnn import Input, Sequential, layers, losses, metrics, optimizers
 from fastnn.checks import MAXIMUM_SIZE
 from fastnn.compiler import paths
 from fastnn.compiler.pipeline import compile_plan
-from fastnn.compiler.plan import ROWS, Activation, Axis, Op, OpCode, Operand, Path, Phase, Plan, Slot, Task
+from fastnn.compiler.plan import (
+    ROWS,
+    Activation,
+    Axis,
+    External,
+    Op,
+    OpCode,
+    Operand,
+    Path,
+    Phase,
+    Plan,
+    Slot,
+    Task,
+)
 from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
 
-PURPOSES = ["train", "gradients", "evaluate", "predict", "input_gradients", "backward"]
+PURPOSES = ["train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update"]
 ROWS_OF_BATCH = 8
 
 
@@ -262,6 +275,10 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "two operands of one name": (
         lambda: with_operand(P, DENSE, "b", name="dense/kernel"),
         "two operands are named 'dense/kernel'",
+    ),
+    "an update of a batch": (lambda: replace(P, purpose="update"), r"op 0 \(GATHER of 'x'\) reads a batch"),
+    "an update with an array": (
+        lambda: replace(good("update"), externals=(External("x", 1),)), "takes the array 'x', needs none"
     ),
     "two parameters in one place": (lambda: renamed(P, "dense/bias", offset=0), "overlap in slot PARAMETERS"),
 }  # fmt: skip

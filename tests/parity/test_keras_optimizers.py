@@ -155,3 +155,31 @@ def test_fifty_steps(keras: Any, name: str, options: int, dtype: str) -> None:
     tolerance = 1e-6 if dtype == "float64" else 1e-5
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"global_clipnorm": 0.5, "weight_decay": 0.1},
+        {"gradient_accumulation_steps": 2, "clipvalue": 0.1},
+        {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2},
+    ],
+)
+def test_gradients_of_a_loop_of_ones_own(keras: Any, options: dict[str, Any]) -> None:
+    """In pairs, of all weights, and then of some."""
+    rng = np.random.default_rng(4)
+    ours = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(4), layers.Dense(2)], seed=0)
+    theirs = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(2)])
+    theirs.set_weights(ours.get_weights())
+    for library, model in ((fastnn, ours), (keras, theirs)):
+        model.compile(library.optimizers.Adam(0.01, epsilon=1e-3, **options), "mse")
+    theirs.optimizer.build(theirs.trainable_variables)
+    for step in range(6):
+        given = [rng.normal(0, 1, w.shape).astype(np.float32) for w in ours.trainable_weights]
+        chosen = slice(None) if step < 4 else slice(1, 3)
+        made = ours.optimizer.apply_gradients(zip(given[chosen], ours.trainable_weights[chosen], strict=True))
+        tensors = [keras.ops.convert_to_tensor(gradient) for gradient in given[chosen]]
+        count = theirs.optimizer.apply_gradients(zip(tensors, theirs.trainable_weights[chosen], strict=True))
+        for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6, err_msg=f"step {step}")
+        assert made == int(keras.ops.convert_to_numpy(count)), step

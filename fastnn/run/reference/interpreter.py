@@ -105,7 +105,7 @@ class Machine:
         """
         self.externals = externals
         self.order = order if order is not None else self.order
-        self.rows = len(order) if order is not None else len(next(iter(externals.values())))
+        self.rows = len(order) if order is not None else len(next(iter(externals.values()), ()))
         self.step += 1
         self.sums = np.zeros(self.plan.n_sums)
         for phase in self.plan.phases:
