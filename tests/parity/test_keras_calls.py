@@ -1,4 +1,4 @@
-"""Descriptions that are called on arrays against Keras's: regularizers, constraints."""
+"""Descriptions that are called on arrays against Keras's: regularizers, constraints, losses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import constraints, regularizers
+from fastnn import constraints, losses, regularizers
 
 RNG = np.random.default_rng(5)
 
@@ -37,3 +37,10 @@ def test_regularizers_and_constraints_are_those_of_keras(
         assert (found.dtype, found.shape) == (dtype, shape)
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)  # Keras computes in float32
         np.testing.assert_array_equal(w, before)
+
+
+def test_losses_take_tensors(peer: Any) -> None:
+    torch = peer("torch")
+    y, t = RNG.normal(size=(2, 3, 2))
+    found = losses.MeanSquaredError()(torch.tensor(t), torch.tensor(y), torch.ones(3))
+    assert found == pytest.approx(((y - t) ** 2).mean(), rel=1e-12)
