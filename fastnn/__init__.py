@@ -64,17 +64,22 @@ from fastnn import (
 )
 from fastnn._core import guards as _guards
 from fastnn.absent import attribute_error
+from fastnn.described import hand_down as _hand_down
 from fastnn.layers import Input
 from fastnn.metrics._base import equip as _equip_metrics
 from fastnn.model.model import Model
 from fastnn.model.sequential import Sequential
 from fastnn.model.serializable import equip as _equip
+from fastnn.run.calling import constrained as _constrained
+from fastnn.run.calling import loss_of as _loss_of
+from fastnn.run.calling import penalty as _penalty
 from fastnn.run.measuring import measure as _measure
 from fastnn.run.runtime import build_info, threads
 from fastnn.version import __version__
 
 _equip(lambda: _guards.load("fastnn.saving"))
 _equip_metrics(_measure)
+_hand_down(loss_of=_loss_of, constrained=_constrained, penalty=_penalty, next_seed=utils.next_seed)
 
 if TYPE_CHECKING:
     from fastnn import datasets, models, plotting, saving

@@ -197,8 +197,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("SwapEMAWeights", "with use_ema=True, fit ends with the averages; for others average get_weights()"),
     ),
     "initializers": (
-        ("OrthogonalInitializer", "it is Orthogonal"),
-        ("IdentityInitializer Eye", "it is Identity"),
+        ("Eye", "it is Identity"),
         ("STFT STFTInitializer", "it is for sound; use layer.set_weights"),
         ("Xavier XavierUniform", "it is 'glorot_uniform'"),
         ("XavierNormal", "it is 'glorot_normal'"),

@@ -1,4 +1,7 @@
-"""Constraints: frozen descriptions of what a parameter becomes after each update, as in Keras."""
+"""Constraints: frozen descriptions of what a parameter becomes after each update, as in Keras.
+
+They can be called on arrays.
+"""
 # This file must not know layers, plans or kernels.
 
 from __future__ import annotations
@@ -9,16 +12,28 @@ from typing import Any, ClassVar
 
 from fastnn.absent import attribute_error
 from fastnn.checks import check_number
-from fastnn.described import Described, rebuilt
+from fastnn.described import Described, handed_down, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 
-__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
+__all__ = [
+    "Constraint",
+    "MaxNorm",
+    "MinMaxNorm",
+    "NonNeg",
+    "UnitNorm",
+    "get",
+    "max_norm",
+    "min_max_norm",
+    "non_neg",
+    "unit_norm",
+]
 
 
 def __dir__() -> list[str]:
     return __all__
 
 
+@dataclass(frozen=True)
 class Constraint(Described):
     """Base of the constraints, which are those of this module: kernels know no others."""
 
@@ -48,6 +63,33 @@ class Constraint(Described):
         ((0.0, 3.0, 1.0, 0.0), ())
         """
         return ()
+
+    def __call__(self, w: object) -> Any:
+        """Return what becomes of an array, which stays as it is.
+
+        Parameters
+        ----------
+        w : array_like, of any shape
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 if `w` is an array of that, else float32.
+
+        Raises
+        ------
+        ConfigurationError
+            If the array has no such axis.
+        DTypeError, ShapeError
+            If these are not numbers, or not an array of them.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> fastnn.constraints.NonNeg()([[1.0, -1.0]])
+        array([[1., 0.]], dtype=float32)
+        """
+        return handed_down("constrained")(self, w)
 
     def _check(self, name: str, most: float = float("inf")) -> None:
         object.__setattr__(self, name, check_number(getattr(self, name), name, 0.0, most))
@@ -197,6 +239,8 @@ class UnitNorm(Constraint):
         """Return the limits of norms; see `Constraint.limits`."""
         return (1.0, 1.0, 1.0, self._axis_of_matrix(shape))
 
+
+max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm  # as in Keras
 
 _CLASSES: tuple[type[Constraint], ...] = (MaxNorm, MinMaxNorm, NonNeg, UnitNorm)
 _BY_NAME: dict[str, type[Constraint]] = {cls.name: cls for cls in _CLASSES}

@@ -10,16 +10,29 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from fastnn.checks import shown
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 
-__all__ = ["Described", "made", "own_classes", "rebuilt", "written"]
+__all__ = ["Described", "hand_down", "handed_down", "made", "own_classes", "rebuilt", "written"]
 
 T = TypeVar("T")
 _own: contextvars.ContextVar[Mapping[str, type]] = contextvars.ContextVar("own_classes", default={})  # noqa: B039
+
+
+_handed_down: dict[str, Callable[..., Any]] = {}
+
+
+def hand_down(**functions: Callable[..., Any]) -> None:
+    """Give descriptions what they call and must not import, such as what computes with arrays."""
+    _handed_down.update(functions)
+
+
+def handed_down(name: str) -> Callable[..., Any]:
+    """Return a function that `fastnn/__init__.py` has handed down."""
+    return _handed_down[name]
 
 
 class Described:

@@ -1,6 +1,7 @@
 """Initialisers: frozen descriptions that fill a parameter from a random generator.
 
-Names, arguments and distributions are those of Keras 3; the random streams are NumPy's.
+Names, arguments and distributions are those of Keras 3; the random streams are NumPy's.  Without a model,
+they can be called for an array.
 """
 # This file must not know layers, plans or kernels.
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from fastnn.absent import attribute_error
 from fastnn.checks import check_count, check_number
-from fastnn.described import Described, rebuilt
+from fastnn.described import Described, handed_down, rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 
 __all__ = [
@@ -26,17 +27,34 @@ __all__ = [
     "HeNormal",
     "HeUniform",
     "Identity",
+    "IdentityInitializer",
     "Initializer",
     "LecunNormal",
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "OrthogonalInitializer",
     "RandomNormal",
     "RandomUniform",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "constant",
     "get",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
 ]
 
 
@@ -67,6 +85,47 @@ class Initializer(Described):
         """
         raise ConfigurationError(f"{type(self).__name__} does not say how to draw; override draw()")
 
+    def __call__(self, shape: tuple[int, ...] | list[int], dtype: Any = None) -> np.ndarray:
+        """Return an array of a shape.
+
+        Parameters
+        ----------
+        shape : tuple or list of int
+            With the inputs first and the units last, as kernels have it.
+        dtype : dtype, optional
+            Of real numbers; by default float32.
+
+        Returns
+        -------
+        numpy.ndarray of shape `shape`
+            The same each time if there is a seed; else other numbers each time, which follow from
+            `fastnn.utils.set_random_seed`.
+
+        Raises
+        ------
+        ConfigurationError, DTypeError
+            If the shape or the dtype is none, or not one that the initialiser can fill.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> fastnn.initializers.Constant(2.0)((1, 3), "float64")
+        array([[2., 2., 2.]])
+        >>> draw = fastnn.initializers.GlorotUniform(seed=1)
+        >>> bool((draw((2, 3)) == draw((2, 3))).all())
+        True
+        """
+        if not isinstance(shape, tuple | list):
+            raise DTypeError(f"shape must be a tuple of integers, such as (2, 3), got {shape!r}")
+        sizes = tuple(check_count(size, "each part of shape", 0) for size in shape)
+        try:
+            wanted = np.dtype(np.float32 if dtype is None else dtype)
+        except TypeError:
+            raise DTypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None
+        if wanted.kind != "f":
+            raise DTypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+        return self.draw(sizes, np.random.default_rng(handed_down("next_seed")())).astype(wanted)
+
 
 @dataclass(frozen=True)
 class _Random(Initializer):
@@ -93,9 +152,8 @@ class Zeros(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> Zeros().draw((2,), np.random.default_rng(0))
-    array([0., 0.])
+    >>> Zeros()((2,))
+    array([0., 0.], dtype=float32)
     """
 
     name: ClassVar[str] = "zeros"
@@ -111,9 +169,8 @@ class Ones(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> Ones().draw((2,), np.random.default_rng(0))
-    array([1., 1.])
+    >>> Ones()((2,))
+    array([1., 1.], dtype=float32)
     """
 
     name: ClassVar[str] = "ones"
@@ -129,9 +186,8 @@ class Constant(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> Constant(0.5).draw((2,), np.random.default_rng(0))
-    array([0.5, 0.5])
+    >>> Constant(0.5)((2,))
+    array([0.5, 0.5], dtype=float32)
     """
 
     value: float = 0.0
@@ -156,10 +212,9 @@ class Identity(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> Identity(2.0).draw((2, 3), np.random.default_rng(0))
+    >>> Identity(2.0)((2, 3))
     array([[2., 0., 0.],
-           [0., 2., 0.]])
+           [0., 2., 0.]], dtype=float32)
     """
 
     gain: float = 1.0
@@ -198,8 +253,7 @@ class RandomNormal(_Random):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> RandomNormal().draw((2, 4), np.random.default_rng(0)).shape
+    >>> RandomNormal()((2, 4)).shape
     (2, 4)
     """
 
@@ -225,8 +279,7 @@ class TruncatedNormal(RandomNormal):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> TruncatedNormal().draw((2, 4), np.random.default_rng(0)).shape
+    >>> TruncatedNormal()((2, 4)).shape
     (2, 4)
     """
 
@@ -277,8 +330,7 @@ class RandomUniform(_Random):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> RandomUniform().draw((2, 4), np.random.default_rng(0)).shape
+    >>> RandomUniform()((2, 4)).shape
     (2, 4)
     """
 
@@ -346,8 +398,7 @@ class VarianceScaling(_Random):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> VarianceScaling(2.0, "fan_out", "uniform").draw((2, 4), np.random.default_rng(0)).shape
+    >>> VarianceScaling(2.0, "fan_out", "uniform")((2, 4)).shape
     (2, 4)
     """
 
@@ -380,8 +431,7 @@ class GlorotUniform(_Scaled):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> GlorotUniform().draw((2, 4), np.random.default_rng(0)).shape
+    >>> GlorotUniform()((2, 4)).shape
     (2, 4)
     """
 
@@ -394,8 +444,7 @@ class GlorotNormal(_Scaled):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> GlorotNormal().draw((2, 4), np.random.default_rng(0)).shape
+    >>> GlorotNormal()((2, 4)).shape
     (2, 4)
     """
 
@@ -409,8 +458,7 @@ class HeUniform(_Scaled):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> HeUniform().draw((2, 4), np.random.default_rng(0)).shape
+    >>> HeUniform()((2, 4)).shape
     (2, 4)
     """
 
@@ -425,8 +473,7 @@ class HeNormal(_Scaled):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> HeNormal().draw((2, 4), np.random.default_rng(0)).shape
+    >>> HeNormal()((2, 4)).shape
     (2, 4)
     """
 
@@ -442,8 +489,7 @@ class LecunUniform(_Scaled):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> LecunUniform().draw((2, 4), np.random.default_rng(0)).shape
+    >>> LecunUniform()((2, 4)).shape
     (2, 4)
     """
 
@@ -457,8 +503,7 @@ class LecunNormal(_Scaled):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> LecunNormal().draw((2, 4), np.random.default_rng(0)).shape
+    >>> LecunNormal()((2, 4)).shape
     (2, 4)
     """
 
@@ -466,6 +511,13 @@ class LecunNormal(_Scaled):
     normal: ClassVar[bool] = True
     name: ClassVar[str] = "lecun_normal"
 
+
+# As in Keras.
+constant, identity, ones, orthogonal, zeros = Constant, Identity, Ones, Orthogonal, Zeros
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+glorot_normal, glorot_uniform, he_normal, he_uniform = GlorotNormal, GlorotUniform, HeNormal, HeUniform
+lecun_normal, lecun_uniform, variance_scaling = LecunNormal, LecunUniform, VarianceScaling
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 
 _CLASSES: tuple[type[Initializer], ...] = (
     Zeros,

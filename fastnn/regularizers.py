@@ -1,4 +1,7 @@
-"""Regularisers: frozen descriptions of a penalty on a parameter, as in Keras."""
+"""Regularisers: frozen descriptions of a penalty on a parameter, as in Keras.
+
+They can be called on arrays.
+"""
 # This file must not know layers, plans or kernels.
 
 from __future__ import annotations
@@ -9,10 +12,10 @@ from typing import Any
 
 from fastnn.absent import attribute_error
 from fastnn.checks import check_number
-from fastnn.described import Described, rebuilt
+from fastnn.described import Described, handed_down, rebuilt
 from fastnn.errors import DTypeError, unknown_name
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]
 
 
 def __dir__() -> list[str]:
@@ -31,6 +34,27 @@ class Regularizer(Described):
         (0.1, 0.0)
         """
         return getattr(self, "l1", 0.0), getattr(self, "l2", 0.0)
+
+    def __call__(self, x: object) -> float:
+        """Return the penalty of an array.
+
+        Parameters
+        ----------
+        x : array_like, of any shape
+
+        Raises
+        ------
+        DTypeError, ShapeError
+            If these are not numbers, or not an array of them.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> fastnn.regularizers.L1L2(l1=0.5, l2=0.25)([[1.0, -1.0], [2.0, 0.0]])
+        3.5
+        """
+        result: float = handed_down("penalty")(self, x)
+        return result
 
     def _check(self, name: str) -> None:
         object.__setattr__(self, name, check_number(getattr(self, name), name, 0.0))
@@ -116,9 +140,11 @@ class L1L2(Regularizer):
         self._check("l2")
 
 
+l1, l2, l1_l2 = L1, L2, L1L2  # as in Keras
+
 _CLASSES: tuple[type[Regularizer], ...] = (L1, L2, L1L2)
 _USUAL = {"l1": L1(), "l2": L2(), "l1_l2": L1L2(0.01, 0.01)}
-_BY_NAME = _USUAL | {"L1": L1(), "L2": L2(), "L1L2": L1L2(0.01, 0.01)}
+_BY_NAME = _USUAL | {"L1": L1(), "L2": L2(), "L1L2": L1L2(0.01, 0.01), "l1l2": L1L2(0.01, 0.01)}
 
 
 def get(

@@ -39,18 +39,13 @@ MANY = (RNG.random((12, 4)) > 0.5).astype(float)
 WEIGHTS = np.linspace(0, 2, 12)
 
 ALL = [
-    *(getattr(losses, name) for name in losses.__all__ if name not in ("Loss", "get")),
-    *(
-        getattr(optimizers, name)
-        for name in optimizers.__all__
-        if name not in ("Optimizer", "get", "minimize_lbfgs", "schedules")
-    ),
-    *(getattr(initializers, name) for name in initializers.__all__ if name not in ("Initializer", "get")),
-    *(getattr(metrics, name) for name in metrics.__all__ if name not in ("Metric", "get")),
-    regularizers.L1,
-    regularizers.L2,
-    regularizers.L1L2,
-    *(getattr(constraints, name) for name in constraints.__all__ if name not in ("Constraint", "get")),
+    thing
+    for module in (losses, optimizers, initializers, metrics, regularizers, constraints)
+    for name, thing in vars(module).items()
+    if name in module.__all__
+    and isinstance(thing, type)
+    and name == thing.__name__  # not by another one
+    and name not in ("Loss", "Optimizer", "Initializer", "Metric", "Regularizer", "Constraint")
 ]
 
 

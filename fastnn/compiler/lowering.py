@@ -36,7 +36,7 @@ from fastnn.metrics._means import MeanOfLoss
 from fastnn.ops import REAL, Kind
 from fastnn.optimizers import Optimizer
 
-__all__ = ["Lowered", "Lowering", "lower", "lower_metric"]
+__all__ = ["Lowered", "Lowering", "lower", "lower_loss", "lower_metric"]
 
 Constants: TypeAlias = tuple[float, ...]
 
@@ -164,6 +164,28 @@ def lower_metric(metric: Metric, columns: int, weighted: bool) -> Lowered:
     t = lowering.stream("y", 1 if metric.sparse else columns, metric.kind(columns))
     weight = lowering.stream(WEIGHTS, 1) if weighted else None
     lowering.measure((), ((metric,),), [t], weight)
+    return Lowered(tuple(lowering.ops), tuple(lowering.externals), tuple(lowering.accumulators))
+
+
+def lower_loss(loss: Loss, columns: int) -> Lowered:
+    """Return the ops of a loss of given outputs, ``"x"``, and targets, ``"y"``, without a gradient.
+
+    Parameters
+    ----------
+    loss : Loss
+    columns : int
+        Of the outputs.
+
+    Returns
+    -------
+    Lowered
+    """
+    tensor = Tensor("x", columns)
+    lowering = Lowering(Graph((tensor,), (tensor,), ()), "evaluate", False, False, False)
+    lowering.forward()
+    t = lowering.stream("y", loss.n_targets(columns), loss.kind(columns))
+    lowering.accumulators.append(Accumulator("loss", share=1.0))
+    lowering.objective(lowering.tensors["x"], t, None, loss, 1.0, fused=False)
     return Lowered(tuple(lowering.ops), tuple(lowering.externals), tuple(lowering.accumulators))
 
 

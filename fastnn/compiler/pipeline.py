@@ -5,8 +5,10 @@ This file must not know arrays or kernels; of a dtype it knows the size, of a ma
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastnn.compiler.fusion import join_updates
-from fastnn.compiler.lowering import lower, lower_metric
+from fastnn.compiler.lowering import Lowered, lower, lower_loss, lower_metric
 from fastnn.compiler.memory import Layout, parameter_layout, place
 from fastnn.compiler.paths import batch_is_fast_axis, choose_paths, update_joins
 from fastnn.compiler.plan import LANES, MOST_EXTERNALS, UPDATING, Plan, whole_vectors
@@ -18,7 +20,7 @@ from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer
 
-__all__ = ["compile_metric", "compile_plan"]
+__all__ = ["compile_loss", "compile_metric", "compile_plan"]
 
 
 def compile_plan(
@@ -151,8 +153,44 @@ def compile_metric(metric: Metric, columns: int, weighted: bool) -> Plan:
     >>> [op.code.name for op in compile_metric(Accuracy(), 2, weighted=True).ops]
     ['WEIGHT_TOTAL', 'EXACT_ACCURACY']
     """
-    lowered = lower_metric(metric, columns, weighted)
+    return _of_arrays(lower_metric(metric, columns, weighted))
+
+
+def compile_loss(loss: Loss, columns: int) -> Plan:
+    """Return the verified plan of a loss of given outputs, ``"x"``, and targets, ``"y"``.
+
+    Its tiles are single rows, so that what a tile adds up is the loss of a row.
+
+    Parameters
+    ----------
+    loss : Loss
+    columns : int
+        Of the outputs.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    PlanError
+        If the plan does not verify, which is a defect of fastnn.
+
+    Examples
+    --------
+    >>> from fastnn.losses import Huber
+    >>> plan = compile_loss(Huber(), 2)
+    >>> [op.code.name for op in plan.ops], plan.phases[0].tile_rows
+    (['POINTWISE_LOSS'], 1)
+    """
+    return _of_arrays(lower_loss(loss, columns), by_row=True)
+
+
+def _of_arrays(lowered: Lowered, by_row: bool = False) -> Plan:
+    """Return the verified plan of what has no parameters."""
     ops, phases = schedule(lowered.ops, 0, 1)
+    if by_row:
+        phases = tuple(replace(phase, tile_rows=1) for phase in phases)
     ops, sizes = place(ops, phases, parameter_layout(()), (), 0)
     plan = Plan(ops, phases, sizes, lowered.externals, lowered.accumulators, 0, "evaluate")
     verify_plan(plan)

@@ -1,4 +1,4 @@
-"""Losses: frozen descriptions with the formulas and reductions of Keras 3.
+"""Losses: frozen descriptions with the formulas and reductions of Keras 3, and functions of arrays.
 
 A description says which loss op it becomes, with which activation that op fuses, and what
 targets it takes.  The kernels compute the value and the gradient.
@@ -9,12 +9,33 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
 from fastnn.absent import attribute_error
 from fastnn.described import rebuilt
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
+from fastnn.losses import _functions
 from fastnn.losses._base import Loss
+from fastnn.losses._functions import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    cosine_similarity,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
 from fastnn.losses._margins import CategoricalHinge, Hinge, MulticlassHinge, SquaredHinge
 from fastnn.losses._probabilities import (
     BinaryCrossentropy,
@@ -65,7 +86,24 @@ __all__ = [
     "SquaredError",
     "SquaredHinge",
     "Tweedie",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "cosine_similarity",
     "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
 ]
 
 
@@ -107,6 +145,8 @@ _SHORT: dict[str, type[Loss]] = {
     "mse": MeanSquaredError,
     "msle": MeanSquaredLogarithmicError,
 }
+# Functions stand for the losses of their names.
+_FUNCTIONS: dict[object, str] = {globals()[name]: name for name in _functions.__all__}
 _BY_NAME |= _SHORT | {name.upper(): cls for name, cls in _SHORT.items()}
 
 
@@ -121,7 +161,7 @@ def get(identifier: object) -> Loss:
 
     Parameters
     ----------
-    identifier : str, Loss, subclass or dict
+    identifier : str, Loss, subclass, function of this module or dict
         A dict has the ``"class_name"`` and the ``"config"`` of a loss.
 
     Returns
@@ -148,6 +188,8 @@ def get(identifier: object) -> Loss:
                 f"{type(identifier).__name__} cannot run: losses are those of fastnn.losses"
             )
         return identifier
+    if isinstance(identifier, FunctionType) and identifier in _FUNCTIONS:
+        return _usual(_FUNCTIONS[identifier])
     if isinstance(identifier, type) and issubclass(identifier, Loss):
         return get(identifier())
     if isinstance(identifier, Mapping):

@@ -7,10 +7,10 @@ This file must not know single losses, layers or kernels.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fastnn.checks import check_flag, check_number, with_arguments_of_keras
-from fastnn.described import Described
+from fastnn.described import Described, handed_down
 from fastnn.errors import ConfigurationError, unknown_name
 from fastnn.opcodes import OpCode
 from fastnn.ops import POINTWISE, REAL, ROWWISE, Activation, Kind, LossTraits, Numbers, Pointwise, Rowwise
@@ -31,6 +31,8 @@ def as_in_keras(cls: _Class) -> _Class:
 @dataclass(frozen=True)
 class Loss(Described):
     """Base of the losses: one value per row, then a reduction over the batch.
+
+    Models are compiled with losses.  Without a model, a loss can be called on arrays.
 
     Parameters
     ----------
@@ -171,3 +173,39 @@ class Loss(Described):
             return float(self.function), *self.arguments(outputs)
         divisor = 1.0 if self.traits.summed else float(outputs)
         return float(self.function), divisor, *self.arguments(outputs)
+
+    # -- what users call
+
+    def __call__(self, y_true: object, y_pred: object, sample_weight: object = None) -> Any:
+        """Return the loss of arrays.
+
+        Parameters
+        ----------
+        y_true : array_like, (..., outputs), or (...) or (..., 1) for integer labels
+        y_pred : array_like, (..., outputs)
+            The last axis holds the outputs of a row, so that an array of one axis is one row, as in Keras.
+            Computed with in float64 if it is an array of that, else in float32.
+        sample_weight : array_like, (...) or (..., 1), optional
+            A weight for each row, or a number for all.
+
+        Returns
+        -------
+        float, or numpy.ndarray of shape (...) if the reduction is None
+
+        Raises
+        ------
+        ShapeError, DataError, DTypeError
+            If they do not fit each other.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> y_true, y_pred = [[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 3.0]]
+        >>> fastnn.losses.MeanSquaredError()(y_true, y_pred, sample_weight=[1.0, 0.5])
+        1.5
+        >>> fastnn.losses.MeanSquaredError(reduction=None)(y_true, y_pred)
+        array([0.5, 5. ], dtype=float32)
+        """
+        if not hasattr(self, "code"):
+            raise ConfigurationError(f"{type(self).__name__} cannot run: losses are those of fastnn.losses")
+        return handed_down("loss_of")(self, y_true, y_pred, sample_weight)

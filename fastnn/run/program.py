@@ -397,6 +397,29 @@ class Program:
             raise PlanError(f"the executor stopped with status {name}")
         return Result(sums, steps, finished, name != "NOT_FINITE", exception)
 
+    def sums_of_rows(self, externals: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+        """Run a plan whose tiles are single rows, and return what each of them adds to the first sum.
+
+        Parameters
+        ----------
+        externals : mapping of str to numpy.ndarray
+            As for `run`.
+        rows : int
+            At least 1.
+
+        Returns
+        -------
+        numpy.ndarray of float64, (rows,)
+        """
+        if self.plan.capacity or self._code.row_tiles != [1]:
+            raise PlanError("sums of rows need a plan of tiles of one row")
+        result = self.run(externals, rows, rows)
+        if result.exception is not None:
+            raise result.exception
+        if rows == 1:  # one thread alone adds up no tiles
+            return result.sums[0, :1]
+        return self._partial[: rows * self._code.n_sums : self._code.n_sums].copy()
+
     def _bound(
         self, externals: Mapping[str, np.ndarray], rows: int, gradients: np.ndarray | None
     ) -> list[tuple[int, np.ndarray, bool]]:

@@ -121,6 +121,49 @@ def test_ten_steps(keras: Any, case: str, weighed: str, dtype: str) -> None:
     np.testing.assert_allclose(model.get_weights()[0], kernel, rtol=weight, atol=weight)
 
 
+REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", None]
+SHAPES: dict[str, tuple[int, ...]] = {"rows": (ROWS,), "rows of rows": (3, 6), "a row": ()}
+WEIGHTS = ["none", "a row", "a column", "one"]
+
+
+@pytest.mark.parametrize(
+    ("case", "reduction", "shape", "weighed", "dtype"),
+    pairwise(CASES, REDUCTIONS, SHAPES, WEIGHTS, ["float32", "float64"]),
+)
+def test_calls_on_arrays(
+    keras: Any, case: str, reduction: str | None, shape: str, weighed: str, dtype: str
+) -> None:
+    name, arguments, activation, y = CASES[case]
+    before = SHAPES[shape]
+    rows = int(np.prod(before))
+    output = np.asarray(getattr(keras.activations, activation)(keras.ops.convert_to_tensor(X @ START)))
+    output = output[:rows].reshape(*before, 4).astype(dtype)
+    t = y[:rows].reshape(before if y.ndim == 1 else (*before, 4))
+    every = RNG.uniform(0, 2, before)
+    weights = {"none": None, "a row": every, "a column": every[..., None], "one": np.asarray(0.7)}[weighed]
+    if weighed == "one" and name.startswith("Sparse"):  # which Keras cannot join with what is ignored
+        weights = np.full(before, 0.7)
+    loss = getattr(keras.losses, name)(reduction=reduction, dtype=dtype, **arguments)
+    expected = np.asarray(loss(t, output, sample_weight=weights))
+    found = getattr(losses, name)(reduction=reduction, **arguments)(t, output, weights)
+    assert (type(found) is float) == (reduction is not None)
+    assert np.shape(found) == expected.shape
+    limit = 2e-6 if dtype == "float32" else 1e-7  # with PyTorch, Keras's means of float64 are float32
+    np.testing.assert_allclose(found, expected, rtol=limit, atol=limit)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_functions_of_arrays(keras: Any, case: str) -> None:
+    name, arguments, activation, t = CASES[case]
+    output = np.asarray(getattr(keras.activations, activation)(keras.ops.convert_to_tensor(X @ START)))
+    function = getattr(losses, losses.get(name).name)
+    expected = np.asarray(getattr(keras.losses, function.__name__)(t.astype("float64"), output, **arguments))
+    found = function(t, output, **arguments)
+    assert found.shape == expected.shape == (ROWS,)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    assert losses.get(function) == getattr(losses, name)()
+
+
 def test_names_are_those_of_keras(keras: Any) -> None:
     from keras.src.losses import ALL_OBJECTS_DICT
 
