@@ -390,6 +390,35 @@ def test_a_callback_of_functions(keras: Any) -> None:
     assert [epoch for epoch, _ in seen] == [0, 1]
 
 
+def test_a_generator_of_batches(keras: Any) -> None:
+    def batches() -> Any:
+        while True:
+            for i in range(0, 96, 32):
+                yield X[i : i + 32], LABELS[i : i + 32]
+
+    model = net(keras)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(
+        batches(), steps_per_epoch=3, epochs=2, validation_data=batches(), validation_steps=2, verbose=0
+    )
+    assert len(history.history["val_loss"]) == 2
+    assert len(model.evaluate(batches(), steps=3, verbose=0)) == 2
+
+
+def test_a_sequence_of_batches(keras: Any) -> None:
+    class Batches(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, i: int) -> Any:
+            return X[32 * i : 32 * i + 32], LABELS[32 * i : 32 * i + 32]
+
+    model = net(keras)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(Batches(), epochs=2, verbose=0)
+    assert int(model.optimizer.iterations) == 6
+
+
 def test_batches_by_hand(keras: Any) -> None:
     model = net(keras)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -636,3 +665,8 @@ def test_a_metric_without_a_model(keras: Any) -> None:
     for value in (1.0, 3.0):
         mean.update_state(value)
     assert float(mean.result()) == 2.0
+
+
+def test_a_loss_without_a_model(keras: Any) -> None:
+    loss = keras.losses.MeanSquaredError()
+    assert float(loss(np.array([[0.0, 1.0]]), np.array([[1.0, 1.0]]))) == pytest.approx(0.5)

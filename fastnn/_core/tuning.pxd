@@ -3,9 +3,10 @@
 # All are constants of the compiler.  Those of the Python side are in fastnn/compiler/tuning.py.  Not here
 # are numbers that a format or a bound on rounding fixes (types.pxd, reals.h), and room on the stack that
 # decides nothing.  A comment says the unit, and what is decided.  `[machine, date; script]` is how a number
-# came about, as far as it is known, the machine often inferred from dates: "EPYC", "Intel" with two AVX-512 units a core, and "Zen 5" are the
-# machines of benchmarks/results; the date is that of the commit; where no script is named, no script is in
-# the repository. It holds for all numbers below it up to the next empty line.
+# came about, as far as it is known; the machine is often inferred from dates: "EPYC", "Intel" with two
+# AVX-512 units a core, and "Zen 5" are the machines of benchmarks/results; the date is that of the commit;
+# where no script is named, no script is in the repository.  It holds for all numbers below it up to the next
+# empty line.
 
 # --- threads -----------------------------------------------------------------------------------------------
 
