@@ -106,8 +106,9 @@ class Optimizer(Described):
             raise ConfigurationError("ema_overwrite_frequency needs averages: give use_ema=True as well")
         self._check_count("gradient_accumulation_steps", 2)
         object.__setattr__(self, "learning_rate_multipliers", _multipliers(self.learning_rate_multipliers))
-        for name in ("undecayed", "undecayed_patterns"):
-            object.__setattr__(self, name, _strings(getattr(self, name), name))
+        object.__setattr__(self, "undecayed", _strings(self.undecayed, "undecayed"))
+        patterns = _patterns(self.undecayed_patterns, "undecayed_patterns")
+        object.__setattr__(self, "undecayed_patterns", patterns)
 
     def __repr__(self) -> str:
         usual = {one.name: one.default for one in fields(Optimizer)} | {"weight_decay": None}
@@ -139,8 +140,8 @@ class Optimizer(Described):
 
         Parameters
         ----------
-        var_list : sequence of str or Layer, optional
-            Layers, their names, or names of parameters, ``"dense/kernel"``.
+        var_list : sequence of str, Layer or Weight, optional
+            Layers, their names, weights as in ``model.weights``, or their paths, ``"dense/kernel"``.
         var_names : sequence of str, optional
             Regular expressions that are searched for in ``"kernel"``, ``"bias"`` and so on.
 
@@ -162,8 +163,9 @@ class Optimizer(Described):
         given = var_list or ()
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise DTypeError(f"var_list must be a list of layers or names, got {shown(given)}")
-        names = _strings([getattr(one, "name", one) for one in given], "undecayed")
-        patterns = _strings(var_names or (), "var_names")
+        # Weights have paths, with the names of their layers.
+        names = _strings([getattr(one, "path", getattr(one, "name", one)) for one in given], "var_list")
+        patterns = _patterns(var_names or (), "var_names")
         object.__setattr__(self, "undecayed", names)
         object.__setattr__(self, "undecayed_patterns", patterns)
 
@@ -346,14 +348,22 @@ def _scaled(scalar: str, factor: float) -> str:
 
 
 def _strings(given: object, name: str) -> tuple[str, ...]:
+    """Return a checked sequence of strings."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise DTypeError(f"{name} must be a list of strings, got {shown(given)}")
     found = tuple(given)
     for one in found:
         if not isinstance(one, str):
             raise DTypeError(f"{name} must be a list of strings, got {shown(one)} in it")
+    return found
+
+
+def _patterns(given: object, name: str) -> tuple[str, ...]:
+    """Return a checked sequence of regular expressions."""
+    found = _strings(given, name)
+    for one in found:
         try:
-            re.compile(one if name != "undecayed" else "")
+            re.compile(one)
         except re.error as error:
             raise ConfigurationError(f"{name} has {one!r}, which is no regular expression: {error}") from None
     return found

@@ -178,10 +178,14 @@ def test_multipliers_are_rates_of_layers() -> None:
         np.testing.assert_array_equal(one, start)
 
 
-def test_what_is_excluded_does_not_decay() -> None:
+@pytest.mark.parametrize(
+    "excluded",
+    [lambda model: model.layers[-1:], lambda model: model.layers[-1].weights, lambda _: ["dense_1"]],
+)
+def test_what_is_excluded_does_not_decay(excluded: Callable[[fastnn.Model], list[Any]]) -> None:
     rule = optimizers.SGD(0.1, weight_decay=0.5)
     model = net(rule)
-    rule.exclude_from_weight_decay([model.layers[-1]], ["^bias$"])  # counts from the next compile on
+    rule.exclude_from_weight_decay(excluded(model), ["^bias$"])  # counts from the next compile on
     assert model.optimizer.description.decays("dense/bias")
     model.compile(rule, "mse")
     plain = net(optimizers.SGD(0.1))
