@@ -380,6 +380,7 @@ def test_pictures_and_summaries_show_it() -> None:
     assert "place" in text
     assert "Embedding" in text
     assert "(None, 6)" in text
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     plotting.plot_graph(mixed())
 
 
