@@ -21,7 +21,7 @@ data, pictures                  `datasets`, `plotting` (with matplotlib)
 for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
                                 `kernels`, NumPy functions with ``out=``
 keeping                         ``model.save(path)``, `load_model`; ``model.save_weights(path)``; `saving`,
-                                `models` for copies and JSON
+                                `models` for copies and JSON; `export` to ONNX, C and PyTorch
 looking inside                  ``model.summary()``, ``model.plan()``, ``model.profile(x, y)``, `gradcheck`
 the process                     `threads`, `build_info`, `utils` for seeds, `errors`
 ==============================  ==========================================================================
@@ -82,7 +82,7 @@ _equip_metrics(_measure)
 _hand_down(loss_of=_loss_of, constrained=_constrained, penalty=_penalty, next_seed=utils.next_seed)
 
 if TYPE_CHECKING:
-    from fastnn import datasets, models, plotting, saving
+    from fastnn import datasets, export, models, plotting, saving
     from fastnn.model.inspection import gradcheck
     from fastnn.saving import load_model
 
@@ -97,6 +97,7 @@ __all__ = [
     "constraints",
     "datasets",
     "errors",
+    "export",
     "gradcheck",
     "initializers",
     "kernels",
@@ -119,7 +120,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("datasets", "models", "plotting", "saving"):
+    if name in ("datasets", "export", "models", "plotting", "saving"):
         return _guards.load(f"fastnn.{name}")
     if name == "gradcheck":
         from fastnn.model.inspection import gradcheck

@@ -57,7 +57,7 @@ WINGS = (
     ("activations", "kernels", "layers"),
     ("callbacks",),
     ("model",),
-    ("datasets", "plotting", "saving", "wiring"),
+    ("datasets", "export", "plotting", "saving", "wiring"),
     ("models",),
     ("fastnn",),
     ("__main__", "benchmark", "cli"),
