@@ -78,15 +78,24 @@ FASTNN_ALWAYS VECTOR OF(joined)(VECTOR a, VECTOR b, int width) {
                                : FASTNN_PICK(a, b, FASTNN_EVEN_PART) + FASTNN_PICK(a, b, FASTNN_ODD_PART);
 }
 
+/* INOUT kept: `count` vectors of sums of `width` numbers become half as many of twice that; return how many. */
+FASTNN_ALWAYS int OF(halved)(VECTOR* kept, int count, int width) {
+    const int second = count > 1, left = second ? count / 2 : 1;
+    int i;
+    FASTNN_EACH(i, left) kept[i] = OF(joined)(kept[2 * i], kept[2 * i + second], width);
+    return left;
+}
+
 /* INOUT kept: the sum of each of `count` vectors, a power of two, one after the other.  It is always added up in the
- * same order. */
+ * same order.  In a loop over widths, compilers would take the vectors to memory. */
 FASTNN_ALWAYS void OF(sums)(VECTOR* kept, int count) {
-    int i, width;
-    _Pragma("GCC unroll 4") for (width = 1; width < V; width *= 2) {
-        const int second = count > 1;
-        count = second ? count / 2 : 1;
-        FASTNN_EACH(i, count) kept[i] = OF(joined)(kept[2 * i], kept[2 * i + second], width);
-    }
+    count = OF(halved)(kept, count, 1);
+    if (V > 2)
+        count = OF(halved)(kept, count, 2);
+    if (V > 4)
+        count = OF(halved)(kept, count, 4);
+    if (V > 8)
+        count = OF(halved)(kept, count, 8);
 }
 
 /* OUT to (4,): the same of four vectors; without a loop, for which compilers would take them to memory. */
