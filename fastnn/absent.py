@@ -205,7 +205,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("KaimingNormal", "it is 'he_normal'"),
         ("Uniform", "use RandomUniform, 'random_uniform'"),
         ("Normal", "use RandomNormal, 'random_normal'"),
-        ("serialize deserialize", _CODE),
     ),
     "constraints": (("Orthogonal OrthogonalConstraint", "begin with kernel_initializer='orthogonal'"),),
     "regularizers": (
@@ -213,7 +212,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "OrthogonalRegularizer Orthogonal",
             "it compares all pairs of rows of a kernel; begin with kernel_initializer='orthogonal'",
         ),
-        ("serialize deserialize", _CODE),
     ),
     "activations": (
         ("sparse_plus", f"a smooth kind of ReLU; {_SMOOTH}"),
@@ -229,7 +227,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("logistic", "it is 'sigmoid'"),
         ("identity", "it is 'linear'"),
         ("exp", "it is 'exponential'"),
-        ("serialize deserialize", _CODE),
     ),
     "utils": (
         ("plot_model model_to_dot", "use fastnn.plotting.plot_graph(model)"),

@@ -116,7 +116,7 @@ def test_short_names() -> None:
     assert losses.get("mae") == losses.get("MAE") == losses.MeanAbsoluteError()
     assert regularizers.get(None) is None
     assert regularizers.get("l2") == regularizers.get("L2") == regularizers.L2(0.01)
-    assert activations.get(None) == activations.get("linear") == activations.get(activations.linear)
+    assert activations.get(None) is activations.get("linear") is activations.get(activations.linear)
     assert optimizers.get("Adam") == optimizers.get("ADAM") == optimizers.Adam()
     for base in (losses.Loss, optimizers.Optimizer):
         with pytest.raises(FastnnError, match="base class"):
@@ -153,7 +153,9 @@ ROW_LOSSES: list[tuple[str | None, Any, dict[str, bool], np.ndarray, str]] = [
 
 def test_the_two_slopes_of_leaky_relu_are_told_where_readers_meet_them() -> None:
     """Keras has two defaults as well; so there they stand, in every text about either."""
-    assert activations.get("leaky_relu").numbers == layers.Dense(1, "leaky_relu").config.numbers == (0.2,)
+    assert (
+        activations.config_of("leaky_relu").numbers == layers.Dense(1, "leaky_relu").config.numbers == (0.2,)
+    )
     assert layers.Activation(activations.leaky_relu).config.numbers == (0.2,)
     assert layers.LeakyReLU().config.numbers == layers.Dense(1, layers.LeakyReLU()).config.numbers == (0.3,)
     for thing in (

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import check_number
+from fastnn.checks import check_number, shown
+from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.initializers._base import Initializer, check_matrix
 
-__all__ = ["Constant", "Identity", "Ones", "Zeros"]
+__all__ = ["Constant", "Given", "Identity", "Ones", "Zeros"]
 
 
 @dataclass(frozen=True)
@@ -48,25 +49,96 @@ class Ones(Initializer):
         return np.ones(shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Constant(Initializer):
-    """All equal to `value`.
+    """All equal to a number, or the numbers of an array, as of an embedding that was learned elsewhere.
+
+    Parameters
+    ----------
+    value : float or array_like
+        An array has the parameter's shape, or one that is repeated to fill it.  It is kept as float64.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If it holds anything but finite numbers; of `draw`, if it does not fit.
 
     Examples
     --------
     >>> Constant(0.5)((2,))
     array([0.5, 0.5], dtype=float32)
+    >>> Constant([[1.0], [2.0]])((2, 2))
+    array([[1., 1.],
+           [2., 2.]], dtype=float32)
     """
 
-    value: float = 0.0
+    value: Any = 0.0
     name: ClassVar[str] = "constant"
 
     def __post_init__(self) -> None:
-        check_number(self.value, "value")
+        several = isinstance(self.value, np.ndarray) and self.value.ndim
+        if not several and not isinstance(self.value, list | tuple):
+            scalar = self.value[()] if isinstance(self.value, np.ndarray) else self.value
+            object.__setattr__(self, "value", scalar)
+            check_number(scalar, "value")
+            return
+        try:
+            values = np.array(self.value)
+        except ValueError:  # lists of several lengths
+            values = np.array(None)
+        if values.dtype.kind not in "iuf":
+            raise DTypeError(f"value must be a number or an array of numbers, got {shown(self.value)}")
+        values = values.astype(np.float64)
+        if not np.isfinite(values).all():
+            raise ConfigurationError("value has numbers that are not finite")
+        values.setflags(write=False)
+        object.__setattr__(self, "value", values)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and np.array_equal(self.value, other.value)
+
+    def __hash__(self) -> int:
+        array = isinstance(self.value, np.ndarray)
+        return hash((type(self), self.value.tobytes() if array else self.value))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(value={shown(self.value)})"
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the argument, an array as lists."""
+        value = self.value.tolist() if isinstance(self.value, np.ndarray | np.generic) else self.value
+        return {"value": value}
 
     def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """Return a constant array; see `Initializer.draw`."""
-        return np.full(shape, self.value)
+        try:
+            return np.array(np.broadcast_to(self.value, shape), np.float64)
+        except ValueError:
+            raise ConfigurationError(
+                f"{type(self).__name__} has values of shape {np.shape(self.value)}, and a parameter has the "
+                f"shape {shape}; give it values of that"
+            ) from None
+
+
+class Given(Constant):
+    """The numbers of an array, for parameters of its very shape: what an array stands for.
+
+    Examples
+    --------
+    >>> Given([[1.0, 2.0]])((1, 2))
+    array([[1., 2.]], dtype=float32)
+    """
+
+    name: ClassVar[str] = ""
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """Return a copy of the array; see `Initializer.draw`."""
+        if shape != np.shape(self.value):
+            raise ConfigurationError(
+                f"the initializer is an array of shape {np.shape(self.value)}, and a parameter has the shape "
+                f"{shape}; give an array of that"
+            )
+        return np.array(self.value, np.float64)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
-from fastnn.checks import check_number
-from fastnn.errors import ConfigurationError
+from fastnn.checks import check_count, check_number, shown
+from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.initializers._base import Random, check_matrix
 
 __all__ = [
@@ -148,7 +149,8 @@ class _Scaled(Random):
 
     def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """Return scaled values."""
-        fan = shape[0] if self.fan == "in" else (shape[0] + shape[-1]) / 2
+        inputs, outputs = fans(shape)
+        fan = inputs if self.fan == "in" else (inputs + outputs) / 2
         return _spread(shape, generator, self.scale / max(1.0, fan), "normal" if self.normal else "uniform")
 
 
@@ -163,6 +165,26 @@ def _spread(
         return math.sqrt(variance) * generator.standard_normal(shape)
     # A normal cut at +-2 deviations keeps 0.8796 of its deviation; Keras divides that out.
     return _truncated(generator, shape) * (math.sqrt(variance) / 0.87962566103423978)
+
+
+def fans(
+    shape: tuple[int, ...], input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+) -> tuple[int, int]:
+    """Return the number of inputs and of outputs of a parameter.
+
+    Examples
+    --------
+    >>> fans((3, 2)), fans((4,)), fans((5, 3, 2)), fans((5, 3, 2), [0], [1, 2])
+    ((3, 2), (4, 4), (15, 10), (5, 6))
+    """
+    for axis in (*(input_axes or ()), *(output_axes or ())):
+        if not -len(shape) <= axis < len(shape):
+            raise ConfigurationError(f"a parameter of shape {shape} has no axis {axis}")
+    before = math.prod(shape[:-2])
+    first, last = (1, 1, *shape, *shape)[-2:] if len(shape) < 2 else shape[-2:]
+    inputs = before * first if input_axes is None else math.prod(shape[axis] for axis in input_axes)
+    outputs = before * last if output_axes is None else math.prod(shape[axis] for axis in output_axes)
+    return inputs, outputs
 
 
 _MODES = ("fan_in", "fan_out", "fan_avg")
@@ -181,6 +203,9 @@ class VarianceScaling(Random):
         Whether ``n`` is the number of inputs, of outputs, or their mean.
     distribution : {"truncated_normal", "untruncated_normal", "uniform"}
         ``"normal"`` is the first of them.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose lengths are multiplied for the number of inputs, and of outputs; by default the last
+        but one and the last, each times those before.
 
     Raises
     ------
@@ -196,6 +221,8 @@ class VarianceScaling(Random):
     scale: float = 1.0
     mode: str = "fan_in"
     distribution: str = "truncated_normal"
+    input_axes: Sequence[int] | None = field(default=None, kw_only=True)
+    output_axes: Sequence[int] | None = field(default=None, kw_only=True)
     name: ClassVar[str] = "variance_scaling"
 
     def __post_init__(self) -> None:
@@ -209,11 +236,19 @@ class VarianceScaling(Random):
             raise ConfigurationError(
                 f"distribution must be one of {', '.join(_DISTRIBUTIONS)}, got {self.distribution!r}"
             )
+        for name in ("input_axes", "output_axes"):
+            axes = getattr(self, name)
+            if axes is not None:
+                if isinstance(axes, str) or not isinstance(axes, Sequence):
+                    raise DTypeError(f"{name} must be a list of whole numbers, got {shown(axes)}")
+                checked = tuple(check_count(axis, f"a number in {name}", -32, 31) for axis in axes)
+                object.__setattr__(self, name, checked)
 
     def values(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """Return scaled values."""
-        fans = {"fan_in": shape[0], "fan_out": shape[-1], "fan_avg": (shape[0] + shape[-1]) / 2}
-        return _spread(shape, generator, self.scale / max(1.0, fans[self.mode]), self.distribution)
+        inputs, outputs = fans(shape, self.input_axes, self.output_axes)
+        fan = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2}[self.mode]
+        return _spread(shape, generator, self.scale / max(1.0, fan), self.distribution)
 
 
 @dataclass(frozen=True)
