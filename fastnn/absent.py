@@ -187,9 +187,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("Momentum", "use SGD(momentum=0.9)"),
         ("legacy", _GRAPH_OF_KERAS),
-        ("serialize deserialize", _CODE),
     ),
-    "optimizers.schedules": (("serialize", _CODE),),
     "callbacks": (
         ("RemoteMonitor", "send the logs in a LambdaCallback(on_epoch_end=...)"),
         ("ProgbarLogger", "use fit(verbose=1)"),
@@ -373,7 +371,8 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
     ),
     "optimizers": (
-        ("name loss_scale_factor", None, ""),
+        ("name", None, ""),
+        ("loss_scale_factor", None, "it is for float16, which fastnn does not have; leave it out"),
         ("amsgrad centered nesterov", False, "Adam has amsgrad, RMSprop centered, SGD nesterov"),
         ("momentum", 0.0, "SGD and RMSprop have it; Adam has a first moment"),
         ("lr", None, "it is learning_rate"),

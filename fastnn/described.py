@@ -51,7 +51,13 @@ class Described:
         >>> fastnn.losses.MulticlassHinge().get_config()
         {'reduction': 'sum_over_batch_size', 'margin': 1.0}
         """
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        described: Any = self
+        if not dataclasses.is_dataclass(described):  # a user's class
+            raise ConfigurationError(
+                f"{type(self).__name__} does not say what made it; define get_config(self), which returns "
+                "the arguments as a dict"
+            )
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(described)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
