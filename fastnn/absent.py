@@ -189,10 +189,11 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("legacy", _GRAPH_OF_KERAS),
     ),
     "callbacks": (
-        ("RemoteMonitor", "send the logs in a LambdaCallback(on_epoch_end=...)"),
-        ("ProgbarLogger", "use fit(verbose=1)"),
+        (
+            "RemoteMonitor",
+            "not ours: it opens connections; send logs in a LambdaCallback(on_epoch_end=...)",
+        ),
         ("OrbaxCheckpoint", "use ModelCheckpoint, or BackupAndRestore to go on after an interruption"),
-        ("SwapEMAWeights", "with use_ema=True, fit ends with the averages; for others average get_weights()"),
     ),
     "initializers": (
         ("Eye", "it is Identity"),

@@ -205,6 +205,10 @@ class ReduceLROnPlateau(Monitor):
             if self.wait >= self.patience and self._reduce(epoch):
                 self.cooldown_counter, self.wait = self.cooldown, 0
 
+    def in_cooldown(self) -> bool:
+        """Return whether epochs of cooldown are left."""
+        return self.cooldown_counter > 0
+
     def _reduce(self, epoch: int) -> bool:
         """Lower the rate; return whether it was above the minimum."""
         optimizer = self._need_model().optimizer
