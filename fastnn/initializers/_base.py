@@ -39,6 +39,7 @@ class Initializer(Described):
     """
 
     name: ClassVar[str] = ""
+    _is_random: ClassVar[bool] = True  # whether it may ask for random numbers
 
     def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """Return float64 values of the given shape.
@@ -117,10 +118,11 @@ class Initializer(Described):
             raise DTypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None
         if wanted.kind != "f":
             raise DTypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-        # Not a field: it belongs to the instance, not to what it describes.
-        seed = vars(self).get("_seed_of_calls")
-        if seed is None:
-            seed = vars(self).setdefault("_seed_of_calls", handed_down("next_seed")())
+        seed = 0
+        if self._is_random:  # not a field: it belongs to the instance, not to what it describes
+            seed = vars(self).get("_seed_of_calls")
+            if seed is None:
+                seed = vars(self)["_seed_of_calls"] = handed_down("next_seed")()
         return self.draw(sizes, np.random.default_rng(seed)).astype(wanted)
 
 
@@ -131,6 +133,7 @@ class Random(Initializer):
     seed: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        vars(self)["_seed_of_calls"] = self.seed
         if self.seed is not None:
             check_count(self.seed, "seed", 0, 2**63 - 1)
 

@@ -26,6 +26,7 @@ class Zeros(Initializer):
     """
 
     name: ClassVar[str] = "zeros"
+    _is_random: ClassVar[bool] = False
 
     def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """Return zeros; see `Initializer.draw`."""
@@ -43,6 +44,7 @@ class Ones(Initializer):
     """
 
     name: ClassVar[str] = "ones"
+    _is_random: ClassVar[bool] = False
 
     def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """Return ones; see `Initializer.draw`."""
@@ -74,6 +76,7 @@ class Constant(Initializer):
 
     value: Any = 0.0
     name: ClassVar[str] = "constant"
+    _is_random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         several = isinstance(self.value, np.ndarray) and self.value.ndim
@@ -159,6 +162,7 @@ class Identity(Initializer):
 
     gain: float = 1.0
     name: ClassVar[str] = "identity"
+    _is_random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_number(self.gain, "gain")

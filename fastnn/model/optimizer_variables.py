@@ -60,13 +60,13 @@ class Rate(float):
         return float, (float(self),)
 
     @property
-    def value(self) -> float:
-        """The number."""
-        return float(self)
+    def value(self) -> np.float32:
+        """The number in float32, as Keras has it."""
+        return np.float32(self)
 
-    def numpy(self) -> np.float64:
-        """Return the number as one of NumPy's."""
-        return np.float64(self)
+    def numpy(self) -> np.float32:
+        """Return the same."""
+        return np.float32(self)
 
     def assign(self, value: float) -> None:
         """Set the learning rate of the optimizer that it was read from; this one stays what it is."""
