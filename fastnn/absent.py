@@ -22,7 +22,6 @@ _OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
 _DISTANCES = "use 'mse', or the cross-entropies for classes"
 _MASKS = "there are no images here; use the cross-entropies"
 _RATES = "use Adam or RMSprop, whose steps adapt as well"
-_SMOOTH = "use 'softplus', 'squareplus' or 'relu'"
 _GRAPH_OF_KERAS = "it belongs to the inside of Keras; nothing takes its place"
 _NO_TENSORS = "arrays are NumPy's here, use numpy"
 _FILES = "read the files with NumPy, pandas or Pillow, and give arrays to fit"
@@ -213,8 +212,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "activations": (
-        ("sparse_plus", f"a smooth kind of ReLU; {_SMOOTH}"),
-        ("sparse_sigmoid", "it is like sigmoid; use 'hard_sigmoid'"),
         ("sparsemax", "not ours: it sorts each row, which has no kernel; use 'softmax'"),
         (
             "glu",
