@@ -22,7 +22,6 @@ _OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
 _DISTANCES = "use 'mse', or the cross-entropies for classes"
 _MASKS = "there are no images here; use the cross-entropies"
 _RATES = "use Adam or RMSprop, whose steps adapt as well"
-_SMOOTH = "use 'softplus', 'squareplus' or 'relu'"
 _GRAPH_OF_KERAS = "it belongs to the inside of Keras; nothing takes its place"
 _NO_TENSORS = "arrays are NumPy's here, use numpy"
 _FILES = "read the files with NumPy, pandas or Pillow, and give arrays to fit"
@@ -187,14 +186,13 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("Momentum", "use SGD(momentum=0.9)"),
         ("legacy", _GRAPH_OF_KERAS),
-        ("serialize deserialize", _CODE),
     ),
-    "optimizers.schedules": (("serialize", _CODE),),
     "callbacks": (
-        ("RemoteMonitor", "send the logs in a LambdaCallback(on_epoch_end=...)"),
-        ("ProgbarLogger", "use fit(verbose=1)"),
+        (
+            "RemoteMonitor",
+            "not ours: it opens connections; send logs in a LambdaCallback(on_epoch_end=...)",
+        ),
         ("OrbaxCheckpoint", "use ModelCheckpoint, or BackupAndRestore to go on after an interruption"),
-        ("SwapEMAWeights", "with use_ema=True, fit ends with the averages; for others average get_weights()"),
     ),
     "initializers": (
         ("Eye", "it is Identity"),
@@ -205,7 +203,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("KaimingNormal", "it is 'he_normal'"),
         ("Uniform", "use RandomUniform, 'random_uniform'"),
         ("Normal", "use RandomNormal, 'random_normal'"),
-        ("serialize deserialize", _CODE),
     ),
     "constraints": (("Orthogonal OrthogonalConstraint", "begin with kernel_initializer='orthogonal'"),),
     "regularizers": (
@@ -213,11 +210,8 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "OrthogonalRegularizer Orthogonal",
             "it compares all pairs of rows of a kernel; begin with kernel_initializer='orthogonal'",
         ),
-        ("serialize deserialize", _CODE),
     ),
     "activations": (
-        ("sparse_plus", f"a smooth kind of ReLU; {_SMOOTH}"),
-        ("sparse_sigmoid", "it is like sigmoid; use 'hard_sigmoid'"),
         ("sparsemax", "not ours: it sorts each row, which has no kernel; use 'softmax'"),
         (
             "glu",
@@ -229,7 +223,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("logistic", "it is 'sigmoid'"),
         ("identity", "it is 'linear'"),
         ("exp", "it is 'exponential'"),
-        ("serialize deserialize", _CODE),
     ),
     "utils": (
         ("plot_model model_to_dot", "use fastnn.plotting.plot_graph(model)"),
@@ -376,7 +369,8 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
     ),
     "optimizers": (
-        ("name loss_scale_factor", None, ""),
+        ("name", None, ""),
+        ("loss_scale_factor", None, "it is for float16, which fastnn does not have; leave it out"),
         ("amsgrad centered nesterov", False, "Adam has amsgrad, RMSprop centered, SGD nesterov"),
         ("momentum", 0.0, "SGD and RMSprop have it; Adam has a first moment"),
         ("lr", None, "it is learning_rate"),

@@ -25,6 +25,7 @@ from fastnn.ops import ACTIVATIONS, ALIASES, BY_NAME, Activation, Doors, by_name
 
 __all__ = [
     "celu",
+    "deserialize",
     "elu",
     "exponential",
     "gelu",
@@ -37,6 +38,7 @@ __all__ = [
     "name_of",
     "reciprocal",
     "relu",
+    "serialize",
     "sigmoid",
     "soft_shrink",
     "softmax",
@@ -319,7 +321,90 @@ _FUNCTIONS = tuple(globals()[_name] for _name in BY_NAME)
 _NAMED = {name: ActivationConfig(Activation(code), numbers) for name, (code, numbers) in by_names().items()}
 
 
-def get(identifier: object) -> ActivationConfig:
+def get(identifier: object) -> Callable[..., np.ndarray]:
+    """Return the function that a name, a function of this module or an activation layer stands for.
+
+    Parameters
+    ----------
+    identifier : str, function, partial, layer, dict or None
+        As what layers take for an activation.  None is ``"linear"``; a dict is what `serialize` returns.
+
+    Returns
+    -------
+    callable
+        A function of this module, or a `functools.partial` of one that has numbers of its own.
+
+    Raises
+    ------
+    ConfigurationError
+        If the name is unknown, or does not stand for an activation without numbers.
+    DTypeError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> get("relu") is relu, get(relu) is relu
+    (True, True)
+    >>> from fastnn.layers import LeakyReLU
+    >>> get(LeakyReLU(0.1))(np.array([-1.0]))
+    array([-0.1])
+    """
+    config = config_of(identifier)
+    if isinstance(identifier, partial) or identifier in _FUNCTIONS:
+        return identifier  # type: ignore[return-value]
+    return function_of(config)
+
+
+def serialize(activation: object) -> str | dict[str, object]:
+    """Return what `get` and layers take for an activation, as plain values.
+
+    Parameters
+    ----------
+    activation : str, function, partial, layer, dict or None
+
+    Returns
+    -------
+    str or dict
+        The name or, where there are numbers of its own, ``{"class_name": ..., "config": numbers}``.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        As `get` does.
+
+    Examples
+    --------
+    >>> serialize(relu)
+    'relu'
+    >>> serialize(partial(elu, alpha=0.5))
+    {'class_name': 'ELU', 'config': {'alpha': 0.5}}
+    """
+    return written(config_of(activation))
+
+
+def deserialize(config: str | Mapping[str, object]) -> Callable[..., np.ndarray]:
+    """Return the function that `serialize` was called on.
+
+    Parameters
+    ----------
+    config : str or dict
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If there is no such activation.
+
+    Examples
+    --------
+    >>> deserialize("relu") is relu
+    True
+    """
+    if not isinstance(config, str | Mapping):
+        raise DTypeError(f"config must be a name or a dict, as `serialize` returns it, got {shown(config)}")
+    return get(config)
+
+
+def config_of(identifier: object) -> ActivationConfig:
     """Return the activation that a name, a function of this module or an activation layer stands for.
 
     A function may have numbers of its own by `functools.partial`.
@@ -343,7 +428,7 @@ def get(identifier: object) -> ActivationConfig:
 
     Examples
     --------
-    >>> name_of(get("relu").activation)
+    >>> name_of(config_of("relu").activation)
     'relu'
     """
     if identifier is None:
@@ -376,11 +461,11 @@ def get(identifier: object) -> ActivationConfig:
 
 
 def written(config: ActivationConfig) -> str | dict[str, object]:
-    """Return what `get` takes for an activation: its name or, with numbers of its own, a description.
+    """Return what `config_of` takes for an activation: its name or, with numbers of its own, a description.
 
     Examples
     --------
-    >>> written(get("leaky_relu"))
+    >>> written(config_of("leaky_relu"))
     'leaky_relu'
     """
     traits = ACTIVATIONS[config.activation]
@@ -406,7 +491,7 @@ def function_of(config: ActivationConfig) -> Callable[..., np.ndarray]:
 
     Examples
     --------
-    >>> function_of(get("relu")) is relu
+    >>> function_of(config_of("relu")) is relu
     True
     """
     rectified = config.activation is Activation.RECTIFIER
@@ -466,6 +551,8 @@ def _configured(activation: Activation, given: Mapping[str, object]) -> Activati
 def _from_description(entry: Mapping[str, object]) -> ActivationConfig:
     """Return what the description of an activation layer, or of a function with numbers, stands for."""
     given = entry.get("config")
+    if entry.get("class_name") == "function" and isinstance(given, str):  # as Keras writes one
+        return config_of(given)
     for activation, traits in ACTIVATIONS.items():
         named = entry.get("class_name") == (traits.layer or name_of(activation))
         if not (traits.options and named and isinstance(given, Mapping)):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fastnn.absent import attribute_error
-from fastnn.checks import check_number
-from fastnn.described import Described, handed_down, rebuilt
+from fastnn.checks import check_number, shown
+from fastnn.described import Described, handed_down, own_classes, rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 
 __all__ = [
@@ -21,10 +21,12 @@ __all__ = [
     "MinMaxNorm",
     "NonNeg",
     "UnitNorm",
+    "deserialize",
     "get",
     "max_norm",
     "min_max_norm",
     "non_neg",
+    "serialize",
     "unit_norm",
 ]
 
@@ -278,12 +280,78 @@ def get(
     if isinstance(identifier, type) and issubclass(identifier, _CLASSES):
         return identifier()
     if isinstance(identifier, Mapping):
-        return get(rebuilt(identifier, _CLASSES, "constraint"))
+        return get(rebuilt(identifier, _BY_NAME, "constraint"))
     if isinstance(identifier, str):
         if identifier not in _BY_NAME:
             raise unknown_name("constraint", identifier, [cls.name for cls in _CLASSES])
         return _BY_NAME[identifier]()
-    raise DTypeError(f"a constraint is a name, one of fastnn.constraints or None, got {identifier!r}")
+    own = isinstance(identifier, type) or callable(identifier)
+    hint = "; kernels know no others: change weights by layer.set_weights in a callback" if own else ""
+    raise DTypeError(
+        f"a constraint is a name, one of fastnn.constraints or None, got {shown(identifier)}{hint}"
+    )
+
+
+def serialize(constraint: Any) -> dict[str, Any]:
+    """Return a constraint as the name of its class and its arguments.
+
+    Parameters
+    ----------
+    constraint
+        As `get` takes it, but None.
+
+    Returns
+    -------
+    dict
+        ``{"class_name": ..., "config": {...}}``.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        As `get` does.
+
+    Examples
+    --------
+    >>> serialize(UnitNorm())
+    {'class_name': 'UnitNorm', 'config': {'axis': 0}}
+    """
+    found = get(constraint)
+    if found is None:
+        raise DTypeError("there is no constraint to be written down, got None")
+    return written(found)
+
+
+def deserialize(
+    config: Mapping[str, Any] | str, custom_objects: Mapping[str, type] | None = None
+) -> Constraint:
+    """Return the constraint that `serialize` was called on.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : dict of str to class, optional
+        As in Keras; kernels know no classes but those of this module.
+
+    Returns
+    -------
+    Constraint
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If there is no such constraint.
+
+    Examples
+    --------
+    >>> deserialize({"class_name": "UnitNorm", "config": {"axis": 0}})
+    UnitNorm(axis=0)
+    """
+    if not isinstance(config, str | Mapping):
+        raise DTypeError(f"config must be a dict or a name, as `serialize` returns it, got {shown(config)}")
+    with own_classes(custom_objects):
+        found = get(config)
+    assert found is not None
+    return found
 
 
 def __getattr__(name: str) -> Any:

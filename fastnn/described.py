@@ -19,7 +19,7 @@ from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 __all__ = ["Described", "hand_down", "handed_down", "made", "own_classes", "rebuilt", "written"]
 
 T = TypeVar("T")
-_own: contextvars.ContextVar[Mapping[str, type]] = contextvars.ContextVar("own_classes", default={})  # noqa: B039
+_own: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("own_classes", default={})  # noqa: B039
 
 
 _handed_down: dict[str, Callable[..., Any]] = {}
@@ -51,7 +51,13 @@ class Described:
         >>> fastnn.losses.MulticlassHinge().get_config()
         {'reduction': 'sum_over_batch_size', 'margin': 1.0}
         """
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        described: Any = self
+        if not dataclasses.is_dataclass(described):  # a user's class
+            raise ConfigurationError(
+                f"{type(self).__name__} does not say what made it; define get_config(self), which returns "
+                "the arguments as a dict"
+            )
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(described)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -112,18 +118,21 @@ def written(thing: Any) -> dict[str, Any]:
     >>> written(L2(0.5))
     {'class_name': 'L2', 'config': {'l2': 0.5}}
     """
+    name = getattr(thing, "function_name", None)
+    if name is not None:  # of a function, which has no configuration
+        return {"class_name": "function", "config": name}
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
 
 
-def rebuilt(entry: Mapping[str, Any], classes: Iterable[type], kind: str) -> Any:
+def rebuilt(entry: Mapping[str, Any], classes: Iterable[type] | Mapping[str, type], kind: str) -> Any:
     """Return the object that `written` was called on.
 
     Parameters
     ----------
     entry : dict
         ``{"class_name": str, "config": dict}``; what else is in it, as Keras has it, is not looked at.
-    classes : iterable of type
-        That it may be of, besides those of `own_classes`.
+    classes : iterable of type, or dict of str to type
+        That it may be of, by their names, besides those of `own_classes`.
     kind : str
         What they are, for messages.
 
@@ -139,23 +148,35 @@ def rebuilt(entry: Mapping[str, Any], classes: Iterable[type], kind: str) -> Any
     L2(l2=0.5)
     """
     name, config = entry.get("class_name"), entry.get("config")
+    if name == "function" and isinstance(config, str):
+        if config not in _own.get():
+            raise ConfigurationError(
+                f"the {kind} is a function {config!r}, which is not written down; give it, "
+                f"custom_objects={{{config!r}: ...}}"
+            )
+        return _own.get()[config]
     if not isinstance(name, str) or not isinstance(config, Mapping):
         raise DTypeError(
             f'a {kind} is written as {{"class_name": ..., "config": {{...}}}}, got {shown(dict(entry))}'
         )
-    known = {cls.__name__: cls for cls in classes} | dict(_own.get())
+    named = classes if isinstance(classes, Mapping) else {cls.__name__: cls for cls in classes}
+    known: dict[str, Any] = {**named, **_own.get()}
     if name not in known:
         raise unknown_name(kind, name, known)
-    return known[name].from_config(config)  # type: ignore[attr-defined]
+    return (
+        known[name].from_config(config) if hasattr(known[name], "from_config") else made(known[name], config)
+    )
 
 
 @contextlib.contextmanager
 def own_classes(classes: object) -> Iterator[None]:
-    """Let `rebuilt` know a user's own classes, by the names that they were written with."""
+    """Let `rebuilt` know a user's own classes and functions, by the names that they were written with."""
     given = {} if classes is None else classes
-    if not isinstance(given, Mapping) or not all(isinstance(cls, type) for cls in given.values()):
-        raise DTypeError(f"custom_objects must be a dict of names and classes, got {shown(classes)}")
-    token = _own.set(given)
+    if not isinstance(given, Mapping) or not all(callable(one) for one in given.values()):
+        raise DTypeError(
+            f"custom_objects must be a dict of names and classes or functions, got {shown(classes)}"
+        )
+    token = _own.set({**_own.get(), **given})
     try:
         yield
     finally:

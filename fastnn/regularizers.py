@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastnn.absent import attribute_error
-from fastnn.checks import check_number
-from fastnn.described import Described, handed_down, rebuilt
+from fastnn.checks import check_number, shown
+from fastnn.described import Described, handed_down, own_classes, rebuilt, written
 from fastnn.errors import DTypeError, unknown_name
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
 
 
 def __dir__() -> list[str]:
@@ -179,12 +179,76 @@ def get(
     if isinstance(identifier, type) and issubclass(identifier, _CLASSES):
         return get(identifier())
     if isinstance(identifier, Mapping):
+        if identifier.get("class_name") in _USUAL:  # as Keras takes it
+            identifier = {**identifier, "class_name": type(_USUAL[str(identifier["class_name"])]).__name__}
         return get(rebuilt(identifier, _CLASSES, "regularizer"))
     if isinstance(identifier, str):
         if identifier not in _BY_NAME:
             raise unknown_name("regularizer", identifier, _USUAL)
         return _BY_NAME[identifier]
     raise DTypeError(f"a regularizer is a name, one of fastnn.regularizers or None, got {identifier!r}")
+
+
+def serialize(regularizer: Any) -> dict[str, Any]:
+    """Return a regularizer as the name of its class and its arguments.
+
+    Parameters
+    ----------
+    regularizer
+        As `get` takes it, but None.
+
+    Returns
+    -------
+    dict
+        ``{"class_name": ..., "config": {...}}``.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        As `get` does.
+
+    Examples
+    --------
+    >>> serialize(L2(0.5))
+    {'class_name': 'L2', 'config': {'l2': 0.5}}
+    """
+    found = get(regularizer)
+    if found is None:
+        raise DTypeError("there is no regularizer to be written down, got None")
+    return written(found)
+
+
+def deserialize(
+    config: Mapping[str, Any] | str, custom_objects: Mapping[str, type] | None = None
+) -> Regularizer:
+    """Return the regularizer that `serialize` was called on.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : dict of str to class, optional
+        As in Keras; kernels know no classes but those of this module.
+
+    Returns
+    -------
+    Regularizer
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If there is no such regularizer.
+
+    Examples
+    --------
+    >>> deserialize({"class_name": "L2", "config": {"l2": 0.5}})
+    L2(l2=0.5)
+    """
+    if not isinstance(config, str | Mapping):
+        raise DTypeError(f"config must be a dict or a name, as `serialize` returns it, got {shown(config)}")
+    with own_classes(custom_objects):
+        found = get(config)
+    assert found is not None
+    return found
 
 
 def __getattr__(name: str) -> Any:

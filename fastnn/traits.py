@@ -57,6 +57,8 @@ class Activation(enum.IntEnum):
     HARD_SHRINK = 26
     THRESHOLD = 27
     RECTIFIER = 28  # ReLU with a slope, a maximum, a threshold
+    SPARSE_PLUS = 29
+    SPARSE_SIGMOID = 30
 
 
 class Values(enum.Enum):
@@ -458,6 +460,24 @@ ACTIVATIONS: dict[Activation, Traits] = {
         ),
         layer="ReLU",
         name="relu",
+    ),
+    Activation.SPARSE_PLUS: Traits(
+        Values.SCORES,
+        doors=Doors(
+            "``(z + 1)**2 / 4`` between -1 and 1, 0 below, `z` above, the smooth kind of ReLU of sparsemax",
+            "``dy * sqrt(y)`` where the forward's output `y` is less than 1, else `dy`",
+            ("np.array([-2.0, 0.0, 3.0])", "", "array([0.  , 0.25, 3.  ])"),
+            ("np.ones(3), np.array([0.0, 0.25, 3.0])", "", "array([0. , 0.5, 1. ])"),
+        ),
+    ),
+    Activation.SPARSE_SIGMOID: Traits(
+        Values.PROBABILITIES,
+        doors=Doors(
+            "``(z + 1) / 2``, but at least 0 and at most 1",
+            "``dy / 2`` where the forward's output `y` lies between 0 and 1, else 0",
+            ("np.array([-2.0, 0.0, 0.5])", "", "array([0.  , 0.5 , 0.75])"),
+            ("np.full(2, 2.0), np.array([0.0, 0.5])", "", "array([0., 1.])"),
+        ),
     ),
 }
 

@@ -192,6 +192,13 @@ ACTIVATIONS = {
         alpha=(0.25, 3.0, 0.5),
         from_input=True,
     ),
+    "sparse_plus": ActivationFormula(
+        lambda z, a: np.where(z > 1, z, np.where(z < -1, 0, (z + 1) ** 2 / 4)),
+        lambda dy, y, a: dy * np.where(y > 1, 1, np.sqrt(y)),
+    ),
+    "sparse_sigmoid": ActivationFormula(
+        lambda z, a: np.clip((z + 1) / 2, 0, 1), lambda dy, y, a: np.where((y > 0) & (y < 1), dy / 2, 0)
+    ),
 }
 # Those that their name alone stands for.
 NAMED = [name for name in ACTIVATIONS if name not in ("threshold", "rectifier")]

@@ -7,6 +7,7 @@ Where fastnn does the same in another way, it is done in that way:
   purpose, unless it refuses an argument that Keras has;
 - metrics have no dtype, so their argument ``dtype="float32"`` is left out;
 - layers hold no arrays, so a layer that is built, or called on an array, is a model of that layer;
+- optimizers hold none either, so the variables that one is given are tables of a model, see `Bench`;
 - configurations are written down and read by the classes themselves.
 
 This file must not know which tests there are, nor what became of them.
@@ -68,6 +69,17 @@ class Stand(types.ModuleType):
         return ours(name, self._places)
 
 
+class _Whole(types.ModuleType):
+    """Keras as a whole: fastnn, and of what stays, Keras's."""
+
+    def __init__(self, keras: types.ModuleType) -> None:
+        super().__init__("keras")
+        self._keras = keras
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._keras if name in KEPT else fastnn, name)
+
+
 def ours(name: str, places: tuple[str, ...]) -> Any:
     """Return what fastnn has of a name."""
     name = OTHER_NAMES.get(name, name)
@@ -84,7 +96,9 @@ def exchanged(name: str, value: Any, places: tuple[str, ...]) -> Any:
     origin = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", "")
     area = origin.split(".")[2] if origin.startswith("keras.src.") else ""
     if origin == "keras" and isinstance(value, types.ModuleType):
-        return fastnn
+        return _Whole(value)
+    if origin == "keras.src.saving":
+        return Stand(name, ("saving",))
     if not area or area in KEPT or origin.endswith("_test"):
         return value
     if isinstance(value, types.ModuleType):
@@ -92,14 +106,20 @@ def exchanged(name: str, value: Any, places: tuple[str, ...]) -> Any:
     try:
         return ours(value.__name__, tuple(dict.fromkeys((*places, area, "layers", ""))))
     except Missing:
-        return _absent(value.__name__)
+        return _Absent(value.__name__)
 
 
-def _absent(name: str) -> Any:
-    def raiser(*args: Any, **kwargs: Any) -> Any:
-        raise Missing(name)
+class _Absent:
+    """What a name stands for that fastnn does not have: an error at its first use."""
 
-    return raiser
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise Missing(self._name)
+
+    def __getattr__(self, name: str) -> Any:
+        raise Missing(self._name)
 
 
 class _Undated(type):
@@ -238,6 +258,108 @@ def layer_test(layer_cls: Any, init_kwargs: dict[str, Any], input_shape: Any = N
         model.fit(arrays if len(arrays) > 1 else arrays[0], np.zeros_like(found), verbose=0)
 
 
+class Bench:
+    """A model whose parameters, tables of embeddings, stand for variables that a test gives an optimizer."""
+
+    def __init__(self, optimizer: Any, variables: list[Any]) -> None:
+        index = fastnn.Input((1,), dtype="int32")
+        self.layers = [
+            fastnn.layers.Embedding(
+                *_matrix(one).shape,
+                embeddings_initializer=fastnn.initializers.Constant(_matrix(one)),
+                embeddings_constraint=one.constraint,
+                name=_name(one),
+            )
+            for one in variables
+        ]
+        outputs = [_called(layer, index) for layer in self.layers]
+        self.model = fastnn.Model(index, outputs)
+        self.variables = variables
+        excluded = vars(optimizer).get("_excluded", ())
+        if excluded:
+            names = [_name(one) for one in variables if any(re.search(part, one.name) for part in excluded)]
+            optimizer.exclude_from_weight_decay(var_list=[*optimizer.undecayed, *names])
+        self.model.compile(optimizer, ["mse"] * len(outputs) if len(outputs) > 1 else "mse")
+
+    def apply(self, pairs: list[tuple[Any, Any]]) -> int:
+        """Update variables by their gradients."""
+        weights = {id(one): layer.weights[0] for one, layer in zip(self.variables, self.layers, strict=True)}
+        for _, variable in pairs:
+            if id(variable) not in weights:
+                raise NotOurs("variables that come later")
+            weights[id(variable)].assign(_matrix(variable))
+        known = [(g if g is None else _matrix(g), weights[id(variable)]) for g, variable in pairs]
+        steps = self.model.optimizer.apply_gradients(known)
+        for variable in self.variables:
+            variable.assign(np.asarray(weights[id(variable)]).reshape(tuple(variable.shape)))
+        return steps
+
+    def kept(self, what: str) -> list[np.ndarray]:
+        """Return what the optimizer keeps for each variable, in the variable's shape."""
+        found = {weight.path.partition("/")[2]: weight.numpy() for weight in self.model.optimizer.variables}
+        return [found[f"{_name(one)}_embeddings_{what}"].reshape(tuple(one.shape)) for one in self.variables]
+
+
+def finalize_variable_values(optimizer: Any, variables: Any) -> None:
+    """Give variables their averages, as `fit` gives them to a model."""
+    bench = vars(optimizer)["_bench"]
+    for variable, average in zip(bench.variables, bench.kept("average"), strict=True):
+        variable.assign(average)
+
+
+def accumulated_gradients(optimizer: Any) -> list[np.ndarray]:
+    """Return sums of gradients; fastnn adds up their parts of the mean."""
+    kept = vars(optimizer)["_bench"].kept("gradient_accumulator")
+    return [optimizer.gradient_accumulation_steps * one for one in kept]
+
+
+# What tests read of the inside of Keras's optimizers, and fastnn shows in another way.
+_INSIDE = {
+    "_iterations": property(lambda self: self._need_work().progress.steps),
+    "_model_variables_moving_average": property(lambda self: vars(self)["_bench"].kept("average")),
+    "_accumulated_gradients": property(lambda self: accumulated_gradients(self)),
+    "finalize_variable_values": finalize_variable_values,
+}
+
+
+def _name(variable: Any) -> str:
+    return str(variable.path).replace("/", "_")
+
+
+def _matrix(array: Any) -> np.ndarray:
+    """Return a variable, or a gradient of one, as a table."""
+    given = getattr(array, "value", array)
+    found = np.asarray(given.detach().numpy() if hasattr(given, "detach") else given)
+    if found.ndim > 2:
+        raise NotOurs("tensors of other ranks")
+    return found if found.ndim == 2 else found.reshape(1, -1)
+
+
+def build_optimizer(optimizer: Any, variables: Any = None) -> None:
+    """Give an optimizer the variables that it is to update."""
+    given = list(variables)
+    if given and not isinstance(given[0], fastnn.layers._weight.Weight):
+        vars(optimizer)["_bench"] = Bench(optimizer, given)
+
+
+def apply_gradients(optimizer: Any, grads_and_vars: Any) -> int:
+    """Update variables of a test by an optimizer."""
+    pairs = list(grads_and_vars)
+    if "_bench" not in vars(optimizer):
+        build_optimizer(optimizer, [variable for _, variable in pairs])
+    return vars(optimizer)["_bench"].apply(pairs)
+
+
+def exclude_from_weight_decay(optimizer: Any, var_list: Any = None, var_names: Any = None) -> None:
+    """Exclude variables of a test by their own names, not by what they are to a layer."""
+    _EXCLUDE(optimizer, var_list=[getattr(one, "path", one) for one in var_list or ()])
+    if var_names:
+        vars(optimizer)["_excluded"] = tuple(var_names)
+
+
+_EXCLUDE = fastnn.optimizers.Optimizer.exclude_from_weight_decay
+
+
 @contextlib.contextmanager
 def swapped(test: TestCase) -> Iterator[None]:
     """Have fastnn be called in the place of what a test calls of Keras's test case and layers."""
@@ -253,4 +375,11 @@ def swapped(test: TestCase) -> Iterator[None]:
         for kind in _CALLS:
             stack.enter_context(mock.patch.object(kind, "__call__", call))
         stack.enter_context(mock.patch.object(fastnn.layers.Layer, "build", build, create=True))
+        for name, function in {
+            "build": build_optimizer,
+            "apply_gradients": apply_gradients,
+            "exclude_from_weight_decay": exclude_from_weight_decay,
+            **_INSIDE,
+        }.items():
+            stack.enter_context(mock.patch.object(fastnn.optimizers.Optimizer, name, function, create=True))
         yield

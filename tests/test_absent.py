@@ -110,7 +110,7 @@ def test_what_is_said(thing: Any, name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("find", "name", "message"),
     [
-        (activations.get, "sparse_plus", "'sparse_plus': a smooth kind of ReLU; use 'softplus', .*. Known:"),
+        (activations.get, "sparsemax", "'sparsemax': not ours: it sorts each row, .*; use 'softmax'. Known:"),
         (activations.get, "glu", "'glu': not ours: it halves the features; use the layer Multiply"),
         (losses.get, "log_cosh_error", "unknown loss 'log_cosh_error': it is LogCosh"),
         (losses.get, "l1_loss", "it is MeanAbsoluteError"),

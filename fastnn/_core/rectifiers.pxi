@@ -165,6 +165,62 @@ enter_activation(
 )
 
 
+cdef void sparse_plus_forward(
+    real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real z, curve
+    for i in range(size):
+        z = x[i]
+        curve = <real>0.0 if z < -1 else z + <real>1.0
+        curve = curve * curve / <real>4.0
+        y[i] = z if z >= 1 else curve
+
+
+cdef void sparse_plus_backward(
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real factor
+    for i in range(size):
+        factor = <real>1.0 if y[i] > 1 else y[i]
+        dx[i] = dy[i] * root_of(factor)
+
+
+enter_activation(
+    ActivationCode.SPARSE_PLUS, sparse_plus_forward[float], sparse_plus_forward[double],
+    sparse_plus_backward[float], sparse_plus_backward[double]
+)
+
+
+cdef void sparse_sigmoid_forward(
+    real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real z
+    for i in range(size):
+        z = x[i] + <real>1.0
+        z = <real>0.0 if z < 0 else z
+        z = <real>2.0 if z > 2 else z
+        y[i] = z / <real>2.0
+
+
+cdef void sparse_sigmoid_backward(
+    real* dx, const real* dy, const real* y, const double* c, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, size = m * n
+    cdef real upstream
+    for i in range(size):
+        upstream = <real>0.0 if y[i] <= 0 else dy[i] / <real>2.0
+        dx[i] = <real>0.0 if y[i] >= 1 else upstream
+
+
+enter_activation(
+    ActivationCode.SPARSE_SIGMOID, sparse_sigmoid_forward[float], sparse_sigmoid_forward[double],
+    sparse_sigmoid_backward[float], sparse_sigmoid_backward[double]
+)
+
+
 cdef void soft_shrink_forward(
     real* y, const real* x, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:

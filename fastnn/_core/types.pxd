@@ -134,6 +134,8 @@ cpdef enum ActivationCode:
     HARD_SHRINK = 26
     THRESHOLD = 27
     RECTIFIER = 28
+    SPARSE_PLUS = 29
+    SPARSE_SIGMOID = 30
 
 # What is true of activations here and in the table of fastnn/ops.py, which fastnn/run/runtime.py compares.
 cdef inline bint is_row_wise(int activation) noexcept nogil:

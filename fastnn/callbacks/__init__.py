@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.absent import attribute_error
+from fastnn.callbacks.averages import SwapEMAWeights
 from fastnn.callbacks.backups import BackupAndRestore
 from fastnn.callbacks.base import Callback, History, LambdaCallback
 from fastnn.callbacks.checkpoints import ModelCheckpoint
 from fastnn.callbacks.listeners import CallbackList
 from fastnn.callbacks.logs import CSVLogger
+from fastnn.callbacks.progress import ProgbarLogger
 from fastnn.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
 from fastnn.callbacks.stopping import EarlyStopping, TerminateOnNaN, TimeLimit
 from fastnn.callbacks.tensorboard import TensorBoard
@@ -29,7 +31,9 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "ProgbarLogger",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "TimeLimit",

@@ -346,12 +346,13 @@ class LambdaCallback(Callback):
     on_train_batch_begin, on_train_batch_end : callable, optional
         Called as ``f(batch, logs=logs)``.
     **others : callable, optional
-        Functions for other methods of `Callback`, called with what those take.
+        Functions for other methods of `Callback`, called with what those take.  What has a name that no
+        callback knows, and does not begin with ``on_``, becomes an attribute.
 
     Raises
     ------
     DTypeError
-        If one of them cannot be called, or `Callback` has no such method.
+        If one of them cannot be called, or there is no such hook.
 
     Examples
     --------
@@ -372,7 +373,7 @@ class LambdaCallback(Callback):
         on_train_end: Callable[..., object] | None = None,
         on_train_batch_begin: Callable[..., object] | None = None,
         on_train_batch_end: Callable[..., object] | None = None,
-        **others: Callable[..., object] | None,
+        **others: Any,
     ) -> None:
         super().__init__()
         given = {
@@ -385,11 +386,11 @@ class LambdaCallback(Callback):
             **others,
         }
         for name, function in given.items():
-            if name not in _METHODS:
+            if name not in _METHODS and (name.startswith(("on_", "_")) or hasattr(self, name)):
                 raise DTypeError(f"there is no hook {name!r}; there are {', '.join(_METHODS)}")
             if function is None:
                 continue
-            if not callable(function):
+            if not callable(function) and name in _METHODS:
                 raise DTypeError(f"{name} must be a function, got {function!r}")
             setattr(self, name, function)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fastnn.callbacks.base import Callback, History, Keeper, Logs, Position, Trained
+from fastnn.callbacks.progress import ProgbarLogger
 from fastnn.checks import check_flag
 from fastnn.errors import ConfigurationError, DTypeError
 
@@ -27,7 +28,7 @@ class CallbackList(Callback):
     add_history : bool
         Whether to add a `History`, unless there is one.
     add_progbar : bool
-        Needs to be False: there is no callback that draws a bar; use ``fit(verbose=1)``.
+        Whether to add a `ProgbarLogger`, unless there is one.
     model : Model, optional
     **params
         What the callbacks receive as ``params``.
@@ -39,7 +40,7 @@ class CallbackList(Callback):
     Raises
     ------
     DTypeError, ConfigurationError
-        If one is no callback; if `add_progbar` is True; where training begins, if there is a
+        If one is no callback; where training begins, if there is a
         `BackupAndRestore`, which only `fit` can tell where training stands.
 
     Examples
@@ -70,11 +71,9 @@ class CallbackList(Callback):
     ) -> None:
         super().__init__()
         self.callbacks = checked(callbacks)
-        if check_flag(add_progbar, "add_progbar"):
-            raise ConfigurationError(
-                "add_progbar must be False: no callback draws a bar; use fit(verbose=1), or print in a "
-                "callback of your own"
-            )
+        bars = [callback for callback in self.callbacks if isinstance(callback, ProgbarLogger)]
+        if check_flag(add_progbar, "add_progbar") and not bars:
+            self.callbacks.append(ProgbarLogger())
         histories = [callback for callback in self.callbacks if isinstance(callback, History)]
         if check_flag(add_history, "add_history") and not histories:
             histories = [History()]
@@ -193,6 +192,8 @@ class Listeners:
     """
 
     def __init__(self, callbacks: Sequence[Callback], model: Trained, **params: object) -> None:
+        # What they show themselves, `fit` and the others draw no second time.
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgbarLogger)]
         self._keepers = [callback for callback in callbacks if isinstance(callback, Keeper)]
         # They hear of the end when the others are through.
         self._callbacks = [*(c for c in callbacks if not isinstance(c, Keeper)), *self._keepers]

@@ -73,7 +73,7 @@ class LearningRateScheduler(Callback):
         if epoch == self._set:
             return
         optimizer = self._need_model().optimizer
-        arguments = (epoch, optimizer.learning_rate) if self._takes_rate else (epoch,)
+        arguments = (epoch, float(optimizer.learning_rate)) if self._takes_rate else (epoch,)
         rate = self.schedule(*arguments)
         what = f"the result of schedule({', '.join(map(str, arguments))})"
         if not isinstance(rate, float | np.floating):
@@ -85,7 +85,7 @@ class LearningRateScheduler(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Add the rate to `logs`."""
         if logs is not None:
-            logs["learning_rate"] = self._need_model().optimizer.learning_rate
+            logs["learning_rate"] = float(self._need_model().optimizer.learning_rate)
 
 
 def _takes_rate(schedule: object) -> bool:
@@ -192,7 +192,7 @@ class ReduceLROnPlateau(Monitor):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Add the rate to `logs`, and lower it if patience has run out."""
         logs = {} if logs is None else logs
-        logs["learning_rate"] = self._need_model().optimizer.learning_rate
+        logs["learning_rate"] = float(self._need_model().optimizer.learning_rate)
         current = self._current(logs)
         if current is None:
             return
@@ -205,10 +205,14 @@ class ReduceLROnPlateau(Monitor):
             if self.wait >= self.patience and self._reduce(epoch):
                 self.cooldown_counter, self.wait = self.cooldown, 0
 
+    def in_cooldown(self) -> bool:
+        """Return whether epochs of cooldown are left."""
+        return self.cooldown_counter > 0
+
     def _reduce(self, epoch: int) -> bool:
         """Lower the rate; return whether it was above the minimum."""
         optimizer = self._need_model().optimizer
-        rate = optimizer.learning_rate
+        rate = float(optimizer.learning_rate)
         # In float32, as in Keras: 0.1 * 0.1 is a hair above 0.01, which is no step to make.
         if np.float32(rate) <= np.float32(self.min_lr):
             return False

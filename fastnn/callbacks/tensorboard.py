@@ -168,7 +168,7 @@ class TensorBoard(Callback):
             parts["train" if bare == name else "validation"][f"epoch_{bare}"] = value
         model = self._need_model()
         train, (began, steps) = parts["train"], self._began
-        train["epoch_learning_rate"] = model.optimizer.learning_rate
+        train["epoch_learning_rate"] = float(model.optimizer.learning_rate)
         if self.write_steps_per_second:
             seconds = max(time.perf_counter() - began, 1e-9)
             train["epoch_steps_per_second"] = (model.optimizer.iterations - steps) / seconds

@@ -13,7 +13,7 @@ from fastnn.cache import Latest
 from fastnn.graph.drawing import Drawing, draw, in_order
 from fastnn.graph.graph import Graph
 from fastnn.graph.symbolic import Maker, SymbolicTensor, stem_of
-from fastnn.initializers import Initializer
+from fastnn.initializers import is_known
 
 __all__ = ["drawn"]
 
@@ -105,7 +105,7 @@ def _pattern(drawing: Drawing, layers: list[Maker]) -> _Pattern:
     members = list(drawing.members.items())
     first = len(graph.inputs)
     # Whether equal initialisers of a user's class draw the same, nobody knows.
-    own = all(type(p.initializer).__module__ == Initializer.__module__ for p in graph.parameters)
+    own = all(is_known(p.initializer) for p in graph.parameters)
     return _Pattern(
         graph,
         tuple(drawing.tensors[tensor] for tensor in drawing.order),

@@ -65,7 +65,7 @@ class Activation(Layer):
 
     def __init__(self, activation: str | Callable[..., np.ndarray], *, name: str | None = None) -> None:
         super().__init__(name)
-        self.config = activations.get(activation)
+        self.config = activations.config_of(activation)
 
     def _arguments(self) -> dict[str, Any]:
         return {"activation": activations.written(self.config)}

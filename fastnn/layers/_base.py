@@ -229,7 +229,7 @@ class Layer:
                 message = f"{type(self).__name__!r} object has no attribute {name!r}"
                 raise AttributeError(message, name=name, obj=self)
             if name == "activation":
-                return activations.function_of(activations.get(given[name]))
+                return activations.function_of(activations.config_of(given[name]))
             return getattr(self.config, name, given[name])
 
     @classmethod

@@ -86,14 +86,14 @@ class Dense(Layer):
         input_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__(name, trainable)
-        function = activations.get(activation)
+        function = activations.config_of(activation)
         self.config = DenseConfig(
             check_count(units, "units"),
             function.activation,
             function.numbers,
             check_flag(use_bias, "use_bias"),
-            initializers.get(kernel_initializer),
-            initializers.get(bias_initializer),
+            initializers.settled(kernel_initializer),
+            initializers.settled(bias_initializer),
             regularizers.get(kernel_regularizer),
             regularizers.get(bias_regularizer),
             constraints.get(kernel_constraint),
@@ -173,8 +173,8 @@ class Maxout(Layer):
             Activation.LINEAR,
             (),
             check_flag(use_bias, "use_bias"),
-            initializers.get(kernel_initializer),
-            initializers.get(bias_initializer),
+            initializers.settled(kernel_initializer),
+            initializers.settled(bias_initializer),
             regularizers.get(kernel_regularizer),
             regularizers.get(bias_regularizer),
             constraints.get(kernel_constraint),
@@ -204,8 +204,8 @@ def _code(config: DenseConfig) -> Iterator[str]:
     if not config.use_bias:
         yield "use_bias=False"
     usual = {
-        "kernel_initializer": initializers.get("glorot_uniform"),
-        "bias_initializer": initializers.get("zeros"),
+        "kernel_initializer": initializers.settled("glorot_uniform"),
+        "bias_initializer": initializers.settled("zeros"),
         "kernel_regularizer": None,
         "bias_regularizer": None,
         "kernel_constraint": None,

@@ -110,7 +110,7 @@ class Embedding(Layer):
         self.config = EmbeddingConfig(
             check_count(input_dim, "input_dim"),
             check_count(output_dim, "output_dim"),
-            initializers.get(embeddings_initializer),
+            initializers.settled(embeddings_initializer),
             regularizers.get(embeddings_regularizer),
             constraints.get(embeddings_constraint),
         )

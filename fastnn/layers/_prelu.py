@@ -91,7 +91,7 @@ class PReLU(Layer):
                 "shared_axes must be None, as tensors are (rows, features), and each feature has its slope"
             )
         self.config = PReLUConfig(
-            initializers.get(alpha_initializer),
+            initializers.settled(alpha_initializer),
             regularizers.get(alpha_regularizer),
             constraints.get(alpha_constraint),
         )

@@ -15,11 +15,11 @@ import numpy as np
 
 from fastnn.border import data
 from fastnn.border.feeds import Feed, is_feed, unpacked
+from fastnn.callbacks import progress
 from fastnn.callbacks.base import Callback, History, Position
 from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, TrainingWarning, warn
-from fastnn.model import progress
 from fastnn.model.batch import Batch, batch_of, features_of, with_class_weights
 from fastnn.model.fit import Loop, Trainable, evaluate_parts, predict_parts
 from fastnn.model.fit import evaluate as evaluate_arrays

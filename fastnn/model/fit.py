@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastnn.border import advice, data
+from fastnn.callbacks import progress
 from fastnn.callbacks.base import Callback, History, Position, Trained
 from fastnn.callbacks.listeners import Listeners
 from fastnn.errors import NonFiniteWarning, TrainingWarning, warn
-from fastnn.model import progress
 from fastnn.model.batch import Batch, batch_of, measured
 from fastnn.model.call_lengths import CallLengths, cost_of_step
 from fastnn.model.gradients import outputs_of

@@ -18,7 +18,7 @@ from fastnn import absent, optimizers
 from fastnn._core.guards import load
 from fastnn.callbacks.base import Callback, History, Record
 from fastnn.checks import check_count, check_flag, check_name, shown, with_arguments_of_keras
-from fastnn.errors import ConfigurationError, ShapeError
+from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.graph.shared_graphs import drawn
 from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, replay
 from fastnn.model import feeding
@@ -189,7 +189,7 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
     @with_arguments_of_keras("compile")
     def compile(
         self,
-        optimizer: str | optimizers.Optimizer = "rmsprop",
+        optimizer: str | optimizers.Optimizer | OptimizerState = "rmsprop",
         loss: object = None,
         metrics: object = None,
         loss_weights: object = None,
@@ -202,6 +202,8 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
         Parameters
         ----------
         optimizer : str or Optimizer
+            Also ``model.optimizer`` of another model, or of this one; it begins anew, with the learning rate
+            that it has.
         loss : str or Loss
             One for all outputs, or a list or dict with one for each.
         metrics : list of str or Metric, optional
@@ -230,10 +232,12 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
         """
         if loss is None:
             raise ConfigurationError("compile needs a loss, for example loss='mse'")
-        state = OptimizerState(
-            optimizers.get(optimizer), loss, loss_weights, metrics, weighted_metrics, reference
-        )
+        rule = optimizer.now() if isinstance(optimizer, OptimizerState) else optimizers.get(optimizer)
+        if rule is None:
+            raise DTypeError("an optimizer is a name or an Optimizer, got None")
+        state = OptimizerState(rule, loss, loss_weights, metrics, weighted_metrics, reference)
         now = self._binder.exclusively(self._binder.compile, state)
+        state.with_update(self.apply_gradients).works_for(rule)
         if now.drawing is not None:
             state.judge(now.graph, now.need_objective())
 

@@ -6,22 +6,26 @@ This file must not know epochs or batches.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, cast
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakMethod
 
 import numpy as np
 
 from fastnn._core.guards import Progress
-from fastnn.border import advice
+from fastnn.border import advice, data
 from fastnn.cache import Latest
 from fastnn.checks import check_flag, check_number
-from fastnn.errors import ConfigurationError, TrainingWarning, warn
+from fastnn.errors import ConfigurationError, ShapeError, TrainingWarning, warn
 from fastnn.graph.graph import Graph
+from fastnn.layers._weight import Weight
 from fastnn.model.objective import Objective, check_names, settle
+from fastnn.model.optimizer_variables import Rate, variables_of
 from fastnn.model.parameters import Place
 from fastnn.optimizers import Optimizer
+from fastnn.optimizers._at_work import pairs
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.run.program import aligned_array, aligned_copy
 
@@ -70,6 +74,12 @@ class OptimizerState:
         # What holds where no schedule does.
         self._learning_rate = 0.0 if self.schedule is not None else cast(float, optimizer.learning_rate)
         self.asked = (loss, loss_weights, metrics, weighted_metrics)
+        self._given: weakref.ref[Optimizer] | None = None
+
+    def works_for(self, given: Optimizer) -> None:
+        """Let what `compile` was given show how the work goes, and change its learning rate."""
+        self._given = weakref.ref(given)
+        given.put_to_work(self)
 
     def __repr__(self) -> str:
         progress = f"{self.iterations} steps, learning rate {self.learning_rate:g}"
@@ -77,7 +87,7 @@ class OptimizerState:
 
     def __getstate__(self) -> dict[str, Any]:
         counts = self.progress.steps, self.progress.epochs
-        return self.__dict__ | {"progress": counts, "_update": None}
+        return self.__dict__ | {"progress": counts, "_update": None, "_given": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -86,19 +96,91 @@ class OptimizerState:
         if self.state is not None:
             self.state = aligned_copy(self.state)
 
+    if not TYPE_CHECKING:  # an attribute that nobody has is a mistake
+
+        def __getattr__(self, name: str) -> Any:
+            """Return what the optimizer was made with, as ``beta_1`` or ``clipnorm``, or its name."""
+            description = vars(self).get("description")
+            if description is not None and name in {"name", *(one.name for one in fields(description))}:
+                return getattr(description, name)
+            message = f"the optimizer of a model has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=self)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make such an optimizer, with the learning rate as it is now.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> model.optimizer.learning_rate = 0.5
+        >>> model.optimizer.get_config()["learning_rate"]
+        0.5
+        """
+        return self.now().get_config()
+
+    def now(self) -> Optimizer:
+        """Return a description of the optimizer with the learning rate as it is now."""
+        if self.schedule is not None:
+            return copy.copy(self.description)
+        return replace(self.description, learning_rate=self._learning_rate)
+
     @property
     def learning_rate(self) -> float:
-        """Step size of the next step; it may be set, unless a schedule does that."""
-        return self._learning_rate if self.schedule is None else float(self.schedule(self.progress.steps))
+        """Step size of the next step; it may be set, to a number unless a schedule sets it, or to a schedule.
+
+        As in Keras it can be read by ``.numpy()`` and set by ``.assign(...)`` as well.
+        """
+        rate = self._learning_rate if self.schedule is None else float(self.schedule(self.progress.steps))
+        return Rate(rate, self)
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        if self.schedule is not None:
+    def learning_rate(self, value: float | LearningRateSchedule | Callable[[], float]) -> None:
+        if callable(value):  # a schedule or a function
+            self.description = replace(self.description, learning_rate=cast(LearningRateSchedule, value))
+        elif self.schedule is not None:
             raise ConfigurationError(
                 f"the learning rate follows {type(self.schedule).__name__} and cannot be set; to set it, "
                 "compile with an optimizer whose learning_rate is a number"
             )
-        self._learning_rate = check_number(value, "learning_rate", 0.0)
+        else:
+            self._learning_rate = check_number(value, "learning_rate", 0.0)
+        given = None if self._given is None else self._given()
+        if given is not None:
+            given.show_rate(self.description.learning_rate if self.schedule else self._learning_rate)
+
+    @property
+    def variables(self) -> list[Weight]:
+        """Counts, learning rate and moments, one by one, to be read and replaced; see `variables_of`."""
+        return variables_of(self, self._model())
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace all `variables`, as by those of another optimizer; all or none.
+
+        Parameters
+        ----------
+        weights : sequence of array_like or Weight
+            In the order of `variables`, and of their shapes.
+
+        Raises
+        ------
+        ConfigurationError, ShapeError, DataError, DTypeError
+            If their number, shapes or values are wrong.
+        """
+        own, given = self.variables, [np.asarray(one) for one in weights]
+        if len(given) != len(own):
+            raise ShapeError(
+                f"the optimizer has {len(own)} variables ({', '.join(one.path for one in own)}), got "
+                f"{len(given)} arrays"
+            )
+        for variable, value in zip(own, given, strict=True):
+            data.as_weights(value, variable.shape, np.dtype(np.float64), variable.path)
+        for variable, value in zip(own, given, strict=True):
+            variable.assign(value)
+
+    def build(self, variables: object = None) -> None:
+        """Do nothing, for Keras's sake: `compile` and the model make all that an optimizer has."""
 
     @property
     def iterations(self) -> int:
@@ -142,12 +224,38 @@ class OptimizerState:
         >>> model.optimizer.apply_gradients(zip([[[1.0], [2.0]], [3.0]], model.trainable_weights))
         1
         """
+        return int(self._model().apply_gradients(grads_and_vars))
+
+    def apply(self, grads: Iterable[object], trainable_variables: Iterable[Weight] | None = None) -> int:
+        """Make one update of the model, as `apply_gradients` does, with gradients and weights apart.
+
+        Parameters
+        ----------
+        grads : sequence of array_like
+        trainable_variables : sequence of Weight, optional
+            The weights that they belong to; by default ``model.trainable_weights``.
+
+        Returns
+        -------
+        int
+            Calls and steps so far.
+
+        Raises
+        ------
+        ConfigurationError, ShapeError, DataError, DTypeError, BusyError
+            As `apply_gradients` does, or if there are not as many gradients as weights.
+        """
+        if trainable_variables is None:
+            return self.apply_gradients(grads)
+        return self.apply_gradients(pairs(grads, trainable_variables))
+
+    def _model(self) -> Any:
         update = None if self._update is None else self._update()
         if update is None:
             raise ConfigurationError(
                 "the model of this optimizer is gone; use model.optimizer of one that is"
             )
-        return update(grads_and_vars)
+        return update.__self__  # type: ignore[attr-defined]
 
     def scalars(self, first: int, count: int) -> np.ndarray:
         """Return the scalars of `count` steps after `first` others, as programs want them."""

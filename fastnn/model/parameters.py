@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from fastnn.border import data
 from fastnn.compiler.memory import aligned
 from fastnn.errors import BusyError, ConfigurationError, ShapeError
 from fastnn.graph.graph import Parameter
-from fastnn.initializers import Initializer, Zeros
+from fastnn.initializers import Zeros, is_known
 from fastnn.model.streams import Stream
 from fastnn.run.program import aligned_array, aligned_copy
 
@@ -266,17 +266,25 @@ def merged_store(
         array = new.array
         for number, (layer, role, parameter) in missing:
             if type(parameter.initializer) is not Zeros:  # as the array is
-                new.places[layer][role].view(array)[...] = _drawn(parameter, Stream(seed, number))
+                new.places[layer][role].view(array)[...] = _drawn(parameter, Stream(seed, number), dtype)
     return new
 
 
-def _drawn(parameter: Parameter, stream: Stream) -> np.ndarray:
+def _drawn(parameter: Parameter, stream: Stream, dtype: np.dtype) -> np.ndarray:
     """Return the initial values of a parameter."""
     initializer = parameter.initializer
-    # A user's class may do with a generator what no stream can.
-    own = type(initializer).__module__ == Initializer.__module__
-    source: Any = stream if own else stream.generator()
-    drawn = initializer.draw(parameter.shape, source)
+    if is_known(initializer):
+        drawn = initializer.draw(parameter.shape, cast(Any, stream))
+    else:  # a user's class or function: it may do with a generator what no stream can, and return anything
+        what = f"what {initializer!r} returned for {parameter.name!r}"
+        try:
+            given = initializer.filling(parameter.shape, dtype, stream.generator())
+        except Exception as error:
+            error.add_note(f"in {initializer!r}, which is the initializer of {parameter.name!r}")
+            raise
+        finally:
+            stream.close()
+        return data.as_weights(given, parameter.shape, dtype, what)
     stream.close()
     return drawn
 

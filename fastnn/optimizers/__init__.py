@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, overload
 
 from fastnn.absent import attribute_error
-from fastnn.described import rebuilt
+from fastnn.checks import shown
+from fastnn.described import own_classes, rebuilt, written
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.optimizers import schedules
 from fastnn.optimizers._adaptive import Adadelta, Adamax, Ftrl, Lamb, Lion, Nadam
@@ -33,9 +34,11 @@ __all__ = [
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "deserialize",
     "get",
     "minimize_lbfgs",
     "schedules",
+    "serialize",
 ]
 
 
@@ -53,17 +56,22 @@ def _usual(name: str) -> Optimizer:
     return _BY_NAME[name]()
 
 
-def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) -> Optimizer:
+@overload
+def get(identifier: None) -> None: ...
+@overload
+def get(identifier: object) -> Optimizer: ...
+def get(identifier: object) -> Optimizer | None:
     """Return the optimiser that a name, a class or an instance stands for.
 
     Parameters
     ----------
-    identifier : str, Optimizer, subclass or dict
-        Names are case-insensitive.  A dict has the ``"class_name"`` and the ``"config"`` of an optimizer.
+    identifier : str, Optimizer, subclass, dict or None
+        Names are case-insensitive.  A dict has the ``"class_name"`` and the ``"config"`` of an optimizer;
+        None stays None.
 
     Returns
     -------
-    Optimizer
+    Optimizer or None
 
     Raises
     ------
@@ -77,6 +85,8 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) ->
     >>> get("adam").learning_rate
     0.001
     """
+    if identifier is None:
+        return None
     if isinstance(identifier, str) and identifier.lower() in _BY_NAME:
         return copy.copy(_usual(identifier.lower()))  # as `exclude_from_weight_decay` changes it
     if isinstance(identifier, Optimizer):
@@ -85,10 +95,75 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, object]) ->
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
         return get(identifier())
     if isinstance(identifier, Mapping):
-        return get(rebuilt(identifier, _BY_NAME.values(), "optimizer"))
+        name = identifier.get("class_name")
+        known = {cls.__name__: cls for cls in _CLASSES}
+        if isinstance(name, str) and name.lower() in _BY_NAME:  # as Keras takes it
+            identifier = {**identifier, "class_name": _BY_NAME[name.lower()].__name__}
+        return get(rebuilt(identifier, known, "optimizer"))
     if isinstance(identifier, str):
         raise unknown_name("optimizer", identifier, _BY_NAME)
     raise DTypeError(f"an optimizer is a name or an Optimizer, got {identifier!r}")
+
+
+def serialize(optimizer: object) -> dict[str, Any]:
+    """Return an optimiser as the name of its class and its arguments.
+
+    Parameters
+    ----------
+    optimizer
+        As `get` takes it, but None; or ``model.optimizer``.
+
+    Returns
+    -------
+    dict
+        ``{"class_name": ..., "config": {...}}``.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        As `get` does.
+
+    Examples
+    --------
+    >>> serialize(SGD(0.5))["config"]["learning_rate"]
+    0.5
+    """
+    at_work = getattr(optimizer, "now", None)  # of a model, with the learning rate as it is now
+    found = get(at_work() if callable(at_work) else optimizer)
+    if found is None:
+        raise DTypeError("there is no optimizer to be written down, got None")
+    return written(found)
+
+
+def deserialize(
+    config: Mapping[str, Any] | str, custom_objects: Mapping[str, Callable[..., Any]] | None = None
+) -> Optimizer:
+    """Return the optimiser that `serialize` was called on; it begins anew.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : dict of str to class or function, optional
+        Schedules of your own that may be in it, by their names.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If there is no such optimiser.
+
+    Examples
+    --------
+    >>> deserialize({"class_name": "adam", "config": {"learning_rate": 0.5}}).learning_rate
+    0.5
+    """
+    if not isinstance(config, str | Mapping):
+        raise DTypeError(f"config must be a dict or a name, as `serialize` returns it, got {shown(config)}")
+    with own_classes(custom_objects):
+        return get(config)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,9 +8,9 @@ parameter, the op's constants, and which scalars its ops need in each step.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import ClassVar, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from fastnn.described import Described
 from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.opcodes import DUE, OpCode
 from fastnn.optimizers import schedules
-from fastnn.optimizers.schedules import LearningRateSchedule
+from fastnn.optimizers._at_work import AtWork
+from fastnn.optimizers.schedules import LearningRateSchedule, OfFunction
 
 __all__ = ["Optimizer", "with_advice"]
 
@@ -29,13 +30,16 @@ _KNOWN = "one of those in fastnn.optimizers, such as SGD, Adam or RMSprop"
 
 
 @dataclass(frozen=True, repr=False)
-class Optimizer(Described):
+class Optimizer(Described, AtWork):
     """Base of the optimisers.
+
+    `learning_rate` may be set; a model that was compiled with the optimizer follows.
 
     Parameters
     ----------
-    learning_rate : float or LearningRateSchedule
-        Step size, at least 0.
+    learning_rate : float, LearningRateSchedule or callable
+        Step size, at least 0.  A function without arguments is asked for each step, some steps ahead: for
+        those of one call of the executor, which are at most those of an epoch if there are callbacks.
     weight_decay : float, optional
         At least 0: before each update, a parameter ``w`` becomes ``w - rate * weight_decay * w``, unless
         `exclude_from_weight_decay` names it.
@@ -87,6 +91,9 @@ class Optimizer(Described):
             raise ConfigurationError(f"Optimizer is a base class; use {_KNOWN}")
         if isinstance(self.learning_rate, Mapping):  # as `get_config` writes it
             object.__setattr__(self, "learning_rate", schedules.deserialize(self.learning_rate))
+        rate: Any = self.learning_rate
+        if callable(rate) and not isinstance(rate, LearningRateSchedule):
+            object.__setattr__(self, "learning_rate", OfFunction(rate))
         if not isinstance(self.learning_rate, LearningRateSchedule):
             self._check("learning_rate", 0.0, float("inf"))
         if self.weight_decay is not None:
@@ -384,7 +391,28 @@ def _multipliers(given: object) -> tuple[tuple[str, float], ...] | None:
     )
 
 
+def _set_rate(rule: Optimizer, value: Any) -> None:
+    """Set the learning rate, of the model as well that was compiled with the optimizer."""
+    checked = replace(rule, learning_rate=value).learning_rate
+    worker = rule._work()
+    if worker is not None:
+        worker.learning_rate = checked
+    object.__setattr__(rule, "learning_rate", checked)
+
+
 def with_advice(cls: type[_Rule]) -> type[_Rule]:
-    """Let an optimizer's constructor say what there is instead of arguments that it does not have."""
+    """Let an optimizer's constructor say what there is instead of arguments that it does not have.
+
+    And let its learning rate be set; the rest is frozen.
+    """
     cls.__init__ = with_arguments_of_keras(cls.__name__, "optimizers")(cls.__init__)  # type: ignore[method-assign]
+    frozen: Callable[[Any, str, Any], None] = cls.__setattr__
+
+    def assign(self: Any, name: str, value: Any) -> None:
+        if name == "learning_rate":
+            _set_rate(self, value)
+        else:
+            frozen(self, name, value)
+
+    cls.__setattr__ = assign  # type: ignore[method-assign]
     return cls

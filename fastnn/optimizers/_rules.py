@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastnn.checks import check_flag, check_number
+from fastnn.errors import ConfigurationError
 from fastnn.opcodes import OpCode
 from fastnn.optimizers._base import Optimizer, with_advice
 from fastnn.optimizers.schedules import LearningRateSchedule
@@ -192,6 +193,13 @@ class AdamW(Adam):
 
     name: ClassVar[str] = "adamw"
     weight_decay: float | None = 0.004
+
+    def __post_init__(self) -> None:
+        if self.weight_decay is None:
+            raise ConfigurationError(
+                "AdamW needs a weight_decay, a number of at least 0, got None; or use Adam"
+            )
+        super().__post_init__()
 
 
 @with_advice

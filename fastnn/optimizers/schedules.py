@@ -6,16 +6,17 @@ Where an optimizer is given a schedule instead of a number, each step of an epoc
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from fastnn.absent import attribute_error
-from fastnn.checks import check_count, check_flag, check_number
-from fastnn.described import Described, rebuilt
+from fastnn.checks import check_count, check_flag, check_number, shown
+from fastnn.described import Described, own_classes, rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "PiecewiseConstantDecay",
     "PolynomialDecay",
     "deserialize",
+    "serialize",
 ]
 
 
@@ -36,7 +38,11 @@ def __dir__() -> list[str]:
 
 
 class LearningRateSchedule(Described):
-    """Base of the schedules; a class of your own defines `__call__`.
+    """Base of the schedules; a class of your own defines `__call__`, and `get_config` to be saved.
+
+    It is asked once for each step, in Python, some steps ahead: for those of one call of the executor,
+    which takes about a tenth of a second, and at most an epoch if there are callbacks.  So it should
+    depend on the step alone.
 
     Examples
     --------
@@ -76,6 +82,39 @@ class LearningRateSchedule(Described):
                 "must be a finite number, at least 0"
             )
         return found
+
+
+@dataclass(frozen=True)
+class OfFunction(LearningRateSchedule):
+    """A function without arguments that is asked for each step, as in Keras; optimizers take it as it is.
+
+    Examples
+    --------
+    >>> OfFunction(lambda: 0.1).rates(first=0, count=2)
+    array([0.1, 0.1])
+    """
+
+    function: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        try:
+            inspect.signature(self.function).bind()
+        except TypeError:
+            raise DTypeError(
+                "learning_rate must be a number, a LearningRateSchedule, which is called with a step, or a "
+                f"function without arguments, got {shown(self.function)}"
+            ) from None
+        except ValueError:  # some functions written in C do not tell
+            pass
+
+    @property
+    def function_name(self) -> str:
+        """What it is called in files."""
+        return str(getattr(self.function, "__name__", type(self.function).__name__))
+
+    def __call__(self, step: int) -> float:
+        """Return what the function does."""
+        return float(self.function())
 
 
 @dataclass(frozen=True)
@@ -476,13 +515,44 @@ class OneCycle(_Formula):
         return start + (end - start) * (done if self.linear else 0.5 * (1.0 - np.cos(np.pi * done)))
 
 
-def deserialize(config: Mapping[str, Any]) -> LearningRateSchedule:
+def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
+    """Return a schedule as the name of its class and its arguments.
+
+    Parameters
+    ----------
+    learning_rate_schedule : LearningRateSchedule
+
+    Returns
+    -------
+    dict
+        ``{"class_name": ..., "config": {...}}``.
+
+    Raises
+    ------
+    DTypeError
+        If it is none.
+
+    Examples
+    --------
+    >>> serialize(ExponentialDecay(0.1, 10, 0.5))["class_name"]
+    'ExponentialDecay'
+    """
+    if not isinstance(learning_rate_schedule, LearningRateSchedule):
+        raise DTypeError(f"a LearningRateSchedule is needed, got {shown(learning_rate_schedule)}")
+    return written(learning_rate_schedule)
+
+
+def deserialize(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Callable[..., Any]] | None = None
+) -> LearningRateSchedule:
     """Return the schedule that a dict of its class's name and its arguments describes.
 
     Parameters
     ----------
     config : dict
         ``{"class_name": ..., "config": {...}}``, as in an optimizer's `get_config`.
+    custom_objects : dict of str to class or function, optional
+        Classes of your own, by their names.
 
     Returns
     -------
@@ -499,8 +569,11 @@ def deserialize(config: Mapping[str, Any]) -> LearningRateSchedule:
     >>> deserialize({"class_name": "ExponentialDecay", "config": arguments})(10)
     0.05
     """
-    found: LearningRateSchedule = rebuilt(config, _CLASSES, "learning rate schedule")
-    return found
+    if not isinstance(config, Mapping):
+        raise DTypeError(f"config must be a dict, as `serialize` returns it, got {shown(config)}")
+    with own_classes(custom_objects):
+        found = rebuilt(config, _CLASSES, "learning rate schedule")
+    return found if isinstance(found, LearningRateSchedule) else OfFunction(found)
 
 
 _CLASSES = (

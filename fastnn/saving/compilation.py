@@ -76,7 +76,7 @@ def state_names(config: object) -> tuple[str, ...]:
         raise DTypeError(
             f"what a model was compiled with must be a dict with an optimizer, got {shown(config)}"
         )
-    return optimizers.get(config["optimizer"]).states
+    return optimizers.deserialize(config["optimizer"]).states
 
 
 def compile_again(model: Model, config: Mapping[str, Any]) -> None:

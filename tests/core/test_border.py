@@ -287,7 +287,7 @@ def test_slopes_of_activations_are_checked() -> None:
 
 @pytest.mark.parametrize(("name", "parameter"), [("leaky_relu", "negative_slope"), ("elu", "alpha")])
 def test_slopes_by_name_are_the_same_everywhere(name: str, parameter: str) -> None:
-    (alpha,) = activations.get(name).numbers
+    (alpha,) = activations.config_of(name).numbers
     assert alpha > 0
     for function in (
         getattr(activations, name),

@@ -22,7 +22,7 @@ NAMES = ["elu", "leaky_relu", "relu", "sigmoid", "softmax", "softplus", "softsig
 MORE: dict[str, dict[str, float]] = {
     **{name: {} for name in ("relu6", "selu", "gelu", "silu", "mish", "celu", "hard_sigmoid", "hard_silu")},
     **{name: {} for name in ("hard_tanh", "log_softmax", "log_sigmoid", "squareplus", "tanh_shrink")},
-    **{name: {} for name in ("soft_shrink", "hard_shrink")},
+    **{name: {} for name in ("soft_shrink", "hard_shrink", "sparse_plus", "sparse_sigmoid")},
     "threshold": {"threshold": 1.0, "default_value": 2.0},
 }
 

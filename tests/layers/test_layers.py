@@ -337,10 +337,10 @@ def test_objects_and_functions_of_a_layer_are_its_attributes() -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMED if name not in activations.ALIASES])
 def test_the_function_of_an_activation_is_that_of_its_name(name: str) -> None:
-    assert activations.function_of(activations.get(name)) is getattr(activations, name)
+    assert activations.get(name) is getattr(activations, name)
 
 
 def test_an_activation_with_numbers_is_a_function_with_them() -> None:
     function = layers.Dense(2, partial(activations.relu, threshold=0.5)).activation
     np.testing.assert_array_equal(function(np.array([0.25, 0.75])), [0.0, 0.75])
-    assert activations.get(function) == activations.get(partial(activations.relu, threshold=0.5))
+    assert activations.config_of(function) == activations.config_of(partial(activations.relu, threshold=0.5))

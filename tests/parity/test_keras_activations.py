@@ -20,6 +20,7 @@ CASES: dict[str, dict[str, Any]] = {
     **{name: {} for name in ("relu6", "selu", "gelu", "silu", "swish", "mish", "celu", "hard_sigmoid")},
     **{name: {} for name in ("hard_silu", "hard_swish", "hard_tanh", "log_softmax", "log_sigmoid")},
     **{name: {} for name in ("squareplus", "tanh_shrink", "soft_shrink", "hard_shrink")},
+    **{name: {} for name in ("sparse_plus", "sparse_sigmoid")},
     "gelu near": {"approximate": True},
     "celu wide": {"alpha": 2.5},
     "squareplus sharp": {"b": 0.25},

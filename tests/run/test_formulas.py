@@ -34,7 +34,7 @@ def test_every_activation_and_every_loss_has_its_row() -> None:
     assert found == set(LOSSES)
     for name in NAMED:
         formula = ACTIVATIONS[name]
-        assert (*activations.get(name).numbers, 0.0)[0] == formula.alpha
+        assert (*activations.config_of(name).numbers, 0.0)[0] == formula.alpha
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -91,6 +91,10 @@ def activate(activation: Activation, x: np.ndarray, numbers: tuple[float, ...] =
             return x * _hard_sigmoid(x)
         case Activation.HARD_TANH:
             return np.clip(x, -1.0, 1.0)
+        case Activation.SPARSE_PLUS:
+            return np.where(x >= 1.0, x, np.square(np.maximum(x + 1.0, 0.0)) / 4.0)
+        case Activation.SPARSE_SIGMOID:
+            return np.clip(x + 1.0, 0.0, 2.0) / 2.0
         case Activation.LOG_SOFTMAX:
             z = x - x.max(1, keepdims=True)
             return z - np.log(np.exp(z).sum(1, keepdims=True))
@@ -170,6 +174,10 @@ def differentiate(
             return dy * np.where(y <= -3, 0.0, np.where(y >= 3, 1.0, y / 3.0 + 0.5))
         case Activation.HARD_TANH:
             return np.where(np.abs(y) < 1, dy, 0.0)
+        case Activation.SPARSE_PLUS:
+            return dy * np.sqrt(np.minimum(y, 1.0))
+        case Activation.SPARSE_SIGMOID:
+            return np.where((y > 0) & (y < 1), dy / 2.0, 0.0)
         case Activation.LOG_SOFTMAX:
             return dy - np.exp(y) * dy.sum(1, keepdims=True)
         case Activation.LOG_SIGMOID:

@@ -1,4 +1,4 @@
-"""What `fit` shows while it trains: a bar on standard error, a line an epoch, or nothing.
+"""What `fit` shows while it trains: a bar on standard error, a line an epoch, or nothing; a callback for it.
 
 This file must not know models.
 """
@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastnn._core.guards import load
+from fastnn.callbacks.base import Callback, Logs
 from fastnn.errors import ConfigurationError
 
-__all__ = ["BAR_SECONDS", "Bar", "numbers_in", "print_epoch", "verbosity"]
+__all__ = ["BAR_SECONDS", "Bar", "ProgbarLogger", "numbers_in", "print_epoch", "verbosity"]
 
 BAR_SECONDS = 0.1  # between two updates of the progress bar
 
@@ -65,7 +66,8 @@ class Bar:
     first, last : int
         The epochs, counted from 0, that are to be made: from `first` to before `last`.
     steps : int, optional
-        Batches of an epoch, if each is to have a line of its own, with a bar of its batches; it stays.
+        Batches of an epoch, if each is to have a line of its own, with a bar of its batches; it stays.  0 if
+        nobody knows how many.
 
     Examples
     --------
@@ -93,9 +95,8 @@ class Bar:
     def begin(self, epoch: int, batches: int = 0) -> None:
         """Begin an epoch, counted from 0, of which so many batches are made already."""
         if self._steps is not None:
-            self._open(
-                desc=f"Epoch {epoch + 1}/{self._last}", total=self._steps, initial=batches, unit="batch"
-            )
+            total = self._steps or None
+            self._open(desc=f"Epoch {epoch + 1}/{self._last}", total=total, initial=batches, unit="batch")
 
     def batches(self, count: int, values: Mapping[str, float]) -> None:
         """Go on by so many batches of an epoch, with its loss and metrics so far."""
@@ -121,6 +122,60 @@ class Bar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class ProgbarLogger(Callback):
+    """Draws a bar of the batches of each epoch on standard error, in training loops of your own.
+
+    `fit`, `evaluate` and `predict` leave it aside: they show what their argument ``verbose`` says.  It reads
+    ``epochs``, ``steps`` and ``verbose`` of the callback's ``params``, where 0 draws nothing, and shows the
+    numbers of the logs.
+
+    Examples
+    --------
+    >>> import contextlib, io
+    >>> from fastnn.callbacks import CallbackList
+    >>> with contextlib.redirect_stderr(io.StringIO()) as shown:
+    ...     told = CallbackList(add_progbar=True, epochs=1, steps=2)
+    ...     told.on_epoch_begin(0)
+    ...     for batch in range(2):
+    ...         told.on_train_batch_begin(batch)
+    ...         told.on_train_batch_end(batch, {"loss": 0.25})
+    ...     told.on_epoch_end(0, {"loss": 0.25})
+    >>> "Epoch 1/1" in shown.getvalue(), "2/2" in shown.getvalue(), "loss=0.25" in shown.getvalue()
+    (True, True, True)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: Bar | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Begin a bar."""
+        self._close()
+        if verbosity(self.params.get("verbose", 1)) == 1:
+            self._bar = Bar(0, self.params.get("epochs", epoch + 1), self.params.get("steps") or 0)
+            self._bar.begin(epoch)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Go on by a batch."""
+        if self._bar is not None:
+            self._bar.batches(1, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Show the epoch's numbers, and leave the bar."""
+        if self._bar is not None:
+            self._bar.end(1, logs or {})
+        self._close()
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Leave a bar that an epoch left over."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
 
 
 def numbers_in(values: Mapping[str, Any]) -> dict[str, float]:
