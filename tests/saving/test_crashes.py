@@ -75,7 +75,7 @@ def test_kill_in_the_midst_of_saving(tmp_path: Path) -> None:
     assert (float(least) >= 1, count) == (True, "30")
 
 
-@pytest.mark.parametrize("step", ["open", "chmod", "save", "fsync", "replace"])
+@pytest.mark.parametrize("step", ["open", "chmod", "_header", "_little_endian", "fsync", "replace"])
 def test_a_step_that_fails_leaves_the_old_file_alone(step: str, tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "model"
     model = big()
@@ -86,7 +86,7 @@ def test_a_step_that_fails_leaves_the_old_file_alone(step: str, tmp_path: Path, 
     def fails(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    owner: Any = {"open": container, "save": container}.get(step, os)
+    owner: Any = os if step in ("chmod", "fsync", "replace") else container
     with monkeypatch.context() as patch:
         patch.setattr(owner, step, fails, raising=False)
         if step == "chmod":  # what cannot be given the old one's mode is written all the same
@@ -149,13 +149,21 @@ def test_a_file_keeps_its_mode_and_a_link_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "fresh").stat().st_mode & 0o777 == 0o640
 
 
-def test_the_file_and_its_folder_are_synced(tmp_path: Path, monkeypatch: Any) -> None:
-    synced, fsync = [], os.fsync
+def test_the_file_is_synced_before_it_takes_its_name(tmp_path: Path, monkeypatch: Any) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
 
-    def note(descriptor: int) -> None:
-        synced.append(os.fstat(descriptor).st_mode & 0o170000)
+    def synced(descriptor: int) -> None:
+        assert os.fstat(descriptor).st_size > 100_000  # nothing waits in a buffer
+        done.append("synced")
         fsync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", note)
+    def replaced(*names: str) -> None:
+        done.append("replaced")
+        replace(*names)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
     big().save(tmp_path / "model")
-    assert synced == [0o100000, 0o040000] if os.name == "posix" else synced[:1]
+    assert done == ["synced", "replaced"]
+    assert (tmp_path / "model").stat().st_size > 100_000
