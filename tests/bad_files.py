@@ -319,6 +319,8 @@ KINDS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "weights that are numbers": (top("weights", list(range(6))), "needs a list of weights"),
     "weights that are not there": (top("weights", list("abcdef")), "a weight that it names is missing"),
     "a later format": (top("format", 99), "in format 99, and this version reads up to 1; update"),
+    "a format of 4000 digits": (top("format", 10**4000), "in format .*, and this version reads up to 1; update"),
+    "a later version of a megabyte": (lambda c: described(c, lambda d: d.update(format=2, version="a" * 10**6)), "fastnn a{40} wrote it, in format 2"),
     "format 0": (top("format", 0), "its format is 0"),
     "a format that is text": (top("format", "1"), "its format is '1'"),
     "no model": (lambda c: described(c, lambda d: d.pop("model") and None), "holds weights only"),

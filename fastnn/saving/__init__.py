@@ -189,9 +189,16 @@ def load_model(
         except FileFormatError:
             raise
         except FastnnError as error:
-            raise file.error(str(error)) from error
+            by = _writer(file)
+            other = "" if by == __version__ else f" (fastnn {by} wrote it, and this is {__version__})"
+            raise file.error(f"{error}{other}") from error
         except RecursionError as error:
             raise file.error("its description is nested too deeply") from error
+
+
+def _writer(file: Container) -> str:
+    """Return the version that wrote a file, if the file tells the truth."""
+    return str(file.description.get("version"))[:40]
 
 
 def _open(file: Container, whole: bool = True) -> list[str]:
@@ -199,12 +206,13 @@ def _open(file: Container, whole: bool = True) -> list[str]:
 
     If it may hold more than a model, the arrays are still to be found.
     """
-    found, by = file.description.get("format"), file.description.get("version")
+    found = file.description.get("format")
     if type(found) is not int or found < 1:
         raise file.error(f"its format is {shown(found)}, needs to be a number from 1 on")
     if found > FORMAT:
         raise file.error(
-            f"fastnn {by} wrote it, in format {found}, and this version reads up to {FORMAT}; update"
+            f"fastnn {_writer(file)} wrote it, in format {shown(found)}, and this version reads up to "
+            f"{FORMAT}; update"
         )
     names, compiled = file.description.get("weights"), file.description.get("compiled")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
