@@ -71,8 +71,8 @@ def write(path: Filename, arrays: Mapping[str, np.ndarray], description: Mapping
     if os.path.exists(target) and not os.path.isfile(target):
         raise ConfigurationError(f"{target!r} is a device or a pipe, which a file would replace; name a file")
     folder, name = os.path.split(target)
-    if not os.path.isdir(folder):  # else the error would name a file that nobody asked for
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    if not stat.S_ISDIR(os.stat(folder).st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
     # The order of safetensors.
     placed = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
     header = _header(dict(placed), description)
@@ -89,9 +89,11 @@ def write(path: Filename, arrays: Mapping[str, np.ndarray], description: Mapping
             # Before the file takes its name: else that could, after a crash, be the name of half a file.
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            error.filename = target  # nobody asked for the other one
         raise
 
 
