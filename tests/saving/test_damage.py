@@ -21,6 +21,7 @@ from bad_files import BOMB, KINDS, arrayed, describe, described, joined, parts, 
 
 import fastnn
 from fastnn import layers
+from fastnn.callbacks import BackupAndRestore, Callback, EarlyStopping, LambdaCallback
 from fastnn.errors import ConfigurationError, FileFormatError
 from fastnn.saving import container, structure
 
@@ -151,6 +152,59 @@ def test_any_value_in_a_description_may_be_anything(top: str, tmp_path: Path) ->
                 assert str(path) in str(error), place  # noqa: PT017
                 refused += 1
     assert refused > tried / 3
+
+
+def backup(path: Path) -> bytes:
+    """Return a backup of a training that was cut off."""
+
+    def fail(epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        go_on(path, LambdaCallback(on_epoch_begin=fail))
+    return (path / "training.backup").read_bytes()
+
+
+def go_on(path: Path, *others: Callback) -> fastnn.Model:
+    model = fastnn.Sequential([fastnn.Input((4,)), layers.Dense(3)], seed=0)
+    model.compile("adam", "mse")
+    told = [BackupAndRestore(path), EarlyStopping("loss", patience=9), *others]
+    model.fit(np.ones((5, 4)), np.ones((5, 3)), epochs=3, verbose=0, callbacks=told)
+    return model
+
+
+def test_any_value_in_a_backup_may_be_anything(tmp_path: Path) -> None:
+    """It is refused, or training goes on; nothing else is raised."""
+    content = backup(tmp_path)
+    description = json.loads(parts(content)[0]["__metadata__"]["fastnn"])
+    description["training"]["notes"] = json.loads(description["training"]["notes"])
+    refused = tried = 0
+    for place in leaves(description):
+        if "callbacks" in place[:-1]:  # what callbacks remember is for them to judge
+            continue
+        for other in (DELETED, None, -1, 2**70, 0.5, "x", [], [[]], {}):
+            changed = copy.deepcopy(description)
+            owner = changed
+            for key in place[:-1]:
+                owner = owner[key]
+            if other is DELETED:
+                del owner[place[-1]]
+            else:
+                owner[place[-1]] = other
+            training = changed.get("training")
+            if isinstance(training, dict) and isinstance(training.get("notes"), dict | list):
+                training["notes"] = json.dumps(training["notes"])
+            header, data = parts(content)
+            describe(header, changed)
+            tmp_path.mkdir(exist_ok=True)
+            (tmp_path / "training.backup").write_bytes(joined(header, data))
+            tried += 1
+            try:
+                go_on(tmp_path)
+            except FileFormatError:
+                refused += 1
+    assert refused > tried / 2
 
 
 @pytest.mark.parametrize("kind", ["arrays", "words"])
