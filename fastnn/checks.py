@@ -41,6 +41,8 @@ def shown(value: object) -> str:
     >>> shown("a"), shown(10**200)[-6:], shown(10**5000)
     ("'a'", '000...', 'int of thousands of digits')
     """
+    if isinstance(value, str | bytes | list | tuple):  # what would be cut need not be written first
+        value = value[:_LONGEST_SHOWN]
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # Python refuses to print them

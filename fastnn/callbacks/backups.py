@@ -168,7 +168,9 @@ class BackupAndRestore(Keeper):
         model, steps = self._need_model(), self.params.get("steps")
 
         def check(text: str) -> None:
-            notes = json.loads(text)
+            notes = _notes(text)
+            if notes is None:
+                raise FileFormatError(f"{path!r} cannot be loaded: its notes on the training are damaged")
             if notes["batch"] and notes["steps"] != steps:
                 raise ConfigurationError(
                     f"{path!r} is from the midst of an epoch of {notes['steps']} batches, and this one has "
@@ -200,6 +202,27 @@ class BackupAndRestore(Keeper):
             for name in os.listdir(self.backup_dir):
                 if name in names or name.startswith(f".{LATEST}."):
                     os.unlink(os.path.join(self.backup_dir, name))
+
+
+def _notes(text: object) -> dict[str, Any] | None:
+    """Return what `BackupAndRestore` noted, or None if it is not that."""
+    try:
+        notes = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(notes, dict):
+        return None
+    numbers = [notes.get(key) for key in ("epoch", "batch", "batches")]
+    sums, states = notes.get("sums"), notes.get("callbacks")
+    is_whole = (
+        all(type(number) is int and 0 <= number < 2**62 for number in numbers)
+        and isinstance(sums, list)
+        and all(isinstance(one, int | float) for one in sums)
+        and isinstance(states, list)
+        and all(isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in states)
+        and "steps" in notes
+    )
+    return notes if is_whole else None
 
 
 # -- what callbacks remember

@@ -74,8 +74,8 @@ class Serializable(Structured):
         Raises
         ------
         ConfigurationError
-            If the model is not built, has a layer of a class of your own, or the file exists and
-            `overwrite` is False.
+            If the model is not built, has a layer of a class of your own or more than 50 000 layers, or the
+            file exists and `overwrite` is False.
         BusyError
             If another thread trains the model.
         OSError

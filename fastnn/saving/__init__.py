@@ -19,7 +19,6 @@ from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.described import own_classes
 from fastnn.errors import BusyError, ConfigurationError, FastnnError, FileFormatError
 from fastnn.graph.drawing import Drawing
-from fastnn.model.parameters import Place
 from fastnn.saving.compilation import compilation_of, compile_again, state_names
 from fastnn.saving.container import Container, Filename, file_name, write
 from fastnn.saving.structure import build, structure_of
@@ -104,22 +103,27 @@ def _between_steps(model: Model, take: Callable[[Model], _Taken]) -> _Taken:
     return take(model)
 
 
-def _copies(flat: np.ndarray, places: Mapping[str, Place], prefix: str = "") -> dict[str, np.ndarray]:
-    return {prefix + name: place.view(flat).copy() for name, place in places.items()}
-
-
-def _weights_of(model: Model) -> dict[str, np.ndarray]:
-    return _copies(model._now.store.array, model._now.weights())
+def _weights_of(model: Model, others: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    """Return copies of the weights, and of the same parts of other arrays, by what their names begin with."""
+    places, store = model._now.weights(), model._now.store
+    flats = {"": store.array, **(others or {})}
+    # One piece of memory: a large one comes in large pages, and none of it is cleared or touched before.
+    free = np.empty(len(flats) * sum(place.size for place in places.values()), store.dtype)
+    found = {}
+    for prefix, flat in flats.items():
+        for name, place in places.items():
+            taken, free = free[: place.size], free[place.size :]
+            taken[:] = place.view(flat).reshape(-1)
+            found[prefix + name] = taken.reshape(place.shape)
+    return found
 
 
 def _whole(model: Model) -> _Taken:
-    arrays = _weights_of(model)
     description: dict[str, Any] = {"model": structure_of(model)}
-    if model._now.optimizer is not None:
-        description["compiled"] = compilation_of(model)
-        for prefix, flat in _states(model).items():
-            arrays |= _copies(flat, model._now.weights(), prefix)
-    return arrays, description
+    if model._now.optimizer is None:
+        return _weights_of(model), description
+    description["compiled"] = compilation_of(model)
+    return _weights_of(model, _states(model)), description
 
 
 def _states(model: Model) -> dict[str, np.ndarray]:
@@ -185,9 +189,16 @@ def load_model(
         except FileFormatError:
             raise
         except FastnnError as error:
-            raise file.error(str(error)) from error
+            by = _writer(file)
+            other = "" if by == __version__ else f" (fastnn {by} wrote it, and this is {__version__})"
+            raise file.error(f"{error}{other}") from error
         except RecursionError as error:
             raise file.error("its description is nested too deeply") from error
+
+
+def _writer(file: Container) -> str:
+    """Return the version that wrote a file, if the file tells the truth."""
+    return str(file.description.get("version"))[:40]
 
 
 def _open(file: Container, whole: bool = True) -> list[str]:
@@ -195,12 +206,13 @@ def _open(file: Container, whole: bool = True) -> list[str]:
 
     If it may hold more than a model, the arrays are still to be found.
     """
-    found, by = file.description.get("format"), file.description.get("version")
+    found = file.description.get("format")
     if type(found) is not int or found < 1:
         raise file.error(f"its format is {shown(found)}, needs to be a number from 1 on")
     if found > FORMAT:
         raise file.error(
-            f"fastnn {by} wrote it, in format {found}, and this version reads up to {FORMAT}; update"
+            f"fastnn {_writer(file)} wrote it, in format {shown(found)}, and this version reads up to "
+            f"{FORMAT}; update"
         )
     names, compiled = file.description.get("weights"), file.description.get("compiled")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -257,11 +269,11 @@ def _check_arrays(
 ) -> None:
     for name, shape in wanted.items():
         if name not in file.shapes:
-            raise file.error(f"array {name!r} is missing")
+            raise file.error(f"array {shown(name)} is missing")
         if file.shapes[name] != shape:
-            raise file.error(f"array {name!r} has shape {file.shapes[name]}, needs {shape}")
+            raise file.error(f"array {shown(name)} has shape {shown(file.shapes[name])}, needs {shape}")
         if file.dtypes[name] != dtype and (except_for is None or not name.startswith(except_for)):
-            raise file.error(f"array {name!r} is of {file.dtypes[name]}, and the model of {dtype}")
+            raise file.error(f"array {shown(name)} is of {file.dtypes[name]}, and the model of {dtype}")
     for name in file.shapes:
         if name not in wanted:
             raise file.error(f"array {shown(name)} belongs to nothing in the model")
@@ -296,7 +308,8 @@ def load_weights(model: Model, path: Filename) -> None:
         for (name, place), source in zip(places.items(), names, strict=True):
             if file.shapes[source] != place.shape:
                 raise file.error(
-                    f"{source} in it has shape {file.shapes[source]}, and {name} of the model {place.shape}"
+                    f"{shown(source)} in it has shape {shown(file.shapes[source])}, and {shown(name)} of the "
+                    f"model {place.shape}"
                 )
             array = np.empty(place.shape, file.dtypes[source])
             file.read(source, array)
@@ -338,9 +351,7 @@ def save_training(
 
     def take(model: Model) -> _Taken:
         optimizer = model._now.need_optimizer()
-        found = _weights_of(model) | others
-        for prefix, flat in _states(model).items():
-            found |= _copies(flat, model._now.weights(), prefix)
+        found = _weights_of(model, _states(model)) | others
         training = {
             "optimizer": type(optimizer.description).__name__,
             "states": list(optimizer.description.states),

@@ -23,6 +23,8 @@ from fastnn.model.sequential import Sequential
 
 __all__ = ["build", "structure_of"]
 
+_MOST_DRAWN = 50_000  # calls of layers, also of those in models that are called
+_LONGEST_NAME = 1000  # characters, as names stand in those of arrays, many times
 _LAYERS = [cls for name in layers.__all__ if isinstance(cls := getattr(layers, name), type)]
 
 
@@ -32,10 +34,12 @@ def structure_of(model: Model) -> dict[str, Any]:
     Raises
     ------
     ConfigurationError
-        If a model was changed after it was used as a layer, or a layer's class is not one of fastnn's.
+        If a model was changed after it was used as a layer, a layer's class is not one of fastnn's, there are
+        more than 50 000 layers, or a name has more than 1000 characters.
     """
     parts: list[dict[str, Any]] = []
     _write_model(model, parts, {})
+    _check_extent(parts)
     return {"parts": parts}
 
 
@@ -142,6 +146,7 @@ def build(structure: object, admit: Callable[[Drawing, str], None] | None = None
         If the structure is not one.
     """
     parts = _get(structure, "parts", list, "the structure")
+    _check_extent(parts)
     made: list[Maker | Model] = []
     for entry in parts:
         if not isinstance(entry, Mapping):
@@ -161,6 +166,42 @@ def build(structure: object, admit: Callable[[Drawing, str], None] | None = None
         if isinstance(part, Model):
             part._binder.initializes = True
     return model
+
+
+def _check_extent(parts: Sequence[object]) -> None:
+    """Raise if too much would be drawn: each model that calls another one twice doubles it; or named."""
+    drawn: list[int] = []
+    total = 0
+    for entry in parts:
+        config = entry.get("config") if isinstance(entry, Mapping) else None
+        told: Mapping[str, Any] = config if isinstance(config, Mapping) else {}
+        numbers, steps = told.get("chain"), told.get("steps")
+        called = list(numbers) if isinstance(numbers, list) else []
+        names = [told.get("name"), _name_in(told, "input")]
+        for step in steps if isinstance(steps, list) else ():
+            if isinstance(step, Mapping):
+                called.append(step.get("part"))
+                names.append(_name_in(step, "input"))
+        for name in names:
+            if isinstance(name, str) and len(name) > _LONGEST_NAME:
+                raise ConfigurationError(
+                    f"a name of {len(name)} characters, {shown(name)}, cannot be written down; it may have "
+                    f"{_LONGEST_NAME}"
+                )
+        # What is no number of a part is found out where it is called.
+        known = (number for number in called if type(number) is int and 0 <= number < len(drawn))
+        drawn.append(sum(drawn[number] for number in known) or 1)
+        total += drawn[-1]
+        if total > _MOST_DRAWN:
+            raise ConfigurationError(
+                f"it has more than {_MOST_DRAWN} layers, counted wherever they are called, also in models "
+                "within models; no more can be written down"
+            )
+
+
+def _name_in(config: Mapping[str, Any], key: str) -> object:
+    inner = config.get(key)
+    return inner.get("name") if isinstance(inner, Mapping) else None
 
 
 def _get(config: object, key: str, kind: type, what: str) -> Any:

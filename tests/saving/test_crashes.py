@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import failing_saves
+import numpy as np
 import pytest
 
 import fastnn
 from fastnn import layers
-from fastnn.saving import container
-
-KILLED = """
-import os, random, signal, sys, time
-import numpy as np
-import fastnn
-
-path, values = sys.argv[1], []
-shapes = [w.shape for w in fastnn.load_model(path).get_weights()]
-
-
-def save(write):
-    model, number = fastnn.load_model(path), 0
-    while True:
-        number += 1
-        model.set_weights([np.full(shape, number) for shape in shapes])
-        model.save(path)
-        if number == 1:
-            os.write(write, b"x")
-
-
-random.seed(0)
-for _ in range(30):
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            save(write)
-        finally:
-            os._exit(1)
-    os.close(write)
-    assert os.read(read, 1) == b"x", "the child ended by itself"
-    time.sleep(random.uniform(0, 0.02))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    os.close(read)
-    found = {float(value) for w in fastnn.load_model(path).get_weights() for value in np.unique(w)}
-    assert len(found) == 1, "parts of two saves"
-    values += found
-print(min(values), len(values))
-"""
 
 
 def big() -> fastnn.Sequential:
@@ -64,39 +28,162 @@ def big() -> fastnn.Sequential:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_kill_in_the_midst_of_saving(tmp_path: Path) -> None:
-    """Thirty processes save again and again, and are killed at some moment of it."""
+    """More than fifty processes save, each is killed at another moment, most of them between two writes."""
     path = tmp_path / "model"
     big().save(path)
+    script = str(Path(failing_saves.__file__))
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)], capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, script, str(path)], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
-    least, count = done.stdout.split()
-    assert (float(least) >= 1, count) == (True, "30")
+    found = json.loads(done.stdout)
+    assert len(found["killed"]) >= 50
+    # Up to the renaming the old file is there, and behind it the new one.
+    names = [moment for moment, _ in found["killed"]]
+    assert names.count("write") > 40
+    assert set(names) == {"open", "chmod", "write", "fsync", "close", "replace", "replaced"}
+    assert all(is_new == (moment == "replaced") for moment, is_new in found["killed"])
+    # What was killed leaves a file whose name begins with a point, and nothing else.
+    left = [name for name in os.listdir(tmp_path) if name != "model"]
+    assert all(name.startswith(".model.") and name.endswith(".tmp") for name in left)
+    assert len(left) == len(names) - 2  # there is none yet, and no more
 
 
-@pytest.mark.parametrize("step", ["open", "chmod", "save", "fsync", "replace"])
-def test_a_step_that_fails_leaves_the_old_file_alone(step: str, tmp_path: Path, monkeypatch: Any) -> None:
+ERRORS = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EIO, "Input/output error"),
+    KeyboardInterrupt("in the midst of it"),
+    MemoryError("no memory"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__ + str(error)[:9])
+def test_whatever_fails_the_old_file_is_whole_and_alone(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the system's calls, one after the other, of all that a save makes."""
     path = tmp_path / "model"
     model = big()
     model.save(path)
     before = path.read_bytes()
     model.set_weights([w + 1 for w in model.get_weights()])
+    moments: list[str] = []
 
-    def fails(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def count(moment: str) -> None:
+        moments.append(moment)
 
-    owner: Any = {"open": container, "save": container}.get(step, os)
     with monkeypatch.context() as patch:
-        patch.setattr(owner, step, fails, raising=False)
-        if step == "chmod":  # what cannot be given the old one's mode is written all the same
-            model.save(path)
-            assert path.read_bytes() != before
-            return
+        failing_saves.install(patch.setattr, count)
+        model.save(path)
+    after = path.read_bytes()
+    path.write_bytes(before)
+    failed = 0
+    for number, expected in enumerate(list(moments)):
+        moments.clear()
+
+        def fail(moment: str, number: int = number) -> None:
+            moments.append(moment)
+            if len(moments) == number + 1:
+                raise error
+
+        with monkeypatch.context() as patch:
+            failing_saves.install(patch.setattr, fail)
+            # A file that cannot be given the old one's mode is written all the same.
+            if expected in ("chmod", "replaced") and isinstance(error, OSError):
+                with contextlib.suppress(OSError):
+                    model.save(path)
+                assert path.read_bytes() == after
+                path.write_bytes(before)
+                continue
+            with pytest.raises(type(error), match=str(error).replace("[Errno", "").split("]")[-1].strip()):
+                model.save(path)
+        failed += 1
+        assert path.read_bytes() == (after if expected == "replaced" else before), expected
+        assert os.listdir(tmp_path) == ["model"]
+        path.write_bytes(before)
+    assert failed > 40
+    model.save(path)
+    assert path.read_bytes() == after
+
+
+def test_writes_that_are_cut_short_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may take less than it is given, at any time."""
+    model = big()
+    model.save(tmp_path / "whole")
+    pieces: list[str] = []
+    failing_saves.install(monkeypatch.setattr, pieces.append, most=777)
+    model.save(tmp_path / "pieces")
+    assert (tmp_path / "pieces").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert pieces.count("write") > 900
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the error, the file of the epoch before, and a model that can be trained and saved."""
+    path = tmp_path / "model"
+    model, seen = big(), []
+
+    def fail(moment: str) -> None:
+        seen.append(moment)
+        if seen.count("fsync") == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    x, y = np.ones((4, 200)), np.ones((4, 10))
+    with monkeypatch.context() as patch:
+        failing_saves.install(patch.setattr, fail)
         with pytest.raises(OSError, match="No space left"):
-            model.save(path)
-    assert path.read_bytes() == before
+            model.fit(x, y, epochs=5, verbose=0, callbacks=[fastnn.callbacks.ModelCheckpoint(path)])
     assert os.listdir(tmp_path) == ["model"]
+    assert fastnn.load_model(path).optimizer.iterations == 1
+    assert model.optimizer.iterations == 2
+    model.fit(x, y, verbose=0)
+    model.save(path)
+    assert fastnn.load_model(path).optimizer.iterations == 3
+
+
+def test_a_folder_that_goes_while_it_is_saved_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    model = big()
+
+    def remove(moment: str) -> None:
+        if moment == "fsync":
+            shutil.rmtree(folder)
+
+    failing_saves.install(monkeypatch.setattr, remove)
+    with pytest.raises(FileNotFoundError):
+        model.save(folder / "model")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
+def test_a_folder_that_nobody_may_write_to(tmp_path: Path) -> None:
+    script = (
+        "import os, sys, fastnn\n"
+        "model = fastnn.load_model(sys.argv[1])\n"
+        "os.chdir(os.path.dirname(sys.argv[1]))\n"
+        "if os.geteuid() == 0:\n    os.seteuid(65534)\n"
+        "for name in ('model', 'other'):\n"
+        "    try:\n        model.save(name)\n"
+        "    except PermissionError as error:\n        print('refused:', error)\n"
+    )
+    path = tmp_path / "folder" / "model"
+    path.parent.mkdir()
+    big().save(path)
+    before = path.read_bytes()
+    os.chmod(path.parent, 0o555)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True, timeout=300
+        )
+    finally:
+        os.chmod(path.parent, 0o755)
+    said = done.stdout.splitlines()
+    assert all(line.startswith("refused: [Errno 13]") and ".tmp" not in line for line in said)
+    assert len(said) == 2
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["model"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full disk")
@@ -123,6 +210,12 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         big().save(tmp_path / "nothing" / "model")
+    if os.path.exists("/dev/full"):
+        with pytest.raises(fastnn.errors.ConfigurationError, match="is a device or a pipe"):
+            big().save("/dev/full")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        big().save(tmp_path / "file" / "model")
     (tmp_path / "folder").mkdir()
     with pytest.raises(fastnn.errors.ConfigurationError, match="is a folder"):
         big().save(tmp_path / "folder")
@@ -149,13 +242,21 @@ def test_a_file_keeps_its_mode_and_a_link_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "fresh").stat().st_mode & 0o777 == 0o640
 
 
-def test_the_file_and_its_folder_are_synced(tmp_path: Path, monkeypatch: Any) -> None:
-    synced, fsync = [], os.fsync
+def test_the_file_is_synced_before_it_takes_its_name(tmp_path: Path, monkeypatch: Any) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
 
-    def note(descriptor: int) -> None:
-        synced.append(os.fstat(descriptor).st_mode & 0o170000)
+    def synced(descriptor: int) -> None:
+        assert os.fstat(descriptor).st_size > 100_000  # nothing waits in a buffer
+        done.append("synced")
         fsync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", note)
+    def replaced(*names: str) -> None:
+        done.append("replaced")
+        replace(*names)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
     big().save(tmp_path / "model")
-    assert synced == [0o100000, 0o040000] if os.name == "posix" else synced[:1]
+    assert done == ["synced", "replaced"]
+    assert (tmp_path / "model").stat().st_size > 100_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import fastnn
 from fastnn import callbacks, initializers, layers, losses, metrics, optimizers, regularizers
@@ -299,7 +301,7 @@ def test_weights_of_another_model_change_nothing(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="holds 8 weights, and the model has 4"):
         model.load_weights(tmp_path / "weights")
     fastnn.Sequential([fastnn.Input((4,)), layers.Dense(9), layers.Dense(3)]).save_weights(tmp_path / "other")
-    with pytest.raises(FileFormatError, match=r"dense/kernel in it has shape \(4, 9\), and dense/kernel"):
+    with pytest.raises(FileFormatError, match=r"'dense/kernel' in it has shape \(4, 9\), and 'dense/kernel'"):
         model.load_weights(tmp_path / "other")
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -322,6 +324,41 @@ def test_the_same_model_gives_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     fastnn.load_model(tmp_path / "a").save(tmp_path / "c")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "c").read_bytes()
+
+
+def test_names_of_any_letters(tmp_path: Path) -> None:
+    names = ["größe", "大きさ", "\U0001f600", 'a"b\\c', "tab\tand\x7f"]
+    made = [layers.Dense(2, name=name) for name in names]
+    model = fastnn.Sequential([fastnn.Input((4,), name="числа"), *made], seed=0)
+    model.save(tmp_path / "model")
+    assert_equal(model, fastnn.load_model(tmp_path / "model"))
+    theirs = load_file(tmp_path / "model")
+    assert set(theirs) == {f"{name}/{role}" for name in names for role in ("kernel", "bias")}
+    # The library, which wrote files before, does so without escapes.
+    with safe_open(tmp_path / "model", "np") as file:
+        save_file(theirs, tmp_path / "raw", {"fastnn": file.metadata()["fastnn"]})
+    assert "größe".encode() in (tmp_path / "raw").read_bytes()
+    assert_equal(model, fastnn.load_model(tmp_path / "raw"))
+
+
+def test_files_are_those_of_safetensors(tmp_path: Path) -> None:
+    """Order, alignment and contents of arrays are what the library writes."""
+    model = residual(dtype="float64")
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model")
+    with safe_open(tmp_path / "model", "np") as file:
+        metadata = file.metadata()
+    save_file(load_file(tmp_path / "model"), tmp_path / "theirs", {"fastnn": metadata["fastnn"]})
+    ours, theirs = ((tmp_path / name).read_bytes() for name in ("model", "theirs"))
+    found = []
+    for content in (ours, theirs):
+        length = int.from_bytes(content[:8], "little")
+        assert length % 8 == 0
+        header = json.loads(content[8 : 8 + length])
+        assert set(header.pop("__metadata__")) <= {"fastnn", "crc32"}
+        found.append((list(header.items()), content[8 + length :]))
+    assert found[0] == found[1]
 
 
 def test_other_tools_read_the_arrays(tmp_path: Path) -> None:
