@@ -76,7 +76,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "layers": (
         ("SpatialDropout?D", "it is for images and sequences; use Dropout"),
-        ("ActivityRegularization", "regularise weights instead, Dense(..., kernel_regularizer=L2(...))"),
         ("Conv?D Conv?DTranspose Convolution?D Convolution?DTranspose", f"a convolution; {_IMAGES}"),
         ("SeparableConv?D SeparableConvolution?D DepthwiseConv?D", f"a convolution; {_IMAGES}"),
         (
@@ -329,7 +328,6 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
     ),
     "fit": (("workers use_multiprocessing max_queue_size", None, ""),),
     "Dense": (
-        ("activity_regularizer", None, "regularise weights instead, kernel_regularizer=L2(...)"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("batch_input_shape", None, "begin with fastnn.Input((features,))"),
         ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),
@@ -338,7 +336,7 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("autocast", True, "numbers have the model's dtype everywhere"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("trainable", True, "it has no weights"),
-        ("activity_regularizer", None, "regularise weights, Dense(..., kernel_regularizer=L2(...))"),
+        ("activity_regularizer", None, "put the layer ActivityRegularization(l1, l2) behind it"),
         ("input_shape input_dim batch_input_shape", None, "begin with fastnn.Input((features,))"),
     ),
     "BatchNormalization": (
@@ -347,13 +345,13 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("renorm_clipping", None, "there is no renorm"),
         ("renorm_momentum", 0.99, "there is no renorm"),
         ("rms_scaling", False, "use RMSNormalization"),
+        ("activity_regularizer", None, "put the layer ActivityRegularization(l1, l2) behind it"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("input_dim input_shape", None, "begin with fastnn.Input((features,))"),
     ),
     "Embedding": (
         ("mask_zero", False, f"{_SEQUENCES}; what is missing can have an index of its own"),
         ("input_length input_shape batch_input_shape", None, "begin with fastnn.Input((columns,))"),
-        ("activity_regularizer", None, "regularise the table instead, embeddings_regularizer=L2(...)"),
         ("weights", None, "give them to layer.set_weights"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),

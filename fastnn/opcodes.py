@@ -402,6 +402,7 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.MULTICLASS_HINGE: _signature(
         Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share margin"
     ),
+    OpCode.ACTIVITY_PENALTY: _signature(Axis.ROWS, "dy:out,optional y:in", constants="l1 l2"),
     OpCode.CATEGORICAL_ACCURACY: _signature(
         Axis.ROWS, "y:in t:in weight:in,optional", constants="sparse", paths=_ALSO_COLUMNS, one_column=True
     ),
@@ -535,7 +536,8 @@ for _name, (_operands, _constants, _scalars, _uncut) in UPDATES.items():
     SIGNATURES[OpCode[_name]] = _signature(Axis.PARAMETER, _operands, "", _constants, _scalars, uncut=_uncut)
 
 
-# Ops of losses; without a gradient they serve metrics as well, see `Plan.is_loss`.
+# Ops of losses, and of what is like one: a penalty on outputs of layers.  Without a gradient losses serve
+# metrics as well, see `Plan.is_loss`.
 LOSSES = frozenset(
     {
         OpCode.SQUARED_ERROR,
@@ -546,6 +548,7 @@ LOSSES = frozenset(
         OpCode.MULTICLASS_HINGE,
         OpCode.POINTWISE_LOSS,
         OpCode.ROWWISE_LOSS,
+        OpCode.ACTIVITY_PENALTY,
     }
 )
 # The ops that add to an accumulator.

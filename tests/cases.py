@@ -176,6 +176,15 @@ def limited(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     return layers.Dense(outputs, kernel_constraint=constraints.MaxNorm(1.0, axis=[0, 1]))(h)
 
 
+def paid(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net whose tensors pay: an input, twice a shared layer's, of pieces, and what is put out."""
+    shared = layers.Dense(5, "tanh", activity_regularizer="l1_l2")
+    h = layers.Add()([shared(layers.ActivityRegularization(l1=0.1)(x)), shared(layers.Dense(5)(x))])
+    h = layers.ActivityRegularization(l2=0.2)(layers.Maxout(6, pieces=2, activity_regularizer="l1")(h))
+    h = layers.Dropout(0.3)(layers.Dense(7, "relu", activity_regularizer="l2")(h))
+    return layers.Dense(outputs, activity_regularizer="l2")(h)
+
+
 NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "gates": gates,
     "shared": shared,
@@ -185,6 +194,7 @@ NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "scaled rows": scaled_rows,
     "embedded": embedded,
     "limited": limited,
+    "paid": paid,
 }
 
 

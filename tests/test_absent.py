@@ -270,6 +270,7 @@ def begin(**options: Any) -> Any:
             {"max_queue_size": 3, "use_multiprocessing": True, "workers": 4},
         ),
         (dense, {"lora_rank": None, "dtype": None, "activity_regularizer": None}),
+        (layers.GaussianDropout, {"rate": 0.5, "activity_regularizer": None}),
         (begin, {"batch_size": None, "dtype": None, "sparse": False}),
         (net, {"trainable": True}),
         (optimizers.Adam, {"loss_scale_factor": None, "name": "adam", "nesterov": False}),
@@ -285,7 +286,12 @@ def test_arguments_of_keras_that_change_nothing_are_accepted(call: Any, options:
     ("call", "options", "message"),
     [
         (compiled, {"run_eagerly": True}, r"compile has no argument run_eagerly: compile\(reference=True\)"),
-        (dense, {"activity_regularizer": "l2"}, "Dense has no argument activity_regularizer: .*L2"),
+        (
+            layers.GaussianDropout,
+            {"rate": 0.5, "activity_regularizer": "l2"},
+            "GaussianDropout has no argument activity_regularizer: put the layer ActivityRegularization",
+        ),
+        (layers.BatchNormalization, {"activity_regularizer": "l2"}, "put the layer ActivityRegularization"),
         (dense, {"dtype": "float64"}, r"Sequential\(..., dtype='float64'\)"),
         (dense, {"batch_input_shape": (None, 2)}, "begin with fastnn.Input"),
         (begin, {"dtype": "float16"}, "the model has a dtype"),

@@ -103,6 +103,7 @@ cpdef enum OpCode:
     L1_GRADIENT = 85
     CONSTRAIN_SIGNS = 86
     CONSTRAIN_NORMS = 87
+    ACTIVITY_PENALTY = 88
 
 cpdef enum ActivationCode:
     LINEAR = 0

@@ -29,7 +29,16 @@ from fastnn.compiler.plan import (
 )
 from fastnn.compiler.rules import BACKWARD, FORWARD
 from fastnn.errors import PlanError
-from fastnn.graph.graph import ROW_WEIGHTS, Graph, Node, Parameter, Tensor, array_name, metric_name
+from fastnn.graph.graph import (
+    PENALTY_OF,
+    ROW_WEIGHTS,
+    Graph,
+    Node,
+    Parameter,
+    Tensor,
+    array_name,
+    metric_name,
+)
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.metrics._means import MeanOfLoss
@@ -120,6 +129,7 @@ def lower(
         if len(losses) != len(graph.outputs):
             raise PlanError(f"lowering for {purpose!r} needs a loss for each output")
         lowering.forward()
+        lowering.activities()
         targets, weight = lowering.objectives(losses, shares or (1.0,) * len(losses), fused)
         if purpose != "gradients":
             lowering.measure(metrics, weighted_metrics, targets, weight)
@@ -255,6 +265,25 @@ class Lowering(Builder):
         self.ops.append(Op(OpCode.AFFINE, y.name, (y, x), constants=(scale, 0.0)))
 
     # -- loss, metrics, penalties
+
+    def activities(self) -> None:
+        """Append what layers pay for their outputs, once a call, and begin the gradients of these."""
+        paying = [
+            (node, factors)
+            for node in self.graph.nodes
+            if node.config.of_outputs is not None and any(factors := node.config.of_outputs.factors())
+        ]
+        wanted = self.leads_to_parameters(frozenset()) if paying and self.training else set()
+        for node, factors in paying:
+            y = self.tensors[node.output.name]
+            self.accumulators.append(Accumulator(PENALTY_OF + node.output.name, share=1.0))
+            part = self.part_of(y) if y.name in wanted else None
+            place = len(self.accumulators) - 1
+            self.ops.append(
+                Op(OpCode.ACTIVITY_PENALTY, node.layer, (part, y), constants=factors, accumulator=place)
+            )
+            if part is not None:
+                self.add_part(y, part)
 
     def objectives(
         self, losses: tuple[Loss, ...], shares: tuple[float, ...], fused: bool
@@ -396,20 +425,27 @@ class Lowering(Builder):
     def backward(self, wrt: frozenset[str] = frozenset()) -> None:
         """Append the backward ops, from the gradients that are there to parameters and to `wrt`."""
         forward = [op for op in self.ops if op.code in BACKWARD]
-        self.wanted = set(wrt)
-        for op in forward:
+        self.wanted = self.leads_to_parameters(wrt)
+        for op in reversed(forward):
+            upstream = self.gradients.get(op.need("y").name)
+            if upstream is not None and op.need("y").name in self.wanted:
+                BACKWARD[op.code](self, op, upstream)
+
+    def leads_to_parameters(self, wrt: frozenset[str]) -> set[str]:
+        """Return the tensors on whose gradients those of trained parameters, or of `wrt`, depend."""
+        found = set(wrt)
+        for op in self.ops:
+            if op.code not in BACKWARD:
+                continue
             trainable = self.to_parameters and any(
                 operand is not None
                 and operand.slot == Slot.PARAMETERS
                 and self.parameters[operand.name].is_trained
                 for operand in op.operands
             )
-            if trainable or any(operand.name in self.wanted for operand in op.inputs()):
-                self.wanted |= {operand.name for operand in op.outputs()}
-        for op in reversed(forward):
-            upstream = self.gradients.get(op.need("y").name)
-            if upstream is not None and op.need("y").name in self.wanted:
-                BACKWARD[op.code](self, op, upstream)
+            if trainable or any(operand.name in found for operand in op.inputs()):
+                found |= {operand.name for operand in op.outputs()}
+        return found
 
     def chain_rule(self, wrt: tuple[Tensor, ...]) -> None:
         """Append what leads from gradients of the outputs to those of tensors, and hand these out."""

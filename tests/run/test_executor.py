@@ -52,6 +52,7 @@ EVERY_OPCODE = [
     Case("mse", "clipped"),
     Case("mse", "clipped numbers"),
     Case("mse", "adam", net="embedded"),
+    Case("mse", "adam", net="paid"),
     *(Case(loss, "sgd") for loss in ("cosine", "exact", "top", "hits", "moments", "confusion")),
     Case("mse", "adam", rows=150, batch=64, widths=(300, 400, 260), simd="v4"),
 ]
