@@ -172,7 +172,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "optimizers": (
-        ("Adafactor RAdam Muon ScheduleFreeAdamW", _RATES),
+        ("Adafactor RAdam ScheduleFreeAdamW", _RATES),
         ("LBFGS", "it is a function, minimize_lbfgs(model, x, y), for all rows at once"),
         ("ADMM", "use Adam or SGD with momentum; for other methods take model.loss_and_gradients"),
         ("LossScaleOptimizer", "it is for float16, which fastnn does not have; use any optimizer as it is"),

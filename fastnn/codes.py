@@ -103,3 +103,4 @@ class OpCode(enum.IntEnum):
     CONSTRAIN_SIGNS = 86
     CONSTRAIN_NORMS = 87
     ACTIVITY_PENALTY = 88
+    MUON = 89

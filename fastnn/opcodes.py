@@ -346,6 +346,12 @@ def _added_rows(op: Op, rows: int) -> int:
     return _size(op.need("dy"), rows)
 
 
+def _newton_schulz(op: Op, rows: int) -> int:
+    w = op.need("w")
+    short, long = sorted((w.rows, w.columns))
+    return int(op.constants[6]) * (4 * short * short * long + 2 * short**3)
+
+
 # The cost of one element: transcendentals count as one, so that figures stay comparable with
 # what everybody calls the flops of a net; only products of matrices weigh.
 SIGNATURES: dict[OpCode, Signature] = {
@@ -533,7 +539,10 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.ALPHA_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "rate draw scale dropped"),
 }
 for _name, (_operands, _constants, _scalars, _uncut) in UPDATES.items():
-    SIGNATURES[OpCode[_name]] = _signature(Axis.PARAMETER, _operands, "", _constants, _scalars, uncut=_uncut)
+    _flops = {"MUON": _newton_schulz}.get(_name)
+    SIGNATURES[OpCode[_name]] = _signature(
+        Axis.PARAMETER, _operands, "", _constants, _scalars, _flops, uncut=_uncut
+    )
 
 
 # Ops of losses, and of what is like one: a penalty on outputs of layers.  Without a gradient losses serve

@@ -115,7 +115,7 @@ def test_what_is_said(thing: Any, name: str, message: str) -> None:
         (losses.get, "log_cosh_error", "unknown loss 'log_cosh_error': it is LogCosh"),
         (losses.get, "l1_loss", "it is MeanAbsoluteError"),
         (losses.get, "log_loss", "'binary_crossentropy'"),
-        (optimizers.get, "muon", "unknown optimizer 'muon': use Adam or RMSprop"),
+        (optimizers.get, "adafactor", "unknown optimizer 'adafactor': use Adam or RMSprop"),
         (optimizers.get, "admm", "'admm': use Adam or SGD with momentum; for other methods"),
         (initializers.get, "xavier_uniform", "it is 'glorot_uniform'"),
         (regularizers.get, "orthogonal_regularizer", "all pairs of rows"),

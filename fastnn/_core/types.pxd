@@ -104,6 +104,7 @@ cpdef enum OpCode:
     CONSTRAIN_SIGNS = 86
     CONSTRAIN_NORMS = 87
     ACTIVITY_PENALTY = 88
+    MUON = 89
 
 cpdef enum ActivationCode:
     LINEAR = 0

@@ -44,6 +44,7 @@ from fastnn.metrics import Metric
 from fastnn.metrics._means import MeanOfLoss
 from fastnn.ops import REAL, Kind
 from fastnn.optimizers import Optimizer
+from fastnn.update_ops import muon_memory
 
 __all__ = ["Lowered", "Lowering", "lower", "lower_loss", "lower_metric"]
 
@@ -122,7 +123,9 @@ def lower(
     lowering.differentiated = frozenset(wrt)
     if purpose == "train" and optimizer is not None:
         waits = optimizer.clips_norms or optimizer.gradient_accumulation_steps is not None
-        lowering.keeps_gradients = waits or SIGNATURES[optimizer.code].uncut
+        trained = (p for p in graph.parameters if p.is_trained)
+        codes = {optimizer.update_of(p.name, len(p.shape)).code for p in trained}
+        lowering.keeps_gradients = waits or any(SIGNATURES[code].uncut for code in codes)
     if purpose == "update":
         lowering.given_gradients(wrt)
     elif purpose in ("train", "gradients", "evaluate"):
@@ -540,10 +543,14 @@ class Lowering(Builder):
             w = self.parameter(p)
             if optimizer.gradient_accumulation_steps:
                 op(OpCode.KEEP_ACCUMULATED, p, _state(p, "accumulated_gradient"), gradient)
-            if optimizer.decays(p.name):
-                op(OpCode.WEIGHT_DECAY, p, w, constants=(optimizer.weight_decay or 0.0,))
-            states = (None if state is None else _state(p, state) for state in optimizer.op_states)
-            op(optimizer.code, p, w, *states, gradient, constants=(0.0, *optimizer.constants()))
+            update = optimizer.update_of(p.name, len(p.shape))
+            if update.decay:
+                op(OpCode.WEIGHT_DECAY, p, w, constants=(update.decay,))
+            operands = [None if state is None else _state(p, state) for state in update.states]
+            operands.append(gradient)
+            if update.code is OpCode.MUON:
+                operands.append(_memory(p, "products", muon_memory(p.rows, p.columns)))
+            op(update.code, p, w, *operands, constants=(0.0, *update.constants))
             if optimizer.use_ema:
                 op(OpCode.AVERAGE_WEIGHTS, p, w, _state(p, "average"))
             if p.constraint is not None:
@@ -558,6 +565,11 @@ def _penalties(p: Parameter, l1: OpCode, l2: OpCode) -> list[tuple[OpCode, float
     """Return which of two ops serve a parameter's regularizer, with their factors."""
     factors = (0.0, 0.0) if p.regularizer is None else p.regularizer.factors()
     return [(code, factor) for code, factor in zip((l1, l2), factors, strict=True) if factor]
+
+
+def _memory(p: Parameter, name: str, columns: int) -> Operand:
+    """Return what an op needs for a whole parameter, and no longer than it runs."""
+    return Operand(f"{p.name}/{name}", Slot.LOCAL, p.rows, columns)
 
 
 def _state(p: Parameter, name: str) -> Operand:

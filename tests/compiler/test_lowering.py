@@ -151,6 +151,7 @@ RULES: dict[str, Optimizer] = {
     "nadam": optimizers.Nadam(learning_rate_multipliers={"dense/bias": 2.0}),
     "ftrl": optimizers.Ftrl(),
     "lion": optimizers.Lion(),
+    "muon": optimizers.Muon(),
 }
 PLANS: dict[str, Callable[[], Plan]] = {
     "limited_lamb": limited,

@@ -76,7 +76,10 @@ DESCRIPTIONS = [
     optimizers.SGD(learning_rate_multipliers={"a": 0.5, "b/bias": np.float64(2)}, undecayed=["c"]),
     optimizers.AdamW(undecayed_patterns=["bias", "^beta$"]),
     optimizers.Ftrl(0.5, beta=0.25),
-    *(optimizers._BY_NAME[name]() for name in ("adadelta", "adamax", "nadam", "lion", "lamb")),
+    *(optimizers._BY_NAME[name]() for name in ("adadelta", "adamax", "nadam", "lion", "lamb", "muon")),
+    optimizers.Muon(
+        0.1, weight_decay=None, exclude_layers=["out", "a.b"], rms_rate=None, ns_steps=np.int64(3)
+    ),
     optimizers.schedules.CosineDecayRestarts(0.1, 10, 1.5, 0.5, 0.125),
     optimizers.schedules.OneCycle(0.5, 20, 0.25, linear=True),
     initializers.VarianceScaling(2.0, "fan_out", "uniform", seed=3),

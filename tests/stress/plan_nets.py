@@ -26,6 +26,7 @@ OPTIMIZERS = (
     optimizers.Adam(0.01, global_clipnorm=0.1),
     optimizers.SGD(0.01, clipnorm=0.1, weight_decay=0.1),
     optimizers.SGD(0.01, clipvalue=0.1),
+    optimizers.Muon(0.01, exclude_layers=["dense_1"]),
 )
 # A loss, the activation of the output that it goes with, and a metric.
 OBJECTIVES: tuple[tuple[losses.Loss, str | None, metrics.Metric], ...] = (
