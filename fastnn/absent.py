@@ -208,10 +208,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "constraints": (("Orthogonal OrthogonalConstraint", "begin with kernel_initializer='orthogonal'"),),
     "regularizers": (
-        (
-            "OrthogonalRegularizer Orthogonal",
-            "it compares all pairs of rows of a kernel; begin with kernel_initializer='orthogonal'",
-        ),
+        ("Orthogonal", "it is OrthogonalRegularizer"),
         ("serialize deserialize", _CODE),
     ),
     "activations": (

@@ -104,3 +104,4 @@ class OpCode(enum.IntEnum):
     CONSTRAIN_NORMS = 87
     ACTIVITY_PENALTY = 88
     MUON = 89
+    ORTHOGONAL_PENALTY = 90

@@ -352,6 +352,12 @@ def _newton_schulz(op: Op, rows: int) -> int:
     return int(op.constants[6]) * (4 * short * short * long + 2 * short**3)
 
 
+def _pairs(op: Op, rows: int) -> int:
+    w = op.need("w")
+    vectors = w.columns if op.constants[1] else w.rows
+    return (2 if op.operand("dw") is None else 4) * vectors * w.rows * w.columns
+
+
 # The cost of one element: transcendentals count as one, so that figures stay comparable with
 # what everybody calls the flops of a net; only products of matrices weigh.
 SIGNATURES: dict[OpCode, Signature] = {
@@ -539,7 +545,7 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.ALPHA_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "rate draw scale dropped"),
 }
 for _name, (_operands, _constants, _scalars, _uncut) in UPDATES.items():
-    _flops = {"MUON": _newton_schulz}.get(_name)
+    _flops = {"MUON": _newton_schulz, "ORTHOGONAL_PENALTY": _pairs}.get(_name)
     SIGNATURES[OpCode[_name]] = _signature(
         Axis.PARAMETER, _operands, "", _constants, _scalars, _flops, uncut=_uncut
     )
@@ -574,6 +580,7 @@ ADDING = LOSSES | frozenset(
         OpCode.WEIGHT_TOTAL,
         OpCode.L1_PENALTY,
         OpCode.L2_PENALTY,
+        OpCode.ORTHOGONAL_PENALTY,
         OpCode.GRADIENT_SQUARES,
     }
 )

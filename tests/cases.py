@@ -12,7 +12,18 @@ from typing import Any
 import formulas
 import numpy as np
 
-from fastnn import Input, Model, Sequential, activations, constraints, layers, losses, metrics, optimizers
+from fastnn import (
+    Input,
+    Model,
+    Sequential,
+    activations,
+    constraints,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import Plan, Slot
 from fastnn.graph.graph import Graph
@@ -169,11 +180,13 @@ def embedded(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
 
 
 def limited(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
-    """Return a net whose parameters pay penalties of both kinds, and are constrained."""
+    """Return a net whose parameters pay penalties of all kinds, and are constrained."""
     wide = layers.Dense(37, "tanh", kernel_regularizer="l1_l2", kernel_constraint=constraints.MaxNorm(0.5))
     h = layers.Dense(6, "tanh", kernel_constraint="non_neg", bias_constraint=constraints.UnitNorm())(wide(x))
     h = layers.Dense(5, bias_regularizer="l1", kernel_constraint=constraints.MinMaxNorm(0.3, 0.6, 0.5, 1))(h)
-    return layers.Dense(outputs, kernel_constraint=constraints.MaxNorm(1.0, axis=[0, 1]))(h)
+    apart = regularizers.OrthogonalRegularizer(0.1, "columns")
+    limit = constraints.MaxNorm(1.0, axis=[0, 1])
+    return layers.Dense(outputs, kernel_constraint=limit, kernel_regularizer=apart)(h)
 
 
 def paid(x: SymbolicTensor, outputs: int) -> SymbolicTensor:

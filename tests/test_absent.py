@@ -118,7 +118,7 @@ def test_what_is_said(thing: Any, name: str, message: str) -> None:
         (optimizers.get, "adafactor", "unknown optimizer 'adafactor': use Adam or RMSprop"),
         (optimizers.get, "admm", "'admm': use Adam or SGD with momentum; for other methods"),
         (initializers.get, "xavier_uniform", "it is 'glorot_uniform'"),
-        (regularizers.get, "orthogonal_regularizer", "all pairs of rows"),
+        (regularizers.get, "orthogonal", "it is OrthogonalRegularizer"),
         (lambda name: metrics.get(name, losses.get("mse"), 1), "f1", "it is F1Score"),
         (lambda name: metrics.get(name, losses.get("mse"), 1), "rmse", "it is RootMeanSquaredError"),
     ],

@@ -105,6 +105,7 @@ cpdef enum OpCode:
     CONSTRAIN_NORMS = 87
     ACTIVITY_PENALTY = 88
     MUON = 89
+    ORTHOGONAL_PENALTY = 90
 
 cpdef enum ActivationCode:
     LINEAR = 0

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from fastnn.compiler.builder import Builder
 from fastnn.compiler.fusion import fuse
+from fastnn.compiler.penalties import Paying, memory
 from fastnn.compiler.plan import (
     PURPOSES,
     SIGNATURES,
@@ -30,7 +30,6 @@ from fastnn.compiler.plan import (
 from fastnn.compiler.rules import BACKWARD, FORWARD
 from fastnn.errors import PlanError
 from fastnn.graph.graph import (
-    PENALTY_OF,
     ROW_WEIGHTS,
     Graph,
     Node,
@@ -132,7 +131,7 @@ def lower(
         if len(losses) != len(graph.outputs):
             raise PlanError(f"lowering for {purpose!r} needs a loss for each output")
         lowering.forward()
-        lowering.activities()
+        lowering.activities(lowering.leads_to_parameters() if lowering.training else set())
         targets, weight = lowering.objectives(losses, shares or (1.0,) * len(losses), fused)
         if purpose != "gradients":
             lowering.measure(metrics, weighted_metrics, targets, weight)
@@ -202,7 +201,7 @@ def lower_loss(loss: Loss, columns: int) -> Lowered:
     return Lowered(tuple(lowering.ops), tuple(lowering.externals), tuple(lowering.accumulators))
 
 
-class Lowering(Builder):
+class Lowering(Paying):
     """One call of `lower`: a builder that walks a graph."""
 
     differentiated: frozenset[str] = frozenset()  # tensors whose own gradients are asked for
@@ -267,26 +266,7 @@ class Lowering(Builder):
         """Append ``y = scale * x``."""
         self.ops.append(Op(OpCode.AFFINE, y.name, (y, x), constants=(scale, 0.0)))
 
-    # -- loss, metrics, penalties
-
-    def activities(self) -> None:
-        """Append what layers pay for their outputs, once a call, and begin the gradients of these."""
-        paying = [
-            (node, factors)
-            for node in self.graph.nodes
-            if node.config.of_outputs is not None and any(factors := node.config.of_outputs.factors())
-        ]
-        wanted = self.leads_to_parameters(frozenset()) if paying and self.training else set()
-        for node, factors in paying:
-            y = self.tensors[node.output.name]
-            self.accumulators.append(Accumulator(PENALTY_OF + node.output.name, share=1.0))
-            part = self.part_of(y) if y.name in wanted else None
-            place = len(self.accumulators) - 1
-            self.ops.append(
-                Op(OpCode.ACTIVITY_PENALTY, node.layer, (part, y), constants=factors, accumulator=place)
-            )
-            if part is not None:
-                self.add_part(y, part)
+    # -- loss, metrics
 
     def objectives(
         self, losses: tuple[Loss, ...], shares: tuple[float, ...], fused: bool
@@ -405,24 +385,6 @@ class Lowering(Builder):
         self.ops.append(make(part))
         self.add_part(x, part)
 
-    def penalties(self) -> None:
-        """Append what adds up the regularisers."""
-        # As in Keras, what is frozen pays no penalty.
-        regularized = [
-            p
-            for p in self.graph.parameters
-            if p.is_trained and p.regularizer is not None and any(p.regularizer.factors())
-        ]
-        if not regularized:
-            return
-        self.accumulators.append(Accumulator("penalty", times_rows=True, share=1.0))
-        for p in regularized:
-            for code, factor in _penalties(p, OpCode.L1_PENALTY, OpCode.L2_PENALTY):
-                place = len(self.accumulators) - 1
-                self.ops.append(
-                    Op(code, p.name, (self.parameter(p),), constants=(factor,), accumulator=place)
-                )
-
     # -- backward
 
     def backward(self, wrt: frozenset[str] = frozenset()) -> None:
@@ -434,7 +396,7 @@ class Lowering(Builder):
             if upstream is not None and op.need("y").name in self.wanted:
                 BACKWARD[op.code](self, op, upstream)
 
-    def leads_to_parameters(self, wrt: frozenset[str]) -> set[str]:
+    def leads_to_parameters(self, wrt: frozenset[str] = frozenset()) -> set[str]:
         """Return the tensors on whose gradients those of trained parameters, or of `wrt`, depend."""
         found = set(wrt)
         for op in self.ops:
@@ -482,17 +444,6 @@ class Lowering(Builder):
         for p in self.graph.parameters:
             if p.is_trained and (not names or p.name in names):
                 self.gradients[p.name] = Operand(f"d({p.name})", Slot.GRADIENTS, p.rows, p.columns)
-
-    def trained(self) -> list[tuple[Parameter, Operand]]:
-        """Return the parameters that have a gradient, with it."""
-        return [(p, self.gradients[p.name]) for p in self.graph.parameters if p.name in self.gradients]
-
-    def regularize(self) -> None:
-        """Add the regularisers' gradients."""
-        for p, gradient in self.trained():
-            for code, factor in _penalties(p, OpCode.L1_GRADIENT, OpCode.L2_GRADIENT):
-                operands = gradient, self.parameter(p)
-                self.ops.append(Op(code, p.name, operands, constants=(factor,)))
 
     def accumulate(self, optimizer: Optimizer) -> None:
         """Append what adds up gradients of several batches, if that is asked for, to their mean."""
@@ -549,7 +500,7 @@ class Lowering(Builder):
             operands = [None if state is None else _state(p, state) for state in update.states]
             operands.append(gradient)
             if update.code is OpCode.MUON:
-                operands.append(_memory(p, "products", muon_memory(p.rows, p.columns)))
+                operands.append(memory(p, "products", muon_memory(p.rows, p.columns)))
             op(update.code, p, w, *operands, constants=(0.0, *update.constants))
             if optimizer.use_ema:
                 op(OpCode.AVERAGE_WEIGHTS, p, w, _state(p, "average"))
@@ -559,17 +510,6 @@ class Lowering(Builder):
                 if len(p.shape) == 1 and limits:  # a bias is one row here
                     limits = (*limits[:3], 2.0)
                 op(code, p, w, constants=limits)
-
-
-def _penalties(p: Parameter, l1: OpCode, l2: OpCode) -> list[tuple[OpCode, float]]:
-    """Return which of two ops serve a parameter's regularizer, with their factors."""
-    factors = (0.0, 0.0) if p.regularizer is None else p.regularizer.factors()
-    return [(code, factor) for code, factor in zip((l1, l2), factors, strict=True) if factor]
-
-
-def _memory(p: Parameter, name: str, columns: int) -> Operand:
-    """Return what an op needs for a whole parameter, and no longer than it runs."""
-    return Operand(f"{p.name}/{name}", Slot.LOCAL, p.rows, columns)
 
 
 def _state(p: Parameter, name: str) -> Operand:

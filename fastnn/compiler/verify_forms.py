@@ -42,7 +42,7 @@ from fastnn.compiler.plan import (
 )
 from fastnn.errors import PlanError
 from fastnn.ops import POINTWISE, REAL, ROWWISE, Kind, LossTraits, Numbers, Pointwise, Rowwise
-from fastnn.update_ops import muon_memory
+from fastnn.update_ops import muon_memory, orthogonal_memory
 
 __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 
@@ -536,6 +536,15 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
             agree = [(op.need(name).rows, w.rows) for name in ("m", "dw", "s")]
             agree += [(columns(name), w.columns) for name in ("m", "dw")]
             agree.append((memory.columns, muon_memory(w.rows, w.columns)))
+        case OpCode.ORTHOGONAL_PENALTY:
+            w, part, (factor, flag) = op.need("w"), op.operand("dw"), op.constants
+            if factor < 0 or flag not in (0.0, 1.0) or (w.columns if flag else w.rows) < 2:
+                raise PlanError(
+                    f"{where} has {op.constants}, needs a factor, a flag, and two rows or columns"
+                )
+            agree = [(operand.rows, w.rows) for operand in (part, op.need("s")) if operand is not None]
+            agree += [(w.columns if part is None else part.columns, w.columns)]
+            agree.append((columns("s"), orthogonal_memory(w.rows, w.columns, flag == 1, part is not None)))
         case OpCode.ROW_SUM:
             agree = [(columns("y"), 1)]
         case OpCode.BROADCAST:

@@ -132,6 +132,10 @@ class Parameter:
     statistic: bool = False
     constraint: Constraint | None = None
 
+    def __post_init__(self) -> None:
+        if self.regularizer is not None:
+            self.regularizer.check_shape(self.shape, f"the parameter {self.name!r}")
+
     @property
     def is_trained(self) -> bool:
         """Whether an optimizer changes it, by its gradient."""
@@ -176,9 +180,9 @@ class Config:
         return REAL
 
     @property
-    def of_outputs(self) -> Regularizer | None:
-        """What its outputs pay, call by call."""
-        return None
+    def output_penalty(self) -> tuple[float, float]:
+        """What its outputs pay, call by call: the factors of their absolute values and of their squares."""
+        return (0.0, 0.0)
 
     @property
     def function(self) -> str:
@@ -239,9 +243,9 @@ class DenseConfig(Config):
         return self.units
 
     @property
-    def of_outputs(self) -> Regularizer | None:
-        """What its outputs pay, call by call."""
-        return self.activity_regularizer
+    def output_penalty(self) -> tuple[float, float]:
+        """What its outputs pay, call by call: the factors of their absolute values and of their squares."""
+        return (0.0, 0.0) if self.activity_regularizer is None else self.activity_regularizer.factors()
 
     @property
     def function(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from fastnn.checks import with_arguments_of_keras
 from fastnn.graph.graph import Config
 from fastnn.layers._base import Layer
-from fastnn.regularizers import L1L2, Regularizer
+from fastnn.regularizers import L1L2
 
 __all__ = ["ActivityRegularization"]
 
@@ -27,9 +27,9 @@ class ActivityRegularizationConfig(Config):
     penalty: L1L2
 
     @property
-    def of_outputs(self) -> Regularizer | None:
-        """What its outputs pay, call by call."""
-        return self.penalty
+    def output_penalty(self) -> tuple[float, float]:
+        """What its outputs pay, call by call: the factors of their absolute values and of their squares."""
+        return self.penalty.factors()
 
 
 class ActivityRegularization(Layer):

@@ -102,7 +102,7 @@ class Dense(Layer):
             regularizers.get(bias_regularizer),
             constraints.get(kernel_constraint),
             constraints.get(bias_constraint),
-            regularizers.get(activity_regularizer),
+            regularizers.of_outputs(activity_regularizer),
         )
         self.input_columns: int | None = None
         if input_dim is not None:
@@ -188,7 +188,7 @@ class Maxout(Layer):
             regularizers.get(bias_regularizer),
             constraints.get(kernel_constraint),
             constraints.get(bias_constraint),
-            regularizers.get(activity_regularizer),
+            regularizers.of_outputs(activity_regularizer),
             check_count(pieces, "pieces", 2),
         )
 

@@ -35,9 +35,9 @@ class EmbeddingConfig(Config):
     activity_regularizer: Regularizer | None = None
 
     @property
-    def of_outputs(self) -> Regularizer | None:
-        """What its outputs pay, call by call."""
-        return self.activity_regularizer
+    def output_penalty(self) -> tuple[float, float]:
+        """What its outputs pay, call by call: the factors of their absolute values and of their squares."""
+        return (0.0, 0.0) if self.activity_regularizer is None else self.activity_regularizer.factors()
 
     @property
     def takes(self) -> Kind:
@@ -122,7 +122,7 @@ class Embedding(Layer):
             initializers.get(embeddings_initializer),
             regularizers.get(embeddings_regularizer),
             constraints.get(embeddings_constraint),
-            regularizers.get(activity_regularizer),
+            regularizers.of_outputs(activity_regularizer),
         )
 
     @property

@@ -129,10 +129,12 @@ def _blas_flops(op: Op) -> float:
 
 def _product_of_parameter(op: Op) -> int:
     """Return the floating-point operations of the largest product that an op makes of a whole parameter."""
-    if op.code is not OpCode.MUON:
+    if op.code not in (OpCode.MUON, OpCode.ORTHOGONAL_PENALTY):
         return 0
     w = op.need("w")
-    return 2 * min(w.rows, w.columns) * w.rows * w.columns
+    pairs = op.code is OpCode.ORTHOGONAL_PENALTY and op.constants[1] == (w.columns > w.rows)
+    side = max(w.rows, w.columns) if pairs else min(w.rows, w.columns)
+    return 2 * side * w.rows * w.columns
 
 
 def encode(plan: Plan) -> Encoded:

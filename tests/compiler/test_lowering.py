@@ -156,6 +156,13 @@ RULES: dict[str, Optimizer] = {
 PLANS: dict[str, Callable[[], Plan]] = {
     "limited_lamb": limited,
     "paid_train": paid,
+    "orthogonal_train": lambda: compile_plan(
+        chain(layers.Dense(3, kernel_regularizer=regularizers.OrthogonalRegularizer(0.1, "columns"))),
+        "train",
+        capacity=8,
+        losses=(MSE,),
+        optimizer=SGD,
+    ),
     **{f"rule_{name}": ruled(rule) for name, rule in RULES.items()},
     "gates_train": gates,
     "columns_train": lambda: two_layers(MSE, metrics.MeanSquaredError(), 1, SGD),

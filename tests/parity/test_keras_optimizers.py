@@ -77,6 +77,11 @@ CASES = [
 PARTS: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]] = {
     "l1": ({"kernel_regularizer": ("L1", 0.03)}, {}),
     "both": ({"kernel_regularizer": ("L1L2", 0.02, 0.01), "bias_regularizer": ("L1", 0.1)}, {}),
+    "orthogonal": ({"kernel_regularizer": ("OrthogonalRegularizer", 0.3)}, {}),
+    "orthogonal columns": (
+        {"kernel_regularizer": ("OrthogonalRegularizer", 0.3, "columns"), "bias_regularizer": ("L2", 0.1)},
+        {"kernel_constraint": ("MaxNorm", 0.9)},
+    ),
     "signs": ({}, {"kernel_constraint": ("NonNeg",), "bias_constraint": ("NonNeg",)}),
     "columns": ({"kernel_regularizer": ("L2", 0.01)}, {"kernel_constraint": ("MaxNorm", 0.7)}),
     "rows": ({}, {"kernel_constraint": ("MaxNorm", 0.5, 1), "bias_constraint": ("MaxNorm", 0.1)}),

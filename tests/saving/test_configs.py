@@ -67,6 +67,7 @@ DESCRIPTIONS = [
     *(cls() for cls in losses._CLASSES),
     regularizers.L1(0.25),
     regularizers.L1L2(0.25, np.float32(0.5)),
+    regularizers.OrthogonalRegularizer(0.25, "columns"),
     constraints.MaxNorm(3, axis=1),
     constraints.MinMaxNorm(0.5, 2, 0.25, [0, 1]),
     constraints.NonNeg(),

@@ -68,6 +68,11 @@ GATES: tuple[Drawing, ...] = (
     lambda a, b: layers.Add()([layers.Scale(0.5)(layers.LeakyReLU(0.1)(a)), layers.Softmax()(b)]),
     lambda a, b: layers.Add()([layers.LayerNormalization(gamma_regularizer="l2")(a), b]),
     lambda a, b: layers.Add()([layers.RMSNormalization()(a), layers.UnitNormalization()(b)]),
+    lambda a, b: layers.Dense(3, kernel_regularizer=regularizers.OrthogonalRegularizer(0.1))(
+        layers.Dense(3, kernel_regularizer=regularizers.OrthogonalRegularizer(0.1, "columns"))(
+            layers.Multiply()([a, b])
+        )
+    ),
     lambda a, b: layers.Add()([layers.ActivityRegularization(0.1, 0.2)(a), b]),
     lambda a, b: layers.Dense(3, "tanh", activity_regularizer="l2")(layers.Multiply()([a, b])),
     lambda a, b: layers.Add()([layers.PReLU()(a), layers.Normalization()(layers.GaussianDropout(0.1)(b))]),
