@@ -307,7 +307,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("dtype_policy compute_dtype variable_dtype input_dtype", "use model.dtype"),
         ("path torch_params", "layers and models have names, model.name, and weights, model.get_weights()"),
-        ("train eval", "no layer behaves differently in training; leave it out, or use fit and evaluate"),
+        ("train eval", "say it in the call, model(x, training=True); fit and evaluate know it themselves"),
         (
             "zero_grad requires_grad_",
             "model.loss_and_gradients returns gradients; freeze by layer.trainable = False",

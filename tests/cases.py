@@ -25,7 +25,7 @@ from fastnn import (
     regularizers,
 )
 from fastnn.compiler.pipeline import compile_plan
-from fastnn.compiler.plan import Plan, Slot
+from fastnn.compiler.plan import STEPWISE, Plan, Slot
 from fastnn.graph.graph import Graph
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.losses import Loss
@@ -246,7 +246,7 @@ class Case:
     @property
     def plan(self) -> Plan:
         loss, _, metric = LOSSES[self.loss]
-        stepwise = self.purpose in ("train", "gradients", "backward")
+        stepwise = self.purpose in STEPWISE
         return compile_plan(
             self.graph,
             self.purpose,

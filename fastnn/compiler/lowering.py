@@ -88,7 +88,8 @@ def lower(
     Parameters
     ----------
     graph : Graph
-    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update"}
+    purpose : str
+        One of `fastnn.compiler.plan.PURPOSES`.
     losses : tuple of Loss
         One for each output, for the first three purposes.
     metrics : tuple of tuple of Metric
@@ -137,7 +138,7 @@ def lower(
             lowering.measure(metrics, weighted_metrics, targets, weight)
         lowering.penalties()
     else:
-        lowering.forward(to_outputs=purpose == "predict")
+        lowering.forward(to_outputs=purpose in ("predict", "training_outputs"))
     if purpose in ("train", "gradients"):
         lowering.backward()
         lowering.regularize()

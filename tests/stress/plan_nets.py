@@ -14,7 +14,7 @@ from unittest import mock
 from fastnn import Input, Model, layers, losses, metrics, optimizers, regularizers
 from fastnn.compiler import paths, schedule
 from fastnn.compiler.pipeline import compile_plan
-from fastnn.compiler.plan import PURPOSES, Plan
+from fastnn.compiler.plan import PURPOSES, STEPWISE, Plan
 from fastnn.graph.graph import Graph
 
 OPTIMIZERS = (
@@ -136,7 +136,7 @@ def small_work_is_cut() -> Iterator[None]:
 def options(rng: random.Random, purpose: str) -> dict[str, Any]:
     train = purpose == "train"
     return {
-        "capacity": rng.choice((1, 2, 8, 13, 33)) if purpose in ("train", "gradients", "backward") else 0,
+        "capacity": rng.choice((1, 2, 8, 13, 33)) if purpose in STEPWISE else 0,
         "optimizer": rng.choice(OPTIMIZERS),
         "gather": train and rng.random() < 0.5,
         "weighted": rng.random() < 0.3,
