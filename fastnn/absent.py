@@ -75,7 +75,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "layers": (
         ("SpatialDropout?D", "it is for images and sequences; use Dropout"),
-        ("ActivityRegularization", "regularise weights instead, Dense(..., kernel_regularizer=L2(...))"),
         ("Conv?D Conv?DTranspose Convolution?D Convolution?DTranspose", f"a convolution; {_IMAGES}"),
         ("SeparableConv?D SeparableConvolution?D DepthwiseConv?D", f"a convolution; {_IMAGES}"),
         (
@@ -172,7 +171,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("serialize deserialize", _CODE),
     ),
     "optimizers": (
-        ("Adafactor RAdam Muon ScheduleFreeAdamW", _RATES),
+        ("Adafactor RAdam ScheduleFreeAdamW", _RATES),
         ("LBFGS", "it is a function, minimize_lbfgs(model, x, y), for all rows at once"),
         ("ADMM", "use Adam or SGD with momentum; for other methods take model.loss_and_gradients"),
         ("LossScaleOptimizer", "it is for float16, which fastnn does not have; use any optimizer as it is"),
@@ -206,10 +205,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "constraints": (("Orthogonal OrthogonalConstraint", "begin with kernel_initializer='orthogonal'"),),
     "regularizers": (
-        (
-            "OrthogonalRegularizer Orthogonal",
-            "it compares all pairs of rows of a kernel; begin with kernel_initializer='orthogonal'",
-        ),
+        ("Orthogonal", "it is OrthogonalRegularizer"),
     ),
     "activations": (
         ("sparsemax", "not ours: it sorts each row, which has no kernel; use 'softmax'"),
@@ -304,7 +300,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("dtype_policy compute_dtype variable_dtype input_dtype", "use model.dtype"),
         ("path torch_params", "layers and models have names, model.name, and weights, model.get_weights()"),
-        ("train eval", "no layer behaves differently in training; leave it out, or use fit and evaluate"),
+        ("train eval", "say it in the call, model(x, training=True); fit and evaluate know it themselves"),
         (
             "zero_grad requires_grad_",
             "model.loss_and_gradients returns gradients; freeze by layer.trainable = False",
@@ -322,7 +318,6 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
     ),
     "fit": (("workers use_multiprocessing max_queue_size", None, ""),),
     "Dense": (
-        ("activity_regularizer", None, "regularise weights instead, kernel_regularizer=L2(...)"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("batch_input_shape", None, "begin with fastnn.Input((features,))"),
         ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),
@@ -331,7 +326,7 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("autocast", True, "numbers have the model's dtype everywhere"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("trainable", True, "it has no weights"),
-        ("activity_regularizer", None, "regularise weights, Dense(..., kernel_regularizer=L2(...))"),
+        ("activity_regularizer", None, "put the layer ActivityRegularization(l1, l2) behind it"),
         ("input_shape input_dim batch_input_shape", None, "begin with fastnn.Input((features,))"),
     ),
     "BatchNormalization": (
@@ -340,13 +335,13 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("renorm_clipping", None, "there is no renorm"),
         ("renorm_momentum", 0.99, "there is no renorm"),
         ("rms_scaling", False, "use RMSNormalization"),
+        ("activity_regularizer", None, "put the layer ActivityRegularization(l1, l2) behind it"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("input_dim input_shape", None, "begin with fastnn.Input((features,))"),
     ),
     "Embedding": (
         ("mask_zero", False, f"{_SEQUENCES}; what is missing can have an index of its own"),
         ("input_length input_shape batch_input_shape", None, "begin with fastnn.Input((columns,))"),
-        ("activity_regularizer", None, "regularise the table instead, embeddings_regularizer=L2(...)"),
         ("weights", None, "give them to layer.set_weights"),
         ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
         ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),

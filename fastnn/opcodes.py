@@ -346,6 +346,18 @@ def _added_rows(op: Op, rows: int) -> int:
     return _size(op.need("dy"), rows)
 
 
+def _newton_schulz(op: Op, rows: int) -> int:
+    w = op.need("w")
+    short, long = sorted((w.rows, w.columns))
+    return int(op.constants[6]) * (4 * short * short * long + 2 * short**3)
+
+
+def _pairs(op: Op, rows: int) -> int:
+    w = op.need("w")
+    vectors = w.columns if op.constants[1] else w.rows
+    return (2 if op.operand("dw") is None else 4) * vectors * w.rows * w.columns
+
+
 # The cost of one element: transcendentals count as one, so that figures stay comparable with
 # what everybody calls the flops of a net; only products of matrices weigh.
 SIGNATURES: dict[OpCode, Signature] = {
@@ -402,6 +414,7 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.MULTICLASS_HINGE: _signature(
         Axis.ROWS, "dy:out,optional y:in t:in weight:in,optional", constants="mean share margin"
     ),
+    OpCode.ACTIVITY_PENALTY: _signature(Axis.ROWS, "dy:out,optional y:in", constants="l1 l2"),
     OpCode.CATEGORICAL_ACCURACY: _signature(
         Axis.ROWS, "y:in t:in weight:in,optional", constants="sparse", paths=_ALSO_COLUMNS, one_column=True
     ),
@@ -532,10 +545,14 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.ALPHA_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "rate draw scale dropped"),
 }
 for _name, (_operands, _constants, _scalars, _uncut) in UPDATES.items():
-    SIGNATURES[OpCode[_name]] = _signature(Axis.PARAMETER, _operands, "", _constants, _scalars, uncut=_uncut)
+    _flops = {"MUON": _newton_schulz, "ORTHOGONAL_PENALTY": _pairs}.get(_name)
+    SIGNATURES[OpCode[_name]] = _signature(
+        Axis.PARAMETER, _operands, "", _constants, _scalars, _flops, uncut=_uncut
+    )
 
 
-# Ops of losses; without a gradient they serve metrics as well, see `Plan.is_loss`.
+# Ops of losses, and of what is like one: a penalty on outputs of layers.  Without a gradient losses serve
+# metrics as well, see `Plan.is_loss`.
 LOSSES = frozenset(
     {
         OpCode.SQUARED_ERROR,
@@ -546,6 +563,7 @@ LOSSES = frozenset(
         OpCode.MULTICLASS_HINGE,
         OpCode.POINTWISE_LOSS,
         OpCode.ROWWISE_LOSS,
+        OpCode.ACTIVITY_PENALTY,
     }
 )
 # The ops that add to an accumulator.
@@ -562,6 +580,7 @@ ADDING = LOSSES | frozenset(
         OpCode.WEIGHT_TOTAL,
         OpCode.L1_PENALTY,
         OpCode.L2_PENALTY,
+        OpCode.ORTHOGONAL_PENALTY,
         OpCode.GRADIENT_SQUARES,
     }
 )

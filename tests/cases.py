@@ -12,9 +12,20 @@ from typing import Any
 import formulas
 import numpy as np
 
-from fastnn import Input, Model, Sequential, activations, constraints, layers, losses, metrics, optimizers
+from fastnn import (
+    Input,
+    Model,
+    Sequential,
+    activations,
+    constraints,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
 from fastnn.compiler.pipeline import compile_plan
-from fastnn.compiler.plan import Plan, Slot
+from fastnn.compiler.plan import STEPWISE, Plan, Slot
 from fastnn.graph.graph import Graph
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.losses import Loss
@@ -169,11 +180,22 @@ def embedded(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
 
 
 def limited(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
-    """Return a net whose parameters pay penalties of both kinds, and are constrained."""
+    """Return a net whose parameters pay penalties of all kinds, and are constrained."""
     wide = layers.Dense(37, "tanh", kernel_regularizer="l1_l2", kernel_constraint=constraints.MaxNorm(0.5))
     h = layers.Dense(6, "tanh", kernel_constraint="non_neg", bias_constraint=constraints.UnitNorm())(wide(x))
     h = layers.Dense(5, bias_regularizer="l1", kernel_constraint=constraints.MinMaxNorm(0.3, 0.6, 0.5, 1))(h)
-    return layers.Dense(outputs, kernel_constraint=constraints.MaxNorm(1.0, axis=[0, 1]))(h)
+    apart = regularizers.OrthogonalRegularizer(0.1, "columns")
+    limit = constraints.MaxNorm(1.0, axis=[0, 1])
+    return layers.Dense(outputs, kernel_constraint=limit, kernel_regularizer=apart)(h)
+
+
+def paid(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
+    """Return a net whose tensors pay: an input, twice a shared layer's, of pieces, and what is put out."""
+    shared = layers.Dense(5, "tanh", activity_regularizer="l1_l2")
+    h = layers.Add()([shared(layers.ActivityRegularization(l1=0.1)(x)), shared(layers.Dense(5)(x))])
+    h = layers.ActivityRegularization(l2=0.2)(layers.Maxout(6, pieces=2, activity_regularizer="l1")(h))
+    h = layers.Dropout(0.3)(layers.Dense(7, "relu", activity_regularizer="l2")(h))
+    return layers.Dense(outputs, activity_regularizer="l2")(h)
 
 
 NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
@@ -185,6 +207,7 @@ NETS: dict[str, Callable[[SymbolicTensor, int], SymbolicTensor]] = {
     "scaled rows": scaled_rows,
     "embedded": embedded,
     "limited": limited,
+    "paid": paid,
 }
 
 
@@ -223,7 +246,7 @@ class Case:
     @property
     def plan(self) -> Plan:
         loss, _, metric = LOSSES[self.loss]
-        stepwise = self.purpose in ("train", "gradients", "backward")
+        stepwise = self.purpose in STEPWISE
         return compile_plan(
             self.graph,
             self.purpose,

@@ -103,6 +103,9 @@ cpdef enum OpCode:
     L1_GRADIENT = 85
     CONSTRAIN_SIGNS = 86
     CONSTRAIN_NORMS = 87
+    ACTIVITY_PENALTY = 88
+    MUON = 89
+    ORTHOGONAL_PENALTY = 90
 
 cpdef enum ActivationCode:
     LINEAR = 0

@@ -51,6 +51,8 @@ def join_updates(ops: Sequence[Op], joins: Callable[[Operand], bool]) -> list[Op
     def merge(first: Op, second: Op) -> Op | None:
         if first.code is not OpCode.WEIGHT_GRADIENT or second.code is not OpCode.ADAM:
             return None
+        if first.need("dw").slot == Slot.GRADIENTS:  # which waits for other gradients
+            return None
         if not joins(second.need("w")):
             return None
         operands = (*second.operands[:3], first.need("x"), first.need("dy"))

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from fastnn.compiler.builder import Builder
 from fastnn.compiler.fusion import fuse
+from fastnn.compiler.penalties import Paying, memory
 from fastnn.compiler.plan import (
     PURPOSES,
     SIGNATURES,
@@ -29,12 +29,21 @@ from fastnn.compiler.plan import (
 )
 from fastnn.compiler.rules import BACKWARD, FORWARD
 from fastnn.errors import PlanError
-from fastnn.graph.graph import ROW_WEIGHTS, Graph, Node, Parameter, Tensor, array_name, metric_name
+from fastnn.graph.graph import (
+    ROW_WEIGHTS,
+    Graph,
+    Node,
+    Parameter,
+    Tensor,
+    array_name,
+    metric_name,
+)
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.metrics._means import MeanOfLoss
 from fastnn.ops import REAL, Kind
 from fastnn.optimizers import Optimizer
+from fastnn.update_ops import muon_memory
 
 __all__ = ["Lowered", "Lowering", "lower", "lower_loss", "lower_metric"]
 
@@ -79,7 +88,8 @@ def lower(
     Parameters
     ----------
     graph : Graph
-    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update"}
+    purpose : str
+        One of `fastnn.compiler.plan.PURPOSES`.
     losses : tuple of Loss
         One for each output, for the first three purposes.
     metrics : tuple of tuple of Metric
@@ -113,19 +123,22 @@ def lower(
     lowering.differentiated = frozenset(wrt)
     if purpose == "train" and optimizer is not None:
         waits = optimizer.clips_norms or optimizer.gradient_accumulation_steps is not None
-        lowering.keeps_gradients = waits or SIGNATURES[optimizer.code].uncut
+        trained = (p for p in graph.parameters if p.is_trained)
+        codes = {optimizer.update_of(p.name, len(p.shape)).code for p in trained}
+        lowering.keeps_gradients = waits or any(SIGNATURES[code].uncut for code in codes)
     if purpose == "update":
         lowering.given_gradients(wrt)
     elif purpose in ("train", "gradients", "evaluate"):
         if len(losses) != len(graph.outputs):
             raise PlanError(f"lowering for {purpose!r} needs a loss for each output")
         lowering.forward()
+        lowering.activities(lowering.leads_to_parameters() if lowering.training else set())
         targets, weight = lowering.objectives(losses, shares or (1.0,) * len(losses), fused)
         if purpose != "gradients":
             lowering.measure(metrics, weighted_metrics, targets, weight)
         lowering.penalties()
     else:
-        lowering.forward(to_outputs=purpose == "predict")
+        lowering.forward(to_outputs=purpose in ("predict", "training_outputs"))
     if purpose in ("train", "gradients"):
         lowering.backward()
         lowering.regularize()
@@ -189,7 +202,7 @@ def lower_loss(loss: Loss, columns: int) -> Lowered:
     return Lowered(tuple(lowering.ops), tuple(lowering.externals), tuple(lowering.accumulators))
 
 
-class Lowering(Builder):
+class Lowering(Paying):
     """One call of `lower`: a builder that walks a graph."""
 
     differentiated: frozenset[str] = frozenset()  # tensors whose own gradients are asked for
@@ -254,7 +267,7 @@ class Lowering(Builder):
         """Append ``y = scale * x``."""
         self.ops.append(Op(OpCode.AFFINE, y.name, (y, x), constants=(scale, 0.0)))
 
-    # -- loss, metrics, penalties
+    # -- loss, metrics
 
     def objectives(
         self, losses: tuple[Loss, ...], shares: tuple[float, ...], fused: bool
@@ -373,43 +386,32 @@ class Lowering(Builder):
         self.ops.append(make(part))
         self.add_part(x, part)
 
-    def penalties(self) -> None:
-        """Append what adds up the regularisers."""
-        # As in Keras, what is frozen pays no penalty.
-        regularized = [
-            p
-            for p in self.graph.parameters
-            if p.is_trained and p.regularizer is not None and any(p.regularizer.factors())
-        ]
-        if not regularized:
-            return
-        self.accumulators.append(Accumulator("penalty", times_rows=True, share=1.0))
-        for p in regularized:
-            for code, factor in _penalties(p, OpCode.L1_PENALTY, OpCode.L2_PENALTY):
-                place = len(self.accumulators) - 1
-                self.ops.append(
-                    Op(code, p.name, (self.parameter(p),), constants=(factor,), accumulator=place)
-                )
-
     # -- backward
 
     def backward(self, wrt: frozenset[str] = frozenset()) -> None:
         """Append the backward ops, from the gradients that are there to parameters and to `wrt`."""
         forward = [op for op in self.ops if op.code in BACKWARD]
-        self.wanted = set(wrt)
-        for op in forward:
+        self.wanted = self.leads_to_parameters(wrt)
+        for op in reversed(forward):
+            upstream = self.gradients.get(op.need("y").name)
+            if upstream is not None and op.need("y").name in self.wanted:
+                BACKWARD[op.code](self, op, upstream)
+
+    def leads_to_parameters(self, wrt: frozenset[str] = frozenset()) -> set[str]:
+        """Return the tensors on whose gradients those of trained parameters, or of `wrt`, depend."""
+        found = set(wrt)
+        for op in self.ops:
+            if op.code not in BACKWARD:
+                continue
             trainable = self.to_parameters and any(
                 operand is not None
                 and operand.slot == Slot.PARAMETERS
                 and self.parameters[operand.name].is_trained
                 for operand in op.operands
             )
-            if trainable or any(operand.name in self.wanted for operand in op.inputs()):
-                self.wanted |= {operand.name for operand in op.outputs()}
-        for op in reversed(forward):
-            upstream = self.gradients.get(op.need("y").name)
-            if upstream is not None and op.need("y").name in self.wanted:
-                BACKWARD[op.code](self, op, upstream)
+            if trainable or any(operand.name in found for operand in op.inputs()):
+                found |= {operand.name for operand in op.outputs()}
+        return found
 
     def chain_rule(self, wrt: tuple[Tensor, ...]) -> None:
         """Append what leads from gradients of the outputs to those of tensors, and hand these out."""
@@ -443,17 +445,6 @@ class Lowering(Builder):
         for p in self.graph.parameters:
             if p.is_trained and (not names or p.name in names):
                 self.gradients[p.name] = Operand(f"d({p.name})", Slot.GRADIENTS, p.rows, p.columns)
-
-    def trained(self) -> list[tuple[Parameter, Operand]]:
-        """Return the parameters that have a gradient, with it."""
-        return [(p, self.gradients[p.name]) for p in self.graph.parameters if p.name in self.gradients]
-
-    def regularize(self) -> None:
-        """Add the regularisers' gradients."""
-        for p, gradient in self.trained():
-            for code, factor in _penalties(p, OpCode.L1_GRADIENT, OpCode.L2_GRADIENT):
-                operands = gradient, self.parameter(p)
-                self.ops.append(Op(code, p.name, operands, constants=(factor,)))
 
     def accumulate(self, optimizer: Optimizer) -> None:
         """Append what adds up gradients of several batches, if that is asked for, to their mean."""
@@ -504,10 +495,14 @@ class Lowering(Builder):
             w = self.parameter(p)
             if optimizer.gradient_accumulation_steps:
                 op(OpCode.KEEP_ACCUMULATED, p, _state(p, "accumulated_gradient"), gradient)
-            if optimizer.decays(p.name):
-                op(OpCode.WEIGHT_DECAY, p, w, constants=(optimizer.weight_decay or 0.0,))
-            states = (None if state is None else _state(p, state) for state in optimizer.op_states)
-            op(optimizer.code, p, w, *states, gradient, constants=(0.0, *optimizer.constants()))
+            update = optimizer.update_of(p.name, len(p.shape))
+            if update.decay:
+                op(OpCode.WEIGHT_DECAY, p, w, constants=(update.decay,))
+            operands = [None if state is None else _state(p, state) for state in update.states]
+            operands.append(gradient)
+            if update.code is OpCode.MUON:
+                operands.append(memory(p, "products", muon_memory(p.rows, p.columns)))
+            op(update.code, p, w, *operands, constants=(0.0, *update.constants))
             if optimizer.use_ema:
                 op(OpCode.AVERAGE_WEIGHTS, p, w, _state(p, "average"))
             if p.constraint is not None:
@@ -516,12 +511,6 @@ class Lowering(Builder):
                 if len(p.shape) == 1 and limits:  # a bias is one row here
                     limits = (*limits[:3], 2.0)
                 op(code, p, w, constants=limits)
-
-
-def _penalties(p: Parameter, l1: OpCode, l2: OpCode) -> list[tuple[OpCode, float]]:
-    """Return which of two ops serve a parameter's regularizer, with their factors."""
-    factors = (0.0, 0.0) if p.regularizer is None else p.regularizer.factors()
-    return [(code, factor) for code, factor in zip((l1, l2), factors, strict=True) if factor]
 
 
 def _state(p: Parameter, name: str) -> Operand:

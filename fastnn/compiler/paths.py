@@ -92,6 +92,8 @@ def batch_is_fast_axis(
     """
     if len(losses) != 1 or not graph.is_chain or losses[0].apart(graph.outputs[0].columns):
         return False
+    if any(any(node.config.output_penalty) for node in graph.nodes):
+        return False  # that has no kernel there
     widths = [graph.inputs[0].columns, *(node.output.columns for node in graph.nodes)]
     configs = [node.config for node in graph.nodes if not node.config.hands_through]
     plain = all(

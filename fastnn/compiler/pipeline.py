@@ -46,10 +46,11 @@ def compile_plan(
     Parameters
     ----------
     graph : Graph
-    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update"}
+    purpose : str
+        One of `fastnn.compiler.plan.PURPOSES`.
     capacity : int
-        Rows of a batch, for ``"train"``, ``"gradients"`` and ``"backward"``; the others take any number,
-        but for ``"update"``, which has no rows, and counts as a step of one.
+        Rows of a batch, for purposes in `fastnn.compiler.plan.STEPWISE`; the others take any number, but for
+        ``"update"``, which has no rows, and counts as a step of one.
     losses, metrics, weighted_metrics, optimizer, shares, wrt, gather, weighted, fused
         As in `fastnn.compiler.lowering.lower`.
     layout : Layout, optional

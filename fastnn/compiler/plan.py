@@ -71,6 +71,7 @@ __all__ = [
     "Plan",
     "Role",
     "SIGNATURES",
+    "STEPWISE",
     "Signature",
     "Slot",
     "Task",
@@ -79,8 +80,13 @@ __all__ = [
     "whole_vectors",
 ]
 
-PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update")
-UPDATING = ("train", "update")  # purposes whose plans change parameters
+PURPOSES = (
+    *("train", "gradients", "evaluate", "predict", "training_outputs"),
+    *("input_gradients", "backward", "update"),
+)
+# Those whose plans are for so many rows at the most; others take any number.
+STEPWISE = ("train", "gradients", "training_outputs", "backward")
+UPDATING = ("train", "update")  # purposes whose plans have an optimizer
 WEIGHTS = "sample_weight"  # the accumulator of the sum of all sample weights
 DENOMINATORS = ("rows", "weights", "nothing")
 MOST_EXTERNALS = 123  # arrays of the caller that a plan can name

@@ -191,8 +191,7 @@ def _task_flops(task: Task, ops: list[Op], rows: int) -> float:
 
 def _height(group: list[Op]) -> int:
     """Return the rows of the parameter that a group of ops runs along."""
-    op = group[0]
-    return op.operands[0].rows if op.operands[0] is not None else 1
+    return next(operand.rows for operand in group[0].operands if operand is not None)
 
 
 def _row_tile(ops: list[Op], capacity: int, multiple: int) -> int:
@@ -256,7 +255,7 @@ def _parameter_tiles(group: list[Op], capacity: int) -> list[tuple[int, int]]:
     if table is not None:
         step = max(TABLE_ELEMENTS // table.columns, MINIMUM_PARAMETER_ROWS)
         return [(begin, min(begin + step, height)) for begin in range(0, height, step)]
-    if not product:
+    if not product or any(op.signature.uncut for op in group):
         return [(0, height)]
     flops = sum(op.flops(max(capacity, 1)) for op in group)
     large = capacity > COPYING_ROWS and height >= 4 * LARGE_PARAMETER_ROWS

@@ -332,7 +332,8 @@ def _check_purpose(plan: Plan) -> None:
         for operand in op.outputs():
             if operand.slot != Slot.PARAMETERS:
                 continue
-            if plan.purpose not in UPDATING:
+            moved = plan.purpose == "training_outputs" and op.code is OpCode.MOVING_AVERAGE
+            if plan.purpose not in UPDATING and not moved:
                 raise PlanError(
                     f"{describe(index, op)} changes {operand.name!r} in a plan for {plan.purpose!r}"
                 )

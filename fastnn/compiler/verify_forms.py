@@ -42,6 +42,7 @@ from fastnn.compiler.plan import (
 )
 from fastnn.errors import PlanError
 from fastnn.ops import POINTWISE, REAL, ROWWISE, Kind, LossTraits, Numbers, Pointwise, Rowwise
+from fastnn.update_ops import muon_memory, orthogonal_memory
 
 __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 
@@ -49,6 +50,7 @@ __all__ = ["USES", "Use", "check_op", "check_plan", "describe", "is_integer"]
 MOST_ELEMENTS = 2**48
 LARGEST_NUMBER = 1e308
 MOST_DRAWS = 2**53
+MOST_ITERATIONS = 100  # of Muon's
 MOST_SUMS = 100_000  # of an accumulator: each tile has its own
 
 # Where parameters, and what belongs to them, may lie; operands of these names have rows of their own.
@@ -69,6 +71,7 @@ _FIXED_SLOTS = {
     "dbeta": (Slot.GRADIENTS, Slot.WORKSPACE),
     "moment": (Slot.WORKSPACE,),
     "lost": (Slot.LOCAL,),
+    "s": (Slot.LOCAL,),
 }
 _ACTIVATING = frozenset({OpCode.ACTIVATION, OpCode.DENSE, OpCode.ACTIVATION_BACKWARD, OpCode.DENSE_BACKWARD})
 _BACKWARD = frozenset({OpCode.ACTIVATION_BACKWARD, OpCode.DENSE_BACKWARD})
@@ -526,6 +529,22 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
             dw, lost = op.need("dw"), op.need("lost")
             agree = [(columns("dy"), columns("x") * dw.columns)]
             agree += [(lost.columns, dw.columns), (lost.rows, dw.rows)]
+        case OpCode.MUON:
+            w, memory, steps = op.need("w"), op.need("s"), op.constants[6]
+            if steps != int(steps) or not 0 <= steps <= MOST_ITERATIONS:
+                raise PlanError(f"{where} iterates {steps!r} times, needs 0 to {MOST_ITERATIONS}")
+            agree = [(op.need(name).rows, w.rows) for name in ("m", "dw", "s")]
+            agree += [(columns(name), w.columns) for name in ("m", "dw")]
+            agree.append((memory.columns, muon_memory(w.rows, w.columns)))
+        case OpCode.ORTHOGONAL_PENALTY:
+            w, part, (factor, flag) = op.need("w"), op.operand("dw"), op.constants
+            if factor < 0 or flag not in (0.0, 1.0) or (w.columns if flag else w.rows) < 2:
+                raise PlanError(
+                    f"{where} has {op.constants}, needs a factor, a flag, and two rows or columns"
+                )
+            agree = [(operand.rows, w.rows) for operand in (part, op.need("s")) if operand is not None]
+            agree += [(w.columns if part is None else part.columns, w.columns)]
+            agree.append((columns("s"), orthogonal_memory(w.rows, w.columns, flag == 1, part is not None)))
         case OpCode.ROW_SUM:
             agree = [(columns("y"), 1)]
         case OpCode.BROADCAST:

@@ -18,6 +18,7 @@ from fastnn.ops import ACTIVATIONS, REAL, Activation, Kind, name_of
 from fastnn.regularizers import Regularizer
 
 __all__ = [
+    "PENALTY_OF",
     "ROW_WEIGHTS",
     "ActivationConfig",
     "AffineConfig",
@@ -70,6 +71,7 @@ class Tensor:
         return (name + use.replace("_", ":")) if name else self.name
 
 
+PENALTY_OF = "penalty of "  # begins the names of what outputs of layers pay, which are no metrics
 ROW_WEIGHTS = "row_weight"  # the array of what rows count in a loss that weighs them by their batch
 
 
@@ -130,6 +132,10 @@ class Parameter:
     statistic: bool = False
     constraint: Constraint | None = None
 
+    def __post_init__(self) -> None:
+        if self.regularizer is not None:
+            self.regularizer.check_shape(self.shape, f"the parameter {self.name!r}")
+
     @property
     def is_trained(self) -> bool:
         """Whether an optimizer changes it, by its gradient."""
@@ -174,6 +180,11 @@ class Config:
         return REAL
 
     @property
+    def output_penalty(self) -> tuple[float, float]:
+        """What its outputs pay, call by call: the factors of their absolute values and of their squares."""
+        return (0.0, 0.0)
+
+    @property
     def function(self) -> str:
         """Its activation as users read it, such as ``"relu"`` or ``"elu(0.5)"``; empty if it has none."""
         return ""
@@ -200,6 +211,7 @@ class DenseConfig(Config):
     bias_regularizer: Regularizer | None
     kernel_constraint: Constraint | None = None
     bias_constraint: Constraint | None = None
+    activity_regularizer: Regularizer | None = None
 
     def parameters(self, layer: str, widths: tuple[int, ...], trainable: bool) -> tuple[Parameter, ...]:
         """Return the layer's parameters, kernel first."""
@@ -229,6 +241,11 @@ class DenseConfig(Config):
     def columns(self, layer: str, widths: tuple[int, ...]) -> int:
         """Return the output's width."""
         return self.units
+
+    @property
+    def output_penalty(self) -> tuple[float, float]:
+        """What its outputs pay, call by call: the factors of their absolute values and of their squares."""
+        return (0.0, 0.0) if self.activity_regularizer is None else self.activity_regularizer.factors()
 
     @property
     def function(self) -> str:

@@ -10,6 +10,7 @@ a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`,
                                 by its name, as in ``Activation("gelu")``, any of `fastnn.activations`
 a function of yours             `Lambda`, of operators and layers without weights
 preprocessing                   `Normalization`, `Rescaling`, `Discretization`, `CategoryEncoding`
+penalties on what is computed   `ActivityRegularization`
 no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width that is there
 random, in training only         `Dropout`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
@@ -21,6 +22,7 @@ from typing import Any
 
 from fastnn.absent import attribute_error
 from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
+from fastnn.layers._activity import ActivityRegularization
 from fastnn.layers._base import Input, Layer
 from fastnn.layers._categories import CategoryEncoding, Discretization
 from fastnn.layers._dense import Dense, Maxout
@@ -65,6 +67,7 @@ from fastnn.layers._shapes import Flatten, Identity, Reshape
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AlphaDropout",
     "Average",

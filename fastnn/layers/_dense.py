@@ -21,7 +21,7 @@ __all__ = ["Dense", "Maxout"]
 def _parameters(config: DenseConfig | MaxoutConfig) -> dict[str, Any]:
     """Return the arguments that say what the parameters of a layer are."""
     names = "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint"
-    given = {name: getattr(config, name) for name in names}
+    given = {name: getattr(config, name) for name in (*names, "activity_regularizer")}
     return {
         "use_bias": config.use_bias,
         "kernel_initializer": written(config.kernel_initializer),
@@ -44,6 +44,9 @@ class Dense(Layer):
     kernel_initializer, bias_initializer : str or Initializer
         Default Glorot uniform and zeros.
     kernel_regularizer, bias_regularizer : str, Regularizer or None
+    activity_regularizer : str, Regularizer or None
+        Penalty on the output, its sum divided by the rows of the batch, once for each call of the layer; it
+        adds to the loss in training and evaluation.
     kernel_constraint, bias_constraint : str, Constraint or None
     name : str, optional
     trainable : bool
@@ -77,6 +80,7 @@ class Dense(Layer):
         bias_initializer: str | initializers.Initializer = "zeros",
         kernel_regularizer: str | regularizers.Regularizer | None = None,
         bias_regularizer: str | regularizers.Regularizer | None = None,
+        activity_regularizer: str | regularizers.Regularizer | None = None,
         *,
         kernel_constraint: str | constraints.Constraint | None = None,
         bias_constraint: str | constraints.Constraint | None = None,
@@ -98,6 +102,7 @@ class Dense(Layer):
             regularizers.get(bias_regularizer),
             constraints.get(kernel_constraint),
             constraints.get(bias_constraint),
+            regularizers.of_outputs(activity_regularizer),
         )
         self.input_columns: int | None = None
         if input_dim is not None:
@@ -133,6 +138,9 @@ class Maxout(Layer):
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str, Regularizer or None
+    activity_regularizer : str, Regularizer or None
+        Penalty on the output, its sum divided by the rows of the batch, once for each call of the layer; it
+        adds to the loss in training and evaluation.
     kernel_constraint, bias_constraint : str, Constraint or None
     name : str, optional
     trainable : bool
@@ -161,6 +169,7 @@ class Maxout(Layer):
         bias_initializer: str | initializers.Initializer = "zeros",
         kernel_regularizer: str | regularizers.Regularizer | None = None,
         bias_regularizer: str | regularizers.Regularizer | None = None,
+        activity_regularizer: str | regularizers.Regularizer | None = None,
         *,
         kernel_constraint: str | constraints.Constraint | None = None,
         bias_constraint: str | constraints.Constraint | None = None,
@@ -179,6 +188,7 @@ class Maxout(Layer):
             regularizers.get(bias_regularizer),
             constraints.get(kernel_constraint),
             constraints.get(bias_constraint),
+            regularizers.of_outputs(activity_regularizer),
             check_count(pieces, "pieces", 2),
         )
 
@@ -208,6 +218,7 @@ def _code(config: DenseConfig) -> Iterator[str]:
         "bias_initializer": initializers.settled("zeros"),
         "kernel_regularizer": None,
         "bias_regularizer": None,
+        "activity_regularizer": None,
         "kernel_constraint": None,
         "bias_constraint": None,
     }

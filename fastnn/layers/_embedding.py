@@ -32,6 +32,12 @@ class EmbeddingConfig(Config):
     embeddings_initializer: Initializer
     embeddings_regularizer: Regularizer | None
     embeddings_constraint: constraints.Constraint | None = None
+    activity_regularizer: Regularizer | None = None
+
+    @property
+    def output_penalty(self) -> tuple[float, float]:
+        """What its outputs pay, call by call: the factors of their absolute values and of their squares."""
+        return (0.0, 0.0) if self.activity_regularizer is None else self.activity_regularizer.factors()
 
     @property
     def takes(self) -> Kind:
@@ -72,6 +78,8 @@ class Embedding(Layer):
     embeddings_regularizer : str, Regularizer or None
     embeddings_constraint : str, Constraint or None
         Of the whole table.
+    activity_regularizer : str, Regularizer or None
+        Penalty on the vectors of a batch, divided by its rows, once for each call of the layer.
     name : str, optional
     trainable : bool
 
@@ -103,6 +111,7 @@ class Embedding(Layer):
         embeddings_regularizer: str | Regularizer | None = None,
         embeddings_constraint: str | constraints.Constraint | None = None,
         *,
+        activity_regularizer: str | Regularizer | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
@@ -113,6 +122,7 @@ class Embedding(Layer):
             initializers.settled(embeddings_initializer),
             regularizers.get(embeddings_regularizer),
             constraints.get(embeddings_constraint),
+            regularizers.of_outputs(activity_regularizer),
         )
 
     @property
@@ -132,12 +142,14 @@ class Embedding(Layer):
 
     def _arguments(self) -> dict[str, Any]:
         penalty, limit = self.config.embeddings_regularizer, self.config.embeddings_constraint
+        paid = self.config.activity_regularizer
         return {
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "embeddings_initializer": written(self.config.embeddings_initializer),
             "embeddings_regularizer": None if penalty is None else written(penalty),
             "embeddings_constraint": None if limit is None else written(limit),
+            "activity_regularizer": None if paid is None else written(paid),
         }
 
     def _code(self) -> Iterator[str]:
@@ -148,6 +160,8 @@ class Embedding(Layer):
             yield f"embeddings_regularizer={self.config.embeddings_regularizer!r}"
         if self.config.embeddings_constraint is not None:
             yield f"embeddings_constraint={self.config.embeddings_constraint!r}"
+        if self.config.activity_regularizer is not None:
+            yield f"activity_regularizer={self.config.activity_regularizer!r}"
 
 
 def _look_up(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Operand) -> list[Op]:

@@ -5,6 +5,7 @@ This file must not know epochs.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 
 from fastnn.border import data
 from fastnn.checks import check_count
-from fastnn.errors import ConfigurationError, ShapeError, unknown_name
+from fastnn.compiler.plan import OpCode
+from fastnn.errors import ConfigurationError, NonFiniteWarning, ShapeError, unknown_name, warn
 from fastnn.graph.graph import Tensor, array_name
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.layers import Layer
@@ -24,6 +26,7 @@ from fastnn.run.program import aligned_array
 __all__ = ["Differentiable", "outputs_of"]
 
 _JACOBIAN_ELEMENTS = 4_000_000  # of the arrays that one call of the kernels reads
+_FIRST_CALL = 2**62  # the number of the first of the steps that calls draw for; those of training lie below
 _Tensors = str | SymbolicTensor | Layer
 
 
@@ -218,6 +221,33 @@ class Differentiable(Structured):
         kept = Batch({name: array.copy() for name, array in given.arrays.items()}, given.rows)
         self._forwarded = kept
         return outputs_of(now, kept)
+
+    def _outputs_in_training(self, x: object) -> Any:
+        """Return the outputs for given rows, of layers as in training; see `Model.__call__`."""
+        now, given = self._ready(x, lambda now: features_of(now, x, empty=True))
+        if not given.rows:
+            return outputs_of(now, given)
+        # Each call has a number of its own, whatever threads call at the same time.
+        number = _FIRST_CALL + next(self.__dict__.setdefault("_calls", itertools.count()))
+        key = Key("training_outputs", capacity_for(given.rows))
+
+        def call(now: Structure, restore: bool) -> tuple[Any, bool]:
+            given = features_of(now, x)
+            made = _new_arrays(now, "output", now.graph.outputs, given.rows)
+            options: dict[str, Any] = {"seed": self.seed, "step": number, "restore": restore}
+            _, result = now.need_programs().run(key, given.arrays | made, given.rows, **options)
+            if result.exception is not None:
+                raise result.exception
+            found = list(made.values())
+            return found if len(found) > 1 else found[0], result.finite
+
+        plan = now.need_programs().program(key).plan
+        if all(op.code is not OpCode.MOVING_AVERAGE for op in plan.ops):
+            return call(now, False)[0]
+        found, finite = self._binder.exclusively(lambda: call(self._now, True))
+        if not finite:
+            warn("a moving statistic would not be finite; all of them stay as they were", NonFiniteWarning)
+        return found
 
     def backward(
         self, upstream: object = None, wrt: _Tensors | Iterable[_Tensors] = ()

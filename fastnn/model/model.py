@@ -552,15 +552,26 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
         ----------
         x : array_like, (rows, features), or SymbolicTensor, or a list of them
         training : bool
-            Only False, or None: `loss_and_gradients` and `fit` run layers as in training.
+            Whether layers do what they do in training, as in Keras: those such as `Dropout` draw, and
+            `BatchNormalization` takes the moments of these rows and moves its statistics towards them, for
+            which no other thread may be training the model.  What is drawn follows from the model's seed and
+            the number of such calls so far, and is nothing that training draws; a model that was copied or
+            loaded counts anew.  Threads may call at the same time, and get different numbers.
 
         Raises
         ------
         ConfigurationError
-            If `training` is True and a layer, such as `Dropout`, does something else then.
+            If `training` is True, a layer does something else then, and `x` is a symbolic tensor.
+        BusyError
+            If statistics would move, and another thread trains the model, or makes such a call.
+
+        Warns
+        -----
+        NonFiniteWarning
+            If a statistic would not be finite afterwards; all of them stay as they were.
         """
-        if training:
-            self._need_no_difference()
+        if training and self._differs_in_training(x):
+            return self._keyed(self._outputs_in_training(x))
         programs = self._binder.now.programs
         if programs is not None and programs.few_rows is not None:
             found = programs.few_rows.predict(x)
@@ -572,12 +583,19 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
             return self._draw_again(x)
         return self.predict(x)
 
-    def _need_no_difference(self) -> None:
-        """Raise if a layer does something else in training."""
+    def _differs_in_training(self, x: object) -> bool:
+        """Return whether a layer does something else in training, which graphs cannot say."""
+        several = x if isinstance(x, list | tuple) else [x]
+        drawn = any(isinstance(one, SymbolicTensor) for one in several)
         drawing = self._now.drawing
-        for node in () if drawing is None else drawing.graph.nodes:
+        if drawing is None:  # nobody knows yet
+            return not drawn
+        for node in drawing.graph.nodes:
             if node.config.training_only or any(parameter.statistic for parameter in node.parameters):
+                if not drawn:
+                    return True
                 raise ConfigurationError(
-                    f"model(x, training=True) does not run layer {node.layer!r} as in training; fit and "
-                    "loss_and_gradients do"
+                    f"a graph does not say that layer {node.layer!r} runs as in training: call model(x, "
+                    "training=True) on arrays; fit and loss_and_gradients run all layers so"
                 )
+        return False

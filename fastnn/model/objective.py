@@ -18,7 +18,7 @@ from fastnn.border import data
 from fastnn.checks import check_number
 from fastnn.compiler.plan import WEIGHTS, Plan
 from fastnn.errors import ConfigurationError
-from fastnn.graph.graph import Graph, Tensor, metric_name
+from fastnn.graph.graph import PENALTY_OF, Graph, Tensor, metric_name
 from fastnn.losses import Loss
 
 __all__ = ["Objective", "check_names", "settle"]
@@ -78,7 +78,7 @@ class Objective:
                 part = [_over(total, denominator) for total in part]
             if accumulator.share is not None:
                 loss += accumulator.share * part[0]
-            if accumulator.name not in ("loss", "penalty"):
+            if accumulator.name not in ("loss", "penalty") and not accumulator.name.startswith(PENALTY_OF):
                 metric = self.measured.get(accumulator.name)
                 found[accumulator.name] = part[0] if metric is None else metric.result(part)
         found["loss"] = loss
@@ -222,7 +222,8 @@ def _per_output(metrics: object, names: list[str], what: str) -> list[object]:
 def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int) -> None:
     seen: set[str] = set()
     for metric in metrics:
-        if metric.name in seen or metric.name in ("loss", "penalty", WEIGHTS):
+        kept = metric.name in ("loss", "penalty", WEIGHTS) or metric.name.startswith(PENALTY_OF)
+        if metric.name in seen or kept:
             raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
         seen.add(metric.name)
         metric.constants(outputs)  # which says if the metric is not for so many

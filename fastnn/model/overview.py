@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn._core.guards import load
 from fastnn.checks import check_count, check_flag, with_arguments_of_keras
-from fastnn.compiler.plan import PURPOSES, Plan
+from fastnn.compiler.plan import PURPOSES, STEPWISE, Plan
 from fastnn.errors import ConfigurationError, unknown_name
 from fastnn.graph.graph import Graph
 from fastnn.layers import Layer
@@ -232,7 +232,8 @@ class Overview(Structured):
         batch_size : int
             Rows of a training step.
         purpose : str, optional
-            One of "train", "gradients", "evaluate", "predict", "input_gradients", "backward" and "update".
+            One of "train", "gradients", "evaluate", "predict", "training_outputs", "input_gradients",
+            "backward" and "update".
             Default ``"train"`` if the model is compiled, else ``"predict"``.
 
         Returns
@@ -249,8 +250,7 @@ class Overview(Structured):
         if purpose not in PURPOSES:
             raise unknown_name("purpose", purpose, PURPOSES)
         rows = check_count(batch_size, "batch_size")
-        stepwise = purpose in ("train", "gradients", "backward")
-        key = Key(purpose, rows if stepwise else 0, gather=purpose == "train")
+        key = Key(purpose, rows if purpose in STEPWISE else 0, gather=purpose == "train")
         return self._now.need_programs().plan(key)
 
     def profile(self, x: object, y: object, batch_size: int | None = None) -> Profile:

@@ -41,6 +41,7 @@ class Serializable(Structured):
         tensors = [] if drawing is None else drawing.order
         # First of all the tensors, each after what it is made of, so that no pickle is as deep as the graph.
         kept = {"_ancestry": ancestry([*self._ends[0], *self._ends[1]]), **self.__dict__}
+        kept.pop("_calls", None)  # those in training, which copies count anew
         kept["_latest"] = [t for t in tensors if t.layer is not None and t.layer.output is t]
         return kept
 

@@ -19,6 +19,7 @@ from fastnn.optimizers import schedules
 from fastnn.optimizers._adaptive import Adadelta, Adamax, Ftrl, Lamb, Lion, Nadam
 from fastnn.optimizers._base import Optimizer
 from fastnn.optimizers._lbfgs import minimize_lbfgs
+from fastnn.optimizers._muon import Muon
 from fastnn.optimizers._rules import SGD, Adagrad, Adam, AdamW, RMSprop
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Ftrl",
     "Lamb",
     "Lion",
+    "Muon",
     "Nadam",
     "Optimizer",
     "RMSprop",
@@ -46,7 +48,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_CLASSES = (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop)
+_CLASSES = (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Muon, Nadam, RMSprop)
 _BY_NAME: dict[str, type[Optimizer]] = {cls.name: cls for cls in _CLASSES}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,11 +22,31 @@ from fastnn.optimizers import schedules
 from fastnn.optimizers._at_work import AtWork
 from fastnn.optimizers.schedules import LearningRateSchedule, OfFunction
 
-__all__ = ["Optimizer", "with_advice"]
+__all__ = ["Optimizer", "Update", "patterns", "with_advice"]
 
 _Rule = TypeVar("_Rule", bound="Optimizer")
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 _KNOWN = "one of those in fastnn.optimizers, such as SGD, Adam or RMSprop"
+
+
+class Update(NamedTuple):
+    """How a parameter is updated.
+
+    Attributes
+    ----------
+    code : OpCode
+    states : tuple of (str or None)
+        What the op takes: the arrays by their names, None for those that it does without.
+    constants : tuple of float
+        Those after the regulariser's.
+    decay : float
+        Of its weights; 0 if they do not decay.
+    """
+
+    code: OpCode
+    states: tuple[str | None, ...]
+    constants: tuple[float, ...]
+    decay: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,16 +134,20 @@ class Optimizer(Described, AtWork):
         self._check_count("gradient_accumulation_steps", 2)
         object.__setattr__(self, "learning_rate_multipliers", _multipliers(self.learning_rate_multipliers))
         object.__setattr__(self, "undecayed", _strings(self.undecayed, "undecayed"))
-        patterns = _patterns(self.undecayed_patterns, "undecayed_patterns")
-        object.__setattr__(self, "undecayed_patterns", patterns)
+        words = patterns(self.undecayed_patterns, "undecayed_patterns")
+        object.__setattr__(self, "undecayed_patterns", words)
 
     def __repr__(self) -> str:
         usual = {one.name: one.default for one in fields(Optimizer)} | {"weight_decay": None}
+        default = {one.name: one.default for one in fields(self)}
         given = ((one.name, getattr(self, one.name)) for one in fields(self))
         shown_ = ", ".join(
             f"{name}={value!r}"
             for name, value in given
-            if value is not None and (name == "learning_rate" or name not in usual or value != usual[name])
+            if (
+                name == "learning_rate" or name not in usual or value != usual[name] or value != default[name]
+            )
+            and not (value is None and default[name] is None)
         )
         return f"{type(self).__name__}({shown_})"
 
@@ -172,18 +196,44 @@ class Optimizer(Described, AtWork):
             raise DTypeError(f"var_list must be a list of layers or names, got {shown(given)}")
         # Weights have paths, with the names of their layers.
         names = _strings([getattr(one, "path", getattr(one, "name", one)) for one in given], "var_list")
-        patterns = _patterns(var_names or (), "var_names")
+        words = patterns(var_names or (), "var_names")
         object.__setattr__(self, "undecayed", names)
-        object.__setattr__(self, "undecayed_patterns", patterns)
+        object.__setattr__(self, "undecayed_patterns", words)
 
     def decays(self, parameter: str) -> bool:
         """Return whether weight decay changes a parameter, by its name such as ``"dense/kernel"``."""
+        return bool(self.decay_of(parameter, self.weight_decay))
+
+    def decay_of(self, parameter: str, decay: float | None) -> float:
+        """Return a decay, or 0 if it is left out of that."""
         layer, _, role = parameter.rpartition("/")
-        return (
-            bool(self.weight_decay)
-            and not {parameter, layer} & set(self.undecayed)
-            and not any(re.search(pattern, role) for pattern in self.undecayed_patterns)
+        left_out = {parameter, layer} & set(self.undecayed) or any(
+            re.search(pattern, role) for pattern in self.undecayed_patterns
         )
+        return 0.0 if left_out or decay is None else decay
+
+    def update_of(self, parameter: str, axes: int) -> Update:
+        """Return how a parameter is updated.
+
+        Parameters
+        ----------
+        parameter : str
+            Its name, such as ``"dense/kernel"``.
+        axes : int
+            2 for kernels and tables, else 1.
+
+        Returns
+        -------
+        Update
+
+        Examples
+        --------
+        >>> from fastnn.optimizers import SGD
+        >>> SGD(momentum=0.9).update_of("dense/kernel", 2).states
+        ('velocity',)
+        """
+        decay = self.decay_of(parameter, self.weight_decay)
+        return Update(self.code, self.op_states, self.constants(), decay)
 
     def multiplier(self, parameter: str) -> float:
         """Return the factor of the learning rate for a parameter, by its name such as ``"dense/kernel"``."""
@@ -365,7 +415,7 @@ def _strings(given: object, name: str) -> tuple[str, ...]:
     return found
 
 
-def _patterns(given: object, name: str) -> tuple[str, ...]:
+def patterns(given: object, name: str) -> tuple[str, ...]:
     """Return a checked sequence of regular expressions."""
     found = _strings(given, name)
     for one in found:

@@ -77,7 +77,7 @@ class SGD(Optimizer):
 
 # Many nets that are trained alike ask for the same ones.
 @functools.lru_cache(maxsize=4)
-def _bias_corrections(beta_1: float, beta_2: float, first: int, count: int) -> np.ndarray:
+def bias_corrections(beta_1: float, beta_2: float, first: int, count: int) -> np.ndarray:
     corrections = np.ones(1)
     if beta_1 or beta_2:
         t = np.arange(first + 1.0, first + count + 1.0)
@@ -153,7 +153,7 @@ class Adam(Optimizer):
     def step_numbers(self, name: str, first: int, count: int) -> np.ndarray:
         """Return a scalar; of the rate, its bias corrections ``sqrt(1 - beta_2^t) / (1 - beta_1^t)``."""
         if name == "corrected_rate":
-            return _bias_corrections(self.beta_1, self.beta_2, first, count)
+            return bias_corrections(self.beta_1, self.beta_2, first, count)
         return super().step_numbers(name, first, count)
 
 

@@ -145,7 +145,12 @@ def _weights(value: object, shape: tuple[int, ...]) -> tuple[np.ndarray | None, 
 
 
 def penalty(regularizer: Regularizer, x: object) -> float:
-    """Return what a regularizer adds to the loss for an array of any shape.
+    """Return what a regularizer adds to the loss for an array of any shape that it takes.
+
+    Raises
+    ------
+    ShapeError
+        If it takes no such shape.
 
     Examples
     --------
@@ -154,6 +159,14 @@ def penalty(regularizer: Regularizer, x: object) -> float:
     12.5
     """
     array = as_numbers(x, "x").astype(np.float64)
+    regularizer.check_shape(array.shape, "x")
+    factor, mode = regularizer.pairs()
+    if factor:
+        rows = array if mode == "rows" else array.T
+        lengths = np.sqrt(np.square(rows).sum(1, keepdims=True))
+        rows = rows / np.maximum(lengths, _EPSILON)
+        pairs = np.abs(rows @ rows.T)[np.triu_indices(len(rows), 1)]
+        return float(factor * pairs.mean())
     l1, l2 = regularizer.factors()
     total = l1 * np.abs(array).sum() if l1 else 0.0
     return float(total + l2 * np.square(array).sum() if l2 else total)

@@ -103,6 +103,8 @@ class Encoded:
         self._most_flops = plan.flops(self._most_rows)
         per_row = max(map(_blas_flops, plan.ops), default=0.0)
         self.first_guarded = math.ceil(BLAS_THREADS_FROM / per_row) if per_row else math.inf
+        if max(map(_product_of_parameter, plan.ops), default=0) >= BLAS_THREADS_FROM:
+            self.first_guarded = 0
 
     def flops(self, rows: int) -> int:
         """Return the floating-point operations of a step.
@@ -123,6 +125,16 @@ def _blas_flops(op: Op) -> float:
     columns = next(op.outputs()).columns
     # Columns left over by blocks of 16, see `_core/dense.pxi`.
     return op.flops(1) * (columns % 16) / columns if columns % 16 <= 12 else 0.0
+
+
+def _product_of_parameter(op: Op) -> int:
+    """Return the floating-point operations of the largest product that an op makes of a whole parameter."""
+    if op.code not in (OpCode.MUON, OpCode.ORTHOGONAL_PENALTY):
+        return 0
+    w = op.need("w")
+    pairs = op.code is OpCode.ORTHOGONAL_PENALTY and op.constants[1] == (w.columns > w.rows)
+    side = max(w.rows, w.columns) if pairs else min(w.rows, w.columns)
+    return 2 * side * w.rows * w.columns
 
 
 def encode(plan: Plan) -> Encoded:

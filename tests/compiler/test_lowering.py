@@ -128,6 +128,16 @@ def limited() -> Plan:
     return compile_plan(graph, "train", capacity=8, losses=(MSE,), optimizer=rule)
 
 
+def paid() -> Plan:
+    """Return a plan whose input, hidden units and output pay."""
+    graph = chain(
+        layers.ActivityRegularization(l1=0.1),
+        layers.Dense(4, "tanh", activity_regularizer="l1_l2", kernel_regularizer="l2"),
+        layers.Dense(1, activity_regularizer="l2"),
+    )
+    return compile_plan(graph, "train", capacity=8, losses=(MSE,), optimizer=SGD)
+
+
 def ruled(rule: Optimizer) -> Callable[[], Plan]:
     """Return what makes the plan of a tiny net with an update rule."""
     return lambda: compile_plan(chain(layers.Dense(2)), "train", capacity=4, losses=(MSE,), optimizer=rule)
@@ -141,9 +151,18 @@ RULES: dict[str, Optimizer] = {
     "nadam": optimizers.Nadam(learning_rate_multipliers={"dense/bias": 2.0}),
     "ftrl": optimizers.Ftrl(),
     "lion": optimizers.Lion(),
+    "muon": optimizers.Muon(),
 }
 PLANS: dict[str, Callable[[], Plan]] = {
     "limited_lamb": limited,
+    "paid_train": paid,
+    "orthogonal_train": lambda: compile_plan(
+        chain(layers.Dense(3, kernel_regularizer=regularizers.OrthogonalRegularizer(0.1, "columns"))),
+        "train",
+        capacity=8,
+        losses=(MSE,),
+        optimizer=SGD,
+    ),
     **{f"rule_{name}": ruled(rule) for name, rule in RULES.items()},
     "gates_train": gates,
     "columns_train": lambda: two_layers(MSE, metrics.MeanSquaredError(), 1, SGD),

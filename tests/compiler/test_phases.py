@@ -11,7 +11,19 @@ import pytest
 
 from fastnn import Input, Sequential, layers, losses, optimizers
 from fastnn.compiler.pipeline import compile_plan
-from fastnn.compiler.plan import KEPT_SLOTS, PURPOSES, UPDATING, Axis, Op, OpCode, Phase, Plan, Slot, Task
+from fastnn.compiler.plan import (
+    KEPT_SLOTS,
+    PURPOSES,
+    STEPWISE,
+    UPDATING,
+    Axis,
+    Op,
+    OpCode,
+    Phase,
+    Plan,
+    Slot,
+    Task,
+)
 from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
 from fastnn.run.encoding import encode
@@ -25,7 +37,7 @@ def plan_of(purpose: str) -> Plan:
     return compile_plan(
         Sequential([Input((5,)), *chained], seed=0).graph,
         purpose,
-        capacity=8 if purpose in ("train", "gradients", "backward") else 0,
+        capacity=8 if purpose in STEPWISE else 0,
         losses=(losses.MeanSquaredError(),),
         optimizer=optimizers.Adam(),
     )
@@ -106,7 +118,7 @@ def normalized(purpose: str = "train") -> Plan:
     return compile_plan(
         Sequential([Input((5,)), *chained], seed=0).graph,
         purpose,
-        capacity=8 if purpose in ("train", "gradients", "backward") else 0,
+        capacity=8 if purpose in STEPWISE else 0,
         losses=(losses.MeanSquaredError(),),
         optimizer=optimizers.Adam(),
         gather=purpose == "train",
@@ -268,7 +280,7 @@ def test_phases_of_features_stand_where_sums_over_the_batch_are_needed(purpose: 
     verify_plan(plan)
     found = [phase.axis for phase in plan.phases].count(Axis.FEATURES)
     # Where statistics take the place of moments, only gradients of gamma and beta are sums.
-    assert found == {"train": 4, "gradients": 4, "backward": 2}.get(purpose, 0)
+    assert found == {"train": 4, "gradients": 4, "backward": 2, "training_outputs": 2}.get(purpose, 0)
 
 
 def test_a_reduction_may_be_cut_anywhere() -> None:

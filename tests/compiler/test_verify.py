@@ -13,7 +13,9 @@ from fastnn.checks import MAXIMUM_SIZE
 from fastnn.compiler import paths
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import (
+    PURPOSES,
     ROWS,
+    STEPWISE,
     Activation,
     Axis,
     External,
@@ -29,7 +31,6 @@ from fastnn.compiler.plan import (
 from fastnn.compiler.verify import verify_plan
 from fastnn.errors import PlanError
 
-PURPOSES = ["train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update"]
 ROWS_OF_BATCH = 8
 
 
@@ -38,7 +39,7 @@ def good(purpose: str = "train", last: str | None = "softmax") -> Plan:
     return compile_plan(
         Sequential([Input((5,)), *chained], seed=0).graph,
         purpose,
-        capacity=ROWS_OF_BATCH if purpose in ("train", "gradients", "backward") else 0,
+        capacity=ROWS_OF_BATCH if purpose in STEPWISE else 0,
         losses=(losses.CategoricalCrossentropy(),),
         metrics=((metrics.CategoricalAccuracy(),),),
         optimizer=optimizers.Adam(),

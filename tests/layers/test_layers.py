@@ -95,7 +95,7 @@ def test_impossible_units_are_refused(units: Any, error: type[Exception], messag
         (
             {"kernel_regularizer": "orthogonal"},
             ConfigurationError,
-            "unknown regularizer 'orthogonal': it compares all pairs",
+            "unknown regularizer 'orthogonal': it is OrthogonalRegularizer",
         ),
         ({"bias_regularizer": 0.1}, DTypeError, "a regularizer is a name"),
         ({"name": "a/b"}, ConfigurationError, "a name must be a non-empty string without '/'"),

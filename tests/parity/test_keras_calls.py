@@ -39,6 +39,18 @@ def test_regularizers_and_constraints_are_those_of_keras(
         np.testing.assert_array_equal(w, before)
 
 
+@pytest.mark.parametrize("mode", ["rows", "columns"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_pairs_are_those_of_keras(keras: Any, mode: str, dtype: str) -> None:
+    w = RNG.normal(size=(4, 3)).astype(dtype)
+    w[2], w[:, 1] = 0.0, 1e-9 * w[:, 1]  # without a direction, and too short to have one
+    found = regularizers.OrthogonalRegularizer(0.3, mode)(w)
+    tensor = keras.ops.convert_to_tensor(w, dtype)
+    assert found == pytest.approx(
+        float(keras.regularizers.OrthogonalRegularizer(0.3, mode)(tensor)), rel=1e-5
+    )
+
+
 def test_losses_take_tensors(peer: Any) -> None:
     torch = peer("torch")
     y, t = RNG.normal(size=(2, 3, 2))

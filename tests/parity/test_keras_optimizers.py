@@ -40,6 +40,23 @@ RULES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "lion": ("Lion", {"learning_rate": 0.01}),
     "lamb": ("Lamb", {}),
+    "muon": ("Muon", {}),
+    "muon plain": (
+        "Muon",
+        {
+            "nesterov": False,
+            "rms_rate": None,
+            "ns_steps": 3,
+            "momentum": 0.8,
+            "weight_decay": None,
+            "adam_weight_decay": 0.1,
+            "adam_lr_ratio": 0.5,
+            "adam_beta_1": 0.8,
+            "adam_beta_2": 0.9,
+            "epsilon": 1e-3,
+        },
+    ),
+    "muon other": ("Muon", {"exclude_layers": ["out/k"], "muon_a": 2.0, "muon_b": -1.5, "muon_c": 0.5}),
 }
 OPTIONS: tuple[dict[str, Any], ...] = (
     {},
@@ -60,6 +77,11 @@ CASES = [
 PARTS: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]] = {
     "l1": ({"kernel_regularizer": ("L1", 0.03)}, {}),
     "both": ({"kernel_regularizer": ("L1L2", 0.02, 0.01), "bias_regularizer": ("L1", 0.1)}, {}),
+    "orthogonal": ({"kernel_regularizer": ("OrthogonalRegularizer", 0.3)}, {}),
+    "orthogonal columns": (
+        {"kernel_regularizer": ("OrthogonalRegularizer", 0.3, "columns"), "bias_regularizer": ("L2", 0.1)},
+        {"kernel_constraint": ("MaxNorm", 0.9)},
+    ),
     "signs": ({}, {"kernel_constraint": ("NonNeg",), "bias_constraint": ("NonNeg",)}),
     "columns": ({"kernel_regularizer": ("L2", 0.01)}, {"kernel_constraint": ("MaxNorm", 0.7)}),
     "rows": ({}, {"kernel_constraint": ("MaxNorm", 0.5, 1), "bias_constraint": ("MaxNorm", 0.1)}),
@@ -113,7 +135,7 @@ def both(keras: Any, cls: str, arguments: dict[str, Any], dtype: str, decayed: s
     x = rng.normal(0, 1, (34, 3)).astype(dtype)
     y = np.sin(x.sum(1, keepdims=True))
     ours = fastnn.Sequential(
-        [fastnn.Input((3,)), layers.Dense(5, "tanh"), *normalized(fastnn), layers.Dense(1)],
+        [fastnn.Input((3,)), layers.Dense(5, "tanh"), *normalized(fastnn), layers.Dense(1, name="out")],
         dtype=dtype,
         seed=0,
     )
@@ -126,7 +148,7 @@ def both(keras: Any, cls: str, arguments: dict[str, Any], dtype: str, decayed: s
                 keras.Input((3,)),
                 keras.layers.Dense(5, "tanh"),
                 *normalized(keras),
-                keras.layers.Dense(1),
+                keras.layers.Dense(1, name="out"),
             ]
         )
         theirs.set_weights(ours.get_weights())
@@ -155,6 +177,25 @@ def test_fifty_steps(keras: Any, name: str, options: int, dtype: str) -> None:
     tolerance = 1e-6 if dtype == "float64" else 1e-5
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+def test_ten_steps_of_muon_on_wide_and_tall_kernels(keras: Any) -> None:
+    rng = np.random.default_rng(2)
+    shapes = [(20, 70), (70, 30), (30, 30), (30, 1)]
+    x, y = rng.normal(0, 1, (64, 20)).astype(np.float32), rng.normal(0, 1, (64, 1)).astype(np.float32)
+    found: list[Any] = []
+    for library in (fastnn, keras):
+        dense = [library.layers.Dense(units, "tanh") for _, units in shapes]
+        model = library.Sequential([library.Input((20,)), *dense])
+        model.set_weights(found[0] if found else model.get_weights())
+        found.append(model.get_weights())
+        model.compile(library.optimizers.Muon(0.01), "mse")
+        model.fit(x, y, batch_size=32, epochs=5, shuffle=False, verbose=0)
+        found.append(model.get_weights())
+    assert [w.shape for w in found[0][::2]] == shapes
+    for one, other, before in zip(found[1], found[3], found[0], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+        assert np.abs(one - before).max() > 1e-3
 
 
 @pytest.mark.parametrize(

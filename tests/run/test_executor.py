@@ -52,6 +52,7 @@ EVERY_OPCODE = [
     Case("mse", "clipped"),
     Case("mse", "clipped numbers"),
     Case("mse", "adam", net="embedded"),
+    Case("mse", "adam", net="paid"),
     *(Case(loss, "sgd") for loss in ("cosine", "exact", "top", "hits", "moments", "confusion")),
     Case("mse", "adam", rows=150, batch=64, widths=(300, 400, 260), simd="v4"),
 ]
@@ -71,7 +72,8 @@ def test_every_opcode_agrees_with_the_reference(tolerances: dict[str, float]) ->
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(
-    "purpose", ["train", "gradients", "evaluate", "predict", "input_gradients", "backward"]
+    "purpose",
+    ["train", "gradients", "evaluate", "predict", "training_outputs", "input_gradients", "backward"],
 )
 @pytest.mark.parametrize("loss", ["mse", "half squares", "hinge", "categorical logits"])
 @pytest.mark.parametrize("net", NETS)

@@ -40,6 +40,10 @@ RULES: dict[str, optimizers.Optimizer] = {
     ),
     "lion": optimizers.Lion(0.01),
     "lamb": optimizers.Lamb(0.01, epsilon=1e-2),
+    "muon": optimizers.Muon(0.01, epsilon=1e-2, exclude_layers=["dense_1"]),
+    "muon plain": optimizers.Muon(
+        0.02, epsilon=1e-2, nesterov=False, rms_rate=None, ns_steps=2, weight_decay=None, adam_lr_ratio=0.5
+    ),
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -90,7 +94,7 @@ def test_every_op_of_updates_is_among_them(case: Callable[..., Case]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "option", "dtype"), pairwise(["sgd", "lamb", "nadam", "ftrl"], OPTIONS, DTYPES)
+    ("rule", "option", "dtype"), pairwise(["sgd", "lamb", "muon", "nadam", "ftrl"], OPTIONS, DTYPES)
 )
 def test_every_number_of_threads_gives_the_same_bits(
     case: Callable[..., Case], rule: str, option: str, dtype: str

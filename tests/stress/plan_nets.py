@@ -14,7 +14,7 @@ from unittest import mock
 from fastnn import Input, Model, layers, losses, metrics, optimizers, regularizers
 from fastnn.compiler import paths, schedule
 from fastnn.compiler.pipeline import compile_plan
-from fastnn.compiler.plan import PURPOSES, Plan
+from fastnn.compiler.plan import PURPOSES, STEPWISE, Plan
 from fastnn.graph.graph import Graph
 
 OPTIMIZERS = (
@@ -26,6 +26,7 @@ OPTIMIZERS = (
     optimizers.Adam(0.01, global_clipnorm=0.1),
     optimizers.SGD(0.01, clipnorm=0.1, weight_decay=0.1),
     optimizers.SGD(0.01, clipvalue=0.1),
+    optimizers.Muon(0.01, exclude_layers=["dense_1"]),
 )
 # A loss, the activation of the output that it goes with, and a metric.
 OBJECTIVES: tuple[tuple[losses.Loss, str | None, metrics.Metric], ...] = (
@@ -67,6 +68,13 @@ GATES: tuple[Drawing, ...] = (
     lambda a, b: layers.Add()([layers.Scale(0.5)(layers.LeakyReLU(0.1)(a)), layers.Softmax()(b)]),
     lambda a, b: layers.Add()([layers.LayerNormalization(gamma_regularizer="l2")(a), b]),
     lambda a, b: layers.Add()([layers.RMSNormalization()(a), layers.UnitNormalization()(b)]),
+    lambda a, b: layers.Dense(3, kernel_regularizer=regularizers.OrthogonalRegularizer(0.1))(
+        layers.Dense(3, kernel_regularizer=regularizers.OrthogonalRegularizer(0.1, "columns"))(
+            layers.Multiply()([a, b])
+        )
+    ),
+    lambda a, b: layers.Add()([layers.ActivityRegularization(0.1, 0.2)(a), b]),
+    lambda a, b: layers.Dense(3, "tanh", activity_regularizer="l2")(layers.Multiply()([a, b])),
     lambda a, b: layers.Add()([layers.PReLU()(a), layers.Normalization()(layers.GaussianDropout(0.1)(b))]),
 )
 
@@ -128,7 +136,7 @@ def small_work_is_cut() -> Iterator[None]:
 def options(rng: random.Random, purpose: str) -> dict[str, Any]:
     train = purpose == "train"
     return {
-        "capacity": rng.choice((1, 2, 8, 13, 33)) if purpose in ("train", "gradients", "backward") else 0,
+        "capacity": rng.choice((1, 2, 8, 13, 33)) if purpose in STEPWISE else 0,
         "optimizer": rng.choice(OPTIMIZERS),
         "gather": train and rng.random() < 0.5,
         "weighted": rng.random() < 0.3,

@@ -24,6 +24,7 @@ from fastnn.run.reference.losses import OPS as LOSSES
 from fastnn.run.reference.losses import targets, weights
 from fastnn.run.reference.metrics import OPS as METRICS
 from fastnn.run.reference.normalization import OPS as NORMALIZATION
+from fastnn.run.reference.penalties import OPS as PENALTIES
 from fastnn.run.reference.updates import OPS as UPDATES
 
 __all__ = ["OPS", "Machine", "ReferenceProgram", "permutation_of"]
@@ -340,6 +341,7 @@ OPS: dict[OpCode, Callable[[Machine, Op], None]] = {
     **CLIPPING,
     **METRICS,
     **LOSSES,
+    **PENALTIES,
     **UPDATES,
 }
 

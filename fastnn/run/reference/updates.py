@@ -152,6 +152,22 @@ def _lamb(m: Any, op: Op) -> None:
     m.put(op, "dw", step)
 
 
+def _muon(m: Any, op: Op) -> None:
+    _, momentum, nesterov, a, b, c, steps, rms_rate = op.constants
+    gradient, mean, w = _gradient(m, op), m(op, "m"), m(op, "w")
+    mean[...] = momentum * mean + gradient
+    x = gradient + momentum * mean if nesterov else mean
+    x = x / (np.sqrt((x**2).sum()) + 1e-7)
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    for _ in range(int(steps)):
+        p = x @ x.T
+        x = a * x + (b * p + c * p @ p) @ x
+    x = x.T if tall else x
+    w[...] -= m.rate(op) * (rms_rate * np.sqrt(max(w.shape)) if rms_rate >= 0 else 1.0) * x
+    m.put(op, "dw", x)
+
+
 def _add_accumulated(m: Any, op: Op) -> None:
     m.put(op, "dw", op.constants[0] * m(op, "dw") + m(op, "u"))
 
@@ -206,6 +222,7 @@ OPS: dict[OpCode, Callable[[Any, Op], None]] = {
     OpCode.FTRL: _ftrl,
     OpCode.LION: _lion,
     OpCode.LAMB: _lamb,
+    OpCode.MUON: _muon,
     OpCode.ADD_ACCUMULATED: _add_accumulated,
     OpCode.KEEP_ACCUMULATED: _keep_accumulated,
     OpCode.AVERAGE_WEIGHTS: _average_weights,
