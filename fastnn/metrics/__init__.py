@@ -25,20 +25,9 @@ from fastnn.metrics._accuracies import (
     SparseTopKCategoricalAccuracy,
     TopKCategoricalAccuracy,
 )
+from fastnn.metrics._areas import AUC
 from fastnn.metrics._base import Metric
-from fastnn.metrics._counts import (
-    AUC,
-    FalseNegatives,
-    FalsePositives,
-    Precision,
-    PrecisionAtRecall,
-    Recall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-    TrueNegatives,
-    TruePositives,
-)
+from fastnn.metrics._counts import FalseNegatives, FalsePositives, TrueNegatives, TruePositives
 from fastnn.metrics._means import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -59,6 +48,14 @@ from fastnn.metrics._more_means import (
     SquaredHinge,
 )
 from fastnn.metrics._scores import ConfusionMatrix, F1Score, FBetaScore, R2Score
+from fastnn.metrics._shares import (
+    Precision,
+    PrecisionAtRecall,
+    Recall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
 from fastnn.metrics._standalone import Mean, Sum
 
 __all__ = [
