@@ -365,3 +365,9 @@ def test_metrics_that_are_arrays_are_no_numbers_of_a_line(capsys: pytest.Capture
     model.fit(X, MANY, epochs=1, verbose=1)
     with pytest.raises(ConfigurationError, match="'f1_score' is an array"):
         model.fit(X, MANY, epochs=1, verbose=0, callbacks=[EarlyStopping("f1_score")])
+
+
+def test_thresholds_are_compared_in_the_dtype_of_outputs() -> None:
+    """Of 0.3 in float32, which is above 0.3, an output of the same is not above it."""
+    y = np.array([[0.3], [0.7], [0.2]], np.float32)
+    assert metrics.BinaryAccuracy(threshold=0.3)(np.ones((3, 1)), y) == pytest.approx(1 / 3)
