@@ -102,3 +102,4 @@ class OpCode(enum.IntEnum):
     L1_GRADIENT = 85
     CONSTRAIN_SIGNS = 86
     CONSTRAIN_NORMS = 87
+    ROW_CORRELATION = 88

@@ -49,7 +49,7 @@ class Described:
         --------
         >>> import fastnn
         >>> fastnn.losses.MulticlassHinge().get_config()
-        {'reduction': 'sum_over_batch_size', 'margin': 1.0}
+        {'reduction': 'sum_over_batch_size', 'name': 'multiclass_hinge', 'margin': 1.0}
         """
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 

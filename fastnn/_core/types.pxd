@@ -103,6 +103,7 @@ cpdef enum OpCode:
     L1_GRADIENT = 85
     CONSTRAIN_SIGNS = 86
     CONSTRAIN_NORMS = 87
+    ROW_CORRELATION = 88
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -176,6 +177,8 @@ cpdef enum RowwiseCode:
     CATEGORICAL_HINGE = 1
     CATEGORICAL_FOCAL = 2
     GAUSSIAN = 3
+    TVERSKY = 4
+    GENERALIZED_CROSSENTROPY = 5
 
 cpdef enum PathCode:
     BLAS = 0

@@ -5,9 +5,10 @@ This file must not know layers or kernels.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from fastnn import confusion
 from fastnn.checks import check_count, check_number, shown
@@ -16,6 +17,7 @@ from fastnn.metrics._base import Metric
 from fastnn.opcodes import MOST_LISTED, OpCode
 
 __all__ = [
+    "EACH",
     "MOST_THRESHOLDS",
     "Above",
     "Counts",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 MOST_THRESHOLDS = 10_000
+EACH = -2  # in the place of a column: each output has counts of its own
 _BELOW_ALL = -1e10  # the threshold for the k largest outputs, where others count as this number
 _CLOSE = 1e-5  # how far thresholds may be from equal distances, of which Keras makes the same
 
@@ -65,6 +68,7 @@ class Counts(Metric):
     code: ClassVar[OpCode] = OpCode.THRESHOLD_COUNTS
     counts: ClassVar[bool] = True
     larger_is_better: ClassVar[bool] = True
+    weighs: ClassVar[str] = "outputs"
 
     def _constants(
         self,
@@ -92,6 +96,17 @@ class Counts(Metric):
         if len(listed) > 1:
             return self._constants(outputs, len(listed) + 1, 0.0, 0.0, 0.0, column, top_k, listed)
         return self._constants(outputs, 2, listed[0], 1.0, 0.0, column, top_k)
+
+    def of_one_output(self) -> Self:
+        """Return the metric of a single output, which is the chosen one."""
+        return self._changed(class_id=None) if getattr(self, "class_id", None) is not None else self
+
+    def _changed(self, **values: object) -> Self:
+        """Return a copy with other values, which are not checked, and without sums of its own."""
+        other = copy.copy(self)
+        for name, value in values.items():
+            other._set(name, value)
+        return other
 
     def _check_count(self, name: str, least: int) -> None:
         """Check an argument that is a whole number, or None."""
@@ -142,6 +157,15 @@ class Above(Counts):
         levels, even, listed = vars(self)["_levels"]
         places = range(1, len(levels) + 1) if even else [1 + listed.index(level) for level in levels] or [1]
         return confusion.one_or_all(self._of_counts(*confusion.by_thresholds(sums, places)))
+
+    def of_one_output(self) -> Self:
+        """Return the metric of a single output, the chosen one, which is far below all if it is not large."""
+        if getattr(self, "top_k", None) is None:
+            return super().of_one_output()
+        changes: dict[str, object] = {"top_k": None, "class_id": None}
+        if self.thresholds is None:
+            changes |= {"thresholds": _BELOW_ALL, "_levels": ((_BELOW_ALL,), False, [_BELOW_ALL])}
+        return self._changed(**changes)
 
     def _of_counts(self, found: Any, wrong: Any, right: Any, missed: Any) -> Any:
         """Return what is made of true and false positives, and true and false negatives."""
