@@ -64,6 +64,7 @@ from fastnn import (
 )
 from fastnn._core import guards as _guards
 from fastnn.absent import attribute_error
+from fastnn.border.numeric import as_numbers as _as_numbers
 from fastnn.described import hand_down as _hand_down
 from fastnn.layers import Input
 from fastnn.metrics._base import equip as _equip_metrics
@@ -79,6 +80,7 @@ from fastnn.version import __version__
 
 _equip(lambda: _guards.load("fastnn.saving"))
 _equip_metrics(_measure)
+_hand_down(as_numbers=_as_numbers)
 _hand_down(loss_of=_loss_of, constrained=_constrained, penalty=_penalty, next_seed=utils.next_seed)
 
 if TYPE_CHECKING:

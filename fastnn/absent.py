@@ -18,9 +18,7 @@ _IMAGES = "tensors are (rows, features) here; flatten images, x.reshape(len(x), 
 _SEQUENCES = "there are no sequences here; give the last values of a series as features to Dense"
 _TEXT = "number text and categories, np.unique(x, return_inverse=True)[1], for Embedding or np.eye(n)[labels]"
 _CODE = "write objects down by get_config(), and make them anew by from_config(config)"
-_OF_PREDICTIONS = "compute it from model.predict(x), as by sklearn.metrics"
 _DISTANCES = "use 'mse', or the cross-entropies for classes"
-_MASKS = "there are no images here; use the cross-entropies"
 _RATES = "use Adam or RMSprop, whose steps adapt as well"
 _GRAPH_OF_KERAS = "it belongs to the inside of Keras; nothing takes its place"
 _NO_TENSORS = "arrays are NumPy's here, use numpy"
@@ -140,35 +138,21 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "use SparseCategoricalCrossentropy for integer labels, CategoricalCrossentropy for one-hot rows",
         ),
         ("MSELoss", "it is MeanSquaredError, 'mse'"),
-        ("CategoricalGeneralizedCrossEntropy", "use CategoricalFocalCrossentropy"),
-        ("Circle", f"it is for embeddings; {_DISTANCES}"),
+        ("Circle", f"it compares all pairs of rows of a batch, as embeddings; {_DISTANCES}"),
         ("CTC", "there are no sequences here; use the cross-entropies"),
-        ("Dice Tversky", f"it is for segmentation; {_MASKS}"),
-        ("serialize deserialize", _CODE),
     ),
     "metrics": (
         ("F1", "it is F1Score"),
         ("F2", "it is FBetaScore(beta=2.0)"),
         ("TopKAccuracy", "it is TopKCategoricalAccuracy, or SparseTopKCategoricalAccuracy for labels"),
-        (
-            "BinaryFocalCrossentropy CategoricalFocalCrossentropy PearsonCorrelation ConcordanceCorrelation",
-            _OF_PREDICTIONS,
-        ),
-        (
-            "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
-            f"make it of ConfusionMatrix, or {_OF_PREDICTIONS}",
-        ),
         ("KLD", "it is KLDivergence"),
         ("LogCosh", "it is LogCoshError"),
         ("MAPE", "it is MeanAbsolutePercentageError, 'mape'"),
         ("MSLE", "it is MeanSquaredLogarithmicError, 'msle'"),
-        ("Huber", f"as a loss it is in the history, as 'loss'; else {_OF_PREDICTIONS}"),
         ("R2", "it is R2Score"),
         ("RMSE", "it is RootMeanSquaredError"),
         ("MAE", "it is MeanAbsoluteError, 'mae'"),
         ("BCE", "it is BinaryCrossentropy, 'bce'"),
-        ("MeanMetricWrapper", "metrics are no functions of Python; give what one returns to Mean"),
-        ("serialize deserialize", _CODE),
     ),
     "optimizers": (
         ("Adafactor RAdam ScheduleFreeAdamW", _RATES),
@@ -358,11 +342,7 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("expand_nested show_trainable", False, ""),
     ),
     "Model": (("trainable", True, "set model.trainable = False before compile"),),
-    "losses": (
-        ("name", None, ""),
-        ("axis", -1, "outputs of a row are one axis, and no other"),
-        ("dtype", None, "the model has a dtype, as by Sequential(..., dtype='float64')"),
-    ),
+    "losses": (("axis", -1, "outputs of a row are one axis, and no other"),),
     "optimizers": (
         ("name", None, ""),
         ("loss_scale_factor", None, "it is for float16, which fastnn does not have; leave it out"),

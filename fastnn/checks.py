@@ -18,7 +18,9 @@ from fastnn.ops import Option
 
 __all__ = [
     "MAXIMUM_SIZE",
+    "check_axis",
     "check_count",
+    "check_dtype",
     "check_flag",
     "check_name",
     "check_number",
@@ -214,6 +216,53 @@ def check_option(value: object, option: Option) -> float:
     if option.optional and value is None:
         return -1.0
     return check_number(value, option.name, option.least, open_minimum=option.above)
+
+
+def check_axis(value: object) -> int:
+    """Return an axis as an int after checking that it is one; whether there is such an axis, arrays say.
+
+    Raises
+    ------
+    DTypeError
+        If it is no integer.
+
+    Examples
+    --------
+    >>> check_axis(-1)
+    -1
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise DTypeError(f"axis must be an integer, got {shown(value)}")
+    return int(value)
+
+
+def check_dtype(dtype: object) -> str | None:
+    """Return the name of a dtype to compute in after checking it; None passes.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}, dtype of NumPy, or None
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    ConfigurationError
+        If it is another one.
+
+    Examples
+    --------
+    >>> check_dtype("float64"), check_dtype(None)
+    ('float64', None)
+    """
+    if dtype is None:
+        return None
+    name = getattr(dtype, "name", getattr(dtype, "__name__", dtype))  # those of NumPy have names
+    if not isinstance(name, str) or name not in ("float32", "float64"):
+        raise ConfigurationError(f"dtype must be 'float32' or 'float64', got {shown(dtype)}")
+    return name
 
 
 def check_name(name: object) -> str | None:

@@ -105,3 +105,4 @@ class OpCode(enum.IntEnum):
     ACTIVITY_PENALTY = 88
     MUON = 89
     ORTHOGONAL_PENALTY = 90
+    ROW_CORRELATION = 91

@@ -10,8 +10,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["area", "best_under", "by_thresholds", "determination", "f_scores", "one_or_all", "share", "table"]
+__all__ = [
+    "area",
+    "best_under",
+    "by_thresholds",
+    "determination",
+    "f_scores",
+    "mean_by",
+    "one_or_all",
+    "overlap",
+    "share",
+    "table",
+]
 
+_LEAST = 1e-9  # counts of a class above which it is there, as in Keras
 _EPSILON = 1e-7  # what Keras adds to denominators of F scores
 
 
@@ -111,7 +123,7 @@ def determination(sums: Sequence[Any], aggregation: str | None, regressors: int)
     Parameters
     ----------
     sums : sequence of float, or of numpy.ndarray
-        By output: targets, their squares, squared errors; then the weights, and the number of targets.
+        By output: targets, their squares, squared errors, weights; then the number of targets.
     aggregation : {"uniform_average", "variance_weighted_average"} or None
     regressors : int
         Of the adjusted coefficient; 0 for the plain one.
@@ -122,8 +134,8 @@ def determination(sums: Sequence[Any], aggregation: str | None, regressors: int)
     0.5
     """
     parts = np.array(sums, dtype=float)
-    weight, numbers = parts[-2:]
-    total, squares, errors = parts[:-2].reshape(3, -1, *parts.shape[1:])
+    numbers = parts[-1]
+    total, squares, errors, weight = parts[:-1].reshape(4, -1, *parts.shape[1:])
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = squares - total * (total / weight)
         scores = 1 - errors / spread
@@ -152,6 +164,41 @@ def table(sums: Sequence[Any]) -> np.ndarray:
     return parts.reshape(side, side, *parts.shape[1:])
 
 
+def mean_by(values: Sequence[Any], weights: Sequence[float]) -> Any:
+    """Return the mean of values by weights, 0 if these are.
+
+    Examples
+    --------
+    >>> mean_by([0.5, 1.0], [1.0, 3.0])
+    0.875
+    """
+    total = sum(weights)
+    return sum(w * value for w, value in zip(weights, values, strict=False)) / total if total else 0.0
+
+
+def overlap(sums: Sequence[Any], chosen: Sequence[int]) -> Any:
+    """Return the mean, over some classes, of rows of a class that are found over those that are it or found.
+
+    Classes that no row has, or is taken for, are left out; if all are, it is 0, as in Keras.
+
+    Parameters
+    ----------
+    sums : sequence of float, or of numpy.ndarray
+        A table of rows by class, then by the class that they are taken for.
+    chosen : sequence of int
+
+    Examples
+    --------
+    >>> overlap([1.0, 1.0, 0.0, 2.0], [1])
+    0.6666666666666666
+    """
+    counts = table(sums)
+    right = np.array([counts[place, place] for place in chosen])
+    either = np.array([counts[place].sum(0) + counts[:, place].sum(0) for place in chosen]) - right
+    there = either > _LEAST
+    return _plain(_ratio(np.where(there, _ratio(right, either), 0.0).sum(0), there.sum(0)))
+
+
 def area(sums: Sequence[Any], buckets: int, curve: str, method: str) -> Any:
     """Return the area under a curve.
 
@@ -160,7 +207,7 @@ def area(sums: Sequence[Any], buckets: int, curve: str, method: str) -> Any:
     sums : sequence of float, or of numpy.ndarray
         The counts of positives in each bucket, the lowest first, then those of negatives.
     buckets : int
-    curve : {"ROC", "PR"}
+    curve : {"ROC", "PR", "PRGAIN"}
     method : {"interpolation", "minoring", "majoring"}
         What `fastnn.metrics.AUC` calls `summation_method`.
 
@@ -177,7 +224,10 @@ def area(sums: Sequence[Any], buckets: int, curve: str, method: str) -> Any:
     if curve == "PR" and method == "interpolation":
         return _plain(_interpolated_precision(true, false))
     recall = _ratio(true, true[0])
-    x, y = (_ratio(false, false[0]), recall) if curve == "ROC" else (recall, _ratio(true, true + false))
+    if curve == "PRGAIN":
+        x, y = _gains(true, false)
+    else:
+        x, y = (_ratio(false, false[0]), recall) if curve == "ROC" else (recall, _ratio(true, true + false))
     match method:
         case "interpolation":
             heights = (y[:-1] + y[1:]) / 2
@@ -186,6 +236,15 @@ def area(sums: Sequence[Any], buckets: int, curve: str, method: str) -> Any:
         case _:
             heights = np.maximum(y[:-1], y[1:])
     return _plain(((x[:-1] - x[1:]) * heights).sum(0))
+
+
+def _gains(true: np.ndarray, false: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gains of recall and precision; where nothing is found, 0 and 1, as in Keras."""
+    odds = _ratio(true[0], false[0])
+    recall = 1.0 - odds * _ratio(true[0] - true, true)
+    precision = 1.0 - odds * _ratio(false, true)
+    none = true == 0
+    return np.maximum(np.where(none, 0.0, recall), 0.0), np.where(none, 1.0, precision)
 
 
 def _interpolated_precision(true: np.ndarray, false: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ class Described:
         --------
         >>> import fastnn
         >>> fastnn.losses.MulticlassHinge().get_config()
-        {'reduction': 'sum_over_batch_size', 'margin': 1.0}
+        {'reduction': 'sum_over_batch_size', 'name': 'multiclass_hinge', 'margin': 1.0}
         """
         described: Any = self
         if not dataclasses.is_dataclass(described):  # a user's class

@@ -30,6 +30,7 @@ __all__ = [
     "MOST_INPUTS",
     "MOST_LISTED",
     "MOST_OUTPUTS",
+    "MOST_SUMS",
     "PRODUCTS",
     "ROWS",
     "SIGNATURES",
@@ -52,6 +53,7 @@ LANES = 16  # rows that make a whole vector where the batch is the fast axis
 MOST_OUTPUTS = 4  # of the widest layer on the path FEW_OUTPUTS, and its inputs
 MOST_INPUTS = 1024
 MOST_CONSTANTS = 16  # of an op
+MOST_SUMS = 100_000  # of an accumulator: each tile has its own
 LISTED = 6  # the first constant of THRESHOLD_COUNTS that is a threshold of a list
 MOST_LISTED = MOST_CONSTANTS - LISTED
 
@@ -433,6 +435,7 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.CLASS_HITS: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="threshold largest"),
     OpCode.TARGET_MOMENTS: _signature(Axis.ROWS, "y:in t:in weight:in,optional"),
     OpCode.CONFUSION: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="sparse threshold"),
+    OpCode.ROW_CORRELATION: _signature(Axis.ROWS, "y:in t:in weight:in,optional", constants="concordance"),
     OpCode.WEIGHT_TOTAL: _signature(Axis.ROWS, "weight:in", paths=_ALSO_COLUMNS, one_column=True),
     OpCode.L2_PENALTY: _signature(Axis.PARAMETER, "w:in", constants="l2"),
     OpCode.L2_GRADIENT: _signature(Axis.PARAMETER, "dw:inout w:in", constants="l2"),
@@ -577,6 +580,7 @@ ADDING = LOSSES | frozenset(
         OpCode.CLASS_HITS,
         OpCode.TARGET_MOMENTS,
         OpCode.CONFUSION,
+        OpCode.ROW_CORRELATION,
         OpCode.WEIGHT_TOTAL,
         OpCode.L1_PENALTY,
         OpCode.L2_PENALTY,

@@ -116,6 +116,8 @@ class Rowwise(enum.IntEnum):
     CATEGORICAL_HINGE = 1
     CATEGORICAL_FOCAL = 2
     GAUSSIAN = 3
+    TVERSKY = 4
+    GENERALIZED_CROSSENTROPY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ class LossTraits:
         Whether each output has the one argument for itself.
     heads : int
         Of a row-wise loss, the outputs for each target.
+    labels : bool
+        Of a row-wise loss, whether its target is the label of an output.
 
     Examples
     --------
@@ -172,6 +176,7 @@ class LossTraits:
     summed: bool = False
     by_output: bool = False
     heads: int = 1
+    labels: bool = False
 
     def takes(self, values: tuple[float, ...], outputs: int) -> bool:
         """Return whether these are arguments for so many outputs."""
@@ -206,4 +211,6 @@ ROWWISE: dict[Rowwise, LossTraits] = {
     Rowwise.CATEGORICAL_HINGE: LossTraits(),
     Rowwise.CATEGORICAL_FOCAL: LossTraits((_GAMMA, _ALPHA)),
     Rowwise.GAUSSIAN: LossTraits((Argument("eps", closed=True), Argument("full", 0.0, 1.0, True)), heads=2),
+    Rowwise.TVERSKY: LossTraits((_ALPHA, Argument("beta", closed=True), Argument("epsilon"))),
+    Rowwise.GENERALIZED_CROSSENTROPY: LossTraits((Argument("q", most=1.0),), labels=True),
 }

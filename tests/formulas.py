@@ -6,7 +6,7 @@ Nothing here calls fastnn; `test_formulas.py` compares slopes with finite differ
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import erfc, pi, sqrt
 from typing import Any
 
@@ -209,6 +209,7 @@ class LossFormula:
     """A loss with its default arguments: `value` of (y, t), one number a row, and its `gradient` by y.
 
     `outputs` and `targets` draw y and t from (generator, rows, columns); `activation` makes such outputs.
+    `arguments` are those that give each row a loss of its own.
     """
 
     value: Callable[[Array, Array], Array]
@@ -216,6 +217,7 @@ class LossFormula:
     outputs: Callable[[np.random.Generator, int, int], Array]
     targets: Callable[[np.random.Generator, int, int], Array]
     activation: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 def _numbers(rng: np.random.Generator, rows: int, columns: int) -> Array:
@@ -320,6 +322,12 @@ def _gaussian_gradient(y: Array, t: Array) -> Array:
     e = np.exp(y[:, t.shape[1] :])
     v, error = e + 1e-6, y[:, : t.shape[1]] - t
     return np.hstack([error / v, 0.5 * (e / v) * (1 - error**2 / v)]) / t.shape[1]
+
+
+def _overlap_gradient(y: Array, t: Array, alpha: float, beta: float, epsilon: float) -> Array:
+    both = (t * y).sum(1, keepdims=True)
+    whole = (t * y + alpha * t * (1 - y) + beta * (1 - t) * y).sum(1, keepdims=True) + epsilon
+    return (both * (t + beta * (1 - t) - alpha * t) / whole - t) / whole
 
 
 def _hinged(y: Array, t: Array) -> Array:
@@ -441,6 +449,26 @@ LOSSES = {
         _categorical_hinge, _categorical_hinge_gradient, _numbers, _right_classes
     ),
     "GaussianNLL": LossFormula(_gaussian, _gaussian_gradient, _numbers, _half),
+    "CategoricalGeneralizedCrossEntropy": LossFormula(
+        lambda y, t: 2 * (1 - np.sqrt((_one_hot(t, y) * y).sum(1))),
+        lambda y, t: -_one_hot(t, y) / np.sqrt(y),
+        _probabilities,
+        _labels,
+    ),
+    "Dice": LossFormula(
+        lambda y, t: 1 - 2 * (t * y).sum(1) / ((t + y).sum(1) + CLIP),
+        lambda y, t: _overlap_gradient(y, t, 0.5, 0.5, CLIP / 2),
+        _probabilities,
+        _probabilities,
+        arguments={"axis": -1},
+    ),
+    "Tversky": LossFormula(
+        lambda y, t: 1 - (t * y).sum(1) / ((t * y + 0.2 * t * (1 - y) + 0.7 * (1 - t) * y).sum(1) + CLIP),
+        lambda y, t: _overlap_gradient(y, t, 0.2, 0.7, CLIP),
+        _probabilities,
+        _probabilities,
+        arguments={"axis": -1, "alpha": 0.2, "beta": 0.7},
+    ),
     "MulticlassHinge": LossFormula(
         lambda y, t: _hinge_terms(y, t).sum(1), _hinge_gradient, _numbers, _labels
     ),

@@ -93,7 +93,7 @@ def test_attributes_of_other_models(name: str) -> None:
         (losses, "LogCoshError", "it is LogCosh"),
         (losses, "gaussian_nll", "it is written GaussianNLL here"),
         (initializers, "henormal", "it is written HeNormal here"),
-        (metrics, "PearsonCorrelation", "model.predict"),
+        (metrics, "TopKAccuracy", "it is TopKCategoricalAccuracy"),
         (fastnn.callbacks, "RemoteMonitor", "LambdaCallback"),
         (fastnn.datasets, "mnist", r"use load_mnist\(\)"),
     ],

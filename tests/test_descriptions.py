@@ -63,7 +63,8 @@ def test_descriptions_are_values(cls: Any) -> None:
     needed = [
         f.name for f in dataclasses.fields(cls) if f.default is f.default_factory is dataclasses.MISSING
     ]
-    one, other = (cls(**dict.fromkeys(needed, 0.5)) for _ in range(2))
+    others = {"num_classes": 3, "target_class_ids": (0, 2), "fn": np.subtract}
+    one, other = (cls(**{name: others.get(name, 0.5) for name in needed}) for _ in range(2))
     assert one == other
     assert hash(one) == hash(other)
     assert pickle.loads(pickle.dumps(one)) == one

@@ -84,9 +84,15 @@ def test_several_quantiles_have_an_output_each_and_one_target() -> None:
         ),
         (lambda: losses.BinaryCrossentropy(label_smoothing=2), ConfigurationError, "label_smoothing must be"),
         (lambda: losses.SparseCategoricalCrossentropy(ignore_class=0.5), DTypeError, "ignore_class must be"),
-        (lambda: losses.CosineSimilarity(0), ConfigurationError, "axis must be -1 or 1"),
+        (lambda: losses.CosineSimilarity(0.5), DTypeError, "axis must be an integer"),
         (lambda: losses.Hinge(axis=0), DTypeError, "Hinge has no argument axis"),
-        (lambda: losses.Hinge(dtype="float16"), DTypeError, "the model has a dtype"),
+        (lambda: losses.Hinge(dtype="float16"), ConfigurationError, "dtype must be 'float32' or 'float64'"),
+        (lambda: losses.Dice(axis=(0, "a")), DTypeError, "axis must be an integer"),
+        (lambda: losses.Tversky(alpha=-1.0), ConfigurationError, "alpha must be"),
+        (lambda: losses.CategoricalGeneralizedCrossEntropy(1.0), ConfigurationError, "q must be"),
+        (lambda: model(losses.Dice()), ConfigurationError, "dice has axis=None"),
+        (lambda: model(losses.CosineSimilarity(axis=0)), ConfigurationError, "it must be -1 or 1"),
+        (lambda: losses.MeanSquaredError(name=3), ConfigurationError, "a name must be"),
         (lambda: losses.Huber(detla=1.0), DTypeError, "did you mean delta"),
         (lambda: model(losses.Quantile([0.1, 0.9]), 3), ConfigurationError, "an output for each of its 2"),
         (lambda: model(losses.GaussianNLL(), 3), ConfigurationError, "2 outputs for each target"),
@@ -119,8 +125,26 @@ def test_what_cannot_be_is_refused(make: Any, error: type[Exception], message: s
 
 
 def test_arguments_of_keras_that_change_nothing_pass() -> None:
-    assert losses.Poisson(name="counts", dtype=None) == losses.Poisson()
+    assert losses.Poisson(dtype=None, name=None) == losses.Poisson()
     assert losses.BinaryCrossentropy(True, 0.1, axis=-1, name="b").label_smoothing == 0.1
+
+
+def test_names_and_dtypes_are_kept() -> None:
+    loss = losses.Poisson(name="counts", dtype="float64")
+    assert (loss.name, loss.dtype) == ("counts", "float64")
+    assert losses.deserialize(losses.serialize(loss)) == loss
+    assert loss.get_config() == {"name": "counts", "dtype": "float64", "reduction": "sum_over_batch_size"}
+    assert "dtype" not in losses.get("mse").get_config()
+    rows = losses.MeanSquaredError(None, dtype="float64")([[0.1]], [[0.3]])
+    assert (rows.dtype, rows[0]) == ("float64", (0.3 - 0.1) ** 2)
+    assert losses.MeanSquaredError(None, dtype=np.float32)([[0.1]], np.array([[0.3]])).dtype == np.float32
+    assert losses.serialize("mse") == losses.serialize(losses.mean_squared_error)
+    assert losses.deserialize("huber") == losses.Huber()
+
+
+def test_a_named_loss_trains_as_the_loss_does() -> None:
+    one, other = model(losses.Huber(name="mine", dtype="float32")), model("huber")
+    assert one.train_on_batch(X, AMOUNTS) == other.train_on_batch(X, AMOUNTS)
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn(peer: Any) -> None:

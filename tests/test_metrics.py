@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, metrics
+from fastnn import layers, losses, metrics
 from fastnn.callbacks import EarlyStopping, LambdaCallback
 from fastnn.errors import ConfigurationError, DTypeError, FastnnError
 
@@ -163,7 +163,7 @@ def test_counts_are_the_same_for_every_number_of_threads() -> None:
     [
         (lambda: metrics.AUC(1), "num_thresholds must be at least 2, got 1"),
         (lambda: metrics.AUC(10**6), "num_thresholds must be at most 10000"),
-        (lambda: metrics.AUC(curve="PRGAIN"), "unknown curve 'PRGAIN'"),
+        (lambda: metrics.AUC(curve="AREA"), "unknown curve 'AREA'"),
         (lambda: metrics.AUC(summation_method="mean"), "unknown summation_method 'mean'"),
         (lambda: metrics.Precision(1.5), "thresholds must be a finite number in"),
         (lambda: net("sparse_categorical_crossentropy", 2, "softmax", metrics=["auc"]), "does not suit"),
@@ -198,6 +198,40 @@ def test_metrics_made_of_counts_that_cannot_be_are_refused(make: Any, message: s
         (lambda: net(metrics=["precision_at_recall"]), "PrecisionAtRecall needs its argument recall"),
         (lambda: net(metrics=[metrics.RecallAtPrecision]), "RecallAtPrecision needs its argument precision"),
         (lambda: net(metrics=["mean"]), "Mean is no metric of a model"),
+        (lambda: metrics.AUC(num_labels=2), "num_labels is for multi_label=True"),
+        (lambda: metrics.AUC(label_weights=2.0), "label_weights must be a list"),
+        (lambda: metrics.AUC(label_weights=[]), "label_weights must have a number for each output, got 0"),
+        (lambda: metrics.AUC(label_weights=[-1.0]), "label_weights must be a finite number"),
+        (lambda: metrics.AUC(multi_label=1), "multi_label must be True or False"),
+        (lambda: net(metrics=[metrics.AUC(multi_label=True, num_labels=3)]), "num_labels for 3 outputs, but"),
+        (lambda: net(metrics=[metrics.AUC(label_weights=[1.0])]), "label_weights for 1 outputs, but there"),
+        (
+            lambda: net("mse", 60, metrics=[metrics.AUC(1000, multi_label=True)]),
+            "take fewer, as by num_thresholds=833",
+        ),
+        (lambda: net("mse", 1, metrics=["pearson_correlation"]), "correlates the outputs of a row"),
+        (lambda: net(metrics=[metrics.PearsonCorrelation(axis=0)]), "it must be -1 or 1"),
+        (lambda: metrics.PearsonCorrelation(axis=0.5), "axis must be an integer"),
+        (lambda: net(metrics=[metrics.MeanIoU(2)]), "give sparse_y_pred=False"),
+        (lambda: net(metrics=[metrics.OneHotMeanIoU(3)]), "num_classes=3, but there are 2 outputs"),
+        (lambda: metrics.MeanIoU(1), "num_classes must be at least 2"),
+        (lambda: metrics.IoU(2, [2]), "target_class_ids must be at most 1"),
+        (lambda: metrics.IoU(2, []), "target_class_ids is empty"),
+        (lambda: metrics.IoU(2, 1), "target_class_ids must be a list"),
+        (
+            lambda: net(metrics=[metrics.SparseTopKCategoricalAccuracy(1, True)]),
+            "leave from_sorted_ids out",
+        ),
+        (
+            lambda: net(
+                "sparse_categorical_crossentropy",
+                metrics=[metrics.SparseCategoricalCrossentropy(ignore_class=-1)],
+            ),
+            "has ignore_class=-1, and labels of the model are 0 to 1; give the loss",
+        ),
+        (lambda: metrics.MeanSquaredError(dtype="int32"), "dtype must be 'float32' or 'float64'"),
+        (lambda: metrics.MeanMetricWrapper("mse"), "fn must be a function"),
+        (lambda: metrics.MeanMetricWrapper(np.subtract, name="f").get_config(), "is not written down"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(make: Any, message: str) -> None:
@@ -227,6 +261,8 @@ MEASURED: dict[str, tuple[Any, str | None, int, np.ndarray, list[metrics.Metric]
             metrics.BinaryCrossentropy(),
             metrics.F1Score(),
             metrics.ConfusionMatrix(),
+            metrics.BinaryIoU(threshold=0.4),
+            metrics.AUC(20, "PRGAIN"),
         ],
     ),
     "narrow": (
@@ -237,6 +273,35 @@ MEASURED: dict[str, tuple[Any, str | None, int, np.ndarray, list[metrics.Metric]
         [metrics.Precision([0.6, 0.3, 0.5]), metrics.TruePositives(0.4)],
     ),
     "scores": ("mse", None, 2, MANY, [metrics.BinaryCrossentropy(from_logits=True), metrics.Recall(0.1)]),
+    "areas": (
+        "mse",
+        None,
+        2,
+        MANY,
+        [
+            metrics.AUC(30, multi_label=True, label_weights=[1.0, 3.0]),
+            metrics.AUC(30, from_logits=True, name="area_of_scores"),
+            metrics.AUC(label_weights=[1.0, 3.0], thresholds=[0.1, 0.2], from_logits=True, name="flat"),
+            metrics.BinaryIoU([1]),
+        ],
+    ),
+    "rows": (
+        "mse",
+        None,
+        4,
+        RNG.standard_normal((70, 4)),
+        [metrics.PearsonCorrelation(), metrics.ConcordanceCorrelation(axis=1)],
+    ),
+    "ignored": (
+        losses.SparseCategoricalCrossentropy(ignore_class=-1),
+        "softmax",
+        4,
+        np.arange(70) % 5 - 1,
+        [
+            metrics.SparseCategoricalCrossentropy(ignore_class=-1),
+            metrics.MeanIoU(4, ignore_class=-1, sparse_y_pred=False),
+        ],
+    ),
     "several": (
         "mse",
         "softmax",
@@ -248,6 +313,8 @@ MEASURED: dict[str, tuple[Any, str | None, int, np.ndarray, list[metrics.Metric]
             metrics.FBetaScore("macro", threshold=0.2),
             metrics.CategoricalCrossentropy(),
             metrics.ConfusionMatrix(),
+            metrics.OneHotMeanIoU(4),
+            metrics.OneHotIoU(4, [0, 2], ignore_class=1),
         ],
     ),
     "labels": (
@@ -259,6 +326,9 @@ MEASURED: dict[str, tuple[Any, str | None, int, np.ndarray, list[metrics.Metric]
             metrics.SparseTopKCategoricalAccuracy(2),
             metrics.SparseCategoricalCrossentropy(),
             metrics.ConfusionMatrix(labels=True),
+            metrics.SparseCategoricalCrossentropy(ignore_class=1, name="but_1"),
+            metrics.SparseCategoricalCrossentropy(ignore_class=2, name="but_2"),
+            metrics.IoU(4, [0, 3], ignore_class=1, sparse_y_pred=False),
         ],
     ),
 }
@@ -340,7 +410,7 @@ def test_states_are_apart_from_values() -> None:
         (([[1.0], [2.0]], [[1.0]]), r"y_true has shape \(2, 1\) and y_pred has \(1, 1\)"),
         (([[1.0, 2.0]], [[1.0]]), "MeanSquaredError takes a target for each output"),
         (([1.0], [1.0], [1.0, 2.0]), r"sample_weight has shape \(2,\), and y_pred has 1 rows"),
-        (([[[1.0]]], [[[1.0]]]), r"y_pred has shape \(1, 1, 1\)"),
+        ((1.0, 1.0), r"y_pred has shape \(\)"),
         (([1.0], [np.nan]), "y_pred has 1 values that are NaN"),
     ):
         with pytest.raises(FastnnError, match=message):
@@ -365,3 +435,89 @@ def test_metrics_that_are_arrays_are_no_numbers_of_a_line(capsys: pytest.Capture
     model.fit(X, MANY, epochs=1, verbose=1)
     with pytest.raises(ConfigurationError, match="'f1_score' is an array"):
         model.fit(X, MANY, epochs=1, verbose=0, callbacks=[EarlyStopping("f1_score")])
+
+
+def test_thresholds_are_compared_in_the_dtype_of_outputs() -> None:
+    """Of 0.3 in float32, which is above 0.3, an output of the same is not above it."""
+    y = np.array([[0.3], [0.7], [0.2]], np.float32)
+    assert metrics.BinaryAccuracy(threshold=0.3)(np.ones((3, 1)), y) == pytest.approx(1 / 3)
+    assert metrics.BinaryIoU([1], threshold=0.3)(np.ones((3, 1)), y) == pytest.approx(2 / 3)
+
+
+def test_metrics_have_a_dtype() -> None:
+    y = [[0.1 + 1e-9]]
+    assert metrics.MeanSquaredError(dtype="float64")([[0.1]], y) == pytest.approx(1e-18, rel=1e-6)
+    assert metrics.MeanSquaredError()([[0.1]], y) == 0.0
+    assert "dtype" not in metrics.AUC().get_config()
+    assert metrics.deserialize(metrics.serialize(metrics.Sum(dtype="float32"))).dtype == "float32"
+
+
+def test_names_classes_functions_and_values_stand_for_metrics() -> None:
+    for one in ("mse", metrics.MeanSquaredError, metrics.mean_squared_error, metrics.serialize("mse")):
+        assert metrics.get(one) == metrics.MeanSquaredError()
+    assert metrics.get("accuracy") == metrics.Accuracy()
+    assert metrics.deserialize({"class_name": "AUC", "config": {"multi_label": True}}).multi_label
+    model = net(metrics=[metrics.binary_accuracy, metrics.log_cosh])
+    assert list(model.evaluate(X, MANY, verbose=0, return_dict=True)) == [
+        "loss",
+        "binary_accuracy",
+        "log_cosh",
+    ]
+    with pytest.raises(ConfigurationError, match="unknown metric 'mea'"):
+        metrics.get("mea")
+    with pytest.raises(DTypeError, match="a metric is a name or a Metric, got 3"):
+        metrics.deserialize(3)
+
+
+def test_functions_of_python_are_averaged() -> None:
+    def power(y_true: np.ndarray, y_pred: np.ndarray, exponent: float = 1.0) -> np.ndarray:
+        return np.abs(y_true - y_pred) ** exponent
+
+    metric = metrics.MeanMetricWrapper(power, exponent=2.0)
+    assert metric.name == "power"
+    assert metric(Y, X[:, :2], WEIGHTS) == pytest.approx(
+        (WEIGHTS @ ((Y - X[:, :2]) ** 2).mean(1)) / WEIGHTS.sum(), rel=1e-12
+    )
+    metric.reset_state()
+    assert metric.result() == 0.0
+    with pytest.raises(ConfigurationError, match="is no metric of a model"):
+        net(metrics=[metric])
+
+
+@pytest.mark.parametrize(
+    ("metric", "arrays", "message"),
+    [
+        (metrics.MeanSquaredError(), ([[1.0, 2.0]], [[1.0, 2.0]], [[1.0, 2.0]]), "give each row a weight"),
+        (metrics.Recall(), ([[1.0, 2.0]], [[1.0, 2.0]], [[1.0, 2.0, 3.0]]), "or each output a weight"),
+        (metrics.Recall(class_id=2), ([[1.0, 0.0]], [[1.0, 0.0]], [[1.0, 2.0]]), "class_id=2"),
+        (metrics.AUC(num_labels=3, multi_label=True), ([[1, 0]], [[1, 0]], [[1, 2]]), "for 3 outputs"),
+        (metrics.MeanIoU(2), ([0, 1], [1]), "y_true has 2 labels and y_pred has 1"),
+        (metrics.MeanIoU(2), ([0, 1], [1, 1], [1.0] * 3), "there are 2 labels; give each one"),
+        (metrics.OneHotMeanIoU(2, axis=2), ([[0, 1]], [[0, 1]]), "no axis 2, that of classes"),
+        (metrics.PearsonCorrelation(axis=2), ([[0, 1]], [[0, 1]]), "no axis 2"),
+        (
+            metrics.SparseTopKCategoricalAccuracy(1, from_sorted_ids=True),
+            ([[0, 1]], [[0, 1]]),
+            "labels in the order of their scores",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(metric: metrics.Metric, arrays: Any, message: str) -> None:
+    with pytest.raises(FastnnError, match=message):
+        metric(*arrays)
+    assert "_state" not in vars(metric)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: metrics.binary_accuracy([1.0], [1.0, 2.0]),
+        lambda: metrics.sparse_categorical_accuracy([[0, 1]], [[0.5, 0.5]]),
+        lambda: metrics.top_k_categorical_accuracy([[0, 1]], [[0.5, 0.5]], k=0),
+        lambda: metrics.pearson_correlation([[0, 1]], [[0.5, 0.5]], axis=2),
+        lambda: metrics.binary_accuracy(["a"], [1.0]),
+    ],
+)
+def test_functions_refuse_what_does_not_fit(call: Any) -> None:
+    with pytest.raises(FastnnError, match=r"shape|axis|at least|text"):
+        call()

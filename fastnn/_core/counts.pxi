@@ -38,10 +38,12 @@ cdef void threshold_counts(
     """INOUT sums (2, buckets): weights of outputs whose target is not 0, and of those whose target is.
 
     c: number of buckets, shift, scale (0: a list of thresholds follows), first, the only column that counts
-    (-1: all do), how many of a row's largest outputs keep their value (0: all do), the list.
+    (-1: all do; -2: each for itself, in sums (n, 2, buckets)), how many of a row's largest outputs keep their
+    value (0: all do), the list.
     """
     cdef Py_ssize_t i, j, bucket, buckets = <Py_ssize_t>c[0], column = <Py_ssize_t>c[4], k = <Py_ssize_t>c[5]
     cdef Py_ssize_t begin = column if column >= 0 else 0, end = column + 1 if column >= 0 else n
+    cdef Py_ssize_t apart = 2 * buckets if column == -2 else 0
     cdef real shift = <real>c[1], scale = <real>c[2], value
     cdef double w
     for i in range(m):
@@ -54,7 +56,7 @@ cdef void threshold_counts(
                 bucket = bucket_in_list(value, c, buckets)
             else:
                 bucket = bucket_of(value, shift, scale, c[3], buckets)
-            sums[bucket if t[i * n + j] != 0 else buckets + bucket] += w
+            sums[j * apart + (bucket if t[i * n + j] != 0 else buckets + bucket)] += w
 
 
 cdef Status threshold_counts_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:

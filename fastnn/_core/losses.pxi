@@ -286,7 +286,7 @@ cdef double binary_accuracy(
         hits = 0.0
         for j in range(n):
             at = i * n + j
-            hits += 1.0 if (1.0 if <double>y[at] > threshold else 0.0) == <double>t[at] else 0.0
+            hits += 1.0 if (1.0 if y[at] > <real>threshold else 0.0) == <double>t[at] else 0.0
         total += hits * (weight[i] if weight != NULL else <real>1.0)
     return total / n
 

@@ -101,6 +101,38 @@ cdef inline double gaussian(
     return value / k + (0.918938533204672742 if a[1] != 0 else 0.0)     # log(2 pi) / 2
 
 
+cdef inline double tversky(
+    real* dy, const real* y, const real* t, const double* a, double step, Py_ssize_t n
+) noexcept nogil:
+    """1 - c / (c + a0 (sum(t) - c) + a1 (sum(y) - c) + a2), c = sum(t y)."""
+    cdef double common = 0.0, of_target = 0.0, of_output = 0.0, whole, share, target
+    cdef Py_ssize_t j
+    for j in range(n):
+        common += <double>t[j] * <double>y[j]
+        of_target += <double>t[j]
+        of_output += <double>y[j]
+    whole = common + a[0] * (of_target - common) + a[1] * (of_output - common) + a[2]
+    share = common / whole
+    if dy != NULL:
+        for j in range(n):
+            target = <double>t[j]
+            dy[j] = <real>(step * (share * (target - a[0] * target + a[1] * (1.0 - target)) - target) / whole)
+    return 1.0 - share
+
+
+cdef inline double generalized_crossentropy(
+    real* dy, const real* y, Py_ssize_t label, const double* a, double step, Py_ssize_t n
+) noexcept nogil:
+    """(1 - p^q) / q of the labelled output p; the slope of less than 1e-7 is that of 1e-7."""
+    cdef double q = a[0], p = <double>y[label], low = tiny()
+    cdef Py_ssize_t j
+    if dy != NULL:
+        for j in range(n):
+            dy[j] = <real>0.0
+        dy[label] = <real>(-step * exp_anywhere((q - 1.0) * log_anywhere(low if p < low else p)))
+    return (1.0 - exp_anywhere(q * log_anywhere(p))) / q
+
+
 cdef Status rowwise_loss(
     double* total, real* dy, const real* y, const real* t, const real* weight, int function,
     const double* a, double factor, Py_ssize_t m, Py_ssize_t n, Py_ssize_t n_targets
@@ -121,6 +153,10 @@ cdef Status rowwise_loss(
             value = categorical_focal(row, y + i * n, t + i * n_targets, a, w * factor, n)
         elif function == RowwiseCode.GAUSSIAN:
             value = gaussian(row, y + i * n, t + i * n_targets, a, w * factor, n)
+        elif function == RowwiseCode.TVERSKY:
+            value = tversky(row, y + i * n, t + i * n_targets, a, w * factor, n)
+        elif function == RowwiseCode.GENERALIZED_CROSSENTROPY:
+            value = generalized_crossentropy(row, y + i * n, label_of(t, i), a, w * factor, n)
         else:
             return Status.UNKNOWN_OP
         total[0] += w * value

@@ -105,7 +105,7 @@ enter(PathCode.BLAS, OpCode.CLASS_HITS, class_hits_op[float], class_hits_op[doub
 cdef void target_moments(
     double* sums, const real* y, const real* t, const real* weight, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil:
-    """INOUT sums (3 n + 2), by column: weight * t, weight * t^2, weight * (t - y)^2; weights; numbers."""
+    """INOUT sums (4 n + 1), by column: weight * t, weight * t^2, weight * (t - y)^2, weight; numbers."""
     cdef Py_ssize_t i, j
     cdef double w, target, error
     for i in range(m):
@@ -116,8 +116,8 @@ cdef void target_moments(
             add_to(sums + j, w * target)
             add_to(sums + n + j, w * target * target)
             add_to(sums + 2 * n + j, w * error * error)
-        add_to(sums + 3 * n, w)
-    add_to(sums + 3 * n + 1, <double>(m * n))
+            add_to(sums + 3 * n + j, w)
+    add_to(sums + 4 * n, <double>(m * n))
 
 
 cdef Status target_moments_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
@@ -158,3 +158,42 @@ cdef Status confusion_op(real** at, const Bound* bound, const Frame* frame) noex
 
 
 enter(PathCode.BLAS, OpCode.CONFUSION, confusion_op[float], confusion_op[double])
+
+
+cdef inline double correlation(const real* y, const real* t, bint concordance, Py_ssize_t n) noexcept nogil:
+    """Pearson's coefficient of a row, NaN without a spread; or Lin's, which counts other means and spreads."""
+    cdef Py_ssize_t j
+    cdef double mean_y = 0.0, mean_t = 0.0, of_y = 0.0, of_t = 0.0, of_both = 0.0, dy, dt
+    for j in range(n):
+        mean_y += <double>y[j]
+        mean_t += <double>t[j]
+    mean_y, mean_t = mean_y / n, mean_t / n
+    for j in range(n):
+        dy, dt = <double>y[j] - mean_y, <double>t[j] - mean_t
+        of_y += dy * dy
+        of_t += dt * dt
+        of_both += dy * dt
+    if concordance:
+        dy = mean_y - mean_t
+        return 2.0 * (of_both / n) / ((of_y + of_t) / n + dy * dy + 1e-7)      # as in Keras
+    return of_both / (sqrt(of_y) * sqrt(of_t))
+
+
+cdef double row_correlation(
+    const real* y, const real* t, const real* weight, bint concordance, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """Sum over rows of weight * the correlation of outputs and targets."""
+    cdef Py_ssize_t i
+    cdef double total = 0.0
+    for i in range(m):
+        total += weight_of(weight, i) * correlation(y + i * n, t + i * n, concordance, n)
+    return total
+
+
+cdef Status row_correlation_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return add_total(bound, frame, row_correlation(
+        at[0], at[1], at[2], constants_of(bound)[0] != 0, rows_of(bound), columns_of(bound, 0)
+    ))
+
+
+enter(PathCode.BLAS, OpCode.ROW_CORRELATION, row_correlation_op[float], row_correlation_op[double])

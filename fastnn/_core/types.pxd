@@ -106,6 +106,7 @@ cpdef enum OpCode:
     ACTIVITY_PENALTY = 88
     MUON = 89
     ORTHOGONAL_PENALTY = 90
+    ROW_CORRELATION = 91
 
 cpdef enum ActivationCode:
     LINEAR = 0
@@ -181,6 +182,8 @@ cpdef enum RowwiseCode:
     CATEGORICAL_HINGE = 1
     CATEGORICAL_FOCAL = 2
     GAUSSIAN = 3
+    TVERSKY = 4
+    GENERALIZED_CROSSENTROPY = 5
 
 cpdef enum PathCode:
     BLAS = 0

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from fastnn.compiler.fusion import fuse
 from fastnn.compiler.penalties import Paying, memory
 from fastnn.compiler.plan import (
+    KEPT_WEIGHTS,
     PURPOSES,
     SIGNATURES,
     UPDATING,
@@ -36,6 +37,7 @@ from fastnn.graph.graph import (
     Parameter,
     Tensor,
     array_name,
+    kept_rows_name,
     metric_name,
 )
 from fastnn.losses import Loss
@@ -173,6 +175,7 @@ def lower_metric(metric: Metric, columns: int, weighted: bool) -> Lowered:
     """
     tensor = Tensor("x", columns)
     lowering = Lowering(Graph((tensor,), (tensor,), ()), "evaluate", False, weighted, False)
+    lowering.of_arrays = True
     lowering.forward()
     t = lowering.stream("y", 1 if metric.sparse else columns, metric.kind(columns))
     weight = lowering.stream(WEIGHTS, 1) if weighted else None
@@ -206,6 +209,7 @@ class Lowering(Paying):
     """One call of `lower`: a builder that walks a graph."""
 
     differentiated: frozenset[str] = frozenset()  # tensors whose own gradients are asked for
+    of_arrays: bool = False  # whether outputs are given, and weights say which rows are ignored
 
     # -- forward
 
@@ -301,23 +305,46 @@ class Lowering(Paying):
     ) -> None:
         """Append the metrics of all outputs."""
         if weight is not None and any(weighted_metrics):
-            self.accumulators.append(Accumulator(WEIGHTS))
-            place = len(self.accumulators) - 1
-            self.ops.append(Op(OpCode.WEIGHT_TOTAL, WEIGHTS, (weight,), accumulator=place))
+            self.total(WEIGHTS, weight)
         for chosen, counted in ((metrics, None), (weighted_metrics, weight)):
             for tensor, several, t in zip(self.graph.outputs, chosen, targets, strict=False):
                 for metric in several:
                     self.metric(metric, tensor, t, counted)
 
+    def total(self, name: str, weight: Operand) -> None:
+        """Append the sum of weights of rows, which metrics behind it are divided by."""
+        self.accumulators.append(Accumulator(name))
+        place = len(self.accumulators) - 1
+        self.ops.append(Op(OpCode.WEIGHT_TOTAL, name, (weight,), accumulator=place))
+
+    def kept(self, ignored: int, tensor: Tensor, weight: Operand | None) -> Operand:
+        """Return the weights of a metric's rows, which are 0 where the label is one that is ignored."""
+        name = array_name(kept_rows_name(ignored), tensor, self.graph.outputs)
+        if name not in self.kept_rows:
+            self.kept_rows[name] = self.stream(name, 1)
+        if weight is None:
+            return self.kept_rows[name]
+        product = self.rows(f"{name}/weighted{len(self.accumulators)}", 1)
+        self.ops.append(Op(OpCode.MULTIPLY, name, (product, self.kept_rows[name], weight)))
+        return product
+
     def metric(self, metric: Metric, tensor: Tensor, t: Operand, weight: Operand | None) -> None:
         """Append a metric of an output: an op without a gradient, whose sums `Metric.result` takes."""
         per = "nothing" if metric.counts else "rows" if weight is None else "weights"
         name = metric_name(metric.name, tensor, self.graph.outputs)
+        if metric.ignored is not None and not self.of_arrays:
+            weight = self.kept(metric.ignored, tensor, weight)
+            if per == "weights":
+                self.total(f"{KEPT_WEIGHTS}{name}", weight)
+                per = "kept"
         self.accumulators.append(Accumulator(name, width=metric.width(tensor.columns), per=per))
         y = self.tensors[tensor.name]
         if isinstance(metric, MeanOfLoss) and (smoothing := metric.its_loss.smoothing(y.columns)) is not None:
             given, t = t, self.rows(f"{name}/t", t.columns)
             self.ops.append(Op(OpCode.AFFINE, metric.name, (t, given), constants=smoothing))
+        if metric.activation is not None:
+            scores, y = y, self.rows(f"{name}/p", y.columns)
+            self.ops.append(Op(OpCode.ACTIVATION, metric.name, (y, scores), metric.activation))
         operands = {"y": y, "t": t, "weight": weight}
         if "x" in SIGNATURES[metric.code].names:  # of scores; its probabilities are a by-product
             operands |= {"x": y, "y": self.rows(f"{name}/p", y.columns)}

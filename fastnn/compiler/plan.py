@@ -45,6 +45,7 @@ __all__ = [
     "DUE",
     "DENOMINATORS",
     "KEPT_SLOTS",
+    "KEPT_WEIGHTS",
     "LOSSES",
     "MOST_ADAM_ROWS",
     "MOST_CONSTANTS",
@@ -88,7 +89,8 @@ PURPOSES = (
 STEPWISE = ("train", "gradients", "training_outputs", "backward")
 UPDATING = ("train", "update")  # purposes whose plans have an optimizer
 WEIGHTS = "sample_weight"  # the accumulator of the sum of all sample weights
-DENOMINATORS = ("rows", "weights", "nothing")
+KEPT_WEIGHTS = "kept_weight of "  # and a metric: that of the weights of rows that it does not ignore
+DENOMINATORS = ("rows", "weights", "kept", "nothing")
 MOST_EXTERNALS = 123  # arrays of the caller that a plan can name
 
 
@@ -128,9 +130,9 @@ class Accumulator:
         The factor with which it enters the loss that is minimised; None for a metric.
     width : int
         How many sums they are.
-    per : {"rows", "weights", "nothing"}
-        What they are divided by: the rows, the sum of the sample weights, which the accumulator named
-        `WEIGHTS` is, or nothing.
+    per : {"rows", "weights", "kept", "nothing"}
+        What they are divided by: the rows; the sum of the sample weights, which the accumulator named
+        `WEIGHTS` is; that of some rows, which the one before, named by `KEPT_WEIGHTS`, is; or nothing.
     """
 
     name: str

@@ -13,7 +13,7 @@ from fastnn.compiler.plan import LANES, ROWS, UPDATING, Axis, Op, OpCode, Operan
 from fastnn.compiler.verify_forms import USES, check_op, check_plan, describe
 from fastnn.compiler.verify_phases import check_concurrency, check_phases
 from fastnn.errors import PlanError
-from fastnn.ops import ACTIVATIONS, REAL, Kind, Numbers
+from fastnn.ops import ACTIVATIONS, REAL, ROWWISE, Kind, Numbers, Rowwise
 
 __all__ = ["verify_plan"]
 
@@ -162,7 +162,8 @@ class _Kinds:
 def _needed(op: Op) -> dict[str, Kind]:
     """Return the kinds of those operands of an op that hold no real numbers."""
     place = _SPARSE.get(op.code, -1)
-    if op.code is OpCode.MULTICLASS_HINGE or (place >= 0 and op.constants[place]):
+    labels = op.code is OpCode.ROWWISE_LOSS and ROWWISE[Rowwise(int(op.constants[2]))].labels
+    if labels or op.code is OpCode.MULTICLASS_HINGE or (place >= 0 and op.constants[place]):
         return {"t": Kind(Numbers.LABEL, op.need("y").columns)}
     if op.code is OpCode.ENCODE_CATEGORIES:
         width, parts = op.need("y").columns, op.need("x").columns if op.constants[0] == 1 else 1

@@ -15,6 +15,7 @@ from fastnn.compiler.plan import (
     ADDING,
     CLIP_FACTOR,
     DENOMINATORS,
+    KEPT_WEIGHTS,
     LISTED,
     MOST_ADAM_ROWS,
     MOST_CONSTANTS,
@@ -41,6 +42,7 @@ from fastnn.compiler.plan import (
     Slot,
 )
 from fastnn.errors import PlanError
+from fastnn.opcodes import MOST_SUMS
 from fastnn.ops import POINTWISE, REAL, ROWWISE, Kind, LossTraits, Numbers, Pointwise, Rowwise
 from fastnn.update_ops import muon_memory, orthogonal_memory
 
@@ -51,7 +53,6 @@ MOST_ELEMENTS = 2**48
 LARGEST_NUMBER = 1e308
 MOST_DRAWS = 2**53
 MOST_ITERATIONS = 100  # of Muon's
-MOST_SUMS = 100_000  # of an accumulator: each tile has its own
 
 # Where parameters, and what belongs to them, may lie; operands of these names have rows of their own.
 _FIXED_SLOTS = {
@@ -223,6 +224,10 @@ def check_plan(plan: Plan) -> None:
         a.name == WEIGHTS and a.width == 1 for a in plan.accumulators
     ):
         raise PlanError("an accumulator is divided by the sum of the weights, which is not there")
+    names = [a.name for a in plan.accumulators]
+    for before, accumulator in zip(["", *names], plan.accumulators, strict=False):
+        if accumulator.per == "kept" and before != f"{KEPT_WEIGHTS}{accumulator.name}":
+            raise PlanError("an accumulator is divided by the sum of kept weights, which is not there")
 
 
 def _check_kind(external: External) -> None:
@@ -352,17 +357,18 @@ def _sums_of(op: Op, where: str) -> int:
         case OpCode.CLASS_HITS:
             return 3 * columns
         case OpCode.TARGET_MOMENTS:
-            return 3 * columns + 2
+            return 4 * columns + 1
         case OpCode.CONFUSION:
             return max(columns, 2) ** 2
     buckets, _, scale, _, column, top_k = op.constants[:LISTED]
     listed = op.constants[LISTED:]
-    most = 1 + len(listed) if listed else MOST_SUMS // 2
+    apart = columns if column == -2 else 1
+    most = 1 + len(listed) if listed else MOST_SUMS // 2 // max(apart, 1)
     if buckets != int(buckets) or not 1 <= buckets <= most or bool(listed) != (scale == 0):
         raise PlanError(f"{where} has {buckets!r} buckets, needs 1 to {most}, and a scale or a list")
-    if column != int(column) or not -1 <= column < columns or top_k != int(top_k) or top_k < 0:
+    if column != int(column) or not -2 <= column < columns or top_k != int(top_k) or top_k < 0:
         raise PlanError(f"{where} counts column {column!r} and the largest {top_k!r}, of {columns}")
-    return 2 * int(buckets)
+    return 2 * int(buckets) * apart
 
 
 def _check_pointwise(op: Op, where: str) -> None:
@@ -377,8 +383,10 @@ def _check_pointwise(op: Op, where: str) -> None:
 def _check_rowwise(op: Op, where: str) -> None:
     """Check that the function exists, with such arguments and targets."""
     _check_function(op, ROWWISE, Rowwise, where)
-    heads = ROWWISE[Rowwise(int(op.constants[2]))].heads
-    widths = op.need("t").columns * heads, op.need("y").columns
+    traits = ROWWISE[Rowwise(int(op.constants[2]))]
+    widths = op.need("t").columns * traits.heads, op.need("y").columns
+    if traits.labels and widths[0] == 1:
+        widths = widths[1], widths[1]
     if widths[0] != widths[1] or any(operand.columns != widths[1] for operand in op.outputs()):
         raise PlanError(f"{where} has operands of widths {widths[0]} and {widths[1]} that must agree")
 

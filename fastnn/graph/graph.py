@@ -40,6 +40,7 @@ __all__ = [
     "WeightedSumConfig",
     "array_name",
     "by_depth",
+    "kept_rows_name",
     "metric_name",
     "walk",
 ]
@@ -85,6 +86,17 @@ def array_name(kind: str, tensor: Tensor, among: Sequence[Tensor]) -> str:
     ('x', 'x:a')
     """
     return kind if len(among) == 1 else f"{kind}:{tensor.label}"
+
+
+def kept_rows_name(ignored: int) -> str:
+    """Return the kind of array that is 1 for rows whose label is not the ignored one of a metric, else 0.
+
+    Examples
+    --------
+    >>> kept_rows_name(3)
+    'label_is_not_3'
+    """
+    return f"label_is_not_{ignored}"
 
 
 def metric_name(metric: str, tensor: Tensor, among: Sequence[Tensor]) -> str:

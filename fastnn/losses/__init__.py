@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from fastnn.absent import attribute_error
-from fastnn.described import rebuilt
+from fastnn.described import own_classes, rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.losses import _functions
 from fastnn.losses._base import Loss
@@ -37,6 +37,7 @@ from fastnn.losses._functions import (
     squared_hinge,
 )
 from fastnn.losses._margins import CategoricalHinge, Hinge, MulticlassHinge, SquaredHinge
+from fastnn.losses._overlaps import Dice, Tversky, dice, tversky
 from fastnn.losses._probabilities import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -60,14 +61,20 @@ from fastnn.losses._regression import (
     Quantile,
     SquaredError,
 )
+from fastnn.losses._robust import (
+    CategoricalGeneralizedCrossEntropy,
+    categorical_generalized_cross_entropy,
+)
 
 __all__ = [
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
     "CosineSimilarity",
+    "Dice",
     "Gamma",
     "GaussianNLL",
     "Hinge",
@@ -85,13 +92,17 @@ __all__ = [
     "SparseCategoricalCrossentropy",
     "SquaredError",
     "SquaredHinge",
+    "Tversky",
     "Tweedie",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "categorical_hinge",
     "cosine_similarity",
+    "deserialize",
+    "dice",
     "get",
     "hinge",
     "huber",
@@ -102,8 +113,10 @@ __all__ = [
     "mean_squared_error",
     "mean_squared_logarithmic_error",
     "poisson",
+    "serialize",
     "sparse_categorical_crossentropy",
     "squared_hinge",
+    "tversky",
 ]
 
 
@@ -118,8 +131,10 @@ _CLASSES: tuple[type[Loss], ...] = (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
     CategoricalHinge,
     CosineSimilarity,
+    Dice,
     Gamma,
     GaussianNLL,
     Hinge,
@@ -134,9 +149,10 @@ _CLASSES: tuple[type[Loss], ...] = (
     Quantile,
     SquaredError,
     SquaredHinge,
+    Tversky,
     Tweedie,
 )
-_BY_NAME = {cls.name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
+_BY_NAME = {cls.default_name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
 _SHORT: dict[str, type[Loss]] = {
     "bce": BinaryCrossentropy,
     "kld": KLDivergence,
@@ -147,6 +163,7 @@ _SHORT: dict[str, type[Loss]] = {
 }
 # Functions stand for the losses of their names.
 _FUNCTIONS: dict[object, str] = {globals()[name]: name for name in _functions.__all__}
+_FUNCTIONS |= {one: one.__name__ for one in (categorical_generalized_cross_entropy, dice, tversky)}
 _BY_NAME |= _SHORT | {name.upper(): cls for name, cls in _SHORT.items()}
 
 
@@ -195,8 +212,60 @@ def get(identifier: object) -> Loss:
     if isinstance(identifier, Mapping):
         return get(rebuilt(identifier, _CLASSES, "loss"))
     if isinstance(identifier, str):
-        raise unknown_name("loss", identifier, [cls.name for cls in _CLASSES])
+        raise unknown_name("loss", identifier, [cls.default_name for cls in _CLASSES])
     raise DTypeError(f"a loss is a name or a Loss, got {identifier!r}")
+
+
+def serialize(loss: Loss | str | FunctionType) -> dict[str, Any]:
+    """Return a loss as plain values, which `deserialize` and `get` take.
+
+    Parameters
+    ----------
+    loss : Loss, or what `get` takes for one
+
+    Returns
+    -------
+    dict
+        Of ``"class_name"`` and ``"config"``.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If it is no loss.
+
+    Examples
+    --------
+    >>> serialize(Huber(2.0))["config"]["delta"]
+    2.0
+    """
+    return written(get(loss))
+
+
+def deserialize(name: object, custom_objects: Mapping[str, type] | None = None) -> Loss:
+    """Return the loss that `serialize` was called on, or that a name stands for.
+
+    Parameters
+    ----------
+    name : dict or str
+    custom_objects : dict of str to type, optional
+        Classes besides those of fastnn, by their names.
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If it is no loss.
+
+    Examples
+    --------
+    >>> deserialize({"class_name": "Huber", "config": {"delta": 2.0}})
+    Huber(reduction='sum_over_batch_size', delta=2.0)
+    """
+    with own_classes(custom_objects):
+        return get(name)
 
 
 def __getattr__(name: str) -> Any:

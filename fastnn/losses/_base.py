@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
-from fastnn.checks import check_flag, check_number, with_arguments_of_keras
+from fastnn.checks import check_dtype, check_flag, check_name, check_number, with_arguments_of_keras
 from fastnn.described import Described, handed_down
 from fastnn.errors import ConfigurationError, unknown_name
 from fastnn.opcodes import OpCode
@@ -41,6 +41,11 @@ class Loss(Described):
         ``"sum_over_batch_size"`` (the default) and ``"mean"``, which are the same; by the sum of the batch's
         sample weights with ``"mean_with_sample_weight"``; and by nothing with ``"sum"``.  None leaves one
         number a row, with which nothing can be trained.
+    name : str, optional
+        The default is the loss's own name.
+    dtype : {"float32", "float64"}, optional
+        Of arrays that it is called on; by default float64 for outputs of that, else float32.  A model
+        computes it in its own.
 
     Raises
     ------
@@ -49,8 +54,10 @@ class Loss(Described):
     """
 
     reduction: str | None = field(default="sum_over_batch_size", kw_only=True)
+    name: str = field(default="", kw_only=True, repr=False)
+    dtype: str | None = field(default=None, kw_only=True, repr=False)
 
-    name: ClassVar[str] = ""
+    default_name: ClassVar[str] = ""
     code: ClassVar[OpCode]
     fused_code: ClassVar[OpCode | None] = None
     fuses: ClassVar[Activation | None] = None
@@ -65,6 +72,8 @@ class Loss(Described):
     least: ClassVar[float | None] = None  # what they must be at least
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", check_name(self.name or None) or self.default_name)
+        object.__setattr__(self, "dtype", check_dtype(self.dtype))
         if self.reduction is not None and self.reduction not in _REDUCTIONS:
             raise unknown_name("reduction", str(self.reduction), _REDUCTIONS)
         if hasattr(self, "from_logits"):
@@ -75,6 +84,13 @@ class Loss(Described):
         self._check_arguments()
         if type(self) is Loss:
             raise ConfigurationError("Loss is a base class; use one of its subclasses")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make such a loss, as plain values; `dtype` only if it was given."""
+        config = super().get_config()
+        if self.dtype is None:
+            del config["dtype"]
+        return config
 
     def _check_arguments(self) -> None:
         """Check the numbers that the loss depends on, and make them floats."""

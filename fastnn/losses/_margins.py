@@ -35,7 +35,7 @@ class Hinge(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "hinge"
+    default_name: ClassVar[str] = "hinge"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.HINGE
     signs: ClassVar[bool] = True
@@ -60,7 +60,7 @@ class SquaredHinge(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "squared_hinge"
+    default_name: ClassVar[str] = "squared_hinge"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.SQUARED_HINGE
     signs: ClassVar[bool] = True
@@ -85,7 +85,7 @@ class CategoricalHinge(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "categorical_hinge"
+    default_name: ClassVar[str] = "categorical_hinge"
     code: ClassVar[OpCode] = OpCode.ROWWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Rowwise.CATEGORICAL_HINGE
     classes: ClassVar[bool] = True
@@ -120,7 +120,7 @@ class MulticlassHinge(Loss):
 
     margin: float = 1.0
 
-    name: ClassVar[str] = "multiclass_hinge"
+    default_name: ClassVar[str] = "multiclass_hinge"
     code: ClassVar[OpCode] = OpCode.MULTICLASS_HINGE
     sparse: ClassVar[bool] = True
 

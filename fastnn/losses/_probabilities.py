@@ -54,7 +54,7 @@ class CategoricalCrossentropy(Loss):
     from_logits: bool = False
     label_smoothing: float = 0.0
 
-    name: ClassVar[str] = "categorical_crossentropy"
+    default_name: ClassVar[str] = "categorical_crossentropy"
     code: ClassVar[OpCode] = OpCode.CROSSENTROPY
     fused_code: ClassVar[OpCode | None] = OpCode.SOFTMAX_CROSSENTROPY
     fuses: ClassVar[Activation | None] = Activation.SOFTMAX
@@ -97,7 +97,7 @@ class SparseCategoricalCrossentropy(Loss):
     from_logits: bool = False
     ignore_class: int | None = None
 
-    name: ClassVar[str] = "sparse_categorical_crossentropy"
+    default_name: ClassVar[str] = "sparse_categorical_crossentropy"
     code: ClassVar[OpCode] = OpCode.CROSSENTROPY
     fused_code: ClassVar[OpCode | None] = OpCode.SOFTMAX_CROSSENTROPY
     fuses: ClassVar[Activation | None] = Activation.SOFTMAX
@@ -142,7 +142,7 @@ class BinaryCrossentropy(Loss):
     from_logits: bool = False
     label_smoothing: float = 0.0
 
-    name: ClassVar[str] = "binary_crossentropy"
+    default_name: ClassVar[str] = "binary_crossentropy"
     code: ClassVar[OpCode] = OpCode.BINARY_CROSSENTROPY
     fused_code: ClassVar[OpCode | None] = OpCode.SIGMOID_CROSSENTROPY
     fuses: ClassVar[Activation | None] = Activation.SIGMOID
@@ -191,7 +191,7 @@ class BinaryFocalCrossentropy(Loss):
     from_logits: bool = False
     label_smoothing: float = 0.0
 
-    name: ClassVar[str] = "binary_focal_crossentropy"
+    default_name: ClassVar[str] = "binary_focal_crossentropy"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.BINARY_FOCAL
     fuses: ClassVar[Activation | None] = Activation.SIGMOID
@@ -237,7 +237,7 @@ class CategoricalFocalCrossentropy(Loss):
     from_logits: bool = False
     label_smoothing: float = 0.0
 
-    name: ClassVar[str] = "categorical_focal_crossentropy"
+    default_name: ClassVar[str] = "categorical_focal_crossentropy"
     code: ClassVar[OpCode] = OpCode.ROWWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Rowwise.CATEGORICAL_FOCAL
     fuses: ClassVar[Activation | None] = Activation.SOFTMAX
@@ -265,7 +265,7 @@ class KLDivergence(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "kl_divergence"
+    default_name: ClassVar[str] = "kl_divergence"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.KL_DIVERGENCE
 
@@ -290,7 +290,7 @@ class Poisson(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "poisson"
+    default_name: ClassVar[str] = "poisson"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.POISSON
     positive: ClassVar[bool] = True
@@ -317,7 +317,7 @@ class Gamma(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "gamma"
+    default_name: ClassVar[str] = "gamma"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.GAMMA
     positive: ClassVar[bool] = True
@@ -355,7 +355,7 @@ class Tweedie(Loss):
 
     power: float = 1.5
 
-    name: ClassVar[str] = "tweedie"
+    default_name: ClassVar[str] = "tweedie"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.TWEEDIE
     positive: ClassVar[bool] = True
@@ -395,6 +395,6 @@ class GaussianNLL(Loss):
     full: bool = False
     eps: float = 1e-6
 
-    name: ClassVar[str] = "gaussian_nll"
+    default_name: ClassVar[str] = "gaussian_nll"
     code: ClassVar[OpCode] = OpCode.ROWWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Rowwise.GAUSSIAN

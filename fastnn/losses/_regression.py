@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastnn.checks import check_number
+from fastnn.checks import check_axis, check_number
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.losses._base import Loss, as_in_keras
 from fastnn.opcodes import MOST_CONSTANTS, OpCode
@@ -49,7 +49,7 @@ class MeanSquaredError(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "mean_squared_error"
+    default_name: ClassVar[str] = "mean_squared_error"
     code: ClassVar[OpCode] = OpCode.SQUARED_ERROR
 
     def constants(self, outputs: int) -> tuple[float, ...]:
@@ -87,7 +87,7 @@ class SquaredError(Loss):
 
     scale: str = "mean"
 
-    name: ClassVar[str] = "squared_error"
+    default_name: ClassVar[str] = "squared_error"
     code: ClassVar[OpCode] = OpCode.SQUARED_ERROR
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class MeanAbsoluteError(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "mean_absolute_error"
+    default_name: ClassVar[str] = "mean_absolute_error"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.ABSOLUTE_ERROR
 
@@ -146,7 +146,7 @@ class MeanAbsolutePercentageError(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "mean_absolute_percentage_error"
+    default_name: ClassVar[str] = "mean_absolute_percentage_error"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.PERCENTAGE_ERROR
 
@@ -171,7 +171,7 @@ class MeanSquaredLogarithmicError(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "mean_squared_logarithmic_error"
+    default_name: ClassVar[str] = "mean_squared_logarithmic_error"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.LOGARITHMIC_ERROR
 
@@ -206,7 +206,7 @@ class Huber(Loss):
 
     delta: float = 1.0
 
-    name: ClassVar[str] = "huber"
+    default_name: ClassVar[str] = "huber"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.HUBER
 
@@ -231,7 +231,7 @@ class LogCosh(Loss):
 
     reduction: str | None = "sum_over_batch_size"
 
-    name: ClassVar[str] = "log_cosh"
+    default_name: ClassVar[str] = "log_cosh"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.LOG_COSH
 
@@ -266,7 +266,7 @@ class Quantile(Loss):
 
     quantiles: float | Sequence[float] = 0.5
 
-    name: ClassVar[str] = "quantile"
+    default_name: ClassVar[str] = "quantile"
     code: ClassVar[OpCode] = OpCode.POINTWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Pointwise.QUANTILE
     repeats: ClassVar[bool] = True
@@ -315,13 +315,13 @@ class CosineSimilarity(Loss):
     Parameters
     ----------
     axis : int
-        Of the outputs: -1, or 1.
+        Of the outputs; in a model -1, or 1.
     reduction : str or None
 
     Raises
     ------
-    ConfigurationError
-        If the axis is that of the rows, or not there.
+    DTypeError
+        If the axis is no integer.
 
     Examples
     --------
@@ -331,11 +331,10 @@ class CosineSimilarity(Loss):
 
     axis: int = -1
 
-    name: ClassVar[str] = "cosine_similarity"
+    default_name: ClassVar[str] = "cosine_similarity"
     code: ClassVar[OpCode] = OpCode.ROWWISE_LOSS
     function: ClassVar[Pointwise | Rowwise | None] = Rowwise.COSINE_SIMILARITY
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.axis not in (-1, 1) or isinstance(self.axis, bool):
-            raise ConfigurationError(f"axis must be -1 or 1, that of the outputs, got {self.axis!r}")
+        object.__setattr__(self, "axis", check_axis(self.axis))

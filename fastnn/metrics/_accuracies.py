@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from fastnn.checks import check_count, check_number
+from fastnn.checks import check_count, check_flag, check_number
+from fastnn.errors import ConfigurationError
 from fastnn.metrics._base import Metric
 from fastnn.opcodes import OpCode
 
@@ -37,6 +38,7 @@ class Accuracy(Metric):
 
     default_name: ClassVar[str] = "accuracy"
     code: ClassVar[OpCode] = OpCode.EXACT_ACCURACY
+    weighs: ClassVar[str] = "outputs"
     larger_is_better: ClassVar[bool] = True
 
 
@@ -60,6 +62,7 @@ class BinaryAccuracy(Metric):
 
     default_name: ClassVar[str] = "binary_accuracy"
     code: ClassVar[OpCode] = OpCode.BINARY_ACCURACY
+    weighs: ClassVar[str] = "outputs"
     larger_is_better: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -151,6 +154,8 @@ class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
     ----------
     k : int
         At least 1.
+    from_sorted_ids : bool
+        Whether a row of outputs has labels, the best first, which those of a model are not.
     name : str, optional
 
     Raises
@@ -162,7 +167,29 @@ class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
     --------
     >>> SparseTopKCategoricalAccuracy(k=2)([2, 1], [[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
     0.5
+    >>> SparseTopKCategoricalAccuracy(k=2, from_sorted_ids=True)([2, 1], [[1, 2, 0], [0, 2, 1]])
+    0.5
     """
+
+    from_sorted_ids: bool = False
 
     default_name: ClassVar[str] = "sparse_top_k_categorical_accuracy"
     sparse: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("from_sorted_ids", check_flag(self.from_sorted_ids, "from_sorted_ids"))
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether it measures labels that were found."""
+        return self.from_sorted_ids
+
+    def constants(self, outputs: int) -> tuple[float, ...]:
+        """Return the op's constants."""
+        if self.from_sorted_ids:
+            raise ConfigurationError(
+                f"{self.name!r} takes labels in the order of their scores, and outputs of a model are "
+                "scores; leave from_sorted_ids out"
+            )
+        return super().constants(outputs)

@@ -8,13 +8,14 @@ on arrays is handed down by `fastnn/__init__.py`.  This file must not know layer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
+from fastnn.checks import check_dtype
 from fastnn.described import Described
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.opcodes import OpCode
-from fastnn.ops import REAL, Kind, Numbers
+from fastnn.ops import REAL, Activation, Kind, Numbers
 
 __all__ = ["Metric", "equip"]
 
@@ -39,14 +40,21 @@ class Metric(Described):
     ----------
     name : str, optional
         The key in a `History`; the default is the metric's own name.
+    dtype : {"float32", "float64"}, optional
+        Of the arrays that are measured without a model; by default, as `update_state` says.  In a model they
+        have the model's.  Sums are float64 everywhere.
     """
 
     name: str = ""
+    dtype: str | None = field(default=None, kw_only=True, repr=False)
 
     default_name: ClassVar[str] = ""
     code: ClassVar[OpCode]
     sparse: ClassVar[bool] = False
     counts: ClassVar[bool] = False  # whether the sums are not divided: by the rows, or by their weights
+    # What a sample weight may be for, without a model: "rows", "outputs" if these all count alike, or
+    # "columns" if there are sums of each output.
+    weighs: ClassVar[str] = "rows"
     larger_is_better: ClassVar[bool] = False  # which way callbacks with mode="auto" look
 
     def __post_init__(self) -> None:
@@ -54,6 +62,14 @@ class Metric(Described):
             raise ConfigurationError("Metric is a base class; use one of its subclasses")
         if not self.name:
             self._set("name", self.default_name)
+        self._set("dtype", check_dtype(self.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make such a metric, as plain values; `dtype` only if it was given."""
+        config = super().get_config()
+        if self.dtype is None:
+            del config["dtype"]
+        return config
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -79,6 +95,29 @@ class Metric(Described):
         """Return what targets for so many outputs are."""
         return Kind(Numbers.LABEL, outputs) if self.sparse else REAL
 
+    @property
+    def activation(self) -> Activation | None:
+        """What outputs go through before they are measured."""
+        return None
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether it measures labels that were found, which are no outputs of a model."""
+        return False
+
+    @property
+    def ignored(self) -> int | None:
+        """The label of rows that do not count, if there is one."""
+        return getattr(self, "ignore_class", None)
+
+    def of_one_output(self) -> Self:
+        """Return the metric of a single output with the same sums, for outputs that are chosen already."""
+        return self
+
+    def joined(self, parts: Sequence[list[float]]) -> list[float]:
+        """Return the sums of several outputs, from those of each alone."""
+        return [total for part in parts for total in part]
+
     def of_sums(self, sums: Sequence[Any]) -> Any:
         """Return the metric from its sums; see `result`."""
         return sums[0]
@@ -90,10 +129,14 @@ class Metric(Described):
 
         Parameters
         ----------
-        y_true : array_like, (rows, outputs), or (rows,) for one output or for integer labels
-        y_pred : array_like, (rows, outputs), or (rows,) for one output
-            Computed with in float64 if it is an array of that, else in float32.
-        sample_weight : array_like, (rows,), optional
+        y_true : array_like, (..., outputs), or (...) for one output or for integer labels
+        y_pred : array_like, (..., outputs), or (rows,) for one output
+            Axes before the last one are rows.  Computed with in float64 if it is an array of that, else in
+            float32.
+        sample_weight : array_like, (...) or (..., 1), optional
+            A weight for each row, or a number for all.  Metrics that look at each output alone, as
+            `BinaryAccuracy`, `AUC`, `Precision` and `R2Score`, take one for each output, too, in
+            what can be broadcast to the shape of `y_pred`.
 
         Raises
         ------

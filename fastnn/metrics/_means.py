@@ -35,7 +35,7 @@ class MeanOfLoss(Metric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = [one.name for one in dataclasses.fields(self) if one.name != "name"]
+        given = [one.name for one in dataclasses.fields(self) if one.name not in ("name", "dtype")]
         loss = self.loss(**{name: getattr(self, name) for name in given})
         for name in given:  # as the loss has checked them
             self._set(name, getattr(loss, name))
@@ -168,6 +168,9 @@ class SparseCategoricalCrossentropy(MeanOfLoss):
     ----------
     name : str, optional
     from_logits : bool
+    ignore_class : int, optional
+        A label of rows that have no value.  As in Keras, and unlike in the loss, the mean is that of all
+        rows; with sample weights, that of the others by their weights.
 
     Examples
     --------
@@ -176,6 +179,7 @@ class SparseCategoricalCrossentropy(MeanOfLoss):
     """
 
     from_logits: bool = field(default=False, kw_only=True)
+    ignore_class: int | None = field(default=None, kw_only=True)
 
     default_name: ClassVar[str] = "sparse_categorical_crossentropy"
     loss: ClassVar[type[losses.Loss]] = losses.SparseCategoricalCrossentropy

@@ -147,7 +147,7 @@ class CosineSimilarity(MeanOfLoss):
     ----------
     name : str, optional
     axis : int
-        Of the outputs: -1, or 1.
+        Of the outputs; in a model -1, or 1.
 
     Examples
     --------

@@ -159,6 +159,7 @@ class R2Score(Metric):
     code: ClassVar[OpCode] = OpCode.TARGET_MOMENTS
     counts: ClassVar[bool] = True
     larger_is_better: ClassVar[bool] = True
+    weighs: ClassVar[str] = "columns"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -167,8 +168,12 @@ class R2Score(Metric):
         self._set("num_regressors", check_count(self.num_regressors, "num_regressors", 0))
 
     def width(self, outputs: int) -> int:
-        """Return how many sums there are: three of each output, the weights, and the number of targets."""
-        return 3 * outputs + 2
+        """Return how many sums there are: four of each output, and the number of targets."""
+        return 4 * outputs + 1
+
+    def joined(self, parts: Sequence[list[float]]) -> list[float]:
+        """Return the sums of several outputs, from those of each alone."""
+        return [*(part[place] for place in range(4) for part in parts), sum(part[4] for part in parts)]
 
     def of_sums(self, sums: Sequence[Any]) -> Any:
         """Return the coefficient, or that of each output."""

@@ -5,16 +5,17 @@ This file must not know layers or kernels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.errors import ShapeError
+from fastnn.checks import shown
+from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.metrics._base import Metric
 
-__all__ = ["Mean", "Sum"]
+__all__ = ["Mean", "MeanMetricWrapper", "Sum"]
 
 
 @dataclass(frozen=True)
@@ -127,3 +128,85 @@ class Sum(Mean):
 
     def _by_rows(self, values: Any) -> Any:
         return values.sum(tuple(range(1, values.ndim))) if values.ndim > 1 else values
+
+
+@dataclass(frozen=True, init=False)
+class MeanMetricWrapper(Mean):
+    """Mean of what a function makes of targets and outputs, by sample weights if these are given.
+
+    It is no metric of a model, as functions of Python do not run inside the kernels, but for loops of one's
+    own.
+
+    Parameters
+    ----------
+    fn : callable
+        Called with targets and outputs; its result has a number for each row, or more.
+    name : str, optional
+        The default is the function's name.
+    dtype : {"float32", "float64"}, optional
+    **kwargs
+        Passed on to the function.
+
+    Raises
+    ------
+    DTypeError
+        If `fn` is no function.
+
+    Examples
+    --------
+    >>> metric = MeanMetricWrapper(lambda t, y: (np.subtract(t, y)) ** 2, name="squares")
+    >>> metric([[0.0, 1.0], [2.0, 3.0]], [[0.0, 3.0], [2.0, 3.0]], sample_weight=[1.0, 3.0])
+    0.5
+    """
+
+    fn: Callable[..., Any]  # type: ignore[misc]
+    arguments: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **kwargs: Any
+    ) -> None:
+        if not callable(fn) or isinstance(fn, type):
+            raise DTypeError(f"fn must be a function of targets and outputs, got {shown(fn)}")
+        self._set("name", name or getattr(fn, "__name__", "mean_metric_wrapper"))
+        self._set("dtype", dtype)
+        self._set("fn", fn)
+        self._set("arguments", tuple(sorted(kwargs.items())))
+        self.__post_init__()
+
+    def get_config(self) -> dict[str, Any]:
+        """Raise: a function is no plain value.
+
+        Raises
+        ------
+        ConfigurationError
+        """
+        raise ConfigurationError(
+            f"{self.name!r} is a function of Python, which is not written down; write its arguments, "
+            "and make the metric anew"
+        )
+
+    def update_state(  # type: ignore[override]
+        self, y_true: object, y_pred: object, sample_weight: object = None
+    ) -> None:
+        """Add what the function makes of targets and outputs.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+        sample_weight : array_like, optional
+            As that of `Mean.update_state`, for what the function returns.
+
+        Raises
+        ------
+        ShapeError
+            If the weights do not fit what it returns; nothing is added then.
+        """
+        values = self.fn(np.asarray(y_true), np.asarray(y_pred), **dict(self.arguments))
+        super().update_state(values, sample_weight)
+
+    def __call__(  # type: ignore[override]
+        self, y_true: object, y_pred: object, sample_weight: object = None
+    ) -> Any:
+        """Add targets and outputs, as `update_state` does, and return the metric of all so far."""
+        self.update_state(y_true, y_pred, sample_weight)
+        return self.result()

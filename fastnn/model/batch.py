@@ -14,7 +14,7 @@ from fastnn.border import advice, data
 from fastnn.border.numeric import as_numbers
 from fastnn.checks import check_count, check_number
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, TrainingWarning, warn
-from fastnn.graph.graph import Graph, Tensor, array_name
+from fastnn.graph.graph import Graph, Tensor, array_name, kept_rows_name
 from fastnn.model.objective import Objective
 from fastnn.model.row_weights import KEPT, row_weights
 
@@ -107,6 +107,10 @@ def batch_of(
         arrays[array_name("y", tensor, graph.outputs)] = targets
         if loss.ignored is not None:
             arrays[array_name(KEPT, tensor, graph.outputs)] = data.kept_rows(value, loss.ignored, dtype)
+        for ignored in {m.ignored for m in (*metrics, *weighted) if m.ignored is not None}:
+            labels = value if loss.sparse else targets.argmax(axis=1)
+            name = array_name(kept_rows_name(ignored), tensor, graph.outputs)
+            arrays[name] = data.kept_rows(labels, ignored, dtype)
         if judge:
             _say(advice.on_accuracy(targets, loss, (*metrics, *weighted)))
             _say(advice.on_targets(targets, loss, "y" if one else f"y[{tensor.label!r}]"))

@@ -16,7 +16,7 @@ from fastnn import losses as losses_
 from fastnn import metrics as metrics_
 from fastnn.border import data
 from fastnn.checks import check_number
-from fastnn.compiler.plan import WEIGHTS, Plan
+from fastnn.compiler.plan import KEPT_WEIGHTS, WEIGHTS, Plan
 from fastnn.errors import ConfigurationError
 from fastnn.graph.graph import PENALTY_OF, Graph, Tensor, metric_name
 from fastnn.losses import Loss
@@ -70,8 +70,8 @@ class Objective:
             first += accumulator.width
             if number in within_steps:
                 continue
-            if accumulator.name == WEIGHTS:
-                denominators["weights"] = part[0]
+            if accumulator.name == WEIGHTS or accumulator.name.startswith(KEPT_WEIGHTS):
+                denominators["weights" if accumulator.name == WEIGHTS else "kept"] = part[0]
                 continue
             if accumulator.per != "nothing":
                 denominator = denominators[accumulator.per]
@@ -164,6 +164,11 @@ def _settle(
         weighted.append(tuple(_apart(metric, taken) for metric in found))
         _check_metrics((*chosen[-1], *weighted[-1]), one, tensor.columns)
         one.check_outputs(tensor.columns)
+        if getattr(one, "axis", -1) not in (-1, 1):
+            raise ConfigurationError(
+                f"{one.name} has axis={getattr(one, 'axis', -1)}, and outputs of a model are (rows, outputs) "
+                "with a loss for each row: it must be -1 or 1"
+            )
         if one.reduction in (None, "none"):
             raise ConfigurationError(
                 f"{one.name} with reduction={one.reduction!r} is one number a row, and training needs one "
@@ -219,14 +224,31 @@ def _per_output(metrics: object, names: list[str], what: str) -> list[object]:
     return list(metrics)
 
 
+def _check_places(metric: metrics_.Metric, loss: Loss, outputs: int) -> None:
+    """Raise for an axis, or a label, that a model's outputs do not have."""
+    if getattr(metric, "axis", -1) not in (-1, 1):
+        raise ConfigurationError(
+            f"metric {metric.name!r} has axis={getattr(metric, 'axis', -1)}, and outputs of a model are "
+            "(rows, outputs): it must be -1 or 1, that of the outputs"
+        )
+    if metric.ignored not in (None, loss.ignored, *range(outputs)):
+        raise ConfigurationError(
+            f"metric {metric.name!r} has ignore_class={metric.ignored}, and labels of the model are 0 to "
+            f"{outputs - 1}; give the loss the same ignore_class"
+        )
+
+
 def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int) -> None:
     seen: set[str] = set()
     for metric in metrics:
+        if metric.name.startswith(KEPT_WEIGHTS):
+            raise ConfigurationError(f"a metric is named {metric.name!r}; names do not begin so")
         kept = metric.name in ("loss", "penalty", WEIGHTS) or metric.name.startswith(PENALTY_OF)
         if metric.name in seen or kept:
             raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
         seen.add(metric.name)
         metric.constants(outputs)  # which says if the metric is not for so many
+        _check_places(metric, loss, outputs)
         if loss.traits.heads > 1:
             raise ConfigurationError(
                 f"metric {metric.name!r} compares each output with a target, and {loss.name} has "

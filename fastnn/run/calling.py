@@ -53,12 +53,12 @@ def loss_of(loss: Loss, y_true: object, y_pred: object, sample_weight: object) -
     2.0
     """
     y, dtype = _reals(y_pred, "y_pred")
+    dtype = np.dtype(loss.dtype or dtype)
     t = as_numbers(y_true, "y_true", target=True)
     t, y = _same_axes(t, y)
     if not y.ndim or not y.shape[-1]:
         raise ShapeError(f"y_pred has shape {y.shape}; its last axis must hold the outputs of a row")
-    if getattr(loss, "axis", -1) not in (-1, y.ndim - 1):
-        raise ShapeError(f"y_pred has shape {y.shape}, and axis 1 is not its last one, that of the outputs")
+    t, y = _outputs_last(loss, t, y)
     before, columns = y.shape[:-1], y.shape[-1]
     rows = math.prod(before)
     try:
@@ -107,6 +107,22 @@ def _same_axes(t: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if y.ndim == t.ndim + 1 and y.shape[-1] == 1:
         return (t[:, None], y) if t.ndim == 1 else (t, y[..., 0])
     return t, y
+
+
+def _outputs_last(loss: Loss, t: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both with the axes of the outputs as the last one."""
+    axis = getattr(loss, "axis", -1)
+    if axis == -1:
+        return t, y
+    axes = tuple(range(y.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if not all(-y.ndim <= one < y.ndim for one in axes) or len({one % y.ndim for one in axes}) < len(axes):
+        raise ShapeError(f"y_pred has shape {y.shape}, and not the axis {axis}, which {loss.name} sums over")
+    if t.shape != y.shape:
+        return t, y  # which is refused
+    kept = [one for one in range(y.ndim) if one not in {other % y.ndim for other in axes}]
+    order = (*kept, *(one % y.ndim for one in axes))
+    shape = (*(y.shape[one] for one in kept), math.prod(y.shape[one] for one in axes))
+    return t.transpose(order).reshape(shape), y.transpose(order).reshape(shape)
 
 
 def _check_targets(loss: Loss, of_true: tuple[int, ...], of_pred: tuple[int, ...]) -> None:

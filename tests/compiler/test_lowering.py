@@ -225,8 +225,16 @@ PLANS: dict[str, Callable[[], Plan]] = {
             (
                 *(metrics.TopKCategoricalAccuracy(2), metrics.F1Score(), metrics.R2Score()),
                 *(metrics.ConfusionMatrix(), metrics.CategoricalCrossentropy(from_logits=True)),
+                *(metrics.PearsonCorrelation(), metrics.AUC(4, multi_label=True, from_logits=True)),
             ),
         ),
+        weighted=True,
+    ),
+    "ignored_evaluate": lambda: compile_plan(
+        small(),
+        "evaluate",
+        losses=(losses.SparseCategoricalCrossentropy(from_logits=True),),
+        weighted_metrics=((metrics.SparseCategoricalCrossentropy(from_logits=True, ignore_class=1),),),
         weighted=True,
     ),
     "focal_train": lambda: two_layers(

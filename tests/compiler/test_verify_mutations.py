@@ -256,6 +256,12 @@ def with_constant(place: int, value: float) -> Plan:
     return with_op(plan, found, constants=tuple(constants))
 
 
+def with_metric_per(per: str) -> Plan:
+    plan = trained(layers.Dense(1, "sigmoid"), metrics=((metrics.BinaryAccuracy(),),))
+    first, second = plan.accumulators
+    return replace(plan, accumulators=(first, replace(second, per=per)))
+
+
 def one_sum(plan: Plan, code: OpCode) -> Plan:
     return with_op(plan, find(plan, code), accumulator=0)
 
@@ -500,6 +506,11 @@ DEFECTS: dict[str, tuple[Callable[[], Plan], str]] = {
     "no buckets": (lambda: with_buckets(0.0, 1), "has 0.0 buckets, needs 1 to"),
     "buckets without end": (lambda: with_buckets(1e300, 2), "has 1e\\+300 buckets, needs 1 to"),
     "a list without thresholds": (lambda: with_constant(2, 0.0), "and a scale or a list"),
+    "a column before all": (lambda: with_constant(4, -3.0), "counts column -3.0"),
+    "no sum of kept weights": (
+        lambda: with_metric_per("kept"),
+        "the sum of kept weights, which is not there",
+    ),
     "a column that is not there": (lambda: with_constant(4, 1.0), "counts column 1.0"),
     "half a column": (lambda: with_constant(4, 0.5), "counts column 0.5"),
     "fewer than none": (lambda: with_constant(5, -1.0), "the largest -1.0, of 1"),

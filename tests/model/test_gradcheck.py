@@ -103,7 +103,7 @@ def test_gradients_of_every_loss(name: str) -> None:
             [fastnn.Input((3,)), layers.Dense(3, "tanh"), layers.Dense(4, formula.activation or "sigmoid")],
             seed=3,
         )
-        model.compile("sgd", getattr(losses, name)())
+        model.compile("sgd", getattr(losses, name)(**formula.arguments))
         report = fastnn.gradcheck(model, X, y, weights)
         assert report.largest <= PASS, str(report)
         assert sum(report.skipped.values()) <= 4, str(report)

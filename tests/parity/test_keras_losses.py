@@ -56,6 +56,9 @@ CASES: dict[str, tuple[str, dict[str, Any], str, np.ndarray]] = {
         SHARES,
     ),
     "focal, 0": ("CategoricalFocalCrossentropy", {"gamma": 0.0}, "sigmoid", ONE_HOT),
+    "generalized": ("CategoricalGeneralizedCrossEntropy", {"q": 0.3}, "softmax", LABELS),
+    "dice": ("Dice", {"axis": -1}, "sigmoid", BINARY),
+    "tversky": ("Tversky", {"alpha": 0.3, "beta": 0.6, "axis": -1}, "sigmoid", SHARES),
     "ce, smoothed": ("CategoricalCrossentropy", {"label_smoothing": 0.1}, "softmax", ONE_HOT),
     "ce of logits, smoothed": (
         "CategoricalCrossentropy", {"label_smoothing": 0.3, "from_logits": True}, "linear", ONE_HOT
@@ -157,7 +160,11 @@ def test_functions_of_arrays(keras: Any, case: str) -> None:
     name, arguments, activation, t = CASES[case]
     output = np.asarray(getattr(keras.activations, activation)(keras.ops.convert_to_tensor(X @ START)))
     function = getattr(losses, losses.get(name).name)
-    expected = np.asarray(getattr(keras.losses, function.__name__)(t.astype("float64"), output, **arguments))
+    expected = np.asarray(
+        getattr(keras.losses, function.__name__)(
+            t.astype("float64"), keras.ops.convert_to_tensor(output), **arguments
+        )
+    )
     found = function(t, output, **arguments)
     assert found.shape == expected.shape == (ROWS,)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
@@ -167,7 +174,7 @@ def test_functions_of_arrays(keras: Any, case: str) -> None:
 def test_names_are_those_of_keras(keras: Any) -> None:
     from keras.src.losses import ALL_OBJECTS_DICT
 
-    skipped = ("Loss", "LossFunctionWrapper", "CTC", "Circle", "Dice", "Tversky")
+    skipped = ("Loss", "LossFunctionWrapper", "CTC", "Circle")
     for name, thing in ALL_OBJECTS_DICT.items():
         if name not in (*skipped, *map(str.lower, skipped)):
             assert losses.get(name) == losses.get(thing.__name__)

@@ -74,6 +74,47 @@ CASES: dict[str, tuple[Made, np.ndarray, np.ndarray]] = {
     },
     "divergence": (lambda k: k.KLDivergence(), SHARES, SHARES[::-1]),
     "cosine": (lambda k: k.CosineSimilarity(), NUMBERS, SCORES),
+    "from sorted labels": (
+        lambda k: k.SparseTopKCategoricalAccuracy(k=2, from_sorted_ids=True), LABELS, (-SHARES).argsort(1)
+    ),
+    "labels without one": (
+        lambda k: k.SparseCategoricalCrossentropy(ignore_class=2), LABELS, SHARES
+    ),
+    "labels without a far one": (
+        lambda k: k.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
+        np.where(LABELS == 3, -1, LABELS),
+        SCORES,
+    ),
+    "correlation": (lambda k: k.PearsonCorrelation(), NUMBERS, SCORES),
+    "concordance": (lambda k: k.ConcordanceCorrelation(), NUMBERS, SCORES),
+    **{
+        f"areas, {curve}, {method}, {options}": (
+            lambda k, curve=curve, method=method, options=options: k.AUC(30, curve, method, **options),
+            MANY,
+            STEPS,
+        )
+        for curve in ("ROC", "PR", "PRGAIN")
+        for method in ("interpolation", "minoring", "majoring")
+        for options in (
+            {},
+            {"multi_label": True},
+            {"multi_label": True, "num_labels": 4, "label_weights": [0.5, 0.0, 2.0, 1.0]},
+            {"label_weights": [0.5, 0.0, 2.0, 1.0], "thresholds": [0.2, 0.5]},
+        )
+    },
+    "areas of scores": (lambda k: k.AUC(50, multi_label=True, from_logits=True), MANY, SCORES),
+    "area of scores": (lambda k: k.AUC(50, from_logits=True), MANY, SCORES),
+    "overlap": (
+        lambda k: k.IoU(4, [0, 2], ignore_class=1, dtype="float32"), LABELS, SHARES.argmax(1)
+    ),
+    "overlaps": (lambda k: k.MeanIoU(3, dtype="float32"), LABELS, SHARES.argmax(1)),
+    "overlaps of shares": (
+        lambda k: k.MeanIoU(4, sparse_y_pred=False, dtype="float32"), LABELS, SHARES
+    ),
+    "overlaps of one-hot": (lambda k: k.OneHotMeanIoU(4, dtype="float32"), ONE_HOT, SHARES),
+    "overlap of one-hot": (lambda k: k.OneHotIoU(4, [3], dtype="float32"), ONE_HOT, SHARES),
+    "overlap of two": (lambda k: k.BinaryIoU(threshold=0.25, dtype="float32"), MANY[:, 0], STEPS[:, 0]),
+    "overlap of ones": (lambda k: k.BinaryIoU([1], 0.25, dtype="float32"), MANY[:, 0], STEPS[:, 0]),
     "margins": (lambda k: k.Hinge(), 2 * MANY - 1, SCORES),
     "margins of 0 and 1": (lambda k: k.SquaredHinge(), MANY, SCORES),
     "margins of classes": (lambda k: k.CategoricalHinge(), ONE_HOT, SCORES),
@@ -111,6 +152,74 @@ def test_metrics_of_arrays_are_those_of_keras(keras: Any, case: str) -> None:
         theirs.reset_state()
 
 
+OF_OUTPUTS: dict[str, Made] = {
+    "exact": lambda k: k.Accuracy(),
+    "binary": lambda k: k.BinaryAccuracy(threshold=0.3),
+    "positives": lambda k: k.TruePositives([0.2, 0.4]),
+    "precision": lambda k: k.Precision(),
+    "largest": lambda k: k.Precision(top_k=2),
+    "largest above": lambda k: k.Recall(0.3, top_k=2),
+    "one class": lambda k: k.Recall(0.3, class_id=1),
+    "best": lambda k: k.PrecisionAtRecall(0.6, 9),
+    "area": lambda k: k.AUC(20),
+    "R2": lambda k: k.R2Score(None),
+    "R2 of many": lambda k: k.R2Score("variance_weighted_average", 2),
+}
+
+
+@pytest.mark.parametrize("case", OF_OUTPUTS)
+def test_weights_of_single_outputs_are_those_of_keras(keras: Any, case: str) -> None:
+    make = OF_OUTPUTS[case]
+    t, y = MANY, STEPS.round() if case == "exact" else SHARES if case == "largest" else STEPS
+    every = RNG.uniform(0, 2, t.shape).astype(np.float32)
+    columns = np.array([[1.0, 0.0, 2.0, 0.5]], np.float32)
+    given: list[Any] = [every, WEIGHTS[:, None], 2.0]
+    given += [columns] * (not case.startswith("one"))
+    for weights in given:
+        # Keras takes no number for R2; of means, each call then counts alike, not each row.
+        if np.ndim(weights) == 0 and case[:2] in ("R2", "ex", "bi"):
+            continue
+        theirs, ours = make(keras.metrics), make(fastnn.metrics)
+        for part in (slice(0, 30), slice(30, ROWS)):
+            own = weights[part] if np.shape(weights)[:1] == (ROWS,) else weights
+            if case.startswith("one") and np.shape(own)[1:] == (4,):  # there Keras takes those of the class
+                found = ours(t[part], y[part], own), theirs(t[part], y[part], own[:, [1]])
+            else:
+                found = ours(t[part], y[part], own), theirs(t[part], y[part], own)
+            np.testing.assert_allclose(found[0], np.asarray(found[1]), rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["MeanSquaredError", "BinaryAccuracy", "AUC", "CategoricalAccuracy"])
+def test_arrays_of_more_axes_are_those_of_keras(keras: Any, name: str) -> None:
+    draw = np.random.default_rng(4)
+    t, y = (draw.random((3, 5, 4)) < 0.4).astype("float32"), draw.random((3, 5, 4)).astype("float32")
+    for weights in (None, draw.random((3, 5)).astype("float32")):
+        if name == "AUC" and weights is not None:
+            weights = draw.random((3, 5, 4)).astype("float32")
+        theirs, ours = (getattr(k.metrics, name)() for k in (keras, fastnn))
+        assert ours(t, y, weights) == pytest.approx(float(theirs(t, y, weights)), rel=2e-5)
+    labels, theirs, ours = y.argmin(-1), *(k.metrics.SparseCategoricalAccuracy() for k in (keras, fastnn))
+    assert ours(labels, y) == ours(labels[..., None], y) == pytest.approx(float(theirs(labels, y)), rel=2e-5)
+
+
+@pytest.mark.parametrize("name", ["PearsonCorrelation", "ConcordanceCorrelation", "CosineSimilarity"])
+def test_other_axes_are_those_of_keras(keras: Any, name: str) -> None:
+    draw = np.random.default_rng(5)
+    for shape, axis in (((7, 4), 0), ((3, 5, 4), 1), ((3, 5, 4), -3)):
+        t, y = (draw.normal(size=shape).astype("float32") for _ in range(2))
+        theirs, ours = (getattr(k.metrics, name)(axis=axis) for k in (keras, fastnn))
+        assert ours(t, y) == pytest.approx(float(theirs(t, y)), rel=2e-5)
+
+
+def test_the_largest_of_one_axis_are_those_of_keras(keras: Any) -> None:
+    t, y = np.array([0, 1, 1, 0, 0]), np.array([0.2, 0.1, 0.5, 0.0, 0.2])
+    for weights in (None, [1.0, 4.0, 2.0, 3.0, 5.0], [[1.0, 4.0, 2.0, 3.0, 5.0]]):
+        for name in ("Precision", "Recall"):
+            theirs, ours = (getattr(k.metrics, name)(top_k=3) for k in (keras, fastnn))
+            given = (t[None], y[None], weights) if np.ndim(weights) == 2 else (t, y, weights)
+            assert ours(*given) == pytest.approx(float(theirs(*given)), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", ["Mean", "Sum"])
 def test_means_and_sums_are_those_of_keras(keras: Any, name: str) -> None:
     theirs, ours = (getattr(k.metrics, name)() for k in (keras, fastnn))
@@ -135,7 +244,7 @@ def test_names_that_stand_for_metrics_are_those_of_keras(keras: Any) -> None:
     names = keras.src.metrics.ALL_OBJECTS_DICT
     known = fastnn.metrics._BY_NAME
     for name, cls in names.items():
-        if cls.__name__ in fastnn.metrics.__all__ and cls is not keras.metrics.Metric:
+        if cls.__name__ not in ("Metric", "MeanMetricWrapper"):
             assert known[name].__name__ == cls.__name__, name
 
 
@@ -199,3 +308,34 @@ def test_the_area_of_negative_weights_is_that_of_keras(keras: Any, curve: str) -
     given = LABELS % 2, SHARES[:, 0], -WEIGHTS
     theirs, ours = (k.metrics.AUC(7, curve)(*given) for k in (keras, fastnn))
     np.testing.assert_allclose(ours, np.asarray(theirs), rtol=1e-5, atol=1e-6)
+
+
+FUNCTIONS: dict[str, tuple[np.ndarray, np.ndarray, dict[str, Any]]] = {
+    "binary_accuracy": (MANY, STEPS, {"threshold": 0.3}),
+    "categorical_accuracy": (ONE_HOT, SHARES, {}),
+    "sparse_categorical_accuracy": (LABELS, SHARES, {}),
+    "top_k_categorical_accuracy": (ONE_HOT, SHARES, {"k": 2}),
+    "sparse_top_k_categorical_accuracy": (LABELS, SHARES, {"k": 2}),
+    "pearson_correlation": (NUMBERS, SCORES, {}),
+    "concordance_correlation": (NUMBERS, SCORES, {"axis": 0}),
+    "mean_squared_error": (NUMBERS, SCORES, {}),
+    "kl_divergence": (SHARES, SHARES[::-1], {}),
+    "huber": (NUMBERS, SCORES, {}),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_metrics_are_those_of_keras(keras: Any, name: str) -> None:
+    t, y, arguments = FUNCTIONS[name]
+    for targets in (t, t[:, None]) if t.ndim == 1 else (t,):
+        found = getattr(fastnn.metrics, name)(targets, y, **arguments)
+        expected = np.asarray(getattr(keras.metrics, name)(targets, y, **arguments))
+        assert (found.shape, found.dtype) == (expected.shape, np.float32)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_every_function_and_class_of_keras_is_there(keras: Any) -> None:
+    missing = {name for name in dir(keras.metrics) if not name.startswith("_")} - set(fastnn.metrics.__all__)
+    assert missing == {
+        *("KLD", "MAE", "MAPE", "MSE", "MSLE", "kullback_leibler_divergence", "mae", "mape", "mse", "msle"),
+    } & set(dir(keras.metrics))

@@ -24,11 +24,11 @@ def test_losses_of_rows_are_those_of_the_formulas(name: str, rows: int, dtype: s
     y, t = formula.outputs(RNG, rows, 4).astype(dtype), formula.targets(RNG, rows, 4)
     t = t.astype(dtype) if t.dtype.kind == "f" else t
     expected = formula.value(y.astype("float64"), t.astype("float64") if t.dtype.kind == "f" else t)
-    found = getattr(losses, name)(reduction=None)(t, y)
+    found = getattr(losses, name)(reduction=None, **formula.arguments)(t, y)
     assert (found.dtype, found.shape) == (dtype, (rows,))
     limit = 3e-6 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(found, expected, rtol=limit, atol=limit)
-    total = getattr(losses, name)(reduction="sum")(t.tolist(), y)
+    total = getattr(losses, name)(reduction="sum", **formula.arguments)(t.tolist(), y)
     assert total == pytest.approx(expected.sum(), rel=limit, abs=limit * rows)
 
 
@@ -65,7 +65,7 @@ def test_losses_take_what_converts_and_change_nothing() -> None:
         ("sparse_categorical_crossentropy", ([[0, 1]], [[0.5, 0.5]]), ShapeError, "takes a label a row"),
         ("categorical_crossentropy", ([[1.0]], [[1.0]]), ShapeError, "needs at least 2 outputs"),
         (losses.GaussianNLL(), ([[1.0] * 2], [[1.0] * 2]), ShapeError, "takes a target for 2 outputs"),
-        (losses.CosineSimilarity(axis=1), (np.ones((2, 2, 2)),) * 2, ShapeError, "axis 1 is not its last"),
+        (losses.CosineSimilarity(axis=3), (np.ones((2, 2, 2)),) * 2, ShapeError, "not the axis 3"),
     ],
 )
 def test_what_fits_no_loss_is_refused(loss: Any, arguments: Any, error: type, message: str) -> None:

@@ -65,7 +65,7 @@ def test_losses_compute_their_rows(name: str) -> None:
     assert formula.value(y, t).shape == (6,)
     # The gradient by an identity's kernel is y' dy.
     model = fastnn.Sequential([fastnn.Input((4,)), layers.Dense(4, use_bias=False)], dtype="float64")
-    model.compile("sgd", getattr(losses, name)())
+    model.compile("sgd", getattr(losses, name)(**formula.arguments))
     model.set_weights([np.eye(4)])
     loss, gradients = model.loss_and_gradients(y, t)
     assert loss == pytest.approx(formula.value(y, t).mean(), rel=1e-12)

@@ -292,4 +292,15 @@ def rowwise(
             v = e + epsilon
             value = (np.log(v) + error**2 / v).mean(1, keepdims=True) / 2 + (full * np.log(2 * np.pi) / 2)
             return value, np.hstack([error / v, 0.5 * (1.0 - error**2 / v) * e / v]) / t.shape[1]
+        case Rowwise.TVERSKY:
+            alpha, beta, epsilon = arguments
+            common, of_target, of_output = (part.sum(1, keepdims=True) for part in (t * y, t, y))
+            whole = common + alpha * (of_target - common) + beta * (of_output - common) + epsilon
+            slope = (common / whole * (t - alpha * t + beta * (1.0 - t)) - t) / whole
+            return 1.0 - common / whole, slope
+        case Rowwise.GENERALIZED_CROSSENTROPY:
+            (q,) = arguments
+            labelled = np.eye(y.shape[1])[t[:, 0].astype(int)]
+            p = (y * labelled).sum(1, keepdims=True)
+            return (1.0 - p**q) / q, -labelled * np.maximum(p, CLIP) ** (q - 1.0)
     raise PlanError(f"there is no row-wise loss {function!r}")

@@ -39,8 +39,12 @@ def _threshold_counts(m: Any, op: Op) -> None:
     else:
         place = np.searchsorted(op.constants[LISTED : LISTED + int(buckets) - 1], y)
     place = np.where(t != 0, place, place + int(buckets))
+    sums = 2 * int(buckets)
+    if column == -2:
+        place = place + sums * np.arange(y.shape[1])
+        sums *= y.shape[1]
     weights = np.broadcast_to(_weights(m, op), place.shape)
-    m.add(op, np.bincount(place.ravel(), weights.ravel(), 2 * int(buckets)))
+    m.add(op, np.bincount(place.ravel(), weights.ravel(), sums))
 
 
 def _exact_accuracy(m: Any, op: Op) -> None:
@@ -63,8 +67,8 @@ def _class_hits(m: Any, op: Op) -> None:
 
 def _target_moments(m: Any, op: Op) -> None:
     y, t, weight = m(op, "y"), m(op, "t"), _weights(m, op)
-    parts = (weight * t, weight * t**2, weight * (t - y) ** 2)
-    m.add(op, np.concatenate([*(part.sum(0) for part in parts), [weight.sum(), t.size]]))
+    parts = (weight * t, weight * t**2, weight * (t - y) ** 2, weight * np.ones_like(t))
+    m.add(op, np.concatenate([*(part.sum(0) for part in parts), [t.size]]))
 
 
 def _confusion(m: Any, op: Op) -> None:
@@ -77,6 +81,18 @@ def _confusion(m: Any, op: Op) -> None:
     m.add(op, np.bincount(places, _weights(m, op)[:, 0], classes**2))
 
 
+def _row_correlation(m: Any, op: Op) -> None:
+    y, t = m(op, "y"), m(op, "t")
+    mean_y, mean_t = y.mean(1), t.mean(1)
+    both = ((y - mean_y[:, None]) * (t - mean_t[:, None])).mean(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if op.constants[0]:
+            found = 2.0 * both / (y.var(1) + t.var(1) + (mean_y - mean_t) ** 2 + 1e-7)
+        else:
+            found = both / (y.std(1) * t.std(1))
+    m.add(op, float(_weights(m, op)[:, 0] @ found))
+
+
 OPS: dict[OpCode, Callable[[Any, Op], None]] = {
     OpCode.THRESHOLD_COUNTS: _threshold_counts,
     OpCode.EXACT_ACCURACY: _exact_accuracy,
@@ -84,4 +100,5 @@ OPS: dict[OpCode, Callable[[Any, Op], None]] = {
     OpCode.CLASS_HITS: _class_hits,
     OpCode.TARGET_MOMENTS: _target_moments,
     OpCode.CONFUSION: _confusion,
+    OpCode.ROW_CORRELATION: _row_correlation,
 }
