@@ -105,7 +105,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("SpectralNormalization", "keep weights small with kernel_regularizer=L2(...)"),
         ("Hashing HashedCrossing StringLookup IntegerLookup TextVectorization", _TEXT),
         ("Permute RepeatVector", "tensors are (rows, features) here; reshape arrays before fit"),
-        ("InputLayer", "begin with fastnn.Input((features,))"),
         ("InputSpec", "layers check their inputs themselves; widths are those of fastnn.Input"),
         (
             "GELU SELU CELU Swish SiLU Mish ReLU6 Hardtanh LogSoftmax",
@@ -359,8 +358,6 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),
     ),
     "Input": (
-        ("batch_size", None, ""),
-        ("batch_shape", None, "give the number of features, Input((features,))"),
         ("sparse ragged", False, "arrays are dense: x.toarray()"),
         ("tensor", None, "an input is made anew; call layers on other tensors"),
         ("optional", False, "every input is needed"),

@@ -9,6 +9,7 @@ a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
                                 by its name, as in ``Activation("gelu")``, any of `fastnn.activations`
 a function of yours             `Lambda`, of operators and layers without weights
+where a graph begins            `Input`, and `InputLayer`, what a model has among its layers for it
 preprocessing                   `Normalization`, `Rescaling`, `Discretization`, `CategoryEncoding`
 no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width that is there
 random, in training only         `Dropout`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`
@@ -21,7 +22,7 @@ from typing import Any
 
 from fastnn.absent import attribute_error
 from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
-from fastnn.layers._base import Input, Layer
+from fastnn.layers._base import Layer
 from fastnn.layers._categories import CategoryEncoding, Discretization
 from fastnn.layers._dense import Dense, Maxout
 from fastnn.layers._dot import Dot
@@ -54,6 +55,7 @@ from fastnn.layers._gates import (
     Sum,
     WeightedSum,
 )
+from fastnn.layers._input import Input, InputLayer
 from fastnn.layers._lambda import Lambda
 from fastnn.layers._normalization import BatchNormalization
 from fastnn.layers._prelu import PReLU
@@ -82,6 +84,7 @@ __all__ = [
     "GaussianNoise",
     "Identity",
     "Input",
+    "InputLayer",
     "Lambda",
     "Layer",
     "LayerNormalization",

@@ -1,4 +1,4 @@
-"""What all layers are: handles with a name, a flag and a frozen configuration, as in Keras 3; and `Input`.
+"""What all layers are: handles with a name, a flag and a frozen configuration, as in Keras 3.
 
 A layer becomes part of a model when the model is built; from then on `get_weights` and
 `set_weights` go to the parameters of that model.  Layers hold no arrays and do no
@@ -14,78 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from fastnn import activations
-from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
+from fastnn.checks import check_flag, check_name
 from fastnn.described import made
-from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.errors import ConfigurationError, NotBuiltError
 from fastnn.graph.graph import Config
 from fastnn.graph.symbolic import SymbolicTensor, apply
 from fastnn.layers._weight import Weight
 
-__all__ = ["Input", "Layer", "input_width"]
-
-
-def input_width(shape: object) -> int:
-    if isinstance(shape, Sequence) and not isinstance(shape, str):
-        if len(shape) != 1:
-            raise ShapeError(
-                f"Input shape must be one number of features, such as (784,), got {tuple(shape)!r}; "
-                "flatten images to rows first"
-            )
-        shape = shape[0]
-    return check_count(shape, "Input shape")
-
-
-@with_arguments_of_keras("Input")
-def Input(shape: int | Sequence[int], name: str | None = None, *, dtype: object = None) -> SymbolicTensor:
-    """Declare an input of a model: the first entry of a `Sequential`, or the start of a graph.
-
-    Parameters
-    ----------
-    shape : tuple of one int, or int
-        Number of features, without the batch, as in Keras.
-    name : str, optional
-    dtype : dtype, optional
-        As in Keras, such as ``"int32"``, for an input that layers such as `Embedding` read.  It may be left
-        out, as what the input holds follows from them; float32 and float64 change nothing, as the dtype of
-        real numbers is the model's.
-
-    Returns
-    -------
-    SymbolicTensor
-
-    Raises
-    ------
-    ShapeError
-        If the shape has not exactly one dimension.
-    ConfigurationError
-        If it is less than 1, or the name cannot be one.
-    DTypeError
-        If it is not an integer, or `dtype` is that of anything else.
-
-    Examples
-    --------
-    >>> Input((784,)).columns
-    784
-    """
-    tensor = SymbolicTensor(input_width(shape), check_name(name))
-    tensor.dtype = _integer_dtype(dtype)
-    return tensor
-
-
-def _integer_dtype(dtype: object) -> str | None:
-    """Return the name of the dtype of an input of integers; that of real numbers does not count, None."""
-    if dtype is None:
-        return None
-    try:
-        found = np.dtype(dtype)  # type: ignore[call-overload]
-    except TypeError:
-        found = None
-    if found is None or (found.kind not in "iu" and str(found) not in ("float32", "float64")):
-        raise DTypeError(
-            f"Input has dtype {dtype!r}, and takes only that of integers, for an Embedding, and of "
-            "float32 and float64; of real numbers the model has a dtype, as by Model(..., dtype='float64')"
-        )
-    return str(found) if found.kind in "iu" else None
+__all__ = ["Layer"]
 
 
 class Store(Protocol):
@@ -138,6 +74,7 @@ class Layer:
     """
 
     config: Config
+    is_operator = False  # whether an operator such as + drew it
 
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
         if type(self) is Layer:
@@ -271,7 +208,7 @@ class Layer:
 
     def _owner(self) -> Store:
         if self._store is None:
-            raise ConfigurationError(
+            raise NotBuiltError(
                 f"layer {self.name or type(self).__name__!r} has no weights yet; "
                 "put it into a model with a known input width first"
             )

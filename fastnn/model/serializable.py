@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn.described import own_classes
-from fastnn.graph.symbolic import SymbolicTensor, ancestry
+from fastnn.graph.symbolic import ancestry
 from fastnn.model.structure import Structured
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ def equip(saving: Callable[[], Any]) -> None:
 
 class Serializable(Structured):
     """What can be saved and loaded, or made anew from its configuration; a part of `Model`."""
-
-    _ends: tuple[list[SymbolicTensor], list[SymbolicTensor]]  # inputs and outputs, as they were drawn
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles keep: everything; see `Binder` for programs."""
