@@ -201,7 +201,7 @@ class InputLayer(Layer):
         """Rows of a batch, if the input says so."""
         return self.batch_shape[0]
 
-    def __call__(self, inputs: object) -> NoReturn:
+    def __call__(self, inputs: Any, *, training: bool | None = None) -> NoReturn:
         """Raise, as an input is made of nothing; its `output` is what other layers are called on."""
         raise ConfigurationError("an InputLayer is not called; call layers on its output")
 

@@ -492,11 +492,13 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
         """
         if training:
             self._need_no_difference()
-        programs = self._binder.now.programs
-        if programs is not None and programs.few_rows is not None:
-            found = programs.few_rows.predict(x)
+        now = self._binder.now
+        programs = now.programs
+        if programs is not None and programs.few_rows is not None and now.drawing is not None:
+            begin, end = now.drawing.nests
+            found = programs.few_rows.predict(x) if begin is None or type(x) is np.ndarray else None
             if found is not None:
-                return self._keyed(found)
+                return found if end is None else self._keyed(found)
         if is_symbolic(x):
             return self._draw_again(x)
         return self.predict(x)

@@ -106,9 +106,9 @@ GRAPHS: dict[str, tuple[Callable[[], object], type[FastnnError], str]] = {
     "three to subtract": (lambda: layers.Subtract()([a] * 3), ShapeError, "'subtract' subtracts one.* got 3"),
     "two for a dense layer": (lambda: dense()([a, b]), ShapeError, "layer 'd' takes 1 tensor, got 2"),
     "an array for a layer": (
-        lambda: dense()(X),
-        DTypeError,
-        r"the inputs of layer 'd' must be .* got an array of shape \(8, 3\)",
+        lambda: dense()(X[None]),
+        ShapeError,
+        r"the input of layer 'd' must be \(rows, features\), got shape \(1, 8, 3\)",
     ),
     "an array among tensors": (lambda: layers.Add()([a, X]), DTypeError, r"got an array of shape \(8, 3\)"),
     "None for a layer": (lambda: dense()(None), DTypeError, "the inputs of layer 'd' must be.* got None"),

@@ -203,8 +203,11 @@ BAD_DATA = {
 @pytest.mark.parametrize("case", BAD_DATA)
 def test_bad_data(case: str) -> None:
     x, message = BAD_DATA[case]
-    with pytest.raises(ShapeError, match=message):
-        net(fastnn, seed=0).predict(x)
+    model = net(fastnn, seed=0)
+    model(X)  # from now on few rows have a way of their own
+    for call in (model.predict, model):
+        with pytest.raises(ShapeError, match=message):
+            call(x)
 
 
 def test_layers_are_frozen_from_the_start() -> None:
