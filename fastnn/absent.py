@@ -118,7 +118,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper",
             "only fastnn's own layers run inside the kernels",
         ),
-        ("serialize deserialize", _CODE),
     ),
     "losses": (
         ("MAE L1Loss", "it is MeanAbsoluteError, 'mae'"),
@@ -284,10 +283,10 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("stateless_call stateless_compute_loss symbolic_call rematerialized_call", _STEPS),
         ("call", "models are graphs, not code; use fastnn.Model(inputs, outputs)"),
         (
-            "metrics metrics_names metrics_variables get_metrics_result",
+            "metrics metrics_variables get_metrics_result",
             "their names are the keys of model.evaluate(x, y, return_dict=True)",
         ),
-        ("reset_metrics reset_states", "metrics begin anew at every call; leave it out"),
+        ("reset_states", "metrics begin anew at every call; leave it out"),
         ("loss losses", "what compile was given is not kept under this name; model.evaluate computes it"),
         ("add_loss add_metric", "give losses and metrics to compile, one for each output"),
         ("add_weight add_variable", "parameters belong to layers, such as Dense"),
@@ -298,7 +297,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("to_yaml", "use model.to_json()"),
         ("export", "export is not there; take model.get_weights(), which have Keras's order"),
         ("build", "a graph has its widths from fastnn.Input and is built at once"),
-        ("compute_output_shape compute_output_spec input_spec", "use model.output.columns"),
+        ("compute_output_spec input_spec", "use model.compute_output_shape((None, features))"),
         ("compute_mask supports_masking", _SEQUENCES),
         (
             "run_eagerly jit_compile",
@@ -363,8 +362,8 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("optional", False, "every input is needed"),
     ),
     "summary": (
-        ("line_length positions layer_range", None, ""),
-        ("expand_nested show_trainable", False, ""),
+        ("line_length positions", None, ""),
+        ("expand_nested", False, ""),
     ),
     "Model": (("trainable", True, "set model.trainable = False before compile"),),
     "losses": (

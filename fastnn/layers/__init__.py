@@ -15,6 +15,7 @@ no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width th
 random, in training only         `Dropout`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
                                 `Concatenate`, `Dot`, and `add`, ... as functions
+written down                    `serialize`, `deserialize`
 ==============================  ==========================================================================
 """
 
@@ -63,6 +64,7 @@ from fastnn.layers._preprocessing import Normalization, Rescaling
 from fastnn.layers._random import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from fastnn.layers._row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
 from fastnn.layers._shapes import Flatten, Identity, Reshape
+from fastnn.layers._written import deserialize, serialize
 
 __all__ = [
     "ELU",
@@ -113,10 +115,12 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "dot",
     "maximum",
     "minimum",
     "multiply",
+    "serialize",
     "subtract",
 ]
 

@@ -15,9 +15,10 @@ from fastnn.border.numeric import as_numbers
 from fastnn.errors import ShapeError
 from fastnn.graph.symbolic import config_of, title
 from fastnn.layers import Input, Layer
+from fastnn.layers._shapes import shapes_in
 from fastnn.model.model import Model
 
-__all__ = ["build", "call", "shape_of", "widths_of"]
+__all__ = ["build", "call", "shape_of"]
 
 
 def _model_of(layer: Layer, widths: Sequence[int]) -> Model:
@@ -42,31 +43,20 @@ def _model_of(layer: Layer, widths: Sequence[int]) -> Model:
 
 def build(layer: Layer, input_shape: Any) -> None:
     """Give a layer its weights; see `Layer.build`."""
-    _model_of(layer, widths_of(layer, input_shape))
+    _model_of(layer, [columns for _, columns in _shapes(layer, input_shape)])
 
 
-def widths_of(layer: Layer, input_shape: Any) -> list[int]:
-    """Return the widths in a shape, or in a list of shapes."""
-    given = input_shape if isinstance(input_shape, list | tuple) else [input_shape]
-    found = []
-    for shape in given if given and isinstance(given[0], list | tuple) else [given]:
-        if len(shape) != 2 or not isinstance(shape[1], int | np.integer):
-            raise ShapeError(
-                f"input_shape of layer {title(layer)!r} must be (None, features), or a list of such, got "
-                f"{shape!r}; tensors are (rows, features)"
-            )
-        found.append(int(shape[1]))
-    return found
+def _shapes(layer: Layer, input_shape: Any) -> list[tuple[int | None, int]]:
+    return shapes_in(input_shape, f"layer {title(layer)!r}")
 
 
 def shape_of(layer: Layer, input_shape: Any) -> tuple[int | None, int]:
     """Return the shape that a layer makes of others; see `Layer.compute_output_shape`."""
-    widths, latest = widths_of(layer, input_shape), layer._latest
-    inputs = [Input(width) for width in widths]
-    rows = input_shape[0][0] if isinstance(input_shape[0], list | tuple) else input_shape[0]
+    shapes, latest = _shapes(layer, input_shape), layer._latest
+    inputs = [Input(columns) for _, columns in shapes]
     columns = layer(inputs if len(inputs) > 1 else inputs[0]).columns
     layer._latest = latest
-    return rows, columns
+    return shapes[0][0], columns
 
 
 def call(layer: Layer, inputs: Any, training: bool | None) -> np.ndarray:

@@ -15,6 +15,7 @@ from fastnn.graph.nests import keys_of, leaves, matched, nested, packed
 from fastnn.graph.shared_graphs import drawn
 from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, replay
 from fastnn.layers import Identity
+from fastnn.layers._shapes import shapes_in
 from fastnn.model.structure import Structured
 
 __all__ = ["Ended", "drawing_of", "is_symbolic"]
@@ -87,23 +88,25 @@ class Ended(Structured):
 
     @property
     def inputs(self) -> list[SymbolicTensor]:
-        """The symbolic tensors where the graph begins."""
+        """The symbolic tensors where the graph begins; none before the input width is known."""
+        self._now.need_drawing()
         return list(self._ends[0])
 
     @property
     def outputs(self) -> list[SymbolicTensor]:
-        """The symbolic tensors where the graph ends."""
+        """The symbolic tensors where the graph ends; none before the input width is known."""
+        self._now.need_drawing()
         return list(self._ends[1])
 
     @property
     def input(self) -> Any:
         """The only input, the list of them, or as they are nested."""
-        return _alone(self._ends[0], self._nests()[0])
+        return _alone(self._ends[0], self._now.need_drawing().nests[0])
 
     @property
     def output(self) -> Any:
         """The only output, the list of them, or as they are nested."""
-        return _alone(self._ends[1], self._nests()[1])
+        return _alone(self._ends[1], self._now.need_drawing().nests[1])
 
     @property
     def input_names(self) -> list[str]:
@@ -126,6 +129,43 @@ class Ended(Structured):
         """``(None, features)`` of the only output, or the list of them."""
         self._now.need_drawing()
         return _alone([tensor.shape for tensor in self._ends[1]])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the outputs for inputs of a shape.
+
+        Parameters
+        ----------
+        input_shape : (rows or None, features), or a list of such
+
+        Returns
+        -------
+        (rows or None, features), or a list of such, or as outputs are nested
+
+        Raises
+        ------
+        ShapeError
+            If it is not of that form, or does not suit the model.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.layers.Dense(4), fastnn.layers.Dense(8)])
+        >>> model.compute_output_shape((1, 2)), model.built
+        ((1, 8), False)
+        """
+        shapes = shapes_in(input_shape, f"model {self.name!r}")
+        rows = shapes[0][0]
+        drawing = self._now.drawing
+        if drawing is None:
+            found: Any = shapes[0]
+            for part in vars(self)["_chain"]:
+                found = part.compute_output_shape(found)
+            return found
+        widths = [tensor.columns for tensor in self._ends[0]]
+        if [columns for _, columns in shapes] != widths:
+            raise ShapeError(f"model {self.name!r} takes inputs of widths {widths}, got {input_shape}")
+        made = [(rows, tensor.columns) for tensor in self._ends[1]]
+        return _alone(made, drawing.nests[1])
 
     def _draw_again(self, inputs: Any) -> Any:
         """Return the tensors that this model, used as a layer, makes of others."""

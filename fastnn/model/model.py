@@ -215,8 +215,8 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
         y : array_like, optional
             Targets as the loss takes them; not beside batches.
         batch_size : int, optional
-            Default 32, or with `steps_per_epoch` all rows over it; not beside batches.  The last batch of an
-            epoch may be shorter.
+            Default 32, or with `steps_per_epoch` all rows over it.  The last batch of an epoch may be
+            shorter.  Batches that come one by one have the rows that they have.
         epochs : int
             Number of the last epoch.
         verbose : {"auto", 0, 1, 2}

@@ -84,6 +84,13 @@ class Objective:
         found["loss"] = loss
         return found
 
+    def names(self, graph: Graph) -> list[str]:
+        """Return what the values of a list are, see `shaped`."""
+        outputs = graph.outputs
+        if len(outputs) == 1:
+            return ["loss", *self.measured]
+        return ["loss", *(metric_name("loss", t, outputs) for t in outputs), *sorted(self.measured)]
+
     def shaped(self, values: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:
         """Return values as Keras does: a dict, the loss alone, or a list."""
         if as_dict:

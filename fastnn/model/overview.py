@@ -180,6 +180,15 @@ class Overview(Structured):
         return self._now.optimizer is not None
 
     @property
+    def metrics_names(self) -> list[str]:
+        """What `evaluate` and `train_on_batch` return as a list: the names of its numbers."""
+        now = self._now
+        return now.need_objective().names(now.graph)
+
+    def reset_metrics(self) -> None:
+        """Do nothing, as metrics begin anew at every call; for loops that are written for Keras."""
+
+    @property
     def weights(self) -> list[Weight]:
         """All parameters one by one, in the order of `get_weights`."""
         return [weight for weight, _ in self._weights()]
@@ -264,14 +273,31 @@ class Overview(Structured):
         return load("fastnn.model.inspection").profile(self, x, y, batch_size)
 
     @with_arguments_of_keras("summary")
-    def summary(self, *, print_fn: Callable[[str], Any] | None = None) -> None:
+    def summary(
+        self,
+        *,
+        print_fn: Callable[[str], Any] | None = None,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
         """Print inputs and layers, in the order of `layers`: activations, shapes, parameters, connections.
 
         Parameters
         ----------
         print_fn : callable, optional
             Called with each line instead of `print`.
+        show_trainable : bool
+            Whether a column says which layers are trained.
+        layer_range : sequence of two str, optional
+            Names, or regular expressions, of the first and the last layer to be printed.
+
+        Raises
+        ------
+        ConfigurationError
+            If no layer has such a name.
         """
         show = print if print_fn is None else print_fn
-        for line in load("fastnn.model.inspection").summary(self).splitlines():
+        flags = check_flag(show_trainable, "show_trainable")
+        text = load("fastnn.model.inspection").summary(self, flags, layer_range)
+        for line in text.splitlines():
             show(line)

@@ -107,13 +107,16 @@ class Serializable(Structured):
         """
         _saving().save_weights(self, filepath, overwrite=overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
         """Replace the weights by those in a file, in the order of `get_weights`; names do not matter.
 
         Parameters
         ----------
         filepath : str or path-like
             What `save_weights` or `save` wrote, of a model with weights of the same shapes.
+        skip_mismatch : bool
+            Whether weights are found by their names, and those that the file does not have, or has in another
+            shape, stay as they are, with a warning: of a model whose last layers are others.
 
         Raises
         ------
@@ -123,7 +126,7 @@ class Serializable(Structured):
         ConfigurationError, BusyError, OSError
             If the model is not built; if another thread trains it; if the file cannot be read.
         """
-        _saving().load_weights(self, filepath)
+        _saving().load_weights(self, filepath, skip_mismatch=skip_mismatch)
 
     def _save_training(
         self, filepath: str | os.PathLike[str], notes: str, arrays: Mapping[str, np.ndarray]

@@ -67,7 +67,7 @@ def _write_model(model: Model, parts: list[dict[str, Any]], numbers: dict[int, i
     about = {"name": model.name, "dtype": model.dtype.name, "seed": model.seed}
     if isinstance(model, Sequential):
         chain = [_write_part(part, parts, numbers) for part in model.layers]
-        first = model._input or next(iter(model.inputs), None)
+        first = model._input or next(iter(model._ends[0]), None)
         start = None if first is None else _written_input(first)
         parts.append({"class_name": "Sequential", "config": {**about, "input": start, "chain": chain}})
     else:
