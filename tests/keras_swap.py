@@ -37,9 +37,9 @@ KEPT = (
 )
 OTHER_NAMES = {"Functional": "Model"}  # names of Keras, and those of fastnn for the same
 _REFUSALS = re.compile(  # errors that are not about the values that a test gives
-    r"has no (argument )?\w+:|leave noise_shape out|symbolic tensor|tensors are \(rows, features\)|"
-    r"must be one (number|width)|cannot run: layers are|shape \(rows|be \(rows, outputs\)|"
-    r"needs inputs and outputs"
+    r"has no (argument )?\w+:|leave noise_shape out|tensors are \(rows, features\)|"
+    r"must be one (number|width)|cannot run: layers are|be \(rows, outputs\)|"
+    r"shape \(rows.*got \((\d+, \d+, .*|\d*,?)\)|symbolic tensor.*got (an array|<)|needs inputs and outputs"
 )
 _CALLS = {  # how layers are called on symbolic tensors
     kind: kind.__call__
