@@ -358,7 +358,7 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
     ),
     "Input": (
         ("sparse ragged", False, "arrays are dense: x.toarray()"),
-        ("tensor", None, "an input is made anew; call layers on other tensors"),
+        ("tensor input_tensor", None, "an input is made anew; call layers on other tensors"),
         ("optional", False, "every input is needed"),
     ),
     "summary": (

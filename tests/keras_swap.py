@@ -79,12 +79,23 @@ def ours(name: str, places: tuple[str, ...]) -> Any:
     raise Missing(name)
 
 
+class Saving(types.ModuleType):
+    """Keras's module of files, which loads models of fastnn."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "load_model":
+            return lambda path, safe_mode=True, **options: fastnn.load_model(path, **options)
+        return getattr(importlib.import_module("keras.src.saving"), name)
+
+
 def exchanged(name: str, value: Any, places: tuple[str, ...]) -> Any:
     """Return what stands in a module of tests for something that it imported."""
     origin = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", "")
     area = origin.split(".")[2] if origin.startswith("keras.src.") else ""
     if origin == "keras" and isinstance(value, types.ModuleType):
         return fastnn
+    if origin == "keras.src.saving" and isinstance(value, types.ModuleType):
+        return Saving(name)
     if not area or area in KEPT or origin.endswith("_test"):
         return value
     if isinstance(value, types.ModuleType):

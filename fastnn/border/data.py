@@ -113,6 +113,9 @@ def width_of(value: object, dtype: np.dtype, name: str = "x") -> int:
     return array.shape[1]
 
 
+_ENDS = {"x": "input", "y": "output"}
+
+
 def by_name(value: object, names: list[str], what: str, nest: object = None) -> list[object]:
     """Return what belongs to each input or output of a model.
 
@@ -158,6 +161,14 @@ def by_name(value: object, names: list[str], what: str, nest: object = None) -> 
             f"{type(value).__name__}"
         )
     if len(names) == 1:
+        if what in ("x", "y") and isinstance(value, list | tuple) and value:
+            if value[0] is None:
+                raise ShapeError(f"{what} holds None, and needs an array, (rows, features)")
+            if len(value) > 1 and all(getattr(one, "ndim", 0) == 2 for one in value):
+                raise ShapeError(
+                    f"{what} holds {len(value)} arrays, and the model has one {_ENDS[what]}, {names[0]!r}; "
+                    "give one, or np.concatenate them"
+                )
         listed = isinstance(value, list | tuple) and len(value) == 1
         # A list of one thing, not the only row of a matrix.
         if listed and (what in ("loss", "loss_weights") or getattr(value[0], "ndim", 0) == 2):  # type: ignore[index]

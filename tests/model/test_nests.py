@@ -233,3 +233,14 @@ def test_chains_without_a_width_within_chains() -> None:
     assert begun.built
     x = Input((3,))
     assert Sequential([layers.Dense(4)])(x).shape == (None, 4)
+
+
+def test_several_arrays_for_one_input_or_output() -> None:
+    model = Sequential([Input((3,), name="a"), layers.Dense(1, name="b")], seed=0)
+    model.compile("sgd", "mse")
+    with pytest.raises(ShapeError, match="x holds 2 arrays, and the model has one input, 'a'"):
+        model.predict([A, A])
+    with pytest.raises(ShapeError, match="y holds 2 arrays, and the model has one output, 'b'"):
+        model.fit(A, [C, C])
+    with pytest.raises(ShapeError, match=r"x holds None, and needs an array"):
+        model.fit([None], C)
