@@ -67,7 +67,9 @@ from fastnn.absent import attribute_error
 from fastnn.border.numeric import as_numbers as _as_numbers
 from fastnn.described import hand_down as _hand_down
 from fastnn.layers import Input
+from fastnn.layers._base import equip as _equip_layers
 from fastnn.metrics._base import equip as _equip_metrics
+from fastnn.model import alone as _alone
 from fastnn.model.model import Model
 from fastnn.model.sequential import Sequential
 from fastnn.model.serializable import equip as _equip
@@ -81,6 +83,7 @@ from fastnn.version import __version__
 _equip(lambda: _guards.load("fastnn.saving"))
 _equip_metrics(_measure)
 _hand_down(as_numbers=_as_numbers)
+_equip_layers(build=_alone.build, call=_alone.call, shape=_alone.shape_of)
 _hand_down(loss_of=_loss_of, constrained=_constrained, penalty=_penalty, next_seed=utils.next_seed)
 
 if TYPE_CHECKING:

@@ -101,7 +101,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("SpectralNormalization", "keep weights small with kernel_regularizer=L2(...)"),
         ("Hashing HashedCrossing StringLookup IntegerLookup TextVectorization", _TEXT),
         ("Permute RepeatVector", "tensors are (rows, features) here; reshape arrays before fit"),
-        ("InputLayer", "begin with fastnn.Input((features,))"),
         ("InputSpec", "layers check their inputs themselves; widths are those of fastnn.Input"),
         (
             "GELU SELU CELU Swish SiLU Mish ReLU6 Hardtanh LogSoftmax",
@@ -115,7 +114,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
             "FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper",
             "only fastnn's own layers run inside the kernels",
         ),
-        ("serialize deserialize", _CODE),
     ),
     "losses": (
         ("MAE L1Loss", "it is MeanAbsoluteError, 'mae'"),
@@ -258,10 +256,10 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("stateless_call stateless_compute_loss symbolic_call rematerialized_call", _STEPS),
         ("call", "models are graphs, not code; use fastnn.Model(inputs, outputs)"),
         (
-            "metrics metrics_names metrics_variables get_metrics_result",
+            "metrics metrics_variables get_metrics_result",
             "their names are the keys of model.evaluate(x, y, return_dict=True)",
         ),
-        ("reset_metrics reset_states", "metrics begin anew at every call; leave it out"),
+        ("reset_states", "metrics begin anew at every call; leave it out"),
         ("loss losses", "what compile was given is not kept under this name; model.evaluate computes it"),
         ("add_loss add_metric", "give losses and metrics to compile, one for each output"),
         ("add_weight add_variable", "parameters belong to layers, such as Dense"),
@@ -272,7 +270,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("to_yaml", "use model.to_json()"),
         ("export", "export is not there; take model.get_weights(), which have Keras's order"),
         ("build", "a graph has its widths from fastnn.Input and is built at once"),
-        ("compute_output_shape compute_output_spec input_spec", "use model.output.columns"),
+        ("compute_output_spec input_spec", "use model.compute_output_shape((None, features))"),
         ("compute_mask supports_masking", _SEQUENCES),
         (
             "run_eagerly jit_compile",
@@ -331,15 +329,13 @@ _ARGUMENTS: dict[str, tuple[tuple[str, object, str], ...]] = {
         ("lora_rank lora_alpha quantization_config", None, "layers train whole, in float32 or float64"),
     ),
     "Input": (
-        ("batch_size", None, ""),
-        ("batch_shape", None, "give the number of features, Input((features,))"),
         ("sparse ragged", False, "arrays are dense: x.toarray()"),
-        ("tensor", None, "an input is made anew; call layers on other tensors"),
+        ("tensor input_tensor", None, "an input is made anew; call layers on other tensors"),
         ("optional", False, "every input is needed"),
     ),
     "summary": (
-        ("line_length positions layer_range", None, ""),
-        ("expand_nested show_trainable", False, ""),
+        ("line_length positions", None, ""),
+        ("expand_nested", False, ""),
     ),
     "Model": (("trainable", True, "set model.trainable = False before compile"),),
     "losses": (("axis", -1, "outputs of a row are one axis, and no other"),),

@@ -23,6 +23,7 @@ __all__ = [
     "FileFormatError",
     "FastnnError",
     "NonFiniteWarning",
+    "NotBuiltError",
     "PlanError",
     "ShapeError",
     "TrainingWarning",
@@ -56,6 +57,10 @@ class DTypeError(FastnnError, TypeError):
 
 class ConfigurationError(FastnnError, ValueError):
     """An argument or a setting is impossible, or a model is used before it was compiled or built."""
+
+
+class NotBuiltError(ConfigurationError, AttributeError):
+    """A model or a layer was asked for what it has as soon as its input width is known."""
 
 
 class FileFormatError(FastnnError, ValueError):

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastnn.absent import attribute_error
-from fastnn.checks import shown
+from fastnn.checks import check_flag, shown
 from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.model.cloning import cloned
 from fastnn.model.model import Model
 from fastnn.model.sequential import Sequential
 from fastnn.saving import load_model, save_model
@@ -21,12 +22,29 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def clone_model(model: Model) -> Any:
+def clone_model(
+    model: Model,
+    input_tensors: Any = None,
+    clone_function: Callable[[Any], Any] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
+) -> Any:
     """Return a model of the same layers, with weights and layers of its own.
 
     Parameters
     ----------
     model : Model or Sequential
+    input_tensors : SymbolicTensor, or nest of them, optional
+        Where the copy begins; by default at inputs of its own.
+    clone_function : callable, optional
+        Layer to the layer that the copy has for it; by default one made of its configuration.  It may return
+        the layer itself, which both models have then.
+    call_function : callable, optional
+        ``call_function(layer, tensors)`` returns what the copy has for the layer's output, by default
+        ``layer(tensors)``.  Not for a `Sequential`.
+    recursive : bool
+        Whether models that are used as layers are copied layer by layer too; else `clone_function` gets them
+        whole.
 
     Returns
     -------
@@ -37,9 +55,12 @@ def clone_model(model: Model) -> Any:
     Raises
     ------
     ConfigurationError
-        If the model has a layer of a class of your own.
+        If the model has a layer of a class of your own and there is no `clone_function`, or the inputs do not
+        suit it.
+    ShapeError
+        If `input_tensors` are not nested as the inputs.
     DTypeError
-        If it is not a model.
+        If it is not a model, or a function returns no layer or tensor.
 
     Examples
     --------
@@ -52,8 +73,11 @@ def clone_model(model: Model) -> Any:
     """
     if not isinstance(model, Model):
         raise DTypeError(f"clone_model needs a model, got {shown(model)}")
-    kind = Sequential if isinstance(model, Sequential) else Model
-    copy = kind.from_config(model.get_config())
+    if input_tensors is clone_function is call_function is None:
+        kind = Sequential if isinstance(model, Sequential) else Model
+        copy = kind.from_config(model.get_config())
+    else:
+        copy = cloned(model, input_tensors, clone_function, call_function, check_flag(recursive, "recursive"))
     if model.compiled:
         optimizer = model.optimizer
         loss, loss_weights, metrics, weighted_metrics = optimizer.asked

@@ -295,7 +295,7 @@ def test_arguments_of_keras_that_change_nothing_are_accepted(call: Any, options:
         (dense, {"dtype": "float64"}, r"Sequential\(..., dtype='float64'\)"),
         (dense, {"batch_input_shape": (None, 2)}, "begin with fastnn.Input"),
         (begin, {"dtype": "float16"}, "the model has a dtype"),
-        (begin, {"batch_shape": (1, 2)}, "Input has no argument batch_shape"),
+        (begin, {"ragged": True}, "Input has no argument ragged"),
         (net, {"trainable": False}, "set model.trainable = False"),
         (compiled, {"quux": 1}, r"compile\(\) got an unexpected keyword argument 'quux'"),
         (dense, {"quux": 1}, "got an unexpected keyword argument 'quux'"),

@@ -142,7 +142,7 @@ activation='sigmoid', or use BinaryCrossentropy(from_logits=True)
 
 def _on_output(tensor: Tensor, loss: Loss, kind: _Kind | None, activation: Activation | None) -> str:
     one_softmax = activation is Activation.SOFTMAX and tensor.columns == 1
-    what = f"output {tensor.label!r}"
+    what = f"output {tensor.title!r}"
     if loss.positive and activation is Activation.LINEAR:
         return (
             f"{loss.name} takes means above 0, but {what} has no activation; give its layer "

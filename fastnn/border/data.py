@@ -7,14 +7,15 @@ scan for values that are not finite.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from fastnn._core.table import count_nonfinite, narrow_columns
 from fastnn.border.numeric import as_numbers
 from fastnn.checks import MAXIMUM_SIZE
-from fastnn.errors import DataError, DTypeError, ShapeError
+from fastnn.errors import DataError, DTypeError, ShapeError, TrainingWarning, warn
+from fastnn.graph.nests import is_sorted, matched
 from fastnn.losses import Loss
 from fastnn.ops import REAL, Kind, Numbers
 
@@ -112,7 +113,10 @@ def width_of(value: object, dtype: np.dtype, name: str = "x") -> int:
     return array.shape[1]
 
 
-def by_name(value: object, names: list[str], what: str) -> list[object]:
+_ENDS = {"x": "input", "y": "output"}
+
+
+def by_name(value: object, names: list[str], what: str, nest: object = None) -> list[object]:
     """Return what belongs to each input or output of a model.
 
     Parameters
@@ -122,6 +126,8 @@ def by_name(value: object, names: list[str], what: str) -> list[object]:
     names : list of str
     what : str
         For messages, such as ``"x"``.
+    nest : object, optional
+        How the model has them in lists, tuples and dicts, if they are nested; so they may be given.
 
     Returns
     -------
@@ -138,10 +144,31 @@ def by_name(value: object, names: list[str], what: str) -> list[object]:
     [1, 2]
     """
     if isinstance(value, dict):
-        if set(value) != set(names):
+        if what == "x" and set(value) > set(names):
+            others = sorted(map(str, set(value) - set(names)))
+            warn(f"x has keys that no input has, which are left out: {', '.join(others)}", TrainingWarning)
+        elif set(value) != set(names):
+            if isinstance(nest, dict) and _is_deep(value.values()):
+                return matched(value, nest, what)
             raise ShapeError(f"{what} must have the keys {names}, got {list(value)}")
         return [value[name] for name in names]
+    if isinstance(nest, list | tuple) and isinstance(value, list | tuple) and _is_deep(nest):
+        if len(value) != len(names) or _is_deep(value):
+            return matched(value, nest, what)
+    elif isinstance(nest, dict) and len(names) > 1 and not is_sorted(nest):
+        raise ShapeError(
+            f"{what} must be a dict with the keys {list(nest)}, as the model was made with one, got "
+            f"{type(value).__name__}"
+        )
     if len(names) == 1:
+        if what in ("x", "y") and isinstance(value, list | tuple) and value:
+            if value[0] is None:
+                raise ShapeError(f"{what} holds None, and needs an array, (rows, features)")
+            if len(value) > 1 and all(getattr(one, "ndim", 0) == 2 for one in value):
+                raise ShapeError(
+                    f"{what} holds {len(value)} arrays, and the model has one {_ENDS[what]}, {names[0]!r}; "
+                    "give one, or np.concatenate them"
+                )
         listed = isinstance(value, list | tuple) and len(value) == 1
         # A list of one thing, not the only row of a matrix.
         if listed and (what in ("loss", "loss_weights") or getattr(value[0], "ndim", 0) == 2):  # type: ignore[index]
@@ -153,6 +180,11 @@ def by_name(value: object, names: list[str], what: str) -> list[object]:
             f"{what} must be a list with one entry for each of {', '.join(names)}, or a dict; got {given}"
         )
     return list(value)
+
+
+def _is_deep(nest: Iterable[object]) -> bool:
+    """Return whether there are lists, tuples or dicts within one."""
+    return any(isinstance(part, list | tuple | dict) for part in nest)
 
 
 def as_features(

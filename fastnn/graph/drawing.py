@@ -5,7 +5,7 @@ This file must not know models, plans or arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,23 +120,30 @@ def _chain(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> list[
 def _by_depth(
     inputs: Sequence[SymbolicTensor], made: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]
 ) -> dict[Any, list[SymbolicTensor | Call]]:
-    """Return layers, and models used as layers, with their uses, in the order of `by_depth`.
+    """Return inputs, layers, and models used as layers, with their uses, in the order of `by_depth`.
 
-    Also those that only lead to inputs of calls on which the outputs, which are `made`, do not depend.
+    Also layers that only lead to inputs of calls on which the outputs, which are `made`, do not depend.
     """
     given = set(inputs)
 
     def nodes(tensors: Sequence[SymbolicTensor]) -> list[SymbolicTensor | Call]:
-        return [tensor.call or tensor for tensor in tensors if tensor not in given and not is_input(tensor)]
+        return [
+            tensor if tensor in given else tensor.call or tensor
+            for tensor in tensors
+            if tensor in given or not is_input(tensor)
+        ]
+
+    def sources(node: SymbolicTensor | Call) -> list[SymbolicTensor | Call]:
+        return [] if node in given else nodes(node.inputs)
 
     def owner(node: SymbolicTensor | Call) -> Any:
-        return node.model if isinstance(node, Call) else node.layer
+        return node if node in given else node.model if isinstance(node, Call) else node.layer
 
-    order = by_depth(nodes(outputs), lambda node: nodes(node.inputs), owner, lambda node: node.step)
-    met = [source for uses in order.values() for node in uses for source in node.inputs]
+    order = by_depth(nodes(outputs), sources, owner, lambda node: node.step)
+    met = [source for uses in order.values() for node in uses if node not in given for source in node.inputs]
     if any(is_input(source) and source not in given for source in met):
         # Something that no output depends on begins elsewhere.  Keras has no such models.
-        needed = {owner(node) for node in nodes(made)}
+        needed = given | {owner(node) for node in nodes(made)}
         order = {known: uses for known, uses in order.items() if known in needed}
     return order
 
@@ -151,13 +158,16 @@ class Drawing:
     layers : dict of str to Layer
         By the names of nodes, in Keras's order: those of a model used as a layer stand together.
     members : dict of str to object
-        Inputs, then layers and models used as layers in Keras's order, by their names in this graph.
+        Inputs, layers and models used as layers in Keras's order, by their names in this graph.
     tensors : dict of SymbolicTensor to str
         Names of the graph's tensors.
     order : list of SymbolicTensor
     idle : list of (Layer, Parameter)
         Parameters that no output depends on, but which Keras counts: of models used as layers, some of whose
         outputs nobody reads.
+    nests : (object, object)
+        How inputs and outputs are nested, lists, tuples and dicts whose leaves do not count; None of those
+        that are in a list, or alone.
     """
 
     graph: Graph
@@ -166,6 +176,7 @@ class Drawing:
     tensors: dict[SymbolicTensor, str]
     order: list[SymbolicTensor]
     idle: list[tuple[Maker, Parameter]]
+    nests: tuple[Any, Any] = (None, None)
 
     def entries(self) -> list[tuple[Maker, Parameter]]:
         """Return all parameters, each with its layer, in the order of the nodes; idle ones come last."""
@@ -198,8 +209,19 @@ class Drawing:
         return replace(self, graph=Graph(self.graph.inputs, self.graph.outputs, nodes))
 
 
-def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing:
+def draw(
+    inputs: list[SymbolicTensor],
+    outputs: list[SymbolicTensor],
+    keys: Mapping[SymbolicTensor, str] | None = None,
+) -> Drawing:
     """Return the graph that leads from inputs to outputs.
+
+    Parameters
+    ----------
+    inputs, outputs : list of SymbolicTensor
+    keys : mapping of SymbolicTensor to str, optional
+        Under which keys users give or get those of them that have one; behind a ``/`` at its end comes the
+        tensor's label.
 
     Raises
     ------
@@ -213,10 +235,12 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
     tensors: dict[SymbolicTensor, Tensor] = {}
     made = order[len(inputs) :]
     kinds = _kinds(inputs, made, outputs)
+    given = set(inputs)
+    known_as = {origin_of(tensor, given): key for tensor, key in (keys or {}).items()}
     for tensor in inputs:
         known = tensor.name if tensor.layer is None else None
         kind = kinds.get(tensor, REAL)
-        tensors[tensor] = Tensor(names.of((), tensor, known, "input"), tensor.columns, kind)
+        tensors[tensor] = _named(names.of((), tensor, known, "input"), tensor, known_as, kind)
     paths: dict[Maker, tuple[str, ...]] = {}  # the shortest, where one is used in several models
     for tensor in made:
         path: tuple[str, ...] = ()
@@ -238,7 +262,7 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
         layer, path = tensor.layer, paths[tensor.layer]
         name = "/".join((*path, names.of(path, layer, layer.name, stem_of(layer), layer.named)))
         use = uses[name] = uses.get(name, -1) + 1
-        output = Tensor(f"{name}/y" if not use else f"{name}/y_{use}", tensor.columns)
+        output = _named(f"{name}/y" if not use else f"{name}/y_{use}", tensor, known_as)
         widths = tuple(source.columns for source in tensor.inputs)
         parameters = layer.config.parameters(name, widths, layer.trainable)
         node = Node(name, layer.config, tuple(tensors[s] for s in tensor.inputs), output, parameters)
@@ -254,9 +278,20 @@ def draw(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing
         nodes.append(node)
     graph = Graph(tuple(tensors[t] for t in inputs), tuple(tensors[t] for t in outputs), tuple(nodes))
     named = {tensor: found.name for tensor, found in tensors.items()}
-    drawing = Drawing(graph, {}, {names.of((), t, None, ""): t for t in inputs}, named, order, [])
+    drawing = Drawing(graph, {}, {}, named, order, [])
     _enter_layers(drawing, _by_depth(inputs, made, outputs), called, names)
     return drawing
+
+
+def _named(
+    name: str, tensor: SymbolicTensor, keys: Mapping[SymbolicTensor, str], kind: Kind = REAL
+) -> Tensor:
+    """Return the graph's tensor of this name, with its key if that is not its label."""
+    found = Tensor(name, tensor.columns, kind)
+    key = keys.get(tensor, "")
+    if key.endswith("/"):
+        key += found.label
+    return found if key in ("", found.label) else replace(found, key=key)
 
 
 def followed(drawing: Drawing, tensor: SymbolicTensor) -> Drawing | None:
@@ -309,6 +344,9 @@ def _enter_layers(
         drawing.layers.setdefault(called[layer], layer)
 
     for owner, uses in order.items():
+        if isinstance(owner, SymbolicTensor):
+            drawing.members[drawing.tensors[owner]] = owner
+            continue
         if isinstance(uses[0], SymbolicTensor):
             widths = tuple(source.columns for source in uses[0].inputs)
             enter((), owner, owner.config.parameters("", widths, owner.trainable))

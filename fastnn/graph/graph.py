@@ -59,11 +59,19 @@ class Tensor:
     columns : int
     kind : Kind
         What it holds: of an input, what the layers take that read it; all others hold real numbers.
+    key : str
+        Of an input or an output, under which key users give or get it, if that is not its label.
     """
 
     name: str
     columns: int
     kind: Kind = REAL
+    key: str = ""
+
+    @property
+    def title(self) -> str:
+        """What users call an input or an output: its key, or its label."""
+        return self.key or self.label
 
     @property
     def label(self) -> str:
@@ -108,7 +116,7 @@ def metric_name(metric: str, tensor: Tensor, among: Sequence[Tensor]) -> str:
     >>> metric_name("mse", a, [a]), metric_name("mse", a, [a, b])
     ('mse', 'a_mse')
     """
-    return metric if len(among) == 1 else f"{tensor.label}_{metric}"
+    return metric if len(among) == 1 else f"{tensor.title}_{metric}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ stand for is entered for each.  This file must not know models, plans or arrays.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastnn.cache import Latest
@@ -26,19 +26,17 @@ class _Pattern:
 
     graph: Graph
     tensors: tuple[str, ...]
-    inputs: tuple[str, ...]
     layers: tuple[tuple[str, int], ...]
-    members: tuple[tuple[str, int], ...]
+    members: tuple[tuple[str, int], ...]  # inputs, and layers, whose numbers begin behind those of inputs
     weight: int
 
     def of(self, order: list[SymbolicTensor], layers: Sequence[Maker]) -> Drawing:
         """Return the drawing of these tensors and layers."""
-        members = dict(zip(self.inputs, order, strict=False))
-        members |= {name: layers[number] for name, number in self.members}  # type: ignore[misc]
+        owners = [*order[: len(self.graph.inputs)], *layers]
         return Drawing(
             self.graph,
             {name: layers[number] for name, number in self.layers},
-            members,
+            {name: owners[number] for name, number in self.members},
             dict(zip(order, self.tensors, strict=True)),
             order,
             [],
@@ -48,7 +46,11 @@ class _Pattern:
 _kept: Latest[_Pattern] = Latest(_KEPT_NODES, lambda pattern: pattern.weight)
 
 
-def drawn(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawing:
+def drawn(
+    inputs: list[SymbolicTensor],
+    outputs: list[SymbolicTensor],
+    keys: Mapping[SymbolicTensor, str] | None = None,
+) -> Drawing:
     """Return what `draw` returns, with the graph of an earlier drawing if there was an equal one.
 
     Drawings in which models are used as layers are made anew.
@@ -56,6 +58,8 @@ def drawn(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawin
     Parameters
     ----------
     inputs, outputs : list of SymbolicTensor
+    keys : mapping of SymbolicTensor to str, optional
+        As of `draw`.
 
     Raises
     ------
@@ -73,9 +77,9 @@ def drawn(inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> Drawin
     made = order[len(inputs) :]
     layers = list(dict.fromkeys(tensor.layer for tensor in made if tensor.layer is not None))
     if any(tensor.call is not None for tensor in made):
-        return draw(inputs, outputs)
-    shape = _shape(order, layers, inputs, outputs)
-    return _kept.get(shape, lambda: _pattern(draw(inputs, outputs), layers)).of(order, layers)
+        return draw(inputs, outputs, keys)
+    shape = (_shape(order, layers, inputs, outputs), tuple(map((keys or {}).get, order)))
+    return _kept.get(shape, lambda: _pattern(draw(inputs, outputs, keys), layers)).of(order, layers)
 
 
 def _shape(
@@ -102,15 +106,14 @@ def _pattern(drawing: Drawing, layers: list[Maker]) -> _Pattern:
     """Return what stays of a drawing for others."""
     graph = drawing.graph
     numbers = {layer: number for number, layer in enumerate(layers)}
-    members = list(drawing.members.items())
-    first = len(graph.inputs)
+    owners = [*drawing.order[: len(graph.inputs)], *layers]
+    places = {owner: place for place, owner in enumerate(owners)}
     # Whether equal initialisers of a user's class draw the same, nobody knows.
     own = all(is_known(p.initializer) for p in graph.parameters)
     return _Pattern(
         graph,
         tuple(drawing.tensors[tensor] for tensor in drawing.order),
-        tuple(name for name, _ in members[:first]),
         tuple((name, numbers[layer]) for name, layer in drawing.layers.items()),
-        tuple((name, numbers[layer]) for name, layer in members[first:]),
+        tuple((name, places[member]) for name, member in drawing.members.items()),
         len(graph.nodes) if own else _KEPT_NODES + 1,
     )

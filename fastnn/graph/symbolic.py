@@ -46,6 +46,7 @@ class Maker(Protocol):
     name: str | None
     named: bool
     trainable: bool
+    is_operator: bool  # whether an operator such as + drew it
     output: SymbolicTensor | None  # the latest
     _store: Any  # where its parameters live
 
@@ -66,6 +67,8 @@ class SymbolicTensor:
     Attributes
     ----------
     columns : int
+    rows : int or None
+        Of a batch, if an input that it is made of says so; data may have others.
     name : str or None
         Of an input.
     dtype : str or None
@@ -87,7 +90,7 @@ class SymbolicTensor:
     """
 
     __slots__ = (
-        *("call", "columns", "dtype", "inputs", "layer", "name", "number", "port", "scope", "step"),
+        *("call", "columns", "dtype", "inputs", "layer", "name", "number", "port", "rows", "scope", "step"),
         "__weakref__",
     )
     __array_ufunc__ = None  # so that NumPy leaves ``np.float64(2) * x`` to this class
@@ -106,9 +109,12 @@ class SymbolicTensor:
         self.port: int | None = None
         self.dtype: str | None = None
         self.number: int = next(_NUMBERS)
+        self.rows: int | None = None
         for tensor in inputs:
             if tensor.number >= self.number:
                 self.number = tensor.number + 1
+            if tensor.rows is not None:
+                self.rows = tensor.rows
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__ if name != "__weakref__"}
@@ -118,9 +124,9 @@ class SymbolicTensor:
             setattr(self, name, value)
 
     @property
-    def shape(self) -> tuple[None, int]:
-        """``(None, columns)``, as in Keras."""
-        return (None, self.columns)
+    def shape(self) -> tuple[int | None, int]:
+        """``(None, columns)``, or ``(rows, columns)``, as in Keras."""
+        return (self.rows, self.columns)
 
     def __add__(self, other: object) -> SymbolicTensor:
         return _gate("Add", "Shift", self, other)
@@ -153,16 +159,18 @@ class SymbolicTensor:
 
     def __repr__(self) -> str:
         what = f"input {self.name!r}" if is_input(self) else f"output of {maker_of(self)!r}"
-        return f"<SymbolicTensor (None, {self.columns}), {what}>"
+        return f"<SymbolicTensor {self.shape}, {what}>"
 
 
 def _gate(merge: str, affine: str, tensor: SymbolicTensor, other: object) -> SymbolicTensor:
     """Return what an operator makes of a tensor and another one, or a number."""
-    if isinstance(other, SymbolicTensor):
-        return OPERATORS[merge]()([tensor, other])
-    if isinstance(other, numbers.Real):
-        return OPERATORS[affine](other)(tensor)
-    return NotImplemented
+    if not isinstance(other, SymbolicTensor | numbers.Real):
+        return NotImplemented
+    joins = isinstance(other, SymbolicTensor)
+    made = OPERATORS[merge]()([tensor, other]) if joins else OPERATORS[affine](other)(tensor)
+    assert made.layer is not None
+    made.layer.is_operator = True
+    return made
 
 
 def title(layer: Maker) -> str:

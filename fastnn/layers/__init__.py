@@ -9,12 +9,14 @@ a function of every element     `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Exp`,
                                 `Negate`, `Scale`, `Shift`, `Square`; of a row `Softmax`, `Sum`;
                                 by its name, as in ``Activation("gelu")``, any of `fastnn.activations`
 a function of yours             `Lambda`, of operators and layers without weights
+where a graph begins            `Input`, and `InputLayer`, what a model has among its layers for it
 preprocessing                   `Normalization`, `Rescaling`, `Discretization`, `CategoryEncoding`
 penalties on what is computed   `ActivityRegularization`
 no arithmetic, no cost          `Identity`, `Flatten`, `Reshape` to the width that is there
 random, in training only         `Dropout`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`
 several tensors become one      `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`,
                                 `Concatenate`, `Dot`, and `add`, ... as functions
+written down                    `serialize`, `deserialize`
 ==============================  ==========================================================================
 """
 
@@ -23,7 +25,7 @@ from typing import Any
 from fastnn.absent import attribute_error
 from fastnn.layers._activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from fastnn.layers._activity import ActivityRegularization
-from fastnn.layers._base import Input, Layer
+from fastnn.layers._base import Layer
 from fastnn.layers._categories import CategoryEncoding, Discretization
 from fastnn.layers._dense import Dense, Maxout
 from fastnn.layers._dot import Dot
@@ -56,6 +58,7 @@ from fastnn.layers._gates import (
     Sum,
     WeightedSum,
 )
+from fastnn.layers._input import Input, InputLayer
 from fastnn.layers._lambda import Lambda
 from fastnn.layers._normalization import BatchNormalization
 from fastnn.layers._prelu import PReLU
@@ -63,6 +66,7 @@ from fastnn.layers._preprocessing import Normalization, Rescaling
 from fastnn.layers._random import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from fastnn.layers._row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
 from fastnn.layers._shapes import Flatten, Identity, Reshape
+from fastnn.layers._written import deserialize, serialize
 
 __all__ = [
     "ELU",
@@ -85,6 +89,7 @@ __all__ = [
     "GaussianNoise",
     "Identity",
     "Input",
+    "InputLayer",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -113,10 +118,12 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "dot",
     "maximum",
     "minimum",
     "multiply",
+    "serialize",
     "subtract",
 ]
 

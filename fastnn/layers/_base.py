@@ -1,4 +1,4 @@
-"""What all layers are: handles with a name, a flag and a frozen configuration, as in Keras 3; and `Input`.
+"""What all layers are: handles with a name, a flag and a frozen configuration, as in Keras 3.
 
 A layer becomes part of a model when the model is built; from then on `get_weights` and
 `set_weights` go to the parameters of that model.  Layers hold no arrays and do no
@@ -9,83 +9,43 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from fastnn import activations
-from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
+from fastnn.checks import check_flag, check_name
 from fastnn.described import made
-from fastnn.errors import ConfigurationError, DTypeError, ShapeError
+from fastnn.errors import ConfigurationError, NotBuiltError
 from fastnn.graph.graph import Config
 from fastnn.graph.symbolic import SymbolicTensor, apply
 from fastnn.layers._weight import Weight
 
-__all__ = ["Input", "Layer", "input_width"]
+__all__ = ["Layer", "are_arrays", "equip"]
+
+_handed: dict[str, Callable[..., Any]] = {}
 
 
-def input_width(shape: object) -> int:
-    if isinstance(shape, Sequence) and not isinstance(shape, str):
-        if len(shape) != 1:
-            raise ShapeError(
-                f"Input shape must be one number of features, such as (784,), got {tuple(shape)!r}; "
-                "flatten images to rows first"
-            )
-        shape = shape[0]
-    return check_count(shape, "Input shape")
+def equip(**functions: Callable[..., Any]) -> None:
+    """Say what computes a layer alone: `build`, `call` and `shape`."""
+    _handed.update(functions)
 
 
-@with_arguments_of_keras("Input")
-def Input(shape: int | Sequence[int], name: str | None = None, *, dtype: object = None) -> SymbolicTensor:
-    """Declare an input of a model: the first entry of a `Sequential`, or the start of a graph.
-
-    Parameters
-    ----------
-    shape : tuple of one int, or int
-        Number of features, without the batch, as in Keras.
-    name : str, optional
-    dtype : dtype, optional
-        As in Keras, such as ``"int32"``, for an input that layers such as `Embedding` read.  It may be left
-        out, as what the input holds follows from them; float32 and float64 change nothing, as the dtype of
-        real numbers is the model's.
-
-    Returns
-    -------
-    SymbolicTensor
-
-    Raises
-    ------
-    ShapeError
-        If the shape has not exactly one dimension.
-    ConfigurationError
-        If it is less than 1, or the name cannot be one.
-    DTypeError
-        If it is not an integer, or `dtype` is that of anything else.
+def are_arrays(inputs: Any) -> bool:
+    """Return whether a layer is called on numbers, which have a shape or stand in lists.
 
     Examples
     --------
-    >>> Input((784,)).columns
-    784
+    >>> are_arrays(np.ones((2, 3))), are_arrays([[1, 2]]), are_arrays("x")
+    (True, True, False)
     """
-    tensor = SymbolicTensor(input_width(shape), check_name(name))
-    tensor.dtype = _integer_dtype(dtype)
-    return tensor
-
-
-def _integer_dtype(dtype: object) -> str | None:
-    """Return the name of the dtype of an input of integers; that of real numbers does not count, None."""
-    if dtype is None:
-        return None
-    try:
-        found = np.dtype(dtype)  # type: ignore[call-overload]
-    except TypeError:
-        found = None
-    if found is None or (found.kind not in "iu" and str(found) not in ("float32", "float64")):
-        raise DTypeError(
-            f"Input has dtype {dtype!r}, and takes only that of integers, for an Embedding, and of "
-            "float32 and float64; of real numbers the model has a dtype, as by Model(..., dtype='float64')"
-        )
-    return str(found) if found.kind in "iu" else None
+    if isinstance(inputs, SymbolicTensor):
+        return False
+    if isinstance(inputs, list | tuple):
+        known = [isinstance(one, SymbolicTensor) for one in inputs]
+        return bool(known) and not any(known) and all(map(are_arrays, inputs[:1]))
+    return isinstance(inputs, Real) or hasattr(inputs, "__array__")
 
 
 class Store(Protocol):
@@ -138,6 +98,7 @@ class Layer:
     """
 
     config: Config
+    is_operator = False  # whether an operator such as + drew it
 
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
         if type(self) is Layer:
@@ -147,6 +108,7 @@ class Layer:
         self.trainable = trainable
         self._store: Any = None  # of its model: a `Store`
         self._latest: _Latest | None = None
+        self._alone: Any = None  # the model that computes it on arrays
 
     @property
     def output(self) -> SymbolicTensor | None:
@@ -173,16 +135,20 @@ class Layer:
     def trainable(self, value: bool) -> None:
         self._trainable = check_flag(value, "trainable")
 
-    def __call__(self, inputs: SymbolicTensor | Sequence[SymbolicTensor]) -> SymbolicTensor:
-        """Return the symbolic tensor that the layer makes of its inputs.
+    def __call__(self, inputs: Any, *, training: bool | None = None) -> Any:
+        """Return the symbolic tensor that the layer makes of its inputs, or of arrays an array.
 
         Parameters
         ----------
-        inputs : SymbolicTensor or sequence of SymbolicTensor
+        inputs : SymbolicTensor or array_like, (rows, features), or a sequence of them
+            Called on arrays, a layer without weights gets them for their width; they stay when it becomes
+            part of a model.
+        training : bool, optional
+            For arrays, as of a model; in graphs `fit` decides.
 
         Returns
         -------
-        SymbolicTensor
+        SymbolicTensor, or numpy.ndarray of float32, or of the dtype of the layer's model
 
         Raises
         ------
@@ -190,14 +156,82 @@ class Layer:
             If the inputs are not symbolic tensors.
         ShapeError
             If their number or their widths do not suit the layer.
+
+        Examples
+        --------
+        >>> from fastnn.layers import ReLU
+        >>> ReLU()([[-1.0, 2.0]])
+        array([[0., 2.]], dtype=float32)
         """
+        if are_arrays(inputs):
+            return _handed["call"](self, inputs, training)
         found = apply(self, inputs)
         self.output = found
         return found
 
     def __getstate__(self) -> dict[str, Any]:
         # A tensor hangs on the whole graph before it; models restore it, see `Serializable.__setstate__`.
-        return self.__dict__ | {"_latest": None}
+        return self.__dict__ | {"_latest": None, "_alone": None}
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        """Give the layer its weights, for inputs of a width.
+
+        Parameters
+        ----------
+        input_shape : (None, features), or a list of such
+
+        Raises
+        ------
+        ShapeError
+            If it is not of that form, or the layer has weights for another width.
+
+        Examples
+        --------
+        >>> from fastnn.layers import Dense
+        >>> layer = Dense(3)
+        >>> layer.build((None, 2))
+        >>> layer.kernel.shape
+        (2, 3)
+        """
+        _handed["build"](self, input_shape)
+
+    @property
+    def built(self) -> bool:
+        """Whether the layer has its weights, or is part of a built model."""
+        return self._store is not None
+
+    def compute_output_shape(self, input_shape: Sequence[Any]) -> tuple[int | None, int]:
+        """Return the shape that the layer makes of one, or of several.
+
+        Parameters
+        ----------
+        input_shape : (rows or None, features), or a list of such
+
+        Returns
+        -------
+        (rows or None, features)
+
+        Raises
+        ------
+        ShapeError
+            If it is not of that form, or does not suit the layer.
+
+        Examples
+        --------
+        >>> from fastnn.layers import Dense
+        >>> Dense(3).compute_output_shape((None, 2))
+        (None, 3)
+        """
+        found: tuple[int | None, int] = _handed["shape"](self, input_shape)
+        return found
+
+    @property
+    def input(self) -> Any:
+        """What the layer was called on last, a tensor or a list of them, or None."""
+        latest = self._latest
+        if latest is None:
+            return None
+        return latest.inputs[0] if len(latest.inputs) == 1 else list(latest.inputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make such a layer, as plain values; weights are not among them.
@@ -271,7 +305,7 @@ class Layer:
 
     def _owner(self) -> Store:
         if self._store is None:
-            raise ConfigurationError(
+            raise NotBuiltError(
                 f"layer {self.name or type(self).__name__!r} has no weights yet; "
                 "put it into a model with a known input width first"
             )
@@ -318,6 +352,26 @@ class Layer:
     def weights(self) -> list[Weight]:
         """The layer's parameters one by one, in the order of `get_weights`; none before it is built."""
         return [] if self._store is None else [Weight(self, role) for role in self._owner().roles(self)]
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """Those of `weights` that an optimizer changes, as `trainable` is now."""
+        still = self._still()
+        return [one for one in self.weights if self.trainable and one.name not in still]
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """Those of a layer that is frozen, and statistics of the data."""
+        still = self._still()
+        return [one for one in self.weights if not self.trainable or one.name in still]
+
+    def _still(self) -> set[str]:
+        """Return which parameters are statistics of the data."""
+        if not self.weights:
+            return set()
+        models = [model.now.drawing for model in self._store.users()]
+        entries = (entry for drawing in models if drawing is not None for entry in drawing.entries())
+        return {parameter.role for layer, parameter in entries if layer is self and parameter.statistic}
 
     def count_params(self) -> int:
         """Return the number of elements of all parameters.

@@ -12,7 +12,8 @@ from fastnn.checks import check_count, check_flag, with_arguments_of_keras
 from fastnn.described import written
 from fastnn.graph.graph import ActivationConfig, DenseConfig, MaxoutConfig
 from fastnn.layers._activation import as_code
-from fastnn.layers._base import Layer, input_width
+from fastnn.layers._base import Layer
+from fastnn.layers._input import input_width
 from fastnn.ops import Activation
 
 __all__ = ["Dense", "Maxout"]

@@ -6,14 +6,14 @@ This file must not know plans, kernels or arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastnn.checks import with_arguments_of_keras
 from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.graph.graph import walk
 from fastnn.graph.symbolic import SymbolicTensor, as_list, title
-from fastnn.layers._base import Layer
+from fastnn.layers._base import Layer, are_arrays
 from fastnn.layers._shapes import IdentityConfig
 
 __all__ = ["Lambda"]
@@ -78,8 +78,10 @@ class Lambda(Layer):
         self.config = IdentityConfig()
         self._function, self._given = function, dict(arguments or {})
 
-    def __call__(self, inputs: SymbolicTensor | Sequence[SymbolicTensor]) -> SymbolicTensor:
-        """Return what the function makes of symbolic tensors; see `Layer`."""
+    def __call__(self, inputs: Any, *, training: bool | None = None) -> Any:
+        """Return what the function makes of symbolic tensors, or of arrays; see `Layer`."""
+        if are_arrays(inputs):
+            return super().__call__(inputs, training=training)
         tensors = as_list(inputs, "the inputs of a Lambda")
         try:
             made = self._function(tensors[0] if len(tensors) == 1 else tensors, **self._given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, ClassVar
 
 from fastnn.checks import check_count, with_arguments_of_keras
@@ -16,6 +17,26 @@ from fastnn.graph.graph import Config
 from fastnn.layers._base import Layer
 
 __all__ = ["Flatten", "Identity", "Reshape"]
+
+
+def shapes_in(given: Any, what: str) -> list[tuple[int | None, int]]:
+    """Return a shape, or those in a list, as a list of (rows or None, features).
+
+    Examples
+    --------
+    >>> shapes_in((None, 3), "layer 'a'"), shapes_in([(2, 3), (2, 4)], "layer 'a'")
+    ([(None, 3)], [(2, 3), (2, 4)])
+    """
+    several = given if isinstance(given, list | tuple) else [given]
+    found = []
+    for shape in several if several and isinstance(several[0], list | tuple) else [several]:
+        if len(shape) != 2 or not isinstance(shape[1], Integral):
+            raise ShapeError(
+                f"input_shape of {what} must be (None, features), or a list of such, got {given!r}; tensors "
+                "are (rows, features)"
+            )
+        found.append((shape[0], int(shape[1])))
+    return found
 
 
 @dataclass(frozen=True)

@@ -53,12 +53,11 @@ def features_of(structure: Structure, x: object, empty: bool = False, judge: boo
     graph, dtype = structure.graph, structure.store.dtype
     arrays: dict[str, np.ndarray] = {}
     rows = -1
-    for tensor, value in zip(
-        graph.inputs, data.by_name(x, [tensor.label for tensor in graph.inputs], "x"), strict=True
-    ):
+    given = data.by_name(x, [tensor.title for tensor in graph.inputs], "x", structure.nests[0])
+    for tensor, value in zip(graph.inputs, given, strict=True):
         one = len(graph.inputs) == 1
         name = array_name("x", tensor, graph.inputs)
-        said = "x" if one else f"x[{tensor.label!r}]"
+        said = "x" if one else f"x[{tensor.title!r}]"
         real = not tensor.kind.is_whole
         if judge and real:
             value = as_numbers(value, said)
@@ -91,7 +90,7 @@ def batch_of(
     graph, objective, dtype = structure.graph, structure.need_objective(), structure.store.dtype
     features = features_of(structure, x, judge=judge)
     rows, arrays = features.rows, features.arrays
-    given = data.by_name(y, [tensor.label for tensor in graph.outputs], "y")
+    given = data.by_name(y, [tensor.title for tensor in graph.outputs], "y", structure.nests[1])
     for tensor, loss, metrics, weighted, value in zip(
         graph.outputs,
         objective.losses,
@@ -102,7 +101,7 @@ def batch_of(
     ):
         one = len(graph.outputs) == 1
         targets = data.as_targets(
-            value, rows, tensor.columns, loss, dtype, name="y" if one else f"y[{tensor.label!r}]"
+            value, rows, tensor.columns, loss, dtype, name="y" if one else f"y[{tensor.title!r}]"
         )
         arrays[array_name("y", tensor, graph.outputs)] = targets
         if loss.ignored is not None:
@@ -113,7 +112,7 @@ def batch_of(
             arrays[name] = data.kept_rows(labels, ignored, dtype)
         if judge:
             _say(advice.on_accuracy(targets, loss, (*metrics, *weighted)))
-            _say(advice.on_targets(targets, loss, "y" if one else f"y[{tensor.label!r}]"))
+            _say(advice.on_targets(targets, loss, "y" if one else f"y[{tensor.title!r}]"))
     if sample_weight is not None:
         arrays["sample_weight"] = data.as_sample_weight(sample_weight, rows, dtype)
     batch = Batch(arrays, rows)

@@ -118,7 +118,6 @@ def _refuse(what: str, **given: object) -> None:
         advice = {
             "y": "each batch is (x, y); if it gives rows, make an array of them, np.stack(list(x))",
             "sample_weight": "each batch is (x, y, sample_weight)",
-            "batch_size": "a batch has the rows that it has",
             "validation_split": "give validation_data",
         }[name]
         raise ConfigurationError(f"{what} gives batches, so leave {name} out: {advice}")
@@ -181,7 +180,7 @@ def fit(
     is_due = _validated(validation_freq)
     feed = test_feed = None
     if is_feed(x):
-        _refuse("x", y=y, sample_weight=sample_weight, batch_size=batch, validation_split=fraction)
+        _refuse("x", y=y, sample_weight=sample_weight, validation_split=fraction)
         if isinstance(class_weight, str):
             raise ConfigurationError(
                 "class_weight='balanced' needs all labels, and x gives batches; give a dict of weights"
@@ -401,7 +400,7 @@ def evaluate(
     batch, wanted = _some(batch_size, "batch_size"), _some(steps, "steps")
     count, told = resolve_threads(n_threads), checked(callbacks)
     if is_feed(x):
-        _refuse("x", y=y, sample_weight=sample_weight, batch_size=batch)
+        _refuse("x", y=y, sample_weight=sample_weight)
         feed = Feed(x, wanted)
         feed.reset()
         raw = unpacked(feed.first(), "batch 1 of x")[0]
@@ -430,7 +429,6 @@ def predict(
     batch, wanted = _some(batch_size, "batch_size"), _some(steps, "steps")
     count, told = resolve_threads(n_threads), checked(callbacks)
     if is_feed(x):
-        _refuse("x", batch_size=batch)
         feed = Feed(x, wanted)
         feed.reset()
         raw = unpacked(feed.first(), "batch 1 of x")[0]

@@ -209,7 +209,7 @@ class Differentiable(Structured):
 
         Returns
         -------
-        numpy.ndarray, (rows, outputs), or a list of them
+        numpy.ndarray, (rows, outputs), or a list or dict of them
 
         Raises
         ------
@@ -220,7 +220,7 @@ class Differentiable(Structured):
         # What the caller does to its arrays afterwards must not change the gradients.
         kept = Batch({name: array.copy() for name, array in given.arrays.items()}, given.rows)
         self._forwarded = kept
-        return outputs_of(now, kept)
+        return self._keyed(outputs_of(now, kept))
 
     def _outputs_in_training(self, x: object) -> Any:
         """Return the outputs for given rows, of layers as in training; see `Model.__call__`."""
@@ -366,7 +366,7 @@ def _upstream(now: Structure, upstream: object, rows: int) -> dict[str, np.ndarr
     given = (
         [None] * len(outputs)
         if upstream is None
-        else data.by_name(upstream, [tensor.label for tensor in outputs], "upstream")
+        else data.by_name(upstream, [tensor.title for tensor in outputs], "upstream", now.nests[1])
     )
     arrays: dict[str, np.ndarray] = {}
     for tensor, value in zip(outputs, given, strict=True):
@@ -374,7 +374,7 @@ def _upstream(now: Structure, upstream: object, rows: int) -> dict[str, np.ndarr
         if value is None:
             arrays[name] = np.ones((rows, tensor.columns), dtype)
             continue
-        said = "upstream" if one else f"upstream[{tensor.label!r}]"
+        said = "upstream" if one else f"upstream[{tensor.title!r}]"
         arrays[name] = data.as_features(value, tensor.columns, dtype, name=said, empty=True)
         if arrays[name].shape[0] != rows:
             raise ShapeError(f"{said} has {arrays[name].shape[0]} rows but x has {rows}")

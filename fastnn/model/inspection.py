@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 import time
 import unicodedata
@@ -16,7 +17,7 @@ from fastnn.checks import check_count
 from fastnn.compiler.memory import Layout
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import describe_op
-from fastnn.errors import DTypeError
+from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.graph.graph import Config, Graph, Tensor
 from fastnn.model.batch import Batch, batch_of
 from fastnn.model.programs import Key
@@ -373,11 +374,12 @@ def _few(widths: Sequence[int]) -> list[str]:
     return text if len(text) <= _MOST_WIDTHS else [*text[:half], "...", *text[1 - half :]]
 
 
-def summary(model: Shown) -> str:
+def summary(model: Shown, show_trainable: bool = False, layer_range: Sequence[str] | None = None) -> str:
     """Return the table that `Model.summary` prints, in the order of `Model.layers`, or as a chain goes.
 
     What a layer reads is named unless that is the row above, and only that.
     """
+    trained: dict[str, bool] = {}
     rows: list[tuple[str, ...]] = [("layer", "kind", "activation", "output shape", "parameters", "reads")]
     drawing = model._now.drawing
     if drawing is None:
@@ -406,16 +408,36 @@ def summary(model: Shown) -> str:
             )
             above = (node.output,)
             seen.add(node.layer)
+            if node.parameters:
+                trained[node.output.label] = drawing.layers[node.layer].trainable
         for name, layer in drawing.layers.items():
             if name not in seen:
                 count = sum(p.rows * p.columns for known, p in drawing.idle if known is layer)
                 rows.append((name, type(layer).__name__, layer.config.function, "not read", f"{count:,}", ""))
+    if layer_range is not None:
+        rows = [rows[0], *_between(rows[1:], layer_range)]
+    if show_trainable:
+        cells = ["trained", *({True: "yes", False: "no", None: ""}[trained.get(row[0])] for row in rows[1:])]
+        rows = [(*row[:-1], cell, row[-1]) for row, cell in zip(rows, cells, strict=True)]
     lines = [f"model {model.name!r}, {model.dtype}", *_table(rows)]
     if drawing is not None:
         total = model.count_params()
         trainable = sum(p.rows * p.columns for p in drawing.graph.parameters if p.is_trained)
         lines.append(f"parameters: {total:,}, trainable: {trainable:,}, non-trainable: {total - trainable:,}")
     return "\n".join(lines)
+
+
+def _between(rows: list[tuple[str, ...]], layer_range: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the rows from the first layer to the last one, which names or patterns of names tell."""
+    if not isinstance(layer_range, list | tuple) or len(layer_range) != 2:
+        raise ConfigurationError(f"layer_range must be two names of layers, got {layer_range!r}")
+    found = []
+    for pattern in layer_range:
+        places = [place for place, row in enumerate(rows) if re.fullmatch(str(pattern), row[0])]
+        if not places:
+            raise unknown_name("layer", str(pattern), [row[0] for row in rows])
+        found.append(places)
+    return rows[min(found[0]) : max(found[1]) + 1]
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -1,15 +1,15 @@
 """Models: graphs of layers that can be trained; chains, `Sequential`, are in `sequential.py`.
 
 A model has a structure (`structure.py`: graph, parameters, what it was compiled with), which its parts share:
-what it shows of itself (`overview.py`), single batches (`batchwise.py`), forward and backward
-(`gradients.py`), updates from outside (`updates.py`), its loss as a function (`search.py`), how it is kept
-(`serializable.py`).  This file adds compile, fit, evaluate and predict.  What these are given is checked in
-`feeding.py`; the epoch loop is in `fit.py`.
+its inputs and outputs (`ends.py`), what it shows of itself (`overview.py`), single batches (`batchwise.py`),
+forward and backward (`gradients.py`), updates from outside (`updates.py`), its loss as a function
+(`search.py`), how it is kept (`serializable.py`).  This file adds compile, fit, evaluate and predict.  What
+these are given is checked in `feeding.py`; the epoch loop is in `fit.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -17,13 +17,13 @@ import numpy as np
 from fastnn import absent, optimizers
 from fastnn._core.guards import load
 from fastnn.callbacks.base import Callback, History, Record
-from fastnn.checks import check_count, check_flag, check_name, shown, with_arguments_of_keras
-from fastnn.errors import ConfigurationError, DTypeError, ShapeError
-from fastnn.graph.shared_graphs import drawn
-from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, replay
+from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
+from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.model import feeding
 from fastnn.model.batch import Batch
 from fastnn.model.batchwise import Batchwise
+from fastnn.model.ends import Ended, is_symbolic
 from fastnn.model.gradients import Differentiable
 from fastnn.model.optimizer_state import OptimizerState
 from fastnn.model.overview import Overview
@@ -35,39 +35,25 @@ from fastnn.utils import next_seed
 
 __all__ = ["Model"]
 
-_MOST_ENDS = 100  # arrays that a program takes, and gives
 
-
-def _named_ends(ends: object, what: str) -> tuple[object, list[str] | None]:
-    """Return the tensors of a dict of them, and its keys; other ends as they are."""
-    if not isinstance(ends, Mapping):
-        return ends, None
-    for key, tensor in ends.items():
-        if isinstance(tensor, SymbolicTensor):
-            maker = tensor.layer if tensor.call is None else tensor.call.model
-            name = tensor.name if maker is None else maker.name
-            if name != key:
-                raise ConfigurationError(
-                    f"{what} has the key {shown(key)} for what is named {name!r}; give both one name: the "
-                    "layer that makes it, or the Input, has an argument name"
-                )
-    return list(ends.values()), list(ends)
-
-
-class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializable):
+class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, Serializable):
     """A graph of layers, from inputs to outputs.
 
     Parameters
     ----------
-    inputs : SymbolicTensor, or sequence or dict of them
+    inputs : SymbolicTensor, or list, tuple or dict of them
         Where the graph begins: what `Input` made, or the output of a layer.
-    outputs : SymbolicTensor, or sequence or dict of them
-        Where it ends.  If it is a dict, whose keys are the names of the tensors, `predict` returns one.
+    outputs : SymbolicTensor, or list, tuple or dict of them
+        Where it ends.  Inputs and outputs may be nested, as in ``{"a": x, "b": [y, z]}``; then `x` and `y` of
+        `fit` may be so, and `predict` returns such a nest.  Keys are the names of losses and metrics too,
+        and order the tensors, as in Keras.
     dtype : {"float32", "float64"}
     seed : int, optional
         For initial weights and the order of rows; by default that of
         `fastnn.utils.set_random_seed`, else a random one.
     name : str, optional
+    trainable : bool
+        False freezes all layers, as ``model.trainable = False`` does.
 
     Raises
     ------
@@ -89,8 +75,6 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
     144
     """
 
-    _output_keys: list[str] | None  # of a model that gives its outputs as a dict
-
     @with_arguments_of_keras("Model")
     def __init__(
         self,
@@ -99,12 +83,14 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
         dtype: object = "float32",
         seed: int | None = None,
         name: str | None = None,
+        trainable: bool = True,
     ) -> None:
         self._begin(dtype, seed, name)
+        check_flag(trainable, "trainable")
         if inputs is not None or outputs is not None:
-            inputs, _ = _named_ends(inputs, "inputs")
-            outputs, self._output_keys = _named_ends(outputs, "outputs")
-            self._bind_ends(as_list(inputs, "inputs"), as_list(outputs, "outputs"))
+            self._bind_ends(inputs, outputs)
+            if not trainable:
+                self.trainable = False
         elif type(self) is Model:
             raise ConfigurationError(
                 "a Model needs inputs and outputs, fastnn.Model(inputs, outputs); for a chain use Sequential"
@@ -119,15 +105,7 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
         self.history = None
         self._binder = Binder(self.dtype)
         self._forwarded: Batch | None = None
-        self._output_keys = None
         self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])
-
-    def _bind_ends(self, inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> None:
-        """Become the graph that leads from inputs to outputs."""
-        if len(inputs) + len(outputs) > _MOST_ENDS:
-            raise ConfigurationError(f"a model has at most {_MOST_ENDS} inputs and outputs")
-        self._ends = inputs, outputs
-        self._binder.bind(drawn(inputs, outputs), self.seed)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {load('fastnn.model.inspection').headline(self)}>"
@@ -147,42 +125,6 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
     @history.setter
     def history(self, history: History | None) -> None:
         self._record = None if history is None else Record(history)
-
-    @property
-    def inputs(self) -> list[SymbolicTensor]:
-        """The symbolic tensors where the graph begins."""
-        return list(self._ends[0])
-
-    @property
-    def outputs(self) -> list[SymbolicTensor]:
-        """The symbolic tensors where the graph ends."""
-        return list(self._ends[1])
-
-    @property
-    def input(self) -> SymbolicTensor | list[SymbolicTensor]:
-        """The only input, or the list of them."""
-        return self._ends[0][0] if len(self._ends[0]) == 1 else self.inputs
-
-    @property
-    def output(self) -> SymbolicTensor | list[SymbolicTensor]:
-        """The only output, or the list of them."""
-        return self._ends[1][0] if len(self._ends[1]) == 1 else self.outputs
-
-    def _draw_again(self, inputs: object) -> SymbolicTensor | list[SymbolicTensor]:
-        """Return the tensors that this model, used as a layer, makes of others."""
-        drawing = self._now.drawing
-        if drawing is None:
-            raise ConfigurationError(
-                f"model {self.name!r} has no input width yet; begin it with fastnn.Input"
-            )
-        given = as_list(inputs, f"the inputs of model {self.name!r}")
-        widths = [tensor.columns for tensor in self._ends[0]]
-        if [tensor.columns for tensor in given] != widths:
-            raise ShapeError(
-                f"model {self.name!r} takes tensors of widths {widths}, got {[t.columns for t in given]}"
-            )
-        found = replay(Call(self, tuple(given), drawing), *self._ends)
-        return found if len(found) > 1 else found[0]
 
     # -- compiling and running
 
@@ -277,8 +219,8 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
         y : array_like, optional
             Targets as the loss takes them; not beside batches.
         batch_size : int, optional
-            Default 32, or with `steps_per_epoch` all rows over it; not beside batches.  The last batch of an
-            epoch may be shorter.
+            Default 32, or with `steps_per_epoch` all rows over it.  The last batch of an epoch may be
+            shorter.  Batches that come one by one have the rows that they have.
         epochs : int
             Number of the last epoch.
         verbose : {"auto", 0, 1, 2}
@@ -507,7 +449,7 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
         Returns
         -------
         numpy.ndarray, (rows, outputs), or a list or dict of them
-            Of the model's dtype; a list if the model has several outputs, a dict if it was made with one.
+            Of the model's dtype; a list if the model has several outputs, or as its outputs are nested.
 
         Raises
         ------
@@ -533,13 +475,6 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
         )
         return self._keyed(found)
 
-    def _keyed(self, found: Any) -> Any:
-        """Return outputs by their names, if the model was made so."""
-        keys = self._output_keys
-        if keys is None:
-            return found
-        return dict(zip(keys, found if isinstance(found, list) else [found], strict=True))
-
     def __call__(self, x: object, training: bool | None = False) -> Any:
         """Return the outputs for given rows; see `predict`.
 
@@ -550,7 +485,7 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
 
         Parameters
         ----------
-        x : array_like, (rows, features), or SymbolicTensor, or a list of them
+        x : array_like, (rows, features), or SymbolicTensor, or as in `Model` several of them
         training : bool
             Whether layers do what they do in training, as in Keras: those such as `Dropout` draw, and
             `BatchNormalization` takes the moments of these rows and moves its statistics towards them, for
@@ -572,21 +507,20 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
         """
         if training and self._differs_in_training(x):
             return self._keyed(self._outputs_in_training(x))
-        programs = self._binder.now.programs
-        if programs is not None and programs.few_rows is not None:
-            found = programs.few_rows.predict(x)
+        now = self._binder.now
+        programs = now.programs
+        if programs is not None and programs.few_rows is not None and now.drawing is not None:
+            begin, end = now.drawing.nests
+            found = programs.few_rows.predict(x) if begin is None or type(x) is np.ndarray else None
             if found is not None:
-                return found if self._output_keys is None else self._keyed(found)
-        if isinstance(x, SymbolicTensor) or (
-            isinstance(x, list | tuple) and x and isinstance(x[0], SymbolicTensor)
-        ):
+                return found if end is None else self._keyed(found)
+        if is_symbolic(x):
             return self._draw_again(x)
         return self.predict(x)
 
     def _differs_in_training(self, x: object) -> bool:
         """Return whether a layer does something else in training, which graphs cannot say."""
-        several = x if isinstance(x, list | tuple) else [x]
-        drawn = any(isinstance(one, SymbolicTensor) for one in several)
+        drawn = is_symbolic(x)
         drawing = self._now.drawing
         if drawing is None:  # nobody knows yet
             return not drawn

@@ -6,7 +6,7 @@ This file must not know epochs, batches or programs.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,6 +84,13 @@ class Objective:
         found["loss"] = loss
         return found
 
+    def names(self, graph: Graph) -> list[str]:
+        """Return what the values of a list are, see `shaped`."""
+        outputs = graph.outputs
+        if len(outputs) == 1:
+            return ["loss", *self.measured]
+        return ["loss", *(metric_name("loss", t, outputs) for t in outputs), *sorted(self.measured)]
+
     def shaped(self, values: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:
         """Return values as Keras does: a dict, the loss alone, or a list."""
         if as_dict:
@@ -108,10 +115,10 @@ def check_names(loss: object, loss_weights: object, metrics: object, weighted_me
         losses_.get(loss)
         return
     several = isinstance(loss, list | tuple | dict)
-    given = _values(loss) if several else [loss]
+    given = list(_each(loss)) if several else [loss]
     if given in ([], [None]):
         raise ConfigurationError("compile needs a loss, for example loss='mse'")
-    chosen = [losses_.get(_only(one)) for one in given]
+    chosen = [losses_.get(one) for one in given]
     for name in (*_leaves(metrics), *_leaves(weighted_metrics)):
         metrics_.get(name, chosen[0], 2)
     for share in _values(loss_weights) if isinstance(loss_weights, list | tuple | dict) else ():
@@ -140,14 +147,15 @@ def _settle(
     metrics: object,
     weighted_metrics: object,
 ) -> Objective:
-    names = [tensor.label for tensor in outputs]
+    names = [tensor.title for tensor in outputs]
     if isinstance(loss, list | tuple | dict):
-        losses = tuple(losses_.get(_only(one)) for one in data.by_name(loss, names, "loss"))
+        given = data.by_name(_by_title(loss, names), names, "loss")
+        losses = tuple(losses_.get(_only(one)) for one in given)
     else:
         losses = (losses_.get(loss),) * len(names)
     shares = (1.0,) * len(names)
     if loss_weights is not None:
-        given = data.by_name(loss_weights, names, "loss_weights")
+        given = data.by_name(_by_title(loss_weights, names), names, "loss_weights")
         shares = tuple(check_number(share, "a loss weight", 0.0) for share in given)
     chosen: list[tuple[metrics_.Metric, ...]] = []
     weighted: list[tuple[metrics_.Metric, ...]] = []
@@ -191,6 +199,34 @@ def _apart(metric: metrics_.Metric, taken: set[str]) -> metrics_.Metric:
 def _only(several: object) -> object:
     """Return the one entry of a list, as an output's loss may stand in one of its own, as in Keras."""
     return several[0] if isinstance(several, list | tuple) and len(several) == 1 else several
+
+
+def _each(losses: object) -> Iterator[object]:
+    """Yield the losses in lists and dicts in one another."""
+    if isinstance(losses, list | tuple) or (isinstance(losses, dict) and "class_name" not in losses):
+        for one in _values(losses):
+            yield from _each(one)
+    else:
+        yield losses
+
+
+def _by_title(several: Any, names: Sequence[str], prefix: str = "") -> Any:
+    """Return what belongs to outputs in a dict in which there are no others; anything else as it is."""
+    if not isinstance(several, dict) or ("class_name" in several and prefix):
+        return several
+    found: dict[str, Any] = {}
+    for key, value in several.items():
+        title = f"{prefix}{key}"
+        inside = [name for name in names if name.startswith(f"{title}/")]
+        if not inside or title in names:
+            found[title] = value
+        elif isinstance(value, dict) and "class_name" not in value:
+            found |= _by_title(value, names, f"{title}/")
+        elif isinstance(value, list | tuple) and len(value) == len(inside):
+            found |= zip(inside, value, strict=True)
+        else:
+            found |= dict.fromkeys(inside, value)
+    return found
 
 
 def _values(several: object) -> list[Any]:

@@ -5,7 +5,7 @@ This file must not know data or epochs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +15,15 @@ from fastnn.checks import check_count, check_flag, with_arguments_of_keras
 from fastnn.compiler.plan import PURPOSES, STEPWISE, Plan
 from fastnn.errors import ConfigurationError, unknown_name
 from fastnn.graph.graph import Graph
-from fastnn.layers import Layer
+from fastnn.graph.symbolic import SymbolicTensor
+from fastnn.layers import InputLayer, Layer
 from fastnn.layers._weight import Weight
 from fastnn.model.optimizer_state import OptimizerState
 from fastnn.model.programs import Key
 from fastnn.model.structure import Structured
 
 if TYPE_CHECKING:
+    from fastnn.graph.drawing import Drawing
     from fastnn.model.inspection import Profile
 
 __all__ = ["Overview"]
@@ -32,17 +34,23 @@ class Overview(Structured):
 
     @property
     def layers(self) -> list[Layer | Any]:
-        """The model's layers, and models used as layers, in Keras's order but without its input layers.
+        """The model's inputs, layers, and models used as layers, in Keras's order.
 
-        In a graph the layer farthest from the outputs comes first, counted along the longest way; of
-        layers equally far the one that is met first on the way back from the outputs, in their order.  The
-        order in which a graph was drawn does not matter.
+        An input is an `InputLayer`; chains leave theirs out.  What operators such as ``+`` draw is no layer
+        in Keras, and is left out as well.  In a graph the layer farthest from the outputs comes first,
+        counted along the longest way; of layers equally far the one that is met first on the way back from
+        the outputs, in their order.  The order in which a graph was drawn does not matter.
         """
         drawing = self._now.drawing
-        if drawing is None:
-            return []
-        inputs = {tensor.name for tensor in drawing.graph.inputs}
-        return [member for name, member in drawing.members.items() if name not in inputs]
+        return [] if drawing is None else [layer for _, layer in self._members(drawing)]
+
+    def _members(self, drawing: Drawing) -> Iterator[tuple[str, Any]]:
+        """Yield `layers`, each with its name in the graph."""
+        for name, member in drawing.members.items():
+            if isinstance(member, SymbolicTensor):
+                yield name, InputLayer.of(member, name)
+            elif not getattr(member, "is_operator", False):
+                yield name, member
 
     @property
     def graph(self) -> Graph:
@@ -64,16 +72,6 @@ class Overview(Structured):
         value = check_flag(value, "trainable")
         for layer in self.layers:
             layer.trainable = value
-
-    @property
-    def input_names(self) -> list[str]:
-        """Names of the inputs, in their order: the keys of `x` as a dict."""
-        return [tensor.label for tensor in self.graph.inputs]
-
-    @property
-    def output_names(self) -> list[str]:
-        """Names of the outputs, in their order: the keys of `y` as a dict."""
-        return [tensor.label for tensor in self.graph.outputs]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer | Any:
         """Return a layer by its name or its index.
@@ -98,10 +96,12 @@ class Overview(Structured):
                 raise ConfigurationError(f"no layer {index}; there are {len(layers)}")
             return layers[index]
         drawing = self._now.drawing
-        members = drawing.members if drawing is not None else {}
-        for layer in layers:  # what this graph calls them: a shared one may have another name elsewhere
-            if members.get(name or "") is layer:
-                return layer
+        known = {} if drawing is None else drawing.members
+        member = known.get(name or "")
+        if isinstance(member, SymbolicTensor):
+            member = InputLayer.of(member, name or "")
+        if member is not None:
+            return member  # what this graph calls so: a shared one may have another name elsewhere
         for layer in layers:
             if layer.name == name:
                 return layer
@@ -146,7 +146,7 @@ class Overview(Structured):
         >>> long = fastnn.layers.Dense(3, name="long")(fastnn.layers.Dense(2, name="first")(x))
         >>> model = fastnn.Model(x, long + short)
         >>> [layer.name for layer in model.layers]
-        ['first', 'long', 'short', 'add']
+        ['input', 'first', 'long', 'short']
         >>> [w.shape for w in model.get_weights()]
         [(4, 2), (2,), (2, 3), (3,), (4, 3), (3,)]
         """
@@ -180,6 +180,15 @@ class Overview(Structured):
         return self._now.optimizer is not None
 
     @property
+    def metrics_names(self) -> list[str]:
+        """What `evaluate` and `train_on_batch` return as a list: the names of its numbers."""
+        now = self._now
+        return now.need_objective().names(now.graph)
+
+    def reset_metrics(self) -> None:
+        """Do nothing, as metrics begin anew at every call; for loops that are written for Keras."""
+
+    @property
     def weights(self) -> list[Weight]:
         """All parameters one by one, in the order of `get_weights`."""
         return [weight for weight, _ in self._weights()]
@@ -209,18 +218,6 @@ class Overview(Structured):
             for layer in now.drawing.layers.values()
             for role in now.store.places.get(layer, {})
         ]
-
-    @property
-    def input_shape(self) -> Any:
-        """``(None, features)`` of the only input, or the list of them."""
-        found = [(None, tensor.columns) for tensor in self._now.graph.inputs]
-        return found[0] if len(found) == 1 else found
-
-    @property
-    def output_shape(self) -> Any:
-        """``(None, features)`` of the only output, or the list of them."""
-        found = [(None, tensor.columns) for tensor in self._now.graph.outputs]
-        return found[0] if len(found) == 1 else found
 
     # -- looking inside
 
@@ -276,14 +273,31 @@ class Overview(Structured):
         return load("fastnn.model.inspection").profile(self, x, y, batch_size)
 
     @with_arguments_of_keras("summary")
-    def summary(self, *, print_fn: Callable[[str], Any] | None = None) -> None:
+    def summary(
+        self,
+        *,
+        print_fn: Callable[[str], Any] | None = None,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
         """Print inputs and layers, in the order of `layers`: activations, shapes, parameters, connections.
 
         Parameters
         ----------
         print_fn : callable, optional
             Called with each line instead of `print`.
+        show_trainable : bool
+            Whether a column says which layers are trained.
+        layer_range : sequence of two str, optional
+            Names, or regular expressions, of the first and the last layer to be printed.
+
+        Raises
+        ------
+        ConfigurationError
+            If no layer has such a name.
         """
         show = print if print_fn is None else print_fn
-        for line in load("fastnn.model.inspection").summary(self).splitlines():
+        flags = check_flag(show_trainable, "show_trainable")
+        text = load("fastnn.model.inspection").summary(self, flags, layer_range)
+        for line in text.splitlines():
             show(line)

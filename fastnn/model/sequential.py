@@ -15,7 +15,7 @@ from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 from fastnn.graph.drawing import followed
 from fastnn.graph.shared_graphs import drawn
 from fastnn.graph.symbolic import SymbolicTensor, as_list, config_of
-from fastnn.layers import Layer
+from fastnn.layers import InputLayer, Layer
 from fastnn.model.model import Model
 from fastnn.model.structure import Structure
 
@@ -179,6 +179,8 @@ class Sequential(Model):
 
     def _with(self, layer: object) -> tuple[list[Layer | Model], SymbolicTensor | None]:
         """Return the chain with one more layer, and its input if that is known."""
+        if isinstance(layer, InputLayer):
+            layer = layer.output
         if isinstance(layer, SymbolicTensor):
             if self._chain or self._input is not None:
                 raise ConfigurationError("Input must be the first entry, once")
@@ -209,9 +211,10 @@ class Sequential(Model):
                 if isinstance(other, Layer) and other.named
             ):
                 raise ConfigurationError(f"two layers are named {layer.name!r}; give one another name=")
-        elif not layer.built:
-            raise ConfigurationError(f"model {layer.name!r} has no input width yet; begin it with an Input")
         first = self._input
+        if isinstance(layer, Model) and layer.built and first is None and not self._chain:
+            first = SymbolicTensor(layer.inputs[0].columns)
+            first.dtype = layer.inputs[0].dtype
         columns = getattr(layer, "input_columns", None)
         if columns is not None and not self._chain:
             if first is not None and first.columns != columns:

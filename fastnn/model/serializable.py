@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn.described import own_classes
-from fastnn.graph.symbolic import SymbolicTensor, ancestry
+from fastnn.graph.symbolic import ancestry
 from fastnn.model.structure import Structured
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ def equip(saving: Callable[[], Any]) -> None:
 
 class Serializable(Structured):
     """What can be saved and loaded, or made anew from its configuration; a part of `Model`."""
-
-    _ends: tuple[list[SymbolicTensor], list[SymbolicTensor]]  # inputs and outputs, as they were drawn
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles keep: everything; see `Binder` for programs."""
@@ -110,13 +108,16 @@ class Serializable(Structured):
         """
         _saving().save_weights(self, filepath, overwrite=overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
         """Replace the weights by those in a file, in the order of `get_weights`; names do not matter.
 
         Parameters
         ----------
         filepath : str or path-like
             What `save_weights` or `save` wrote, of a model with weights of the same shapes.
+        skip_mismatch : bool
+            Whether weights are found by their names, and those that the file does not have, or has in another
+            shape, stay as they are, with a warning: of a model whose last layers are others.
 
         Raises
         ------
@@ -126,7 +127,7 @@ class Serializable(Structured):
         ConfigurationError, BusyError, OSError
             If the model is not built; if another thread trains it; if the file cannot be read.
         """
-        _saving().load_weights(self, filepath)
+        _saving().load_weights(self, filepath, skip_mismatch=skip_mismatch)
 
     def _save_training(
         self, filepath: str | os.PathLike[str], notes: str, arrays: Mapping[str, np.ndarray]

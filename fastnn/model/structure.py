@@ -15,10 +15,11 @@ import numpy as np
 
 from fastnn._core.guards import exchange, hold_all
 from fastnn.border import data
-from fastnn.errors import BusyError, ConfigurationError
+from fastnn.errors import BusyError, ConfigurationError, NotBuiltError
 from fastnn.graph.drawing import Drawing
 from fastnn.graph.graph import Graph, Parameter
-from fastnn.graph.symbolic import Maker
+from fastnn.graph.nests import packed
+from fastnn.graph.symbolic import Maker, SymbolicTensor
 from fastnn.layers import Layer
 from fastnn.model.parameters import ParameterStore, Place, merged_store, stores_of
 from fastnn.model.programs import Programs
@@ -86,7 +87,7 @@ class Structure:
     def need_drawing(self) -> Drawing:
         """Return the drawing of a model that is built."""
         if self.drawing is None:
-            raise ConfigurationError(
+            raise NotBuiltError(
                 "the model's input width is not known yet; begin with fastnn.Input((features,)), "
                 "or call fit, or build((None, features))"
             )
@@ -96,6 +97,11 @@ class Structure:
     def graph(self) -> Graph:
         """The frozen graph that plans are compiled from."""
         return self.need_drawing().graph
+
+    @property
+    def nests(self) -> tuple[Any, Any]:
+        """How inputs and outputs are nested, see `Drawing`."""
+        return self.need_drawing().nests
 
     def need_optimizer(self) -> OptimizerState:
         """Return what `compile` made."""
@@ -331,10 +337,20 @@ class Structured:
     seed: int
     name: str
     _binder: Binder
+    _ends: tuple[list[SymbolicTensor], list[SymbolicTensor]]  # inputs and outputs, as they were drawn
 
     @property
     def _now(self) -> Structure:
         return self._binder.now
+
+    def _nests(self) -> tuple[Any, Any]:
+        drawing = self._now.drawing
+        return (None, None) if drawing is None else drawing.nests
+
+    def _keyed(self, found: Any) -> Any:
+        """Return outputs, one array or a list of them, as the model's outputs are nested."""
+        nest = self._nests()[1]
+        return found if nest is None else packed(nest, found if isinstance(found, list) else [found])
 
     def _ready(self, x: object, check: Callable[[Structure], Any]) -> Any:
         """Return the structure and what `check` makes of it, first building the model from the width of `x`.

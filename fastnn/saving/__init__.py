@@ -17,7 +17,14 @@ import numpy as np
 from fastnn.absent import attribute_error
 from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.described import own_classes
-from fastnn.errors import BusyError, ConfigurationError, FastnnError, FileFormatError
+from fastnn.errors import (
+    BusyError,
+    ConfigurationError,
+    FastnnError,
+    FileFormatError,
+    TrainingWarning,
+    warn,
+)
 from fastnn.graph.drawing import Drawing
 from fastnn.saving.compilation import compilation_of, compile_again, state_names
 from fastnn.saving.container import Container, Filename, file_name, write
@@ -279,13 +286,19 @@ def _check_arrays(
             raise file.error(f"array {shown(name)} belongs to nothing in the model")
 
 
-def load_weights(model: Model, path: Filename) -> None:
+def load_weights(model: Model, path: Filename, skip_mismatch: bool = False) -> None:
     """Give a model the weights in a file; see `Model.load_weights`.
 
     Parameters
     ----------
     model : Model
     path : str or path-like
+    skip_mismatch : bool
+
+    Warns
+    -----
+    TrainingWarning
+        If weights stay as they are.
 
     Examples
     --------
@@ -298,8 +311,21 @@ def load_weights(model: Model, path: Filename) -> None:
     ...     load_weights(model, path)
     """
     places, dtype = model._now.weights(), model.dtype
+    by_name, left = check_flag(skip_mismatch, "skip_mismatch"), []
     with Container(path) as file:
         names = _open(file)
+        if by_name:
+            left = [
+                name
+                for name, place in places.items()
+                if name not in names or file.shapes[name] != place.shape
+            ]
+            if len(left) == len(places):
+                raise file.error(
+                    f"none of its weights ({', '.join(names)}) fits one of the model ({', '.join(places)})"
+                )
+            places = {name: place for name, place in places.items() if name not in left}
+            names = list(places)
         if len(names) != len(places):
             raise file.error(
                 f"it holds {len(names)} weights, and the model has {len(places)}: {', '.join(places)}"
@@ -314,6 +340,11 @@ def load_weights(model: Model, path: Filename) -> None:
             array = np.empty(place.shape, file.dtypes[source])
             file.read(source, array)
             arrays.append(array.astype(dtype, copy=False))
+    if left:
+        warn(f"{', '.join(left)} stay as they are, as the file has no such weights", TrainingWarning)
+        array = model._now.store.array
+        kept = {name: place.view(array) for name, place in model._now.weights().items()}
+        arrays = list((kept | dict(zip(places, arrays, strict=True))).values())
     model.set_weights(arrays)
 
 

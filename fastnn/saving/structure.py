@@ -9,6 +9,7 @@ This file must not know files or arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fastnn import layers
@@ -16,8 +17,10 @@ from fastnn.checks import check_flag, check_number, shown
 from fastnn.described import rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.graph.drawing import Drawing, draw
+from fastnn.graph.nests import packed, plain, read
 from fastnn.graph.symbolic import Maker, SymbolicTensor, as_list
 from fastnn.layers import Input, Layer
+from fastnn.model.ends import drawing_of
 from fastnn.model.model import Model
 from fastnn.model.sequential import Sequential
 
@@ -25,7 +28,11 @@ __all__ = ["build", "structure_of"]
 
 _MOST_DRAWN = 50_000  # calls of layers, also of those in models that are called
 _LONGEST_NAME = 1000  # characters, as names stand in those of arrays, many times
-_LAYERS = [cls for name in layers.__all__ if isinstance(cls := getattr(layers, name), type)]
+_LAYERS = [
+    cls
+    for name in layers.__all__
+    if isinstance(cls := getattr(layers, name), type) and cls is not layers.InputLayer
+]
 
 
 def structure_of(model: Model) -> dict[str, Any]:
@@ -54,7 +61,8 @@ def _write_part(part: Maker | Model, parts: list[dict[str, Any]], numbers: dict[
                 "anew; only layers of fastnn.layers can be written down"
             )
         else:
-            parts.append({**written(part), "named": part.named})
+            drawn_by = {"operator": True} if part.is_operator else {}
+            parts.append({**written(part), "named": part.named, **drawn_by})
         numbers[id(part)] = len(parts) - 1
     return numbers[id(part)]
 
@@ -63,22 +71,28 @@ def _write_model(model: Model, parts: list[dict[str, Any]], numbers: dict[int, i
     about = {"name": model.name, "dtype": model.dtype.name, "seed": model.seed}
     if isinstance(model, Sequential):
         chain = [_write_part(part, parts, numbers) for part in model.layers]
-        first = model._input or next(iter(model.inputs), None)
+        first = model._input or next(iter(model._ends[0]), None)
         start = None if first is None else _written_input(first)
         parts.append({"class_name": "Sequential", "config": {**about, "input": start, "chain": chain}})
     else:
         steps, tensors = _written_steps(model, parts, numbers)
-        ends = {
+        ends: dict[str, list[Any]] = {
             "inputs": [tensors[tensor] for tensor in model.inputs],
             "outputs": [tensors[tensor] for tensor in model.outputs],
-            **({} if model._output_keys is None else {"output_keys": model._output_keys}),
         }
+        nests = model._now.need_drawing().nests
+        if any(nest is not None for nest in nests):
+            ends["nests"] = [
+                None if nest is None else plain(packed(nest, range(len(tensors))))
+                for nest, tensors in zip(nests, model._ends, strict=True)
+            ]
         parts.append({"class_name": "Model", "config": {**about, "steps": steps, **ends}})
 
 
 def _written_input(tensor: SymbolicTensor) -> dict[str, Any]:
     integers = {} if tensor.dtype is None else {"dtype": tensor.dtype}
-    return {"columns": tensor.columns, "name": tensor.name, **integers}
+    rows = {} if tensor.rows is None else {"batch_size": tensor.rows}
+    return {"columns": tensor.columns, "name": tensor.name, **integers, **rows}
 
 
 def _written_steps(
@@ -158,6 +172,7 @@ def build(structure: object, admit: Callable[[Drawing, str], None] | None = None
         else:
             layer: Layer = rebuilt(entry, _LAYERS, "layer")
             layer.named = check_flag(entry.get("named", True), "named")
+            layer.is_operator = check_flag(entry.get("operator", False), "operator")
             made.append(layer)
     if not made or not isinstance(made[-1], Model):
         raise ConfigurationError("the last part of a structure must be a model")
@@ -226,7 +241,9 @@ def _numbered(number: object, things: Sequence[Any], what: str) -> Any:
 
 def _input(config: object) -> SymbolicTensor:
     columns = _get(config, "columns", int, "an input")
-    return Input(columns, config.get("name"), dtype=config.get("dtype"))  # type: ignore[attr-defined]
+    assert isinstance(config, Mapping)
+    rows = config.get("batch_size")
+    return Input(columns, config.get("name"), dtype=config.get("dtype"), batch_size=rows)
 
 
 def _chain(
@@ -267,12 +284,24 @@ def _graph(
         for key in ("inputs", "outputs")
     ]
     model: Model = _blank(Model, config, admit is not None)
+    nests = _nests(config, ends)
     if admit is not None:
-        admit(draw(*ends), model.dtype.name)
-    model._bind_ends(as_list(ends[0], "inputs"), as_list(ends[1], "outputs"))
-    if "output_keys" in config:
-        keys = _get(config, "output_keys", list, "a graph")
-        if keys != model.output_names:
-            raise ConfigurationError(f"the outputs are {model.output_names}, and their keys {shown(keys)}")
-        model._output_keys = keys
+        admit(drawing_of(nests[0], nests[1], kept=False)[0], model.dtype.name)
+    model._bind_ends(*nests)
     return model
+
+
+def _nests(config: Mapping[str, Any], ends: list[list[SymbolicTensor]]) -> list[Any]:
+    """Return inputs and outputs as they were nested."""
+    if "output_keys" in config:  # of files that knew nothing else
+        keys = _get(config, "output_keys", list, "a graph")
+        if len(set(map(str, keys))) != len(ends[1]):
+            raise ConfigurationError(f"there are {len(ends[1])} outputs, and their keys are {shown(keys)}")
+        return [ends[0], dict(zip(map(str, keys), ends[1], strict=True))]
+    written = _get(config, "nests", list, "a graph") if "nests" in config else [None, None]
+    if len(written) != 2:
+        raise ConfigurationError(f"a graph nests inputs and outputs, got {shown(written)}")
+    return [
+        tensors if nest is None else read(nest, partial(_numbered, things=tensors, what="end"))
+        for nest, tensors in zip(written, ends, strict=True)
+    ]

@@ -22,9 +22,9 @@ def draws(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return, for each graph that is drawn from now on, the number of its outputs."""
     found: list[int] = []
 
-    def note(inputs: Any, outputs: Any) -> Any:
+    def note(inputs: Any, outputs: Any, keys: Any) -> Any:
         found.append(len(outputs))
-        return draw(inputs, outputs)
+        return draw(inputs, outputs, keys)
 
     monkeypatch.setattr(shared_graphs, "draw", note)
     monkeypatch.setattr(

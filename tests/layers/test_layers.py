@@ -303,6 +303,7 @@ def test_what_a_layer_was_made_with_are_its_attributes(name: str) -> None:
             "Activation": {"activation": "relu"},
             "CategoryEncoding": {"num_tokens": 3},
             "Dense": {"units": 3},
+            "InputLayer": {"batch_shape": (None, 3)},
         },
         **{
             "Discretization": {"bin_boundaries": [0.5]},

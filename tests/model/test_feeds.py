@@ -192,7 +192,6 @@ def test_bad_batches_are_named(refused: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"batch_size": 8}, ConfigurationError, "x gives batches, so leave batch_size out"),
         ({"y": Y}, ConfigurationError, "x gives batches, so leave y out"),
         ({"sample_weight": np.ones(32)}, ConfigurationError, "x gives batches, so leave sample_weight out"),
         ({"validation_split": 0.5}, ConfigurationError, "leave validation_split out: give validation_data"),

@@ -300,7 +300,7 @@ def test_models_inside_models_twice() -> None:
         "dense/kernel",
         "dense/bias",
     ]
-    assert [layer.name for layer in model.layers] == ["middle", "add", "dense"]
+    assert [layer.name for layer in model.layers] == ["input", "middle", "add", "dense"]
     assert model.get_layer("middle") is middle
     assert middle.get_layer("inner") is inner
     k1, b1, k2, b2, k3, b3 = model.get_weights()

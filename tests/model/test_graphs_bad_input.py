@@ -106,9 +106,9 @@ GRAPHS: dict[str, tuple[Callable[[], object], type[FastnnError], str]] = {
     "three to subtract": (lambda: layers.Subtract()([a] * 3), ShapeError, "'subtract' subtracts one.* got 3"),
     "two for a dense layer": (lambda: dense()([a, b]), ShapeError, "layer 'd' takes 1 tensor, got 2"),
     "an array for a layer": (
-        lambda: dense()(X),
-        DTypeError,
-        r"the inputs of layer 'd' must be .* got an array of shape \(8, 3\)",
+        lambda: dense()(X[None]),
+        ShapeError,
+        r"the input of layer 'd' must be \(rows, features\), got shape \(1, 8, 3\)",
     ),
     "an array among tensors": (lambda: layers.Add()([a, X]), DTypeError, r"got an array of shape \(8, 3\)"),
     "None for a layer": (lambda: dense()(None), DTypeError, "the inputs of layer 'd' must be.* got None"),
@@ -158,9 +158,9 @@ GRAPHS: dict[str, tuple[Callable[[], object], type[FastnnError], str]] = {
         "got an array of shape",
     ),
     "a model without a width": (
-        lambda: Sequential([dense()], name="s")(a),
+        lambda: Sequential(name="s")(a),
         ConfigurationError,
-        "'s' has no input width yet; begin it",
+        "the model has no layers; add some",
     ),
     "a name with a slash": (lambda: Model(a, dense()(a), name="m/n"), ConfigurationError, "without '/'"),
     "a name with a colon": (lambda: dense("d:1"), ConfigurationError, "without '/' and ':', got 'd:1'"),
@@ -240,7 +240,7 @@ CALLS: dict[str, tuple[Callable[[Model], object], type[FastnnError], str]] = {
         ShapeError,
         r"x must have the keys \['a', 'b'\], got \['a'\]",
     ),
-    "x has a key": (lambda m: m.fit({"a": X, "b": Z, "c": Z}, GOOD[1]), ShapeError, "got .'a', 'b', 'c'.$"),
+    "x has another key": (lambda m: m.fit({"a": X, "c": Z}, GOOD[1]), ShapeError, "got .'a', 'c'.$"),
     "rows of x": (
         lambda m: m.predict([X, Z[:4]]),
         ShapeError,

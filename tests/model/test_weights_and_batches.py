@@ -58,7 +58,7 @@ def test_statistics_and_frozen_layers_are_not_trained() -> None:
 
 def test_shapes_are_those_of_keras() -> None:
     assert (chain().input_shape, chain().output_shape) == ((None, 3), (None, 2))
-    assert named().output_shape == [(None, 2), (None, 1)]
+    assert named().output_shape == [(None, 1), (None, 2)]
 
 
 def test_a_layer_is_taken_away_and_another_put_in_its_place() -> None:
@@ -90,12 +90,14 @@ def test_outputs_by_name(tmp_path: Path) -> None:
     again = fastnn.load_model(tmp_path / "model.keras")
     assert np.array_equal(again.predict(X)["right"], model.predict(X)["right"])
     config: dict[str, Any] = model.get_config()
-    config["parts"][-1]["config"]["output_keys"] = ["left", "left"]
+    about = config["parts"][-1]["config"]
+    about["nests"] = [None, {"list": [0, 1]}]
+    with pytest.raises(DTypeError, match="a nest is a list, a tuple or a dict"):
+        fastnn.Model.from_config(config)
+    del about["nests"]
+    about["output_keys"] = ["left", "left"]
     with pytest.raises(ConfigurationError, match="their keys"):
         fastnn.Model.from_config(config)
-    x = fastnn.Input((3,))
-    with pytest.raises(ConfigurationError, match="outputs has the key 'y' for what is named 'out'"):
-        fastnn.Model(x, {"y": layers.Dense(1, name="out")(x)})
 
 
 def test_a_batch_is_tested_as_evaluate_does() -> None:

@@ -408,11 +408,14 @@ def named(model: Any) -> dict[str, Any]:
 
 
 def outline(model: Any) -> list[Any]:
-    """Return the names of layers with weights, those of models inside as lists, in their order."""
+    """Return the names of layers with weights, the classes of others, those of models inside as lists."""
     return [
-        [layer.name, *outline(layer)] if hasattr(layer, "layers") else layer.name
+        [layer.name, *outline(layer)]
+        if hasattr(layer, "layers")
+        else layer.name
+        if hasattr(layer, "units")
+        else type(layer).__name__
         for layer in model.layers
-        if hasattr(layer, "layers") or hasattr(layer, "units")
     ]
 
 

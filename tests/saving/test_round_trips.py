@@ -262,7 +262,7 @@ def test_a_number_minus_a_tensor_counts_as_one_operation(tmp_path: Path) -> None
     x = fastnn.Input((4,))
     one, other = layers.Dense(4, name="one"), layers.Dense(4, name="other")
     model = fastnn.Model(x, layers.ReLU()(other(x)) + (2 - one(x)), seed=0)
-    assert [la.name for la in model.layers][:2] == ["other", "one"]
+    assert [la.name for la in model.layers][1:3] == ["other", "one"]
     model.save(tmp_path / "model")
     assert_equal(model, fastnn.load_model(tmp_path / "model"))
 
