@@ -16,6 +16,7 @@ seed gives the same bits, whatever the number of threads.
 models                          `Sequential` is a chain of layers, `Model` any graph of them from `Input`
                                 to outputs
 what they are made of           `layers`, `activations`, `initializers`, `regularizers`, `constraints`
+for scikit-learn                `MLPClassifier` and `MLPRegressor`, in the place of its own
 how they are trained            `losses`, `metrics`, `optimizers`, `callbacks`
 data, pictures                  `datasets`, `plotting` (with matplotlib)
 for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
@@ -83,11 +84,14 @@ _hand_down(loss_of=_loss_of, constrained=_constrained, penalty=_penalty, next_se
 
 if TYPE_CHECKING:
     from fastnn import datasets, models, plotting, saving
+    from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.model.inspection import gradcheck
     from fastnn.saving import load_model
 
 __all__ = [
     "Input",
+    "MLPClassifier",
+    "MLPRegressor",
     "Model",
     "Sequential",
     "__version__",
@@ -125,6 +129,8 @@ def __getattr__(name: str) -> Any:
         from fastnn.model.inspection import gradcheck
 
         return gradcheck
+    if name in ("MLPClassifier", "MLPRegressor"):
+        return getattr(_guards.load("fastnn.estimators"), name)
     if name == "load_model":
         from fastnn.saving import load_model
 

@@ -1,0 +1,404 @@
+"""What both estimators share: parameters, initial weights, and how the solvers are run.
+
+Names, texts of warnings and errors, and the draws of random numbers are those of
+`sklearn.neural_network`, version 1.9.  What differs between classes and numbers is in the files of the two.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fastnn.errors import ConfigurationError
+from fastnn.estimators import _compat, _solvers, _stopping
+from fastnn.estimators._epochs import Epochs, Rows
+from fastnn.estimators._lbfgs import LossOfAll, packed
+from fastnn.estimators._network import Network, Recipe
+from fastnn.run.runtime import blas_single_threaded
+
+__all__ = ["BasePerceptron"]
+
+_STOCHASTIC = ("sgd", "adam")
+_ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+_NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
+    " preprocessed."
+)
+_Interval, _Options, _StrOptions = _compat.Interval, _compat.Options, _compat.StrOptions
+
+
+class BasePerceptron(BaseEstimator):  # type: ignore[misc]
+    """Base of the estimators."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", _Interval(Integral, 1, None, closed="left")],
+        "activation": [_StrOptions(set(_ACTIVATIONS))],
+        "solver": [_StrOptions({"lbfgs", *_STOCHASTIC})],
+        "alpha": [_Interval(Real, 0, None, closed="left")],
+        "batch_size": [_StrOptions({"auto"}), _Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [_StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [_Interval(Real, 0, None, closed="neither")],
+        "power_t": [_Interval(Real, 0, None, closed="left")],
+        "max_iter": [_Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [_Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [_Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [_Interval(Real, 0, 1, closed="left")],
+        "beta_1": [_Interval(Real, 0, 1, closed="left")],
+        "beta_2": [_Interval(Real, 0, 1, closed="left")],
+        "epsilon": [_Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [_Interval(Integral, 1, None, closed="left"), _Options(Real, {np.inf})],
+        "max_fun": [_Interval(Integral, 1, None, closed="left")],
+    }
+
+    hidden_layer_sizes: Any
+    activation: Any
+    solver: Any
+    alpha: Any
+    batch_size: Any
+    learning_rate: Any
+    learning_rate_init: Any
+    power_t: Any
+    max_iter: Any
+    shuffle: Any
+    random_state: Any
+    tol: Any
+    verbose: Any
+    warm_start: Any
+    momentum: Any
+    nesterovs_momentum: Any
+    early_stopping: Any
+    validation_fraction: Any
+    beta_1: Any
+    beta_2: Any
+    epsilon: Any
+    n_iter_no_change: Any
+    max_fun: Any
+
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
+    n_outputs_: int
+    out_activation_: str
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    _built_for: tuple[Any, ...]
+
+    def _keep(self, given: dict[str, Any]) -> None:
+        """Keep the arguments of a constructor, as they are."""
+        for name, value in given.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+    # -- what the two estimators say
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
+        raise NotImplementedError
+
+    def _output_activation(self) -> str:
+        """Return the activation of the output, as scikit-learn names it."""
+        raise NotImplementedError
+
+    def _recipe(self, widths: tuple[int, ...], activations: tuple[Any, ...]) -> Recipe:
+        raise NotImplementedError
+
+    def _targets(self, y: np.ndarray) -> np.ndarray:
+        """Return targets, one column for each output, as the loss takes them."""
+        return y
+
+    def _constant(self, y: np.ndarray) -> np.ndarray | None:
+        """Return what is added to the loss of each row, whatever the weights."""
+        return None
+
+    def _value_scale(self) -> float:
+        """Return what the loss that is minimised is multiplied by to be the one that is shown."""
+        return 1.0
+
+    def _scorer(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Any:
+        """Return a function that scores the net on validation rows."""
+        raise NotImplementedError
+
+    # -- the net
+
+    def _net(self) -> Network:
+        """Return the net with the weights that are in `coefs_` and `intercepts_`."""
+        network: Network | None = self.__dict__.get("_network")
+        kernels, biases = self.coefs_, self.intercepts_
+        if network is None or self._built_for != self._design() or not network.fits(kernels, biases):
+            before, network = network, self._built([np.asarray(k) for k in kernels])
+            if before is not None and before.optimizer is not None and before.flat.size == network.flat.size:
+                network.optimizer = before.optimizer
+            self._network, self._built_for = network, self._design()
+        network.take(kernels, biases)
+        return network
+
+    def _design(self) -> tuple[Any, ...]:
+        """Return the parameters on which the net depends, beside its widths."""
+        return self.activation, self.out_activation_, getattr(self, "loss", None)
+
+    def _built(self, kernels: list[np.ndarray]) -> Network:
+        widths = (kernels[0].shape[0], *(kernel.shape[1] for kernel in kernels))
+        activations = (_ACTIVATIONS[self.activation],) * (len(widths) - 2)
+        dtype = np.dtype(np.float32 if kernels[0].dtype == np.float32 else np.float64)
+        return Network(self._recipe(widths, activations), dtype)
+
+    def _adopt(self, network: Network) -> None:
+        """Let `coefs_` and `intercepts_` be the net's own weights."""
+        self.coefs_, self.intercepts_ = list(network.kernels), list(network.biases)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_network" in self.__dict__:  # copies of views are no views
+            self._adopt(self._net())
+
+    def _initialize(self, y: np.ndarray, widths: list[int], dtype: np.dtype) -> None:
+        """Draw initial weights, and forget what was."""
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.n_outputs_ = y.shape[1]
+        self.n_layers_ = len(widths)
+        self.out_activation_ = self._output_activation()
+        factor = 2.0 if self.activation == "logistic" else 6.0
+        kernels: list[np.ndarray] = []
+        biases: list[np.ndarray] = []
+        for fan_in, fan_out in itertools.pairwise(widths):
+            bound = np.sqrt(factor / (fan_in + fan_out))
+            for drawn, shape in ((kernels, (fan_in, fan_out)), (biases, (fan_out,))):
+                drawn.append(self._random_state.uniform(-bound, bound, shape).astype(dtype))
+        if self.solver == "lbfgs":  # SciPy's search is in float64, and leaves such weights
+            kernels, biases = ([a.astype(np.float64) for a in drawn] for drawn in (kernels, biases))
+        self.coefs_, self.intercepts_ = kernels, biases
+        self.__dict__.pop("_network", None)
+        if self.solver == "lbfgs":
+            return
+        self.loss_curve_ = []
+        self._no_improvement_count = 0
+        if self.early_stopping:
+            self.validation_scores_ = []
+            self.best_validation_score_ = -np.inf
+            self.best_loss_ = None
+        else:
+            self.best_loss_ = np.inf
+            self.validation_scores_ = None
+            self.best_validation_score_ = None
+
+    # -- training
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if np.any(np.array(sizes) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first_pass)
+        if sample_weight is not None:
+            sample_weight = _compat.checked_weights(sample_weight, X)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        self.n_outputs_ = y.shape[1]
+        widths = [int(width) for width in (X.shape[1], *sizes, self.n_outputs_)]
+        self._random_state = check_random_state(self.random_state)
+        if first_pass:
+            self._initialize(y, widths, X.dtype)
+        else:
+            self._check_widths(widths)
+        if not isinstance(X, np.ndarray):
+            X = X.tocsr()
+        network = self._net()
+        self._adopt(network)
+
+        def train() -> None:
+            if self.solver == "lbfgs":
+                self._fit_lbfgs(network, X, y, sample_weight)
+            else:
+                self._fit_stochastic(network, X, y, sample_weight, incremental)
+
+        network.exclusively(train)
+        if not np.isfinite(network.flat).all():
+            raise ValueError(_NON_FINITE)
+        return self
+
+    def _check_widths(self, widths: list[int]) -> None:
+        there = [self.coefs_[0].shape[0], *(np.shape(kernel)[1] for kernel in self.coefs_)]
+        if there != widths:
+            raise ConfigurationError(
+                f"training goes on with a net of the layer widths {there}, and the data and "
+                f"hidden_layer_sizes ask for {widths}; to begin anew, call fit with warm_start=False"
+            )
+
+    def _rows(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Rows:
+        return Rows(X, self._targets(y), sample_weight, self._constant(y))
+
+    def _fit_lbfgs(self, network: Network, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+        if network.optimizer is None:
+            network.begin(_solvers.unused())
+        function = LossOfAll(network, self._rows(X, y, sample_weight), self.alpha, self._value_scale())
+        options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}
+        with blas_single_threaded():
+            found = minimize(
+                function,
+                packed(network.kernels, network.biases),
+                method="L-BFGS-B",
+                jac=True,
+                options=options,
+            )
+        self.n_iter_ = _compat.checked_result("lbfgs", found, self.max_iter)
+        self.loss_ = found.fun
+        function(found.x)
+
+    def _loss_grad_lbfgs(
+        self, vector: np.ndarray, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *_: object
+    ) -> tuple[float, np.ndarray]:
+        """Return loss and gradient at a vector of weights, as the function of this name in scikit-learn."""
+        network = self._net()
+        if network.optimizer is None:
+            network.begin(_solvers.unused())
+        rows = self._rows(X, np.asarray(y), sample_weight)
+        found = LossOfAll(network, rows, self.alpha, self._value_scale())(vector)
+        self._adopt(network)
+        return found
+
+    def _fit_stochastic(
+        self, network: Network, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool
+    ) -> None:
+        if not incremental or network.optimizer is None or not hasattr(self, "_optimizer"):
+            network.begin(_solvers.optimizer_of(self))
+            self._optimizer = network.need_optimizer()
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        score = None
+        if self.early_stopping:
+            X, y, sample_weight, score = self._held_out(X, y, sample_weight)
+        n = X.shape[0]
+        if self.batch_size == "auto":
+            batch = min(200, n)
+        else:
+            if self.batch_size > n:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                    stacklevel=9,
+                )
+            batch = int(np.clip(self.batch_size, 1, n))
+        epochs = Epochs(network, self._rows(X, y, sample_weight), batch, float(self.alpha))
+        best = network.flat.copy()
+        order = np.arange(n)
+        try:
+            self.n_iter_ = 0
+            for _ in range(self.max_iter):
+                if self.shuffle:
+                    indices = np.arange(n)
+                    self._random_state.shuffle(indices)
+                    order = order[indices]
+                epoch = epochs.run(order.astype(np.int32) if self.shuffle else None)
+                self.n_iter_ += 1
+                self.loss_ = epoch.data * self._value_scale() + epoch.penalty
+                self.t_ += n
+                self.loss_curve_.append(self.loss_)
+                if self.verbose:
+                    print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+                if not epoch.finite:
+                    self._diverged()
+                    break
+                if _stopping.count_improvement(self, None if score is None else score()) and score:
+                    best = network.flat.copy()
+                _solvers.end_epoch(self, network.need_optimizer())
+                if _stopping.stop(self, network.need_optimizer(), _solvers.is_adaptive(self)):
+                    break
+                if incremental:
+                    break
+                if self.n_iter_ == self.max_iter:
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                        "optimization hasn't converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=9,
+                    )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=9)
+        if score is not None:
+            network.flat[...] = best
+
+    def _diverged(self) -> None:
+        """End training whose loss is not finite: with an error, or, with best weights, a warning."""
+        scores: list[float] | None = getattr(self, "validation_scores_", None)
+        if scores is None:
+            raise ValueError(_NON_FINITE)
+        scores.append(float("nan"))
+        warnings.warn(
+            f"The loss was not finite in iteration {self.n_iter_}; training stopped, and the weights with "
+            "the best validation score are kept. Lower learning_rate_init, or scale the data.",
+            ConvergenceWarning,
+            stacklevel=10,
+        )
+
+    def _held_out(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Any, ...]:
+        """Return what is trained on, and a function that scores the net on the rest."""
+        parts = (X, y) if sample_weight is None else (X, y, sample_weight)
+        found = train_test_split(
+            *parts,
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=y if self._stratifies() else None,
+        )
+        X, X_val, y, y_val = found[:4]
+        weights, weights_val = found[4:] or (None, None)
+        if X_val.shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return X, y, weights, self._scorer(X_val, y_val, weights_val)
+
+    def _stratifies(self) -> bool:
+        """Return whether the parts of a split are to have the same shares of classes."""
+        return False
+
+    def _check_solver(self) -> bool:
+        """Raise unless the solver makes steps on batches."""
+        if self.solver not in _STOCHASTIC:
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    # -- predictions
+
+    def _check_fitted(self) -> None:
+        if "_network" not in self.__dict__:
+            check_is_fitted(self)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Return the outputs of the net, by the short way where the rows are as they must be."""
+        attributes = self.__dict__
+        network: Network | None = attributes.get("_network")
+        if network is not None and type(X) is np.ndarray and "feature_names_in_" not in attributes:
+            found = self._net().few(X)
+            if found is not None:
+                return found
+        X = _compat.validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return self._checked_outputs(X)
+
+    def _checked_outputs(self, X: Any) -> np.ndarray:
+        """Return the outputs for rows that were checked."""
+        if not isinstance(X, np.ndarray):
+            X = X.tocsr()
+        return self._net().outputs(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

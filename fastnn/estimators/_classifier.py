@@ -1,0 +1,314 @@
+"""The classifier: labels and probabilities.
+
+Names and texts are those of `sklearn.neural_network`, version 1.9.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import type_of_target, unique_labels
+
+from fastnn.estimators import _compat
+from fastnn.estimators._base import BasePerceptron
+from fastnn.estimators._network import Recipe
+from fastnn.losses import BinaryCrossentropy, SparseCategoricalCrossentropy
+
+__all__ = ["MLPClassifier"]
+
+
+class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
+    """A multilayer perceptron that tells classes apart, in the place of scikit-learn's.
+
+    It minimises the mean of the cross-entropy ``-log p(y)`` over the rows, plus
+    ``alpha / 2 * sum(w ** 2) / n`` over the kernels, ``n`` being the rows of a batch or the sum of their
+    weights.  Several labels a row count each as a class and its opposite.  With equal parameters it draws the
+    same random numbers as `sklearn.neural_network.MLPClassifier`, and makes the same steps.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, or int
+        Units of the hidden layers.
+    activation : {"relu", "tanh", "logistic", "identity"}
+        Of the hidden layers.
+    solver : {"adam", "sgd", "lbfgs"}
+    alpha : float
+        Factor of the penalty.
+    batch_size : int or "auto"
+        "auto" is 200 rows, or all if they are fewer.
+    learning_rate : {"constant", "invscaling", "adaptive"}
+        Of "sgd": as it is; ``learning_rate_init / (rows seen + 1) ** power_t`` after each epoch; a fifth
+        whenever training would end.
+    learning_rate_init : float
+    power_t : float
+    max_iter : int
+        The most epochs, or iterations of "lbfgs".
+    shuffle : bool
+    random_state : int, numpy.random.RandomState or None
+    tol : float
+        What a loss, or score, has to improve by; the largest element of the gradient for "lbfgs".
+    verbose : bool
+    warm_start : bool
+        Whether `fit` goes on with the weights that are there.
+    momentum : float
+    nesterovs_momentum : bool
+    early_stopping : bool
+        Whether rows are set aside, whose score says when to end; the weights with the best one are kept.
+    validation_fraction : float
+    beta_1, beta_2, epsilon : float
+        Of "adam".
+    n_iter_no_change : int
+        Epochs without improvement after which training ends.
+    max_fun : int
+        The most evaluations of "lbfgs".
+
+    Attributes
+    ----------
+    classes_ : numpy.ndarray, or list of them
+    coefs_, intercepts_ : list of numpy.ndarray
+        The weights; arrays may be changed and replaced.
+    loss_, best_loss_ : float
+    loss_curve_ : list of float
+        Of each epoch.
+    validation_scores_ : list of float, or None
+    best_validation_score_ : float, or None
+    t_ : int
+        Rows seen in training.
+    n_iter_, n_layers_, n_outputs_, n_features_in_ : int
+    out_activation_ : str
+    feature_names_in_ : numpy.ndarray
+        If all columns had names.
+
+    Raises
+    ------
+    ImportError
+        Without scikit-learn.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> (x, y), (x_test, y_test) = fastnn.datasets.load_digits()
+    >>> classifier = fastnn.MLPClassifier((64,), random_state=0, max_iter=500).fit(x, y)
+    >>> classifier.score(x_test, y_test) > 0.95
+    True
+    """
+
+    _label_binarizer: Any
+    classes_: Any
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: Any = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: Any = 0.001,
+        power_t: Any = 0.5,
+        max_iter: Any = 200,
+        shuffle: Any = True,
+        random_state: Any = None,
+        tol: Any = 1e-4,
+        verbose: Any = False,
+        warm_start: Any = False,
+        momentum: Any = 0.9,
+        nesterovs_momentum: Any = True,
+        early_stopping: Any = False,
+        validation_fraction: Any = 0.1,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: Any = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: Any = 15000,
+    ) -> None:
+        self._keep(locals())
+
+    # -- what the base asks for
+
+    def _output_activation(self) -> str:
+        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+
+    def _recipe(self, widths: tuple[int, ...], activations: tuple[Any, ...]) -> Recipe:
+        if self.out_activation_ == "softmax":
+            return Recipe(widths, activations, "softmax", SparseCategoricalCrossentropy(), 1.0)
+        # The sum over outputs, not their mean.
+        return Recipe(widths, activations, "sigmoid", BinaryCrossentropy(), float(widths[-1]))
+
+    def _targets(self, y: np.ndarray) -> np.ndarray:
+        return y.argmax(axis=1).reshape(-1, 1) if self.out_activation_ == "softmax" else y
+
+    def _stratifies(self) -> bool:
+        return self.n_outputs_ == 1
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
+        X, y = _compat.validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            classes = unique_labels(y)
+            if self.warm_start:
+                if set(classes) != set(self.classes_):
+                    raise ValueError(
+                        "warm_start can only be used where `y` has the same classes as in the previous call "
+                        f"to fit. Previously got {self.classes_}, `y` has {classes}"
+                    )
+            elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+                raise ValueError(
+                    f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has "
+                    f"{classes}."
+                )
+        return X, self._label_binarizer.transform(y).astype(bool)
+
+    def _scorer(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Any:
+        if y.shape[1] > 1 and self.out_activation_ != "softmax":
+            return lambda: float(
+                accuracy_score(y, self._checked_outputs(X) > 0.5, sample_weight=sample_weight)
+            )
+        truth = self._codes(y)
+
+        def score() -> float:
+            right = self._codes(self._checked_outputs(X)) == truth
+            return float(np.average(right, weights=sample_weight))
+
+        return score
+
+    def _codes(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the number of the class of each row."""
+        if outputs.shape[1] == 1:
+            return (outputs[:, 0] > 0.5).astype(np.intp)
+        return outputs.argmax(axis=1)
+
+    # -- what users call
+
+    @_compat.checked_parameters
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
+        """Train on rows and their labels.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (rows, features)
+            float32 is trained in float32, all else in float64.
+        y : array_like, (rows,) or (rows, labels)
+            Labels of any kind; or, for each label, whether a row has it.
+        sample_weight : array_like, (rows,), optional
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            For bad input, or if the loss is not finite any more.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the last epoch still brought an improvement.
+        """
+        found: MLPClassifier = self._fit(X, y, sample_weight)
+        return found
+
+    @_compat.if_stochastic
+    @_compat.checked_parameters
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
+        """Train for one epoch.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array_like, (classes,), optional
+            All that there will be; needed in the first call.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator.
+        """
+        if _compat.is_first_partial_fit(self, classes):
+            several = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
+        found: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
+        return found
+
+    def predict(self, X: Any) -> Any:
+        """Return the most probable classes.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (rows, features)
+
+        Returns
+        -------
+        numpy.ndarray, (rows,) or (rows, labels)
+        """
+        self._check_fitted()
+        outputs = self._outputs(X)
+        binarizer = self._label_binarizer
+        if binarizer.y_type_ not in ("binary", "multiclass") or len(binarizer.classes_) == 1:
+            return binarizer.inverse_transform(outputs)
+        return self.classes_[self._codes(outputs)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (rows, features)
+
+        Returns
+        -------
+        numpy.ndarray, (rows, classes)
+            In the order of `classes_`.
+        """
+        self._check_fitted()
+        outputs = self._outputs(X)
+        if outputs.shape[1] > 1:
+            return outputs
+        found = np.empty((len(outputs), 2), outputs.dtype)
+        np.subtract(1.0, outputs[:, 0], out=found[:, 0])
+        found[:, 1] = outputs[:, 0]
+        return found
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (rows, features)
+
+        Returns
+        -------
+        numpy.ndarray, (rows, classes)
+        """
+        found = self.predict_proba(X)
+        logarithms: np.ndarray = np.log(found, out=found)
+        return logarithms
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _more_tags(self) -> dict[str, bool]:  # of scikit-learn before 1.6
+        return {"multilabel": True}
