@@ -7,33 +7,31 @@ Names, texts of warnings and errors, and the draws of random numbers are those o
 from __future__ import annotations
 
 import itertools
-import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from fastnn import activations, optimizers
+from fastnn.callbacks.base import Callback
 from fastnn.errors import ConfigurationError
-from fastnn.estimators import _compat, _solvers, _stopping
-from fastnn.estimators._epochs import Epochs, Rows
+from fastnn.estimators import _compat, _extras, _solvers, _training
+from fastnn.estimators._epochs import Rows
 from fastnn.estimators._lbfgs import LossOfAll, packed
 from fastnn.estimators._network import Network, Recipe
+from fastnn.estimators._training import NON_FINITE, Given
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
 from fastnn.run.runtime import blas_single_threaded
 
 __all__ = ["BasePerceptron"]
 
-_STOCHASTIC = ("sgd", "adam")
-_ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
-_NON_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
-    " preprocessed."
-)
+_ACTIVATIONS = {*_extras.SCIKIT_LEARN, *activations._NAMED}
 _Interval, _Options, _StrOptions = _compat.Interval, _compat.Options, _compat.StrOptions
 
 
@@ -42,8 +40,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", _Interval(Integral, 1, None, closed="left")],
-        "activation": [_StrOptions(set(_ACTIVATIONS))],
-        "solver": [_StrOptions({"lbfgs", *_STOCHASTIC})],
+        "activation": [_StrOptions(_ACTIVATIONS), list, tuple, callable],
+        "solver": [_StrOptions({"lbfgs", *optimizers._BY_NAME}), Optimizer],
         "alpha": [_Interval(Real, 0, None, closed="left")],
         "batch_size": [_StrOptions({"auto"}), _Interval(Integral, 1, None, closed="left")],
         "learning_rate": [_StrOptions({"constant", "invscaling", "adaptive"})],
@@ -64,6 +62,13 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         "epsilon": [_Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [_Interval(Integral, 1, None, closed="left"), _Options(Real, {np.inf})],
         "max_fun": [_Interval(Integral, 1, None, closed="left")],
+        "dropout": [_Interval(Real, 0, 1, closed="left"), list, tuple],
+        "normalization": [_StrOptions({"batch", "layer"}), None],
+        "scoring": [str, callable, None],
+        "callbacks": [list, tuple, Callback, None],
+        "progress_bar": ["boolean"],
+        "n_threads": [_Interval(Integral, 1, None, closed="left"), None],
+        "time_limit": [_Interval(Real, 0, None, closed="neither"), None],
     }
 
     hidden_layer_sizes: Any
@@ -89,6 +94,14 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     epsilon: Any
     n_iter_no_change: Any
     max_fun: Any
+    dropout: Any
+    normalization: Any
+    scoring: Any
+    callbacks: Any
+    progress_bar: Any
+    n_threads: Any
+    time_limit: Any
+    loss: Any
 
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
@@ -115,8 +128,25 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         """Return the activation of the output, as scikit-learn names it."""
         raise NotImplementedError
 
-    def _recipe(self, widths: tuple[int, ...], activations: tuple[Any, ...]) -> Recipe:
+    def _objective(self, outputs: int) -> tuple[Any, Loss, float]:
+        """Return the activation of the output, as fastnn names it, the loss, and its share."""
         raise NotImplementedError
+
+    def _checked_eval(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+        """Return validation rows of the caller's, checked."""
+        raise NotImplementedError
+
+    def _originals(self, y: np.ndarray) -> np.ndarray:
+        """Return checked targets as the caller's scorers know them."""
+        raise NotImplementedError
+
+    def _with_classes(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        """Return what rows count in the loss."""
+        return sample_weight
+
+    def _n_columns(self) -> int:
+        """Return how many outputs the net has."""
+        return self.n_outputs_
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
         """Return targets, one column for each output, as the loss takes them."""
@@ -150,13 +180,34 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
 
     def _design(self) -> tuple[Any, ...]:
         """Return the parameters on which the net depends, beside its widths."""
-        return self.activation, self.out_activation_, getattr(self, "loss", None)
+        given = (
+            self.activation,
+            self.dropout,
+            self.normalization,
+            self.loss,
+            getattr(self, "quantiles", None),
+        )
+        return (self.out_activation_, *map(_extras.as_tuple, given))
 
     def _built(self, kernels: list[np.ndarray]) -> Network:
         widths = (kernels[0].shape[0], *(kernel.shape[1] for kernel in kernels))
-        activations = (_ACTIVATIONS[self.activation],) * (len(widths) - 2)
         dtype = np.dtype(np.float32 if kernels[0].dtype == np.float32 else np.float64)
-        return Network(self._recipe(widths, activations), dtype)
+        output, loss, share = self._objective(widths[-1])
+        hidden = len(widths) - 2
+        rates = _extras.dropouts(self, hidden)
+        recipe = Recipe(
+            widths,
+            _extras.hidden_activations(self.activation, hidden),
+            output,
+            loss,
+            share,
+            rates if any(rates) else (),
+            self.normalization,
+        )
+        # Only nets that draw numbers need a seed, and other draws stay those of scikit-learn.
+        state: Any = self.__dict__.get("_random_state")
+        seed = int(state.randint(2**31 - 1)) if any(rates) and state is not None else 0
+        return Network(recipe, dtype, seed)
 
     def _adopt(self, network: Network) -> None:
         """Let `coefs_` and `intercepts_` be the net's own weights."""
@@ -174,10 +225,12 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         self.n_outputs_ = y.shape[1]
         self.n_layers_ = len(widths)
         self.out_activation_ = self._output_activation()
-        factor = 2.0 if self.activation == "logistic" else 6.0
+        names = _extras.hidden_activations(self.activation, len(widths) - 2)
+        last = names[-1] if names else _extras.SCIKIT_LEARN.get(str(self.activation))
         kernels: list[np.ndarray] = []
         biases: list[np.ndarray] = []
-        for fan_in, fan_out in itertools.pairwise(widths):
+        for (fan_in, fan_out), name in zip(itertools.pairwise(widths), (*names, last), strict=True):
+            factor = 2.0 if name == "sigmoid" else 6.0
             bound = np.sqrt(factor / (fan_in + fan_out))
             for drawn, shape in ((kernels, (fan_in, fan_out)), (biases, (fan_out,))):
                 drawn.append(self._random_state.uniform(-bound, bound, shape).astype(dtype))
@@ -200,18 +253,24 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
 
     # -- training
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, eval_set: Any = None
+    ) -> Any:
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
         if np.any(np.array(sizes) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        _extras.check_together(self, incremental, eval_set)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
             sample_weight = _compat.checked_weights(sample_weight, X)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         self.n_outputs_ = y.shape[1]
-        widths = [int(width) for width in (X.shape[1], *sizes, self.n_outputs_)]
+        weights = self._with_classes(y, sample_weight)
+        widths = [int(width) for width in (X.shape[1], *sizes, self._n_columns())]
+        _extras.hidden_activations(self.activation, len(sizes))
+        _extras.dropouts(self, len(sizes))
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize(y, widths, X.dtype)
@@ -222,15 +281,19 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         network = self._net()
         self._adopt(network)
 
+        score = self._evaluated(eval_set)
+        if score is not None and getattr(self, "validation_scores_", None) is None:
+            self.validation_scores_, self.best_validation_score_ = [], -np.inf
+
         def train() -> None:
             if self.solver == "lbfgs":
-                self._fit_lbfgs(network, X, y, sample_weight)
+                self._fit_lbfgs(network, self._rows(X, y, weights))
             else:
-                self._fit_stochastic(network, X, y, sample_weight, incremental)
+                _training.train(self, network, Given(X, y, sample_weight, weights), incremental, score)
 
         network.exclusively(train)
         if not np.isfinite(network.flat).all():
-            raise ValueError(_NON_FINITE)
+            raise ValueError(NON_FINITE)
         return self
 
     def _check_widths(self, widths: list[int]) -> None:
@@ -244,10 +307,10 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     def _rows(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Rows:
         return Rows(X, self._targets(y), sample_weight, self._constant(y))
 
-    def _fit_lbfgs(self, network: Network, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+    def _fit_lbfgs(self, network: Network, rows: Rows) -> None:
         if network.optimizer is None:
             network.begin(_solvers.unused())
-        function = LossOfAll(network, self._rows(X, y, sample_weight), self.alpha, self._value_scale())
+        function = LossOfAll(network, rows, self.alpha, self._value_scale())
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}
         with blas_single_threaded():
             found = minimize(
@@ -273,95 +336,38 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         self._adopt(network)
         return found
 
-    def _fit_stochastic(
-        self, network: Network, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool
-    ) -> None:
-        if not incremental or network.optimizer is None or not hasattr(self, "_optimizer"):
-            network.begin(_solvers.optimizer_of(self))
-            self._optimizer = network.need_optimizer()
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        score = None
-        if self.early_stopping:
-            X, y, sample_weight, score = self._held_out(X, y, sample_weight)
-        n = X.shape[0]
-        if self.batch_size == "auto":
-            batch = min(200, n)
-        else:
-            if self.batch_size > n:
-                warnings.warn(
-                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                    stacklevel=9,
-                )
-            batch = int(np.clip(self.batch_size, 1, n))
-        epochs = Epochs(network, self._rows(X, y, sample_weight), batch, float(self.alpha))
-        best = network.flat.copy()
-        order = np.arange(n)
+    def _score_function(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Any:
+        """Return a function that scores the net on checked rows, by `scoring` or as `score` does."""
+        if self.scoring is None:
+            return self._scorer(X, y, sample_weight)
+        scorer = check_scoring(self, self.scoring)
+        truth = self._originals(y)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+
+        def score() -> float:
+            self._nameless = True  # these rows were checked, and have no names of columns any more
+            try:
+                return float(scorer(self, X, truth, **weights))
+            finally:
+                del self._nameless
+
+        return score
+
+    def _evaluated(self, eval_set: Any) -> Any:
+        """Return a function that scores the net on rows of the caller's; None if there are none."""
+        if eval_set is None:
+            return None
+        one = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
+        if not isinstance(one, tuple | list) or len(one) not in (2, 3):
+            raise ValueError("eval_set must be (X, y) or (X, y, sample_weight), or a list of one such tuple")
         try:
-            self.n_iter_ = 0
-            for _ in range(self.max_iter):
-                if self.shuffle:
-                    indices = np.arange(n)
-                    self._random_state.shuffle(indices)
-                    order = order[indices]
-                epoch = epochs.run(order.astype(np.int32) if self.shuffle else None)
-                self.n_iter_ += 1
-                self.loss_ = epoch.data * self._value_scale() + epoch.penalty
-                self.t_ += n
-                self.loss_curve_.append(self.loss_)
-                if self.verbose:
-                    print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-                if not epoch.finite:
-                    self._diverged()
-                    break
-                if _stopping.count_improvement(self, None if score is None else score()) and score:
-                    best = network.flat.copy()
-                _solvers.end_epoch(self, network.need_optimizer())
-                if _stopping.stop(self, network.need_optimizer(), _solvers.is_adaptive(self)):
-                    break
-                if incremental:
-                    break
-                if self.n_iter_ == self.max_iter:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                        "optimization hasn't converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=9,
-                    )
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=9)
-        if score is not None:
-            network.flat[...] = best
-
-    def _diverged(self) -> None:
-        """End training whose loss is not finite: with an error, or, with best weights, a warning."""
-        scores: list[float] | None = getattr(self, "validation_scores_", None)
-        if scores is None:
-            raise ValueError(_NON_FINITE)
-        scores.append(float("nan"))
-        warnings.warn(
-            f"The loss was not finite in iteration {self.n_iter_}; training stopped, and the weights with "
-            "the best validation score are kept. Lower learning_rate_init, or scale the data.",
-            ConvergenceWarning,
-            stacklevel=10,
-        )
-
-    def _held_out(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Any, ...]:
-        """Return what is trained on, and a function that scores the net on the rest."""
-        parts = (X, y) if sample_weight is None else (X, y, sample_weight)
-        found = train_test_split(
-            *parts,
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=y if self._stratifies() else None,
-        )
-        X, X_val, y, y_val = found[:4]
-        weights, weights_val = found[4:] or (None, None)
-        if X_val.shape[0] < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            )
-        return X, y, weights, self._scorer(X_val, y_val, weights_val)
+            X, y, *weights = one
+            X, y = self._checked_eval(X, y)
+            weight = _compat.checked_weights(weights[0], X) if weights and weights[0] is not None else None
+        except ValueError as error:
+            raise ValueError(f"in eval_set: {error}") from error
+        X = X if isinstance(X, np.ndarray) else X.tocsr()
+        return self._score_function(X, y.reshape(-1, 1) if y.ndim == 1 else y, weight)
 
     def _stratifies(self) -> bool:
         """Return whether the parts of a split are to have the same shares of classes."""
@@ -369,7 +375,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
 
     def _check_solver(self) -> bool:
         """Raise unless the solver makes steps on batches."""
-        if self.solver not in _STOCHASTIC:
+        if self.solver == "lbfgs":
             raise AttributeError(
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )
@@ -385,6 +391,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         """Return the outputs of the net, by the short way where the rows are as they must be."""
         attributes = self.__dict__
         network: Network | None = attributes.get("_network")
+        if "_nameless" in attributes:
+            return self._checked_outputs(X)
         if network is not None and type(X) is np.ndarray and "feature_names_in_" not in attributes:
             found = self._net().few(X)
             if found is not None:
@@ -396,7 +404,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         """Return the outputs for rows that were checked."""
         if not isinstance(X, np.ndarray):
             X = X.tocsr()
-        return self._net().outputs(X)
+        return self._net().outputs(X, self.n_threads)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,21 +5,23 @@ Names and texts are those of `sklearn.neural_network`, version 1.9.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from fastnn.estimators import _compat
+from fastnn.estimators import _compat, _extras
 from fastnn.estimators._base import BasePerceptron
-from fastnn.estimators._network import Recipe
-from fastnn.losses import BinaryCrossentropy, SparseCategoricalCrossentropy
+from fastnn.losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
 
 __all__ = ["MLPClassifier"]
+
+_FLOATS = (np.float64, np.float32)
 
 
 class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
@@ -34,9 +36,10 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     ----------
     hidden_layer_sizes : sequence of int, or int
         Units of the hidden layers.
-    activation : {"relu", "tanh", "logistic", "identity"}
-        Of the hidden layers.
-    solver : {"adam", "sgd", "lbfgs"}
+    activation : str, function or list of them
+        Of the hidden layers, or of each of them: "identity", "logistic", and those of `fastnn.activations`.
+    solver : {"adam", "sgd", "lbfgs"}, or another optimizer
+        A name of `fastnn.optimizers`, with `learning_rate_init`; or an optimizer, as it is.
     alpha : float
         Factor of the penalty.
     batch_size : int or "auto"
@@ -66,6 +69,24 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         Epochs without improvement after which training ends.
     max_fun : int
         The most evaluations of "lbfgs".
+    loss : str or Loss
+        "log_loss", or one of `fastnn.losses` that takes probabilities.
+    class_weight : dict or "balanced", optional
+        What rows of a class count in the loss; in scores they do not.
+    dropout : float or list of float
+        The share of each hidden layer, or of each of them, that is dropped in training.
+    normalization : {"batch", "layer"}, optional
+        What stands before the activations of hidden layers.
+    scoring : str or callable, optional
+        What validation rows are scored by, as in `sklearn.model_selection.cross_val_score`.
+    callbacks : sequence of Callback, optional
+        They hear of each epoch, with "loss" and "val_score".
+    progress_bar : bool
+        Whether to show one on standard error.
+    n_threads : int, optional
+        The most threads to use; the result does not depend on it.
+    time_limit : float, optional
+        Seconds after which training ends with the epoch that is under way.
 
     Attributes
     ----------
@@ -98,6 +119,13 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     True
     """
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BasePerceptron._parameter_constraints,
+        "loss": [str, Loss],
+        "class_weight": [dict, _compat.StrOptions({"balanced"}), None],
+    }
+
+    class_weight: Any
     _label_binarizer: Any
     classes_: Any
 
@@ -127,6 +155,15 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         epsilon: Any = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: Any = 15000,
+        loss: Any = "log_loss",
+        class_weight: Any = None,
+        dropout: Any = 0.0,
+        normalization: Any = None,
+        scoring: Any = None,
+        callbacks: Any = None,
+        progress_bar: Any = False,
+        n_threads: Any = None,
+        time_limit: Any = None,
     ) -> None:
         self._keep(locals())
 
@@ -135,14 +172,54 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
-    def _recipe(self, widths: tuple[int, ...], activations: tuple[Any, ...]) -> Recipe:
-        if self.out_activation_ == "softmax":
-            return Recipe(widths, activations, "softmax", SparseCategoricalCrossentropy(), 1.0)
-        # The sum over outputs, not their mean.
-        return Recipe(widths, activations, "sigmoid", BinaryCrossentropy(), float(widths[-1]))
+    def _objective(self, outputs: int) -> tuple[Any, Loss, float]:
+        one_of_many = self.out_activation_ == "softmax"
+        output = "softmax" if one_of_many else "sigmoid"
+        if _extras.is_custom_loss(self.loss):
+            return output, _extras.loss_of_classes(self.loss, outputs), 1.0
+        if one_of_many:
+            return output, SparseCategoricalCrossentropy(), 1.0
+        return output, BinaryCrossentropy(), float(outputs)  # the sum over outputs, not their mean
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
-        return y.argmax(axis=1).reshape(-1, 1) if self.out_activation_ == "softmax" else y
+        return y.argmax(axis=1).reshape(-1, 1) if self._net().recipe.loss.sparse else y
+
+    def _with_classes(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
+            return sample_weight
+        if self._label_binarizer.y_type_ not in ("binary", "multiclass"):
+            raise ValueError("class_weight is for one label a row; for several give sample_weight")
+        codes = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0].astype(np.intp)
+        labels = self.classes_[codes]
+        if isinstance(self.class_weight, dict):
+            unknown = [label for label in self.class_weight if label not in self.classes_]
+            if unknown:
+                raise ValueError(
+                    f"class_weight has the label {unknown[0]!r}, which is none of {list(self.classes_)}"
+                )
+        there, places = np.unique(codes, return_inverse=True)
+        given = self.class_weight
+        if isinstance(given, dict):  # a part of the rows may lack a class
+            given = {label: weight for label, weight in given.items() if label in self.classes_[there]}
+        found = compute_class_weight(given, classes=self.classes_[there], y=labels)
+        weights: np.ndarray = found[places]
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _originals(self, y: np.ndarray) -> np.ndarray:
+        if self._label_binarizer.y_type_ not in ("binary", "multiclass"):
+            return y.astype(int)
+        found: np.ndarray = self.classes_[y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0].astype(np.intp)]
+        return found
+
+    def _checked_eval(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+        X, y = _compat.validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_FLOATS, reset=False
+        )
+        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        if len(unknown):
+            raise ValueError(f"y has the label {unknown[0]!r}, which is none of {list(self.classes_)}")
+        return X, self._label_binarizer.transform(y).astype(bool)
 
     def _stratifies(self) -> bool:
         return self.n_outputs_ == 1
@@ -154,7 +231,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
             y,
             accept_sparse=["csr", "csc"],
             multi_output=True,
-            dtype=(np.float64, np.float32),
+            dtype=_FLOATS,
             reset=reset,
         )
         if y.ndim == 2 and y.shape[1] == 1:
@@ -199,7 +276,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     # -- what users call
 
     @_compat.checked_parameters
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: Any = None) -> MLPClassifier:
         """Train on rows and their labels.
 
         Parameters
@@ -209,6 +286,9 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         y : array_like, (rows,) or (rows, labels)
             Labels of any kind; or, for each label, whether a row has it.
         sample_weight : array_like, (rows,), optional
+        eval_set : tuple, optional
+            Validation rows ``(X, y)`` or ``(X, y, sample_weight)``, scored after each epoch; with
+            `early_stopping` they take the place of those that would be set aside.
 
         Returns
         -------
@@ -225,7 +305,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         ConvergenceWarning
             If the last epoch still brought an improvement.
         """
-        found: MLPClassifier = self._fit(X, y, sample_weight)
+        found: MLPClassifier = self._fit(X, y, sample_weight, eval_set=eval_set)
         return found
 
     @_compat.if_stochastic

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastnn.compiler.plan import Plan
 from fastnn.graph.symbolic import SymbolicTensor
-from fastnn.layers import Dense, Input, Layer
+from fastnn.layers import Activation, BatchNormalization, Dense, Dropout, Input, Layer, LayerNormalization
 from fastnn.losses import Loss
 from fastnn.model.objective import Objective
 from fastnn.model.optimizer_state import OptimizerState
@@ -30,6 +30,10 @@ __all__ = ["Network", "Recipe", "parts_of_loss"]
 
 _KEPT_DECAYS = 8  # batches of so many lengths, or weights, have their plans at hand
 _SPARSE_ROWS = 1024  # of a sparse matrix that become dense at a time, for predictions
+_NORMALIZATIONS: dict[str | None, Callable[[], Layer]] = {
+    "batch": BatchNormalization,
+    "layer": LayerNormalization,
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class Recipe:
     loss : Loss
     share : float
         The factor of the loss in what is minimised.
+    dropout : tuple of float
+        The share that each hidden layer drops; empty if none does.
+    normalization : {"batch", "layer"} or None
+        What stands before the activations of hidden layers.
     """
 
     widths: tuple[int, ...]
@@ -54,15 +62,35 @@ class Recipe:
     output: Any
     loss: Loss
     share: float
+    dropout: tuple[float, ...] = ()
+    normalization: str | None = None
 
     def model(self, dtype: np.dtype, decay: float, seed: int) -> Sequential:
         """Return a model with the penalty ``decay * sum(w ** 2)`` on kernels."""
         penalty = L2(decay) if decay else None
         parts: list[Layer | SymbolicTensor] = [Input((self.widths[0],))]
-        for units, activation in zip(self.widths[1:], (*self.activations, self.output), strict=True):
-            # Initial weights are the estimator's business.
-            parts.append(Dense(units, activation, kernel_initializer="zeros", kernel_regularizer=penalty))
+        for number, (units, activation) in enumerate(zip(self.widths[1:-1], self.activations, strict=True)):
+            parts += self._hidden(number, units, activation, penalty)
+        # Initial weights are the estimator's business.
+        output = Dense(self.widths[-1], self.output, kernel_initializer="zeros", kernel_regularizer=penalty)
+        parts.append(output)
         return Sequential(parts, dtype=dtype.name, seed=seed)
+
+    def _hidden(self, number: int, units: int, activation: Any, penalty: L2 | None) -> list[Layer]:
+        """Return the layers of a hidden layer."""
+        normal = _NORMALIZATIONS.get(self.normalization)
+        dense = Dense(
+            units,
+            activation if normal is None else None,
+            kernel_initializer="zeros",
+            kernel_regularizer=penalty,
+        )
+        parts: list[Layer] = [dense]
+        if normal is not None:
+            parts += [normal(), Activation(activation)]
+        if self.dropout and self.dropout[number]:
+            parts.append(Dropout(self.dropout[number]))
+        return parts
 
 
 class Network:
@@ -85,7 +113,7 @@ class Network:
 
     def __init__(self, recipe: Recipe, dtype: np.dtype, seed: int = 0) -> None:
         self.recipe, self.dtype, self.seed = recipe, dtype, seed
-        self._model = recipe.model(dtype, 0.0, seed)
+        self._model: Sequential = recipe.model(dtype, 0.0, seed)
         self.optimizer: OptimizerState | None = None
         self._bind()
 
@@ -106,6 +134,11 @@ class Network:
         dense = [store.places[layer] for layer in self._model.layers if isinstance(layer, Dense)]
         self.kernels = [places["kernel"].view(store.array) for places in dense]
         self.biases = [places["bias"].view(store.array) for places in dense]
+
+    @property
+    def model(self) -> Sequential:
+        """The model over these weights."""
+        return self._model
 
     @property
     def _now(self) -> Structure:
@@ -189,9 +222,15 @@ class Network:
         recipe = self.recipe
         shares = None if recipe.share == 1.0 else [recipe.share]
         state = OptimizerState(optimizer, recipe.loss, shares, None, None, False)
-        state.state = state.new_state(self.flat.size, self.dtype)
+        self._model._binder.compile(state)
         self.optimizer = state
         self._programs.clear()
+
+    def finish(self) -> None:
+        """Take the averages of the weights, if the optimizer makes any."""
+        now = self._now
+        for name, average in self.need_optimizer().averages(now.places, now.graph).items():
+            now.places[name].view(self.flat)[...] = average
 
     def programs(self, decay: float) -> Programs:
         """Return the programs that train with the penalty ``decay * sum(w ** 2)``."""

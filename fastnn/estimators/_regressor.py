@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import xlogy
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils import column_or_1d
 
-from fastnn.estimators import _compat
+from fastnn import losses
+from fastnn.border.data import as_targets
+from fastnn.estimators import _compat, _extras
 from fastnn.estimators._base import BasePerceptron
-from fastnn.estimators._network import Recipe
-from fastnn.losses import MeanSquaredError, Poisson
+from fastnn.losses import Loss, MeanSquaredError, Poisson
 
 __all__ = ["MLPRegressor"]
 
@@ -31,12 +32,12 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson"}
+    loss : {"squared_error", "poisson", "quantile"}, or another loss
+        A name of `fastnn.losses`, or a loss.
     hidden_layer_sizes : sequence of int, or int
         Units of the hidden layers.
-    activation : {"relu", "tanh", "logistic", "identity"}
-        Of the hidden layers.
-    solver : {"adam", "sgd", "lbfgs"}
+    activation : str, function or list of them
+    solver : {"adam", "sgd", "lbfgs"}, or another optimizer
     alpha : float
         Factor of the penalty.
     batch_size : int or "auto"
@@ -56,6 +57,10 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     beta_1, beta_2, epsilon : float
     n_iter_no_change : int
     max_fun : int
+        As of `MLPClassifier`.
+    quantiles : sequence of float, optional
+        Of ``loss="quantile"``, in (0, 1): one output for each; by default the median.
+    dropout, normalization, scoring, callbacks, progress_bar, n_threads, time_limit
         As of `MLPClassifier`.
 
     Attributes
@@ -84,10 +89,11 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BasePerceptron._parameter_constraints,
-        "loss": [_compat.StrOptions({"squared_error", "poisson"})],
+        "loss": [_compat.StrOptions({"squared_error", "poisson", "quantile", *losses._BY_NAME}), Loss],
+        "quantiles": ["array-like", None],
     }
 
-    loss: Any
+    quantiles: Any
 
     def __init__(
         self,
@@ -116,32 +122,65 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         epsilon: Any = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: Any = 15000,
+        quantiles: Any = None,
+        dropout: Any = 0.0,
+        normalization: Any = None,
+        scoring: Any = None,
+        callbacks: Any = None,
+        progress_bar: Any = False,
+        n_threads: Any = None,
+        time_limit: Any = None,
     ) -> None:
         self._keep(locals())
 
     # -- what the base asks for
 
     def _output_activation(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        return "exp" if self._objective(self._n_columns())[0] == "exponential" else "identity"
 
-    def _recipe(self, widths: tuple[int, ...], activations: tuple[Any, ...]) -> Recipe:
-        outputs = float(widths[-1])
-        if self.loss == "poisson":
-            return Recipe(widths, activations, "exponential", Poisson(), outputs)
-        # The gradient is that of the sum over outputs, in scikit-learn, though the loss shown is the mean.
-        return Recipe(widths, activations, "linear", MeanSquaredError(), outputs / 2.0)
+    def _is(self, loss: str) -> bool:
+        """Return whether the loss is one of scikit-learn's names."""
+        return isinstance(self.loss, str) and self.loss == loss
+
+    def _objective(self, outputs: int) -> tuple[Any, Loss, float]:
+        if self._is("poisson"):
+            return "exponential", Poisson(), float(outputs)
+        if self._is("squared_error"):
+            # In scikit-learn the gradient is that of the sum over outputs, though the loss shown is the mean.
+            return "linear", MeanSquaredError(), outputs / 2.0
+        loss = _extras.loss_of_numbers(self)
+        return "exponential" if loss.positive else "linear", loss, 1.0
+
+    def _n_columns(self) -> int:
+        if self.n_outputs_ == 1 and self._is("quantile"):
+            loss: Any = _extras.loss_of_numbers(self)
+            return len(loss.quantiles)
+        return self.n_outputs_
+
+    def _targets(self, y: np.ndarray) -> np.ndarray:
+        network = self._net()
+        return as_targets(y, len(y), network.recipe.widths[-1], network.recipe.loss, network.dtype)
+
+    def _originals(self, y: np.ndarray) -> np.ndarray:
+        return y[:, 0] if y.shape[1] == 1 else y
+
+    def _checked_eval(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+        return self._checked_rows(X, y, reset=False)
 
     def _value_scale(self) -> float:
-        return 1.0 if self.loss == "poisson" else 1.0 / self.n_outputs_
+        return 1.0 / self.n_outputs_ if self._is("squared_error") else 1.0
 
     def _constant(self, y: np.ndarray) -> np.ndarray | None:
-        if self.loss != "poisson":
+        if not self._is("poisson"):
             return None
         counts = y.astype(np.float64)
         found: np.ndarray = (xlogy(counts, counts) - counts).sum(axis=1)
         return found
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
+        return self._checked_rows(X, y, reset)
+
+    def _checked_rows(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         X, y = _compat.validate_data(
             self,
             X,
@@ -154,28 +193,40 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if self.loss == "poisson" and (y < 0).any():
+        if self._is("poisson") and (y < 0).any():
             raise ValueError(
                 f"loss='poisson' needs y >= 0, and the least value of y is {y.min()}; use 'squared_error'"
             )
         return X, y
 
     def _scorer(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Any:
-        truth = y[:, 0] if y.shape[1] == 1 else y
+        truth = self._originals(y)
 
         def score() -> float:
             found = _flat(self._checked_outputs(X))
             if not np.isfinite(found).all():
                 return float("nan")
             with np.errstate(over="ignore"):  # of training that is about to fail
-                return float(r2_score(truth, found, sample_weight=sample_weight))
+                return self._quality(truth, found, sample_weight)
 
         return score
+
+    def _quality(self, y: np.ndarray, found: np.ndarray, sample_weight: Any) -> float:
+        """Return R2; of quantiles the mean of its counterpart, D2 of the pinball loss."""
+        if not self._is("quantile"):
+            return float(r2_score(y, found, sample_weight=sample_weight))
+        loss: Any = self._net().recipe.loss
+        columns = found.reshape(len(found), -1).T if len(loss.quantiles) > 1 else [found]
+        scores = [
+            d2_pinball_score(y, column, alpha=quantile, sample_weight=sample_weight)
+            for quantile, column in zip(loss.quantiles, columns, strict=True)
+        ]
+        return float(np.mean(scores))
 
     # -- what users call
 
     @_compat.checked_parameters
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: Any = None) -> MLPRegressor:
         """Train on rows and their numbers.
 
         Parameters
@@ -184,6 +235,8 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
             float32 is trained in float32, all else in float64.
         y : array_like, (rows,) or (rows, outputs)
         sample_weight : array_like, (rows,), optional
+        eval_set : tuple, optional
+            As of `MLPClassifier`.
 
         Returns
         -------
@@ -200,7 +253,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         ConvergenceWarning
             If the last epoch still brought an improvement.
         """
-        found: MLPRegressor = self._fit(X, y, sample_weight)
+        found: MLPRegressor = self._fit(X, y, sample_weight, eval_set=eval_set)
         return found
 
     @_compat.if_stochastic
@@ -231,9 +284,26 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         Returns
         -------
         numpy.ndarray, (rows,) or (rows, outputs)
+            Of several quantiles a column for each.
         """
         self._check_fitted()
         return _flat(self._outputs(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return how good predictions are: 1 at best, 0 those of a constant.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (rows, features)
+        y : array_like, (rows,) or (rows, outputs)
+        sample_weight : array_like, (rows,), optional
+
+        Returns
+        -------
+        float
+            R2, as `sklearn.metrics.r2_score`; of quantiles the mean of `sklearn.metrics.d2_pinball_score`.
+        """
+        return self._quality(y, self.predict(X), sample_weight)
 
 
 def _flat(outputs: np.ndarray) -> np.ndarray:

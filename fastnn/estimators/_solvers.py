@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fastnn.estimators._extras import custom_optimizer
 from fastnn.optimizers import SGD, Adam, Optimizer
 
 __all__ = ["end_epoch", "is_adaptive", "optimizer_of", "unused"]
@@ -24,6 +25,9 @@ class _SGD(SGD):
 
 def optimizer_of(estimator: Any) -> Optimizer:
     """Return the optimizer that an estimator's parameters describe."""
+    custom = custom_optimizer(estimator)
+    if custom is not None:
+        return custom
     rate = float(estimator.learning_rate_init)
     if estimator.solver == "sgd":
         return _SGD(rate, float(estimator.momentum), bool(estimator.nesterovs_momentum))

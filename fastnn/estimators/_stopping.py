@@ -19,7 +19,7 @@ class Rate(Protocol):
 _SMALLEST_RATE = 1e-6
 
 
-def count_improvement(estimator: Any, score: float | None) -> bool:
+def count_improvement(estimator: Any, score: float | None, by_score: bool) -> bool:
     """Count an epoch that brought no improvement; return whether it brought the best score so far.
 
     Parameters
@@ -27,18 +27,23 @@ def count_improvement(estimator: Any, score: float | None) -> bool:
     estimator : estimator
         With its latest loss in `loss_curve_`.
     score : float or None
-        Of the validation rows, greater is better; without them the loss counts.
+        Of the validation rows, if there are any; greater is better.
+    by_score : bool
+        Whether it is the score that has to improve, and not the loss.
     """
-    if score is None:
+    if score is not None:
+        estimator.validation_scores_.append(score)
+        if estimator.verbose:
+            print(f"Validation score: {score:f}")
+    if not by_score or score is None:
         loss = estimator.loss_curve_[-1]
         behind = loss > estimator.best_loss_ - estimator.tol
         best = loss < estimator.best_loss_
         if best:
             estimator.best_loss_ = loss
+        if score is not None and score > estimator.best_validation_score_:
+            estimator.best_validation_score_ = score
     else:
-        estimator.validation_scores_.append(score)
-        if estimator.verbose:
-            print(f"Validation score: {score:f}")
         behind = score < estimator.best_validation_score_ + estimator.tol
         best = score > estimator.best_validation_score_
         if best:
@@ -51,9 +56,7 @@ def stop(estimator: Any, rate: Rate, adaptive: bool) -> bool:
     """Return whether training is over as nothing improved for long; an adaptive rate is lowered first."""
     if estimator._no_improvement_count <= estimator.n_iter_no_change:
         return False
-    what = (
-        "Validation score" if getattr(estimator, "validation_scores_", None) is not None else "Training loss"
-    )
+    what = "Validation score" if estimator.early_stopping else "Training loss"
     said = f"{what} did not improve more than tol={estimator.tol:f} for "
     said += f"{estimator.n_iter_no_change} consecutive epochs."
     end = " Stopping."
