@@ -21,8 +21,8 @@ how they are trained            `losses`, `metrics`, `optimizers`, `callbacks`
 data, pictures                  `datasets`, `plotting` (with matplotlib)
 for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
                                 `kernels`, NumPy functions with ``out=``
-keeping                         ``model.save(path)``, `load_model`; ``model.save_weights(path)``; `saving`,
-                                `models` for copies and JSON
+keeping                         ``model.save(path)``, `load_model`, `load_estimator`;
+                                ``model.save_weights(path)``; `saving`, `models` for copies and JSON
 looking inside                  ``model.summary()``, ``model.plan()``, ``model.profile(x, y)``, `gradcheck`
 the process                     `threads`, `build_info`, `utils` for seeds, `errors`
 ==============================  ==========================================================================
@@ -84,7 +84,7 @@ _hand_down(loss_of=_loss_of, constrained=_constrained, penalty=_penalty, next_se
 
 if TYPE_CHECKING:
     from fastnn import datasets, models, plotting, saving
-    from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.estimators import MLPClassifier, MLPRegressor, load_estimator
     from fastnn.model.inspection import gradcheck
     from fastnn.saving import load_model
 
@@ -105,6 +105,7 @@ __all__ = [
     "initializers",
     "kernels",
     "layers",
+    "load_estimator",
     "load_model",
     "losses",
     "metrics",
@@ -129,7 +130,7 @@ def __getattr__(name: str) -> Any:
         from fastnn.model.inspection import gradcheck
 
         return gradcheck
-    if name in ("MLPClassifier", "MLPRegressor"):
+    if name in ("MLPClassifier", "MLPRegressor", "load_estimator"):
         return getattr(_guards.load("fastnn.estimators"), name)
     if name == "load_model":
         from fastnn.saving import load_model

@@ -10,10 +10,14 @@ except ImportError as error:
         "MLPClassifier and MLPRegressor need scikit-learn: `pip install scikit-learn`"
     ) from error
 
+from fastnn.estimators._base import BasePerceptron
 from fastnn.estimators._classifier import MLPClassifier
 from fastnn.estimators._regressor import MLPRegressor
+from fastnn.estimators._saving import load_estimator, save_estimator
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+BasePerceptron._written = staticmethod(save_estimator)
+
+__all__ = ["MLPClassifier", "MLPRegressor", "load_estimator"]
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@ Names, texts of warnings and errors, and the draws of random numbers are those o
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from fastnn import activations, optimizers
 from fastnn.callbacks.base import Callback
 from fastnn.errors import ConfigurationError
 from fastnn.estimators import _compat, _extras, _solvers, _training
+from fastnn.estimators._ensemble import fit_others, outputs_of_all
 from fastnn.estimators._epochs import Rows
 from fastnn.estimators._lbfgs import LossOfAll, packed
 from fastnn.estimators._network import Network, Recipe
@@ -69,6 +71,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         "progress_bar": ["boolean"],
         "n_threads": [_Interval(Integral, 1, None, closed="left"), None],
         "time_limit": [_Interval(Real, 0, None, closed="neither"), None],
+        "n_ensemble": [_Interval(Integral, 1, None, closed="left")],
     }
 
     hidden_layer_sizes: Any
@@ -101,6 +104,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     progress_bar: Any
     n_threads: Any
     time_limit: Any
+    n_ensemble: Any
     loss: Any
 
     coefs_: list[np.ndarray]
@@ -112,6 +116,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     _built_for: tuple[Any, ...]
+    _written: ClassVar[Callable[[Any, Any, bool], None]]  # handed down, as files know estimators
 
     def _keep(self, given: dict[str, Any]) -> None:
         """Keep the arguments of a constructor, as they are."""
@@ -296,6 +301,48 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             raise ValueError(NON_FINITE)
         return self
 
+    def _fit_all(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        eval_set: Any = None,
+        incremental: bool = False,
+        **first: Any,
+    ) -> Any:
+        """Train the net, and the further ones of an ensemble."""
+        goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
+        self._fit(X, y, sample_weight, incremental, eval_set)
+        options: dict[str, Any] = {"sample_weight": sample_weight}
+        options |= first if incremental else {"eval_set": eval_set}
+        fit_others(self, X, y, goes_on, "partial_fit" if incremental else "fit", **options)
+        return self
+
+    def save(self, path: Any, *, overwrite: bool = True) -> None:
+        """Write the estimator to a file, which holds data and never code.
+
+        Weights, parameters, labels and names of columns are kept, and what training left behind, but for the
+        optimizer's state.  `callbacks` are left out, and so is a `random_state` that is no number.
+
+        Parameters
+        ----------
+        path : str or path-like
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        ConfigurationError
+            If labels or parameters are no plain values, such as a function for `scoring`.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        fastnn.load_estimator
+        """
+        type(self)._written(self, path, overwrite)
+
     def _check_widths(self, widths: list[int]) -> None:
         there = [self.coefs_[0].shape[0], *(np.shape(kernel)[1] for kernel in self.coefs_)]
         if there != widths:
@@ -388,6 +435,13 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             check_is_fitted(self)
 
     def _outputs(self, X: Any) -> np.ndarray:
+        """Return the outputs, of an ensemble their mean."""
+        if "ensemble_" in self.__dict__ and "_nameless" not in self.__dict__:
+            mean: np.ndarray = outputs_of_all(self, X).mean(axis=0)
+            return mean
+        return self._outputs_of_first(X)
+
+    def _outputs_of_first(self, X: Any) -> np.ndarray:
         """Return the outputs of the net, by the short way where the rows are as they must be."""
         attributes = self.__dict__
         network: Network | None = attributes.get("_network")

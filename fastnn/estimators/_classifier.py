@@ -87,12 +87,16 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         The most threads to use; the result does not depend on it.
     time_limit : float, optional
         Seconds after which training ends with the epoch that is under way.
+    n_ensemble : int
+        Nets that are trained, which differ in what they draw; predictions are their mean.
 
     Attributes
     ----------
     classes_ : numpy.ndarray, or list of them
     coefs_, intercepts_ : list of numpy.ndarray
         The weights; arrays may be changed and replaced.
+    ensemble_ : list of MLPClassifier
+        The nets of an ensemble but for the first one, of which all other attributes are.
     loss_, best_loss_ : float
     loss_curve_ : list of float
         Of each epoch.
@@ -164,6 +168,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         progress_bar: Any = False,
         n_threads: Any = None,
         time_limit: Any = None,
+        n_ensemble: Any = 1,
     ) -> None:
         self._keep(locals())
 
@@ -305,7 +310,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         ConvergenceWarning
             If the last epoch still brought an improvement.
         """
-        found: MLPClassifier = self._fit(X, y, sample_weight, eval_set=eval_set)
+        found: MLPClassifier = self._fit_all(X, y, sample_weight, eval_set)
         return found
 
     @_compat.if_stochastic
@@ -328,7 +333,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         if _compat.is_first_partial_fit(self, classes):
             several = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if several else classes)
-        found: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
+        found: MLPClassifier = self._fit_all(X, y, sample_weight, incremental=True, classes=classes)
         return found
 
     def predict(self, X: Any) -> Any:

@@ -17,6 +17,7 @@ from fastnn import losses
 from fastnn.border.data import as_targets
 from fastnn.estimators import _compat, _extras
 from fastnn.estimators._base import BasePerceptron
+from fastnn.estimators._ensemble import outputs_of_all
 from fastnn.losses import Loss, MeanSquaredError, Poisson
 
 __all__ = ["MLPRegressor"]
@@ -60,7 +61,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         As of `MLPClassifier`.
     quantiles : sequence of float, optional
         Of ``loss="quantile"``, in (0, 1): one output for each; by default the median.
-    dropout, normalization, scoring, callbacks, progress_bar, n_threads, time_limit
+    dropout, normalization, scoring, callbacks, progress_bar, n_threads, time_limit, n_ensemble
         As of `MLPClassifier`.
 
     Attributes
@@ -130,6 +131,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         progress_bar: Any = False,
         n_threads: Any = None,
         time_limit: Any = None,
+        n_ensemble: Any = 1,
     ) -> None:
         self._keep(locals())
 
@@ -253,7 +255,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         ConvergenceWarning
             If the last epoch still brought an improvement.
         """
-        found: MLPRegressor = self._fit(X, y, sample_weight, eval_set=eval_set)
+        found: MLPRegressor = self._fit_all(X, y, sample_weight, eval_set)
         return found
 
     @_compat.if_stochastic
@@ -271,23 +273,35 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         MLPRegressor
             The estimator.
         """
-        found: MLPRegressor = self._fit(X, y, sample_weight, incremental=True)
+        found: MLPRegressor = self._fit_all(X, y, sample_weight, incremental=True)
         return found
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the predicted numbers.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (rows, features)
+        return_std : bool
+            Whether to return the standard deviation over the nets of an ensemble as well.
 
         Returns
         -------
-        numpy.ndarray, (rows,) or (rows, outputs)
+        numpy.ndarray, (rows,) or (rows, outputs), or two of them
             Of several quantiles a column for each.
+
+        Raises
+        ------
+        ValueError
+            For bad input; for `return_std` without an ensemble.
         """
         self._check_fitted()
-        return _flat(self._outputs(X))
+        if not return_std:
+            return _flat(self._outputs(X))
+        if not hasattr(self, "ensemble_"):
+            raise ValueError("return_std needs several nets: n_ensemble=5, for example, and fit")
+        found = outputs_of_all(self, X)
+        return _flat(found.mean(axis=0)), _flat(found.std(axis=0))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return how good predictions are: 1 at best, 0 those of a constant.

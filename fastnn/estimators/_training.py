@@ -27,7 +27,7 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
     " preprocessed."
 )
-_HERE = 9  # frames from a warning to who called fit
+_HERE = 10  # frames from a warning to who called fit
 
 
 class Given(NamedTuple):
@@ -191,7 +191,9 @@ def _held_out(estimator: Any, given: Given) -> tuple[Given, Callable[[], float]]
         stratify=given.y if estimator._stratifies() else None,
     )
     halves = iter(found)
-    pairs: list[tuple[Any, Any]] = [(None, None) if part is None else (next(halves), next(halves)) for part in given]
+    pairs: list[tuple[Any, Any]] = [
+        (None, None) if part is None else (next(halves), next(halves)) for part in given
+    ]
     rest = Given(*(pair[0] for pair in pairs))
     held = Given(*(pair[1] for pair in pairs))
     if held.x.shape[0] < 2:
