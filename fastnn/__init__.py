@@ -16,12 +16,14 @@ seed gives the same bits, whatever the number of threads.
 models                          `Sequential` is a chain of layers, `Model` any graph of them from `Input`
                                 to outputs
 what they are made of           `layers`, `activations`, `initializers`, `regularizers`, `constraints`
+for scikit-learn                `MLPClassifier` and `MLPRegressor`, in the place of its own
 how they are trained            `losses`, `metrics`, `optimizers`, `callbacks`
 data, pictures                  `datasets`, `plotting` (with matplotlib)
 for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
                                 `kernels`, NumPy functions with ``out=``
-keeping                         ``model.save(path)``, `load_model`; ``model.save_weights(path)``; `saving`,
-                                `models` for copies and JSON; `export` to ONNX, C and PyTorch
+keeping                         ``model.save(path)``, `load_model`, `load_estimator`;
+                                ``model.save_weights(path)``; `saving`, `models` for copies and JSON;
+                                `export` to ONNX, C and PyTorch
 looking inside                  ``model.summary()``, ``model.plan()``, ``model.profile(x, y)``, `gradcheck`
 the process                     `threads`, `build_info`, `utils` for seeds, `errors`
 ==============================  ==========================================================================
@@ -88,11 +90,14 @@ _hand_down(loss_of=_loss_of, constrained=_constrained, penalty=_penalty, next_se
 
 if TYPE_CHECKING:
     from fastnn import datasets, export, models, plotting, saving
+    from fastnn.estimators import MLPClassifier, MLPRegressor, load_estimator
     from fastnn.model.inspection import gradcheck
     from fastnn.saving import load_model
 
 __all__ = [
     "Input",
+    "MLPClassifier",
+    "MLPRegressor",
     "Model",
     "Sequential",
     "__version__",
@@ -107,6 +112,7 @@ __all__ = [
     "initializers",
     "kernels",
     "layers",
+    "load_estimator",
     "load_model",
     "losses",
     "metrics",
@@ -131,6 +137,8 @@ def __getattr__(name: str) -> Any:
         from fastnn.model.inspection import gradcheck
 
         return gradcheck
+    if name in ("MLPClassifier", "MLPRegressor", "load_estimator"):
+        return getattr(_guards.load("fastnn.estimators"), name)
     if name == "load_model":
         from fastnn.saving import load_model
 

@@ -59,8 +59,8 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("applications", "there are no pretrained models"),
         ("preprocessing", "prepare arrays in NumPy; fastnn.datasets has some that are ready"),
         (
-            "wrappers SKLearn* MLPClassifier MLPRegressor",
-            f"{_ESTIMATOR}; use fastnn.Sequential, compile and fit",
+            "wrappers SKLearn*",
+            "for scikit-learn there are fastnn.MLPClassifier and fastnn.MLPRegressor",
         ),
         ("export", "the weights are model.get_weights(); there is no export yet"),
         ("visualization", "pictures are in fastnn.plotting"),

@@ -1,0 +1,29 @@
+"""What scikit-learn asks of every estimator."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+import fastnn
+
+if importlib.util.find_spec("sklearn") is None:  # an optional library
+    pytest.skip("scikit-learn is not installed", allow_module_level=True)
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+SETTINGS = [
+    fastnn.MLPClassifier(max_iter=100),
+    fastnn.MLPRegressor(max_iter=100),
+    fastnn.MLPClassifier(solver="lbfgs", alpha=0.1),
+    fastnn.MLPClassifier((20, 10), "tanh", solver="sgd", learning_rate_init=0.1, max_iter=100),
+    fastnn.MLPRegressor(solver="sgd", learning_rate="adaptive", max_iter=100),
+]
+
+
+@pytest.mark.filterwarnings("ignore")  # most of the checks train for a short time
+@parametrize_with_checks(SETTINGS)
+def test_the_estimators_are_as_scikit_learn_wants_them(estimator: Any, check: Any) -> None:
+    check(estimator)
