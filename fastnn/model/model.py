@@ -9,7 +9,7 @@ what it shows of itself (`overview.py`), single batches (`batchwise.py`), forwar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -17,13 +17,14 @@ import numpy as np
 from fastnn import absent, optimizers
 from fastnn._core.guards import load
 from fastnn.callbacks.base import Callback, History, Record
-from fastnn.checks import check_count, check_flag, check_name, shown, with_arguments_of_keras
+from fastnn.checks import check_count, check_flag, check_name, with_arguments_of_keras
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.graph.shared_graphs import drawn
 from fastnn.graph.symbolic import Call, SymbolicTensor, as_list, replay
 from fastnn.model import feeding
 from fastnn.model.batch import Batch
 from fastnn.model.batchwise import Batchwise
+from fastnn.model.ends import named_inputs, named_outputs
 from fastnn.model.gradients import Differentiable
 from fastnn.model.optimizer_state import OptimizerState
 from fastnn.model.overview import Overview
@@ -38,22 +39,6 @@ __all__ = ["Model"]
 _MOST_ENDS = 100  # arrays that a program takes, and gives
 
 
-def _named_ends(ends: object, what: str) -> tuple[object, list[str] | None]:
-    """Return the tensors of a dict of them, and its keys; other ends as they are."""
-    if not isinstance(ends, Mapping):
-        return ends, None
-    for key, tensor in ends.items():
-        if isinstance(tensor, SymbolicTensor):
-            maker = tensor.layer if tensor.call is None else tensor.call.model
-            name = tensor.name if maker is None else maker.name
-            if name != key:
-                raise ConfigurationError(
-                    f"{what} has the key {shown(key)} for what is named {name!r}; give both one name: the "
-                    "layer that makes it, or the Input, has an argument name"
-                )
-    return list(ends.values()), list(ends)
-
-
 class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializable):
     """A graph of layers, from inputs to outputs.
 
@@ -62,7 +47,8 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
     inputs : SymbolicTensor, or sequence or dict of them
         Where the graph begins: what `Input` made, or the output of a layer.
     outputs : SymbolicTensor, or sequence or dict of them
-        Where it ends.  If it is a dict, whose keys are the names of the tensors, `predict` returns one.
+        Where it ends.  If it is a dict, `predict` returns one; its keys are what losses, metrics and
+        targets of the outputs are called, by an `Identity` behind a layer of another name.
     dtype : {"float32", "float64"}
     seed : int, optional
         For initial weights and the order of rows; by default that of
@@ -102,8 +88,8 @@ class Model(Overview, Batchwise, Differentiable, Updatable, Searchable, Serializ
     ) -> None:
         self._begin(dtype, seed, name)
         if inputs is not None or outputs is not None:
-            inputs, _ = _named_ends(inputs, "inputs")
-            outputs, self._output_keys = _named_ends(outputs, "outputs")
+            inputs = named_inputs(inputs)
+            outputs, self._output_keys = named_outputs(outputs)
             self._bind_ends(as_list(inputs, "inputs"), as_list(outputs, "outputs"))
         elif type(self) is Model:
             raise ConfigurationError(

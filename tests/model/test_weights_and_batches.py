@@ -94,8 +94,42 @@ def test_outputs_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="their keys"):
         fastnn.Model.from_config(config)
     x = fastnn.Input((3,))
-    with pytest.raises(ConfigurationError, match="outputs has the key 'y' for what is named 'out'"):
-        fastnn.Model(x, {"y": layers.Dense(1, name="out")(x)})
+    with pytest.raises(ConfigurationError, match="a name must be a non-empty string"):
+        fastnn.Model(x, {1: layers.Dense(1, name="out")(x)})
+
+
+def dict_of_two(loss: Any, **options: Any) -> fastnn.Model:
+    x = fastnn.Input((3,))
+    ends = {"mean": layers.Dense(2, name="first")(x), "scale": layers.Dense(2, name="second")(x)}
+    model = fastnn.Model(x, ends, seed=0)
+    model.compile("sgd", loss, **options)
+    return model
+
+
+def test_keys_of_outputs_are_their_names(tmp_path: Path) -> None:
+    model = dict_of_two(
+        {"mean": "mse", "scale": "mae"}, metrics={"scale": ["mse"]}, loss_weights={"mean": 1, "scale": 2}
+    )
+    assert model.output_names == ["mean", "scale"]
+    assert list(model.predict(X)) == ["mean", "scale"]
+    y = {"mean": X[:, :2], "scale": X[:, 1:]}
+    found = model.fit(X, y, epochs=2, verbose=0, validation_data=(X, y)).history
+    names = ["loss", "mean_loss", "scale_loss", "scale_mse"]
+    assert list(found) == [*names, *(f"val_{name}" for name in names)]
+    model.save(tmp_path / "model")
+    again = fastnn.load_model(tmp_path / "model")
+    for other in (again, fastnn.models.clone_model(model)):
+        assert other.output_names == ["mean", "scale"]
+        other.set_weights(model.get_weights())
+        assert other.evaluate(X, y, return_dict=True) == model.evaluate(X, y, return_dict=True)
+    assert np.array_equal(again.predict(X)["scale"], model.predict(X)["scale"])
+    with pytest.raises(ShapeError, match=r"loss must have the keys \['mean', 'scale'\]"):
+        model.compile("sgd", {"first": "mse", "second": "mse"})
+    x = fastnn.Input((3,))
+    h = layers.Dense(2, name="h")(x)
+    assert fastnn.Model(x, {"a": h, "h": h}).output_names == ["a", "h"]
+    with pytest.raises(ConfigurationError, match="are named 'h'"):
+        fastnn.Model(x, {"h": layers.Dense(2, name="other")(h)})
 
 
 def test_a_batch_is_tested_as_evaluate_does() -> None:
