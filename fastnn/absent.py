@@ -169,7 +169,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("RMSE", "it is RootMeanSquaredError"),
         ("MAE", "it is MeanAbsoluteError, 'mae'"),
         ("BCE", "it is BinaryCrossentropy, 'bce'"),
-        ("MeanMetricWrapper", "metrics are no functions of Python; give what one returns to Mean"),
+        ("MeanMetricWrapper", "give the function itself, compile(metrics=[f])"),
         ("serialize deserialize", _CODE),
     ),
     "optimizers": (

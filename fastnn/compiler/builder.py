@@ -33,13 +33,14 @@ class Builder:
         self.borrowed: set[str] = set()  # tensors whose gradient is another's, and must not be added to
         self.wanted: set[str] = set()  # tensors whose gradients something needs
         self.parameters = {p.name: p for p in graph.parameters}
-        self.training = purpose in ("train", "gradients")
+        self.training = purpose in ("train", "gradients", "outputs")
         self.n_draws = 0  # ops that draw random numbers
         self.to_parameters = purpose in ("train", "gradients", "backward")
         # Whether gradients of parameters outlive the task that makes them.
         self.keeps_gradients = purpose != "train"
         # Activations outlive their tile only where weight gradients read them afterwards.
-        self.row_slot = Slot.WORKSPACE if self.to_parameters else Slot.LOCAL
+        whole = self.to_parameters or purpose == "outputs"  # which may take moments of the batch
+        self.row_slot = Slot.WORKSPACE if whole else Slot.LOCAL
 
     # -- operands
 

@@ -79,9 +79,11 @@ def lower(
     Parameters
     ----------
     graph : Graph
-    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update"}
+    purpose : str
+        One of `PURPOSES`.  ``"outputs"`` are those of training, ``"predict"`` the others.
     losses : tuple of Loss
-        One for each output, for the first three purposes.
+        One for each output, for the first three purposes.  Of one that plans do not compute the caller brings
+        the gradient of the output, unless there is none.
     metrics : tuple of tuple of Metric
         For each output, added up in ``"train"`` and ``"evaluate"``; may be empty.
     weighted_metrics : tuple of tuple of Metric
@@ -125,7 +127,7 @@ def lower(
             lowering.measure(metrics, weighted_metrics, targets, weight)
         lowering.penalties()
     else:
-        lowering.forward(to_outputs=purpose == "predict")
+        lowering.forward(to_outputs=purpose in ("outputs", "predict"))
     if purpose in ("train", "gradients"):
         lowering.backward()
         lowering.regularize()
@@ -258,8 +260,8 @@ class Lowering(Builder):
 
     def objectives(
         self, losses: tuple[Loss, ...], shares: tuple[float, ...], fused: bool
-    ) -> tuple[list[Operand], Operand | None]:
-        """Append the losses of all outputs; return their targets and the weights."""
+    ) -> tuple[list[Operand | None], Operand | None]:
+        """Append the losses of all outputs; return their targets, where they are read, and the weights."""
         outputs = self.graph.outputs
         targets = [
             self.stream(
@@ -267,10 +269,16 @@ class Lowering(Builder):
                 loss.n_targets(tensor.columns),
                 loss.kind(tensor.columns),
             )
+            if loss.planned
+            else None
             for tensor, loss in zip(outputs, losses, strict=True)
         ]
         weight = self.stream(WEIGHTS, 1) if self.weighted else None
         for tensor, loss, share, t in zip(outputs, losses, shares, targets, strict=True):
+            if t is None:  # no plan computes the loss
+                if self.purpose != "evaluate" and not loss.missing:
+                    self.given_slope(tensor)
+                continue
             name = metric_name("loss", tensor, outputs)
             self.accumulators.append(Accumulator(name, not loss.mean, share))
             counted = weight
@@ -279,11 +287,17 @@ class Lowering(Builder):
             self.objective(self.tensors[tensor.name], t, counted, loss, share, fused)
         return targets, weight
 
+    def given_slope(self, tensor: Tensor) -> None:
+        """Take the gradient of an output as the caller brings it."""
+        y = self.tensors[tensor.name]
+        self.wanted.add(y.name)
+        self.lend(y, self.stream(array_name("upstream", tensor, self.graph.outputs), y.columns))
+
     def measure(
         self,
         metrics: tuple[tuple[Metric, ...], ...],
         weighted_metrics: tuple[tuple[Metric, ...], ...],
-        targets: list[Operand],
+        targets: list[Operand | None],
         weight: Operand | None,
     ) -> None:
         """Append the metrics of all outputs."""
@@ -293,8 +307,9 @@ class Lowering(Builder):
             self.ops.append(Op(OpCode.WEIGHT_TOTAL, WEIGHTS, (weight,), accumulator=place))
         for chosen, counted in ((metrics, None), (weighted_metrics, weight)):
             for tensor, several, t in zip(self.graph.outputs, chosen, targets, strict=False):
-                for metric in several:
-                    self.metric(metric, tensor, t, counted)
+                if t is not None:
+                    for metric in several:
+                        self.metric(metric, tensor, t, counted)
 
     def metric(self, metric: Metric, tensor: Tensor, t: Operand, weight: Operand | None) -> None:
         """Append a metric of an output: an op without a gradient, whose sums `Metric.result` takes."""

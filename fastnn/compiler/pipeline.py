@@ -46,10 +46,11 @@ def compile_plan(
     Parameters
     ----------
     graph : Graph
-    purpose : {"train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update"}
+    purpose : str
+        One of `fastnn.compiler.plan.PURPOSES`.
     capacity : int
-        Rows of a batch, for ``"train"``, ``"gradients"`` and ``"backward"``; the others take any number,
-        but for ``"update"``, which has no rows, and counts as a step of one.
+        Rows of a batch, for ``"train"``, ``"gradients"``, ``"outputs"`` and ``"backward"``; the others take
+        any number, but for ``"update"``, which has no rows, and counts as a step of one.
     losses, metrics, weighted_metrics, optimizer, shares, wrt, gather, weighted, fused
         As in `fastnn.compiler.lowering.lower`.
     layout : Layout, optional
@@ -79,7 +80,10 @@ def compile_plan(
         capacity = 1
     measured = (*metrics, *weighted_metrics)
     columns = (
-        purpose == "train" and fused and batch_is_fast_axis(graph, losses, measured, capacity, simd, itemsize)
+        purpose == "train"
+        and fused
+        and all(loss.planned for loss in losses)
+        and batch_is_fast_axis(graph, losses, measured, capacity, simd, itemsize)
     )
     lowered = lower(
         graph,

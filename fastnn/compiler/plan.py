@@ -79,7 +79,7 @@ __all__ = [
     "whole_vectors",
 ]
 
-PURPOSES = ("train", "gradients", "evaluate", "predict", "input_gradients", "backward", "update")
+PURPOSES = ("train", "gradients", "evaluate", "outputs", "predict", "input_gradients", "backward", "update")
 UPDATING = ("train", "update")  # purposes whose plans change parameters
 WEIGHTS = "sample_weight"  # the accumulator of the sum of all sample weights
 DENOMINATORS = ("rows", "weights", "nothing")

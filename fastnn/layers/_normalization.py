@@ -187,7 +187,7 @@ def _normalize(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Ope
     of_layer = {parameter.role: builder.parameter(parameter) for parameter in node.parameters}
     mean, variance = moving = of_layer["moving_mean"], of_layer["moving_variance"]
     ops: list[Op] = []
-    if builder.purpose in ("train", "gradients") and node.parameters[-1].trainable:
+    if builder.training and node.parameters[-1].trainable:
         names = (builder.inside(node, name, x.columns).name for name in ("mean", "variance"))
         mean, variance = (builder.one_row(name, x.columns) for name in names)
         ops.append(Op(OpCode.BATCH_MOMENTS, node.layer, (mean, variance, x)))

@@ -7,14 +7,14 @@ measures arrays itself, by `Metric.update_state`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
+from fastnn import losses
 from fastnn.absent import attribute_error
 from fastnn.checks import shown
-from fastnn.described import rebuilt
+from fastnn.described import rebuilt, snake_case
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.losses import Loss
 from fastnn.metrics._accuracies import (
@@ -58,6 +58,7 @@ from fastnn.metrics._more_means import (
     Poisson,
     SquaredHinge,
 )
+from fastnn.metrics._own import FunctionMetric
 from fastnn.metrics._scores import ConfusionMatrix, F1Score, FBetaScore, R2Score
 from fastnn.metrics._standalone import Mean, Sum
 
@@ -151,28 +152,22 @@ _CLASSES: tuple[type[Metric], ...] = (
 )
 # As in Keras: by the class's name, also in small letters with words apart.
 _BY_NAME = {cls.default_name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
-_BY_NAME |= {
-    re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", cls.__name__).lower(): cls for cls in _CLASSES
-}
+_BY_NAME |= {snake_case(cls.__name__): cls for cls in _CLASSES}
 _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
 _BY_NAME |= {"mae": MeanAbsoluteError, "MAE": MeanAbsoluteError}
 _BY_NAME |= {"mape": MeanAbsolutePercentageError, "MAPE": MeanAbsolutePercentageError}
 _BY_NAME |= {"msle": MeanSquaredLogarithmicError, "MSLE": MeanSquaredLogarithmicError}
 _BY_NAME |= {"bce": BinaryCrossentropy, "BCE": BinaryCrossentropy}
-_OF_A_FUNCTION = (
-    "; metrics run inside the kernels, and functions of Python do not: call it after each epoch, as by "
-    "callbacks=[LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(mine=float(f(y, "
-    "model.predict(x)))))], which costs a prediction of all rows"
-)
 
 
-def get(identifier: str | Metric | type[Metric] | Mapping[str, object], loss: Loss, outputs: int) -> Metric:
+def get(identifier: object, loss: Loss, outputs: int) -> Metric:
     """Return the metric that a name, a class or an instance stands for.
 
     Parameters
     ----------
-    identifier : str, Metric, subclass or dict
-        A dict has the ``"class_name"`` and the ``"config"`` of a metric.
+    identifier : str, Metric, subclass, function or dict
+        A function returns one value a row, or a number.  A dict has the ``"class_name"`` and the
+        ``"config"`` of a metric.
         ``"accuracy"`` (or ``"acc"``) becomes the accuracy that suits the targets, as in Keras.
     loss : Loss
         The model's loss, which says what targets it takes.
@@ -202,10 +197,7 @@ def get(identifier: str | Metric | type[Metric] | Mapping[str, object], loss: Lo
                 f"{type(identifier).__name__} is no metric of a model, as it takes values, not targets and "
                 "outputs; call its update_state(values)"
             )
-        if not hasattr(identifier, "code"):
-            raise ConfigurationError(
-                f"{type(identifier).__name__} cannot run: metrics are those of fastnn.metrics"
-            )
+        identifier.check_runs()
         if isinstance(identifier, ConfusionMatrix) and identifier.labels is None:
             return replace(identifier, labels=loss.sparse)
         return identifier
@@ -213,10 +205,11 @@ def get(identifier: str | Metric | type[Metric] | Mapping[str, object], loss: Lo
         return get(_made(identifier), loss, outputs)
     if isinstance(identifier, Mapping):
         return get(rebuilt(identifier, _CLASSES, "metric"), loss, outputs)
+    if callable(identifier) and not isinstance(identifier, type):
+        name = losses.name_of(identifier)
+        return get(name, loss, outputs) if name in _BY_NAME else FunctionMetric(source=identifier)
     if not isinstance(identifier, str):
-        raise DTypeError(
-            f"a metric is a name or a Metric, got {shown(identifier)}{_OF_A_FUNCTION * callable(identifier)}"
-        )
+        raise DTypeError(f"a metric is a name, a Metric or a function, got {shown(identifier)}")
     if identifier in ("accuracy", "acc"):
         if loss.sparse:
             return SparseCategoricalAccuracy(identifier)

@@ -232,7 +232,8 @@ class Overview(Structured):
         batch_size : int
             Rows of a training step.
         purpose : str, optional
-            One of "train", "gradients", "evaluate", "predict", "input_gradients", "backward" and "update".
+            One of "train", "gradients", "evaluate", "outputs", "predict", "input_gradients", "backward" and
+            "update".
             Default ``"train"`` if the model is compiled, else ``"predict"``.
 
         Returns
@@ -249,7 +250,7 @@ class Overview(Structured):
         if purpose not in PURPOSES:
             raise unknown_name("purpose", purpose, PURPOSES)
         rows = check_count(batch_size, "batch_size")
-        stepwise = purpose in ("train", "gradients", "backward")
+        stepwise = purpose in ("train", "gradients", "outputs", "backward")
         key = Key(purpose, rows if stepwise else 0, gather=purpose == "train")
         return self._now.need_programs().plan(key)
 

@@ -128,7 +128,9 @@ def small_work_is_cut() -> Iterator[None]:
 def options(rng: random.Random, purpose: str) -> dict[str, Any]:
     train = purpose == "train"
     return {
-        "capacity": rng.choice((1, 2, 8, 13, 33)) if purpose in ("train", "gradients", "backward") else 0,
+        "capacity": rng.choice((1, 2, 8, 13, 33))
+        if purpose in ("train", "gradients", "outputs", "backward")
+        else 0,
         "optimizer": rng.choice(OPTIMIZERS),
         "gather": train and rng.random() < 0.5,
         "weighted": rng.random() < 0.3,
