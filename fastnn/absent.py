@@ -151,6 +151,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("RMSE", "it is RootMeanSquaredError"),
         ("MAE", "it is MeanAbsoluteError, 'mae'"),
         ("BCE", "it is BinaryCrossentropy, 'bce'"),
+        ("MeanMetricWrapper", "give the function itself, compile(metrics=[f])"),
     ),
     "optimizers": (
         ("Adafactor RAdam ScheduleFreeAdamW", _RATES),
@@ -186,9 +187,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Normal", "use RandomNormal, 'random_normal'"),
     ),
     "constraints": (("Orthogonal OrthogonalConstraint", "begin with kernel_initializer='orthogonal'"),),
-    "regularizers": (
-        ("Orthogonal", "it is OrthogonalRegularizer"),
-    ),
+    "regularizers": (("Orthogonal", "it is OrthogonalRegularizer"),),
     "activations": (
         ("sparsemax", "not ours: it sorts each row, which has no kernel; use 'softmax'"),
         (

@@ -10,13 +10,26 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from fastnn.checks import shown
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 
-__all__ = ["Described", "hand_down", "handed_down", "made", "own_classes", "rebuilt", "written"]
+__all__ = [
+    "Described",
+    "MissingObject",
+    "hand_down",
+    "handed_down",
+    "made",
+    "name_of_function",
+    "own_classes",
+    "own_object",
+    "rebuilt",
+    "snake_case",
+    "written",
+]
 
 T = TypeVar("T")
 _own: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("own_classes", default={})  # noqa: B039
@@ -33,6 +46,10 @@ def hand_down(**functions: Callable[..., Any]) -> None:
 def handed_down(name: str) -> Callable[..., Any]:
     """Return a function that `fastnn/__init__.py` has handed down."""
     return _handed_down[name]
+
+
+class MissingObject(ConfigurationError):
+    """What is to be made anew needs a class, or a function, of the user's own, which was not given."""
 
 
 class Described:
@@ -109,6 +126,31 @@ def made(cls: type[T], config: object) -> T:
         raise ConfigurationError(f"the configuration of {cls.__name__} does not suit it: {error}") from error
 
 
+def snake_case(name: str) -> str:
+    """Return the name of a class in small letters, with words apart.
+
+    Examples
+    --------
+    >>> snake_case("MeanOfCubes")
+    'mean_of_cubes'
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", name).lower()
+
+
+def name_of_function(function: Callable[..., Any]) -> str:
+    """Return what a history calls a loss or a metric that is a function of Python, as Keras does.
+
+    Examples
+    --------
+    >>> name_of_function(max), name_of_function(lambda t, y: y)
+    ('max', 'lambda')
+    """
+    while hasattr(function, "func"):  # of functools.partial
+        function = function.func
+    name = getattr(function, "__name__", None)
+    return snake_case(type(function).__name__) if name is None else str(name).strip("<>")
+
+
 def written(thing: Any) -> dict[str, Any]:
     """Return an object as its class's name and its configuration.
 
@@ -166,6 +208,22 @@ def rebuilt(entry: Mapping[str, Any], classes: Iterable[type] | Mapping[str, typ
     return (
         known[name].from_config(config) if hasattr(known[name], "from_config") else made(known[name], config)
     )
+
+
+def own_object(name: str, kind: str) -> Any:
+    """Return what a user calls so in `own_classes`.
+
+    Raises
+    ------
+    MissingObject
+        If there is no such thing.
+    """
+    known = _own.get()
+    if name not in known:
+        raise MissingObject(
+            f"{kind} {name!r} is of the user's own; give it, custom_objects={{{name!r}: ...}}"
+        )
+    return known[name]
 
 
 @contextlib.contextmanager

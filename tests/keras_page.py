@@ -29,6 +29,8 @@ name that is not there is what the error says.  It is about Keras {version}.
 - Tensors are (rows, features): there is no convolution, recurrence or attention.
 - Models run on the CPU, in float32 or, by `dtype="float64"`, in float64.
 - Models are graphs of layers, without Python in their steps.  Arrays are NumPy's.
+- Losses and metrics may be functions of Python, which take arrays; a loss returns its gradient as well,
+  ``(value, gradient)``.  What Keras gives such a metric as (rows,), if targets were, is (rows, 1) here.
 
 Keras's own unit tests run with fastnn in its place: `tests/keras_suite.txt` says which pass, which fail and
 why, and which are about what fastnn leaves out.

@@ -21,6 +21,7 @@ from fastnn.ops import REAL, Kind, Numbers
 
 __all__ = [
     "all_finite",
+    "as_any_targets",
     "as_features",
     "as_sample_weight",
     "as_targets",
@@ -287,6 +288,45 @@ def as_targets(
     if array.size:
         _check_range(array, loss, name)
     return array
+
+
+def as_any_targets(value: object, rows: int, dtype: np.dtype, name: str = "y") -> np.ndarray:
+    """Return targets of which only metrics, or a loss in Python, know what they are, checked.
+
+    Parameters
+    ----------
+    value : array_like, (rows,) or (rows, columns)
+    rows : int
+        Rows of the features.
+    dtype : numpy.dtype
+        The model's dtype.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    numpy.ndarray, (rows, columns)
+        C order.
+
+    Raises
+    ------
+    ShapeError, DataError, DTypeError
+        As the message says.
+
+    Examples
+    --------
+    >>> as_any_targets([1, 2], 2, np.dtype("float32"))
+    array([[1.],
+           [2.]], dtype=float32)
+    """
+    array = as_numbers(value, name, target=True)
+    if array.ndim == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim != 2 or not array.shape[1]:
+        raise ShapeError(f"{name} must have shape (rows,) or (rows, columns), got {array.shape}")
+    if array.shape[0] != rows:
+        raise ShapeError(f"{name} has {array.shape[0]} rows but x has {rows}; they must agree")
+    return _converted(array, dtype, name)
 
 
 def kept_rows(value: object, ignored: int, dtype: np.dtype) -> np.ndarray:

@@ -92,7 +92,7 @@ class Monitor(Callback):
         if name == "loss":
             return False
         measured = self._need_model()._now.need_objective().measured
-        if name in measured:
+        if name in measured and measured[name].has_direction:
             return measured[name].larger_is_better
         known = ", ".join(["loss", *measured])
         raise ConfigurationError(

@@ -34,13 +34,13 @@ class Builder:
         self.borrowed: set[str] = set()  # tensors whose gradient is another's, and must not be added to
         self.wanted: set[str] = set()  # tensors whose gradients something needs
         self.parameters = {p.name: p for p in graph.parameters}
-        self.training = purpose in ("train", "gradients", "training_outputs")
+        self.training = purpose in ("train", "gradients", "outputs", "training_outputs")
         self.n_draws = 0  # ops that draw random numbers
         self.to_parameters = purpose in ("train", "gradients", "backward")
         # Whether gradients of parameters outlive the task that makes them.
         self.keeps_gradients = purpose != "train"
         # Activations outlive their tile only where weight gradients, or moments, read them afterwards.
-        kept = self.to_parameters or purpose == "training_outputs"
+        kept = self.to_parameters or purpose in ("outputs", "training_outputs")
         self.row_slot = Slot.WORKSPACE if kept else Slot.LOCAL
 
     # -- operands

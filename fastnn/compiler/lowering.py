@@ -93,7 +93,8 @@ def lower(
     purpose : str
         One of `fastnn.compiler.plan.PURPOSES`.
     losses : tuple of Loss
-        One for each output, for the first three purposes.
+        One for each output, for the first three purposes.  Of one that plans do not compute the caller brings
+        the gradient of the output, unless there is none.
     metrics : tuple of tuple of Metric
         For each output, added up in ``"train"`` and ``"evaluate"``; may be empty.
     weighted_metrics : tuple of tuple of Metric
@@ -140,7 +141,7 @@ def lower(
             lowering.measure(metrics, weighted_metrics, targets, weight)
         lowering.penalties()
     else:
-        lowering.forward(to_outputs=purpose in ("predict", "training_outputs"))
+        lowering.forward(to_outputs=purpose in ("outputs", "predict", "training_outputs"))
     if purpose in ("train", "gradients"):
         lowering.backward()
         lowering.regularize()
@@ -275,8 +276,8 @@ class Lowering(Paying):
 
     def objectives(
         self, losses: tuple[Loss, ...], shares: tuple[float, ...], fused: bool
-    ) -> tuple[list[Operand], Operand | None]:
-        """Append the losses of all outputs; return their targets and the weights."""
+    ) -> tuple[list[Operand | None], Operand | None]:
+        """Append the losses of all outputs; return their targets, where they are read, and the weights."""
         outputs = self.graph.outputs
         targets = [
             self.stream(
@@ -284,10 +285,16 @@ class Lowering(Paying):
                 loss.n_targets(tensor.columns),
                 loss.kind(tensor.columns),
             )
+            if loss.planned
+            else None
             for tensor, loss in zip(outputs, losses, strict=True)
         ]
         weight = self.stream(WEIGHTS, 1) if self.weighted else None
         for tensor, loss, share, t in zip(outputs, losses, shares, targets, strict=True):
+            if t is None:  # no plan computes the loss
+                if self.purpose != "evaluate" and not loss.missing:
+                    self.given_slope(tensor)
+                continue
             name = metric_name("loss", tensor, outputs)
             self.accumulators.append(Accumulator(name, not loss.mean, share))
             counted = weight
@@ -296,11 +303,17 @@ class Lowering(Paying):
             self.objective(self.tensors[tensor.name], t, counted, loss, share, fused)
         return targets, weight
 
+    def given_slope(self, tensor: Tensor) -> None:
+        """Take the gradient of an output as the caller brings it."""
+        y = self.tensors[tensor.name]
+        self.wanted.add(y.name)
+        self.lend(y, self.stream(array_name("upstream", tensor, self.graph.outputs), y.columns))
+
     def measure(
         self,
         metrics: tuple[tuple[Metric, ...], ...],
         weighted_metrics: tuple[tuple[Metric, ...], ...],
-        targets: list[Operand],
+        targets: list[Operand | None],
         weight: Operand | None,
     ) -> None:
         """Append the metrics of all outputs."""
@@ -308,8 +321,9 @@ class Lowering(Paying):
             self.total(WEIGHTS, weight)
         for chosen, counted in ((metrics, None), (weighted_metrics, weight)):
             for tensor, several, t in zip(self.graph.outputs, chosen, targets, strict=False):
-                for metric in several:
-                    self.metric(metric, tensor, t, counted)
+                if t is not None:
+                    for metric in several:
+                        self.metric(metric, tensor, t, counted)
 
     def total(self, name: str, weight: Operand) -> None:
         """Append the sum of weights of rows, which metrics behind it are divided by."""

@@ -80,7 +80,10 @@ def compile_plan(
         capacity = 1
     measured = (*metrics, *weighted_metrics)
     columns = (
-        purpose == "train" and fused and batch_is_fast_axis(graph, losses, measured, capacity, simd, itemsize)
+        purpose == "train"
+        and fused
+        and all(loss.planned for loss in losses)
+        and batch_is_fast_axis(graph, losses, measured, capacity, simd, itemsize)
     )
     lowered = lower(
         graph,

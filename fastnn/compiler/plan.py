@@ -82,11 +82,11 @@ __all__ = [
 ]
 
 PURPOSES = (
-    *("train", "gradients", "evaluate", "predict", "training_outputs"),
+    *("train", "gradients", "evaluate", "predict", "outputs", "training_outputs"),
     *("input_gradients", "backward", "update"),
 )
 # Those whose plans are for so many rows at the most; others take any number.
-STEPWISE = ("train", "gradients", "training_outputs", "backward")
+STEPWISE = ("train", "gradients", "outputs", "training_outputs", "backward")
 UPDATING = ("train", "update")  # purposes whose plans have an optimizer
 WEIGHTS = "sample_weight"  # the accumulator of the sum of all sample weights
 KEPT_WEIGHTS = "kept_weight of "  # and a metric: that of the weights of rows that it does not ignore

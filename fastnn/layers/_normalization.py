@@ -191,7 +191,7 @@ def _normalize(builder: Builder, node: Node, inputs: tuple[Operand, ...], y: Ope
         names = (builder.inside(node, name, x.columns).name for name in ("mean", "variance"))
         mean, variance = (builder.one_row(name, x.columns) for name in names)
         ops.append(Op(OpCode.BATCH_MOMENTS, node.layer, (mean, variance, x)))
-        if builder.purpose != "gradients":
+        if builder.purpose in ("train", "training_outputs"):
             for w, moment in zip(moving, (mean, variance), strict=True):
                 ops.append(Op(OpCode.MOVING_AVERAGE, w.name, (w, moment), constants=(config.momentum,)))
     operands = (y, x, mean, variance, of_layer.get("gamma"), of_layer.get("beta"))

@@ -14,9 +14,9 @@ from typing import Any
 
 from fastnn.absent import attribute_error
 from fastnn.described import own_classes, rebuilt, written
-from fastnn.errors import ConfigurationError, DTypeError, unknown_name
+from fastnn.errors import DTypeError, unknown_name
 from fastnn.losses import _functions
-from fastnn.losses._base import Loss
+from fastnn.losses._base import FORM, Loss
 from fastnn.losses._functions import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -38,6 +38,7 @@ from fastnn.losses._functions import (
 )
 from fastnn.losses._margins import CategoricalHinge, Hinge, MulticlassHinge, SquaredHinge
 from fastnn.losses._overlaps import Dice, Tversky, dice, tversky
+from fastnn.losses._own import FunctionLoss
 from fastnn.losses._probabilities import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -178,8 +179,9 @@ def get(identifier: object) -> Loss:
 
     Parameters
     ----------
-    identifier : str, Loss, subclass, function of this module or dict
-        A dict has the ``"class_name"`` and the ``"config"`` of a loss.
+    identifier : str, Loss, subclass, function or dict
+        A function is one of this module, or returns ``(value, gradient)``.  A dict has the ``"class_name"``
+        and the ``"config"`` of a loss.
 
     Returns
     -------
@@ -200,10 +202,7 @@ def get(identifier: object) -> Loss:
     if isinstance(identifier, str) and identifier in _BY_NAME:
         return _usual(identifier)
     if isinstance(identifier, Loss):
-        if not hasattr(identifier, "code"):
-            raise ConfigurationError(
-                f"{type(identifier).__name__} cannot run: losses are those of fastnn.losses"
-            )
+        identifier.check_runs()
         return identifier
     if isinstance(identifier, FunctionType) and identifier in _FUNCTIONS:
         return _usual(_FUNCTIONS[identifier])
@@ -213,7 +212,22 @@ def get(identifier: object) -> Loss:
         return get(rebuilt(identifier, _CLASSES, "loss"))
     if isinstance(identifier, str):
         raise unknown_name("loss", identifier, [cls.default_name for cls in _CLASSES])
-    raise DTypeError(f"a loss is a name or a Loss, got {identifier!r}")
+    if callable(identifier) and not isinstance(identifier, type):
+        return FunctionLoss(identifier)
+    raise DTypeError(
+        f"a loss is a name, a Loss or a function, got {identifier!r}; let a function of your own {FORM}"
+    )
+
+
+def name_of(function: object) -> str | None:
+    """Return the name of a function of this module, which stands for a loss, else None.
+
+    Examples
+    --------
+    >>> name_of(huber), name_of(max)
+    ('huber', None)
+    """
+    return _FUNCTIONS.get(function) if isinstance(function, FunctionType) else None
 
 
 def serialize(loss: Loss | str | FunctionType) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from fastnn.checks import check_dtype, check_flag, check_name, check_number, with_arguments_of_keras
-from fastnn.described import Described, handed_down
+from fastnn.described import Described, handed_down, snake_case
 from fastnn.errors import ConfigurationError, unknown_name
 from fastnn.opcodes import OpCode
 from fastnn.ops import POINTWISE, REAL, ROWWISE, Activation, Kind, LossTraits, Numbers, Pointwise, Rowwise
@@ -20,6 +20,11 @@ __all__ = ["Loss", "as_in_keras"]
 _Class = TypeVar("_Class", bound=type)
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 _REDUCTIONS = (*_MEANS, "sum", "none")
+FORM = (  # of what computes a loss in Python
+    "return (value, gradient), as\n"
+    "    def squared_error(y_true, y_pred):\n"
+    "        return ((y_pred - y_true) ** 2).sum(axis=1), 2 * (y_pred - y_true)"
+)
 
 
 def as_in_keras(cls: _Class) -> _Class:
@@ -34,8 +39,14 @@ class Loss(Described):
 
     Models are compiled with losses.  Without a model, a loss can be called on arrays.
 
+    A class of your own has a method ``call(self, y_true, y_pred)``, which returns ``(value, gradient)``; see
+    `fastnn.Model.compile` for what these are.  It is computed in Python, once a batch, and has what
+    `get_config` returns besides ``name`` and ``reduction`` from a method of its own.
+
     Parameters
     ----------
+    name : str, optional
+        Of a class of your own; by default made of the class's name.
     reduction : {"sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None}
         The sum over the rows, each times its sample weight, is divided by the number of rows with
         ``"sum_over_batch_size"`` (the default) and ``"mean"``, which are the same; by the sum of the batch's
@@ -51,6 +62,15 @@ class Loss(Described):
     ------
     ConfigurationError
         If the reduction is unknown.
+
+    Examples
+    --------
+    >>> class Cubes(Loss):
+    ...     def call(self, y_true, y_pred):
+    ...         error = y_pred - y_true
+    ...         return abs(error**3).sum(axis=1), 3 * error * abs(error)
+    >>> Cubes().name, Cubes(reduction="sum")([[0.0], [1.0]], [[2.0], [0.0]])
+    ('cubes', 9.0)
     """
 
     reduction: str | None = field(default="sum_over_batch_size", kw_only=True)
@@ -71,8 +91,16 @@ class Loss(Described):
     above: ClassVar[float | None] = None  # what targets must be above
     least: ClassVar[float | None] = None  # what they must be at least
 
+    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size") -> None:
+        # Of classes that have no fields of their own, as those of users.
+        if name is not None:
+            object.__setattr__(self, "name", name)
+        object.__setattr__(self, "reduction", reduction)
+        self.__post_init__()
+
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", check_name(self.name or None) or self.default_name)
+        name = check_name(self.name or None) or self.default_name or snake_case(type(self).__name__)
+        object.__setattr__(self, "name", name)
         object.__setattr__(self, "dtype", check_dtype(self.dtype))
         if self.reduction is not None and self.reduction not in _REDUCTIONS:
             raise unknown_name("reduction", str(self.reduction), _REDUCTIONS)
@@ -84,13 +112,6 @@ class Loss(Described):
         self._check_arguments()
         if type(self) is Loss:
             raise ConfigurationError("Loss is a base class; use one of its subclasses")
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make such a loss, as plain values; `dtype` only if it was given."""
-        config = super().get_config()
-        if self.dtype is None:
-            del config["dtype"]
-        return config
 
     def _check_arguments(self) -> None:
         """Check the numbers that the loss depends on, and make them floats."""
@@ -116,6 +137,21 @@ class Loss(Described):
         return LossTraits() if self.function is None else ROWWISE[self.function]
 
     @property
+    def in_python(self) -> bool:
+        """Whether it is computed in Python, once a batch, and not by a kernel."""
+        return not hasattr(self, "code") and hasattr(self, "call")
+
+    @property
+    def missing(self) -> bool:
+        """Whether it stands for no loss at all."""
+        return False
+
+    @property
+    def planned(self) -> bool:
+        """Whether plans compute it."""
+        return hasattr(self, "code")
+
+    @property
     def logits(self) -> bool:
         """Whether the loss takes scores before the activation that it fuses with."""
         return getattr(self, "from_logits", False)
@@ -138,6 +174,8 @@ class Loss(Described):
         weighted : bool
             Whether there are sample weights.
         """
+        if not self.planned:
+            return False
         return self.ignored is not None or (weighted and self.reduction == "mean_with_sample_weight")
 
     def smoothing(self, outputs: int) -> tuple[float, float] | None:
@@ -190,7 +228,38 @@ class Loss(Described):
         divisor = 1.0 if self.traits.summed else float(outputs)
         return float(self.function), divisor, *self.arguments(outputs)
 
+    def check_runs(self) -> None:
+        """Raise for a class without a kernel and without a method `call`.
+
+        Raises
+        ------
+        ConfigurationError
+        """
+        if self.planned and hasattr(self, "call"):
+            raise ConfigurationError(
+                f"{type(self).__name__} has a method call, which a loss with a kernel does not use; derive "
+                "it from Loss"
+            )
+        if not self.planned and not self.in_python:
+            raise ConfigurationError(
+                f"{type(self).__name__} cannot run: losses are those of fastnn.losses, or have a method "
+                f"call(self, y_true, y_pred); let it {FORM}"
+            )
+
     # -- what users call
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make such a loss, as plain values; `dtype` only if it was given.
+
+        Returns
+        -------
+        dict
+        """
+        named = {} if self.planned or self.name == snake_case(type(self).__name__) else {"name": self.name}
+        config = named | super().get_config()
+        if self.dtype is None:
+            config.pop("dtype", None)
+        return config
 
     def __call__(self, y_true: object, y_pred: object, sample_weight: object = None) -> Any:
         """Return the loss of arrays.
@@ -222,6 +291,5 @@ class Loss(Described):
         >>> fastnn.losses.MeanSquaredError(reduction=None)(y_true, y_pred)
         array([0.5, 5. ], dtype=float32)
         """
-        if not hasattr(self, "code"):
-            raise ConfigurationError(f"{type(self).__name__} cannot run: losses are those of fastnn.losses")
+        self.check_runs()
         return handed_down("loss_of")(self, y_true, y_pred, sample_weight)

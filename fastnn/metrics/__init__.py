@@ -7,7 +7,6 @@ measures arrays itself, by `Metric.update_state`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from types import FunctionType
@@ -15,7 +14,7 @@ from typing import Any
 
 from fastnn.absent import attribute_error
 from fastnn.checks import shown
-from fastnn.described import own_classes, rebuilt, written
+from fastnn.described import own_classes, rebuilt, snake_case, written
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 from fastnn.losses import (
     Loss,
@@ -78,6 +77,7 @@ from fastnn.metrics._more_means import (
     SquaredHinge,
 )
 from fastnn.metrics._overlaps import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
+from fastnn.metrics._own import FunctionMetric
 from fastnn.metrics._scores import ConfusionMatrix, F1Score, FBetaScore, R2Score
 from fastnn.metrics._shares import (
     Precision,
@@ -219,9 +219,7 @@ _CLASSES: tuple[type[Metric], ...] = (
 )
 # As in Keras: by the class's name, also in small letters with words apart.
 _BY_NAME = {cls.default_name: cls for cls in _CLASSES} | {cls.__name__: cls for cls in _CLASSES}
-_BY_NAME |= {
-    re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", cls.__name__).lower(): cls for cls in _CLASSES
-}
+_BY_NAME |= {snake_case(cls.__name__): cls for cls in _CLASSES}
 _BY_NAME |= {"mse": MeanSquaredError, "MSE": MeanSquaredError}
 _BY_NAME |= {"mae": MeanAbsoluteError, "MAE": MeanAbsoluteError}
 _BY_NAME |= {"mape": MeanAbsolutePercentageError, "MAPE": MeanAbsolutePercentageError}
@@ -232,11 +230,6 @@ _FUNCTIONS: dict[object, str] = {
     globals()[name]: name for name in _BY_NAME if isinstance(globals().get(name), FunctionType)
 }
 _FUNCTIONS |= {cosine_similarity: "cosine_similarity", log_cosh: "log_cosh_error"}
-_OF_A_FUNCTION = (
-    "; metrics run inside the kernels, and functions of Python do not: call it after each epoch, as by "
-    "callbacks=[LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(mine=float(f(y, "
-    "model.predict(x)))))], which costs a prediction of all rows"
-)
 
 
 def get(identifier: object, loss: Loss | None = None, outputs: int | None = None) -> Metric:
@@ -244,8 +237,9 @@ def get(identifier: object, loss: Loss | None = None, outputs: int | None = None
 
     Parameters
     ----------
-    identifier : str, Metric, subclass, function of this module or dict
-        A dict has the ``"class_name"`` and the ``"config"`` of a metric.
+    identifier : str, Metric, subclass, function or dict
+        A function of yours returns one value a row, or a number.  A dict has the ``"class_name"`` and the
+        ``"config"`` of a metric.
         ``"accuracy"`` (or ``"acc"``) becomes the accuracy that suits the targets of a loss, as in Keras;
         without a loss it is `Accuracy`.
     loss : Loss, optional
@@ -268,8 +262,7 @@ def get(identifier: object, loss: Loss | None = None, outputs: int | None = None
     --------
     >>> get("mse").name
     'mean_squared_error'
-    >>> from fastnn import losses
-    >>> get("accuracy", losses.BinaryCrossentropy(), outputs=1)
+    >>>     >>> get("accuracy", losses.BinaryCrossentropy(), outputs=1)
     BinaryAccuracy(name='accuracy', threshold=0.5)
     """
     if isinstance(identifier, Metric):
@@ -280,10 +273,7 @@ def get(identifier: object, loss: Loss | None = None, outputs: int | None = None
                 f"{type(identifier).__name__} is no metric of a model, as it takes values, not targets and "
                 "outputs; call its update_state(values)"
             )
-        if not hasattr(identifier, "code"):
-            raise ConfigurationError(
-                f"{type(identifier).__name__} cannot run: metrics are those of fastnn.metrics"
-            )
+        identifier.check_runs()
         if isinstance(identifier, ConfusionMatrix) and identifier.labels is None:
             return replace(identifier, labels=loss.sparse)
         return identifier
@@ -293,10 +283,10 @@ def get(identifier: object, loss: Loss | None = None, outputs: int | None = None
         return get(rebuilt(identifier, _CLASSES, "metric"), loss, outputs)
     if isinstance(identifier, FunctionType) and identifier in _FUNCTIONS:
         return get(_made(_BY_NAME[_FUNCTIONS[identifier]], name=identifier.__name__), loss, outputs)
+    if callable(identifier) and not isinstance(identifier, type):
+        return FunctionMetric(source=identifier)
     if not isinstance(identifier, str):
-        raise DTypeError(
-            f"a metric is a name or a Metric, got {shown(identifier)}{_OF_A_FUNCTION * callable(identifier)}"
-        )
+        raise DTypeError(f"a metric is a name, a Metric or a function, got {shown(identifier)}")
     if identifier in ("accuracy", "acc") and loss is not None:
         if loss.sparse:
             return SparseCategoricalAccuracy(identifier)

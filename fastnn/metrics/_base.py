@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from fastnn.checks import check_dtype
-from fastnn.described import Described
+from fastnn.described import Described, snake_case
 from fastnn.errors import ConfigurationError, ShapeError
 from fastnn.opcodes import OpCode
 from fastnn.ops import REAL, Activation, Kind, Numbers
 
 __all__ = ["Metric", "equip"]
+
+_METHODS = ("update_state", "result", "reset_state")  # of a class of the user's own
 
 # Returns the sums of a metric on arrays, and what they are divided by: the rows, or their weights.
 _measure: Callable[[Metric, object, object, object], tuple[list[float], float]]
@@ -36,6 +38,11 @@ class Metric(Described):
     A model keeps sums of its own for the metrics that it was compiled with.  Without a model, a metric
     measures arrays: call it, or `update_state`, once for each part of them.
 
+    A class of your own has the methods ``update_state(self, y_true, y_pred, sample_weight=None)``,
+    ``result(self)`` and ``reset_state(self)``.  `fit` and `evaluate` call the first one once a batch, with
+    read-only arrays (rows, columns), the second one behind it, and the third one before each pass through the
+    data.  What it returns is a number, or an array.
+
     Parameters
     ----------
     name : str, optional
@@ -43,6 +50,19 @@ class Metric(Described):
     dtype : {"float32", "float64"}, optional
         Of the arrays that are measured without a model; by default, as `update_state` says.  In a model they
         have the model's.  Sums are float64 everywhere.
+
+    Examples
+    --------
+    >>> class Largest(Metric):
+    ...     value = 0.0
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.value = max(self.value, float(abs(y_true - y_pred).max()))
+    ...     def result(self):
+    ...         return self.value
+    ...     def reset_state(self):
+    ...         self.value = 0.0
+    >>> Largest().name
+    'largest'
     """
 
     name: str = ""
@@ -61,7 +81,7 @@ class Metric(Described):
         if type(self) is Metric:
             raise ConfigurationError("Metric is a base class; use one of its subclasses")
         if not self.name:
-            self._set("name", self.default_name)
+            self._set("name", self.default_name or snake_case(type(self).__name__))
         self._set("dtype", check_dtype(self.dtype))
 
     def get_config(self) -> dict[str, Any]:
@@ -76,6 +96,32 @@ class Metric(Described):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_state"}
+
+    @property
+    def planned(self) -> bool:
+        """Whether plans measure it."""
+        return hasattr(self, "code")
+
+    @property
+    def has_direction(self) -> bool:
+        """Whether it is known which way is better; classes of the user's own may say `larger_is_better`."""
+        return self.planned or any(
+            "larger_is_better" in vars(c) for c in type(self).__mro__ if c is not Metric
+        )
+
+    def check_runs(self) -> None:
+        """Raise for a class without a kernel that lacks a method of its own.
+
+        Raises
+        ------
+        ConfigurationError
+        """
+        lacking = [name for name in _METHODS if getattr(type(self), name) is getattr(Metric, name)]
+        if not self.planned and lacking:
+            raise ConfigurationError(
+                f"{type(self).__name__} cannot run: metrics are those of fastnn.metrics, or have methods of "
+                f"their own; it lacks {', '.join(lacking)}"
+            )
 
     # -- what plans read
 

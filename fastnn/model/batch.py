@@ -88,21 +88,28 @@ def batch_of(
 ) -> Batch:
     """Return features, targets and weights, checked at the border, and judged if that is asked for."""
     graph, objective, dtype = structure.graph, structure.need_objective(), structure.store.dtype
+    measured_ = {one.output for one in objective.beside}
     features = features_of(structure, x, judge=judge)
     rows, arrays = features.rows, features.arrays
-    given = data.by_name(y, [tensor.title for tensor in graph.outputs], "y", structure.nests[1])
-    for tensor, loss, metrics, weighted, value in zip(
-        graph.outputs,
-        objective.losses,
-        objective.metrics,
-        objective.weighted_metrics,
-        given,
-        strict=True,
-    ):
-        one = len(graph.outputs) == 1
-        targets = data.as_targets(
-            value, rows, tensor.columns, loss, dtype, name="y" if one else f"y[{tensor.title!r}]"
+    titles = [tensor.title for tensor in graph.outputs]
+    given = data.by_name(y, titles, "y", structure.nests[1])
+    for number, (tensor, loss, metrics, weighted, value) in enumerate(
+        zip(
+            graph.outputs,
+            objective.losses,
+            objective.metrics,
+            objective.weighted_metrics,
+            given,
+            strict=True,
         )
+    ):
+        said = "y" if len(graph.outputs) == 1 else f"y[{tensor.title!r}]"
+        if not loss.planned:
+            unread = loss.missing and value is None and number not in measured_
+            targets = np.zeros((rows, 1), dtype) if unread else data.as_any_targets(value, rows, dtype, said)
+            arrays[array_name("y", tensor, graph.outputs)] = targets
+            continue
+        targets = data.as_targets(value, rows, tensor.columns, loss, dtype, name=said)
         arrays[array_name("y", tensor, graph.outputs)] = targets
         if loss.ignored is not None:
             arrays[array_name(KEPT, tensor, graph.outputs)] = data.kept_rows(value, loss.ignored, dtype)
@@ -112,7 +119,7 @@ def batch_of(
             arrays[name] = data.kept_rows(labels, ignored, dtype)
         if judge:
             _say(advice.on_accuracy(targets, loss, (*metrics, *weighted)))
-            _say(advice.on_targets(targets, loss, "y" if one else f"y[{tensor.title!r}]"))
+            _say(advice.on_targets(targets, loss, said))
     if sample_weight is not None:
         arrays["sample_weight"] = data.as_sample_weight(sample_weight, rows, dtype)
     batch = Batch(arrays, rows)

@@ -95,7 +95,7 @@ class Batchwise(Structured):
         >>> model.train_on_batch([[1.0]], [[3.0]], return_dict=True)
         {'loss': 4.0}
         """
-        self._now.need_optimizer()
+        self._now.need_loss()
         as_dict = check_flag(return_dict, "return_dict")
         whole: Any = self
         return loop.train_on_batch(whole, x, y, sample_weight, class_weight, as_dict)

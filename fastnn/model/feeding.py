@@ -7,6 +7,7 @@ Memory is that of a batch.  This file must not know kernels or plans' insides.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,14 +22,15 @@ from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError, TrainingWarning, warn
 from fastnn.model.batch import Batch, batch_of, features_of, with_class_weights
+from fastnn.model.beside import Pass
 from fastnn.model.fit import Loop, Trainable, evaluate_parts, predict_parts
 from fastnn.model.fit import evaluate as evaluate_arrays
 from fastnn.model.fit import predict as predict_arrays
-from fastnn.model.gradients import outputs_of
+from fastnn.model.outputs import outputs_of, training_outputs
 from fastnn.model.programs import Key, capacity_for
 from fastnn.model.row_weights import row_weights
 from fastnn.model.structure import Structure
-from fastnn.run.program import order_of_rows
+from fastnn.run.program import Result, order_of_rows
 from fastnn.run.runtime import resolve_threads
 
 __all__ = ["evaluate", "fit", "predict"]
@@ -41,11 +43,23 @@ ClassWeight = Mapping[int, float] | str | None
 
 
 class _Rows:
-    """Checked arrays as batches, for epochs that are no passage through all rows."""
+    """Checked arrays as batches.
 
-    def __init__(self, given: Batch, batch: int, shuffle: bool, seed: int, passages: int) -> None:
+    Parameters
+    ----------
+    given : Batch
+    batch : int
+    shuffle : bool
+    seed : int
+    passage : callable
+        Returns the number of the passage through all rows that begins, which its order is drawn from.
+    """
+
+    def __init__(
+        self, given: Batch, batch: int, shuffle: bool, seed: int, passage: Callable[[], int]
+    ) -> None:
         self._given, self._batch, self._shuffle = given, batch, shuffle
-        self._seed, self._passages = seed, passages
+        self._seed, self._passage = seed, passage
 
     def __len__(self) -> int:
         return -(-self._given.rows // self._batch)
@@ -55,8 +69,7 @@ class _Rows:
         if not self._shuffle:
             yield from given.parts(self._batch)
             return
-        order = _order(self._seed, self._passages, given.rows)
-        self._passages += 1
+        order = _order(self._seed, self._passage(), given.rows)
         for begin in range(0, given.rows, self._batch):
             rows = order[begin : begin + self._batch]
             yield Batch({name: array[rows] for name, array in given.arrays.items()}, len(rows))
@@ -250,11 +263,17 @@ def _loop(
     if feed is not None:
         return _FedLoop(model, given, feed, n_threads, class_weight)
     batch = min(_rows_of_batch(batch_size, steps, given.rows), given.rows)
-    if steps is None or steps == -(-given.rows // batch):
+    whole = steps is None or steps == -(-given.rows // batch)
+    if whole and not model._now.need_objective().in_python:
         return Loop(model, given, batch, shuffle, n_threads)
-    done = model._now.need_optimizer().progress.epochs
-    rows = _Rows(given, batch, shuffle and batch < given.rows, model.seed, done)
-    fed = Feed(rows, steps, "x", steps_name="steps_per_epoch")
+    progress = model._now.need_optimizer().progress
+    passages = itertools.count(progress.epochs)
+
+    def passage() -> int:  # an epoch that is a passage has its order, also after an interruption
+        return progress.epochs if whole else next(passages)
+
+    rows = _Rows(given, batch, shuffle and batch < given.rows, model.seed, passage)
+    fed = Feed(rows, None if whole else steps, "x", steps_name="steps_per_epoch")
     return _FedLoop(model, next(given.parts(batch)), fed, n_threads, None)
 
 
@@ -317,6 +336,8 @@ class _FedLoop(Loop):
         self._done = self.optimizer.progress.epochs  # others if a backup was taken up since
         self.steps = feed.steps
         self.takes_long = feed.steps is not None  # each epoch has its bar
+        self._beside: Pass | None = None
+        self._first_weights = np.empty(0)  # of the epoch
 
     def _has_more(self, epoch: int) -> bool:
         if not self._feed.once or self._feed.has_more():
@@ -337,17 +358,27 @@ class _FedLoop(Loop):
         self._feed.has_more()  # an order of batches is drawn before the epoch is counted
         done.epochs += 1
         self._done = done.epochs
+        now = self.model._now
         sums, rows = np.zeros(self.program.plan.n_sums), 0
+        if self.objective.in_python:
+            self._beside, self._first_weights = Pass(now), now.store.array.copy()
         if begun.batch:
-            sums += begun.sums
+            sums += begun.sums[: len(sums)]
+            if self._beside is not None:
+                self._beside.sums += begun.sums[len(sums) :]
         heard = listeners.want_batches or self.bar is not None
-        finite, values = True, {}
+        finite, values, steps = True, {}, done.steps
         for number, part in enumerate(_parts(self.model._now, self._feed, self._class_weight)):
             rows += part.rows
             if number < begun.batch:  # it was trained before an interruption
                 continue
             listeners.tell_of_batch("on_train_batch_begin", number, {})
-            result = self._step(part)
+            try:
+                result = self._step(part)
+            except Exception:  # of a function of the user's own: an epoch without a step does not count
+                if self._beside is not None and done.steps == steps and not begun.batch:
+                    done.epochs -= 1
+                raise
             if result.exception is not None:
                 raise result.exception
             sums += result.sums[0]
@@ -358,7 +389,8 @@ class _FedLoop(Loop):
                     self.bar.batches(1, values)
             listeners.tell_of_batch("on_train_batch_end", number, dict(values))
             if finite:
-                listeners.keep(begun.epoch, number + 1, sums)
+                kept = sums if self._beside is None else np.concatenate([sums, self._beside.sums])
+                listeners.keep(begun.epoch, number + 1, kept)
             if self.model.stop_training or not finite:
                 break
         if not rows:
@@ -366,19 +398,36 @@ class _FedLoop(Loop):
         values = self._values(sums, rows, finite)
         return finite, {name: [value] for name, value in values.items()}
 
-    def _step(self, part: Batch) -> Any:
+    def _step(self, part: Batch) -> Result:
         """Make one step on a batch, in a program that has room for it."""
         capacity = max(self._capacity, capacity_for(part.rows))
         if capacity > self._capacity:
             key = Key("train", capacity, weighted=part.weighted)
             self.program = self.model._now.need_programs().program(key)
             self._capacity, self.restorable = capacity, False
-        self.arrays, self.batch = part.arrays, part.rows
+        brought: dict[str, np.ndarray] = {}
+        if self._beside is not None:
+            steps = self.optimizer.progress.steps
+            outputs = training_outputs(self.model._now, part, self.model.seed, steps, self.n_threads)
+            brought = self._beside.add(part, outputs, with_gradients=True)
+            if self._beside.unfit:
+                return self._back(self._beside.unfit)
+        self.arrays, self.batch = part.arrays | brought, part.rows
         return self._run(slice(0, part.rows))
 
+    def _back(self, cause: str) -> Result:
+        """Return to the weights at the beginning of the epoch, instead of a step."""
+        now, self.cause = self.model._now, cause
+        places = now.weights()
+        now.store.assign(places, [place.view(self._first_weights) for place in places.values()])
+        self.optimizer.forget()
+        return Result(np.zeros((1, self.program.plan.n_sums)), 0, 0, False, None)
+
     def _values(self, sums: np.ndarray, rows: int, finite: bool) -> dict[str, Any]:
+        if not finite:
+            return dict.fromkeys(self.objective.keys, math.nan)
         values = self.objective.values(self.program.plan, sums, rows)
-        return values if finite else dict.fromkeys(values, math.nan)
+        return values if self._beside is None else self._beside.values(values, rows)
 
 
 # -- evaluation and prediction

@@ -18,11 +18,12 @@ from fastnn.border import advice, data
 from fastnn.callbacks import progress
 from fastnn.callbacks.base import Callback, History, Position, Trained
 from fastnn.callbacks.listeners import Listeners
-from fastnn.errors import NonFiniteWarning, TrainingWarning, warn
+from fastnn.errors import ConfigurationError, NonFiniteWarning, TrainingWarning, warn
 from fastnn.model.batch import Batch, batch_of, measured
+from fastnn.model.beside import Pass, needs_plan
 from fastnn.model.call_lengths import CallLengths, cost_of_step
-from fastnn.model.gradients import outputs_of
 from fastnn.model.objective import Objective
+from fastnn.model.outputs import outputs_of, prediction, training_outputs
 from fastnn.model.programs import Key, capacity_for
 from fastnn.model.row_weights import depend_on_batches, row_weights
 from fastnn.model.structure import Binder, Structure
@@ -53,7 +54,10 @@ class Trainable(Trained, Protocol):
 def evaluate(
     model: Trainable, now: Structure, given: Batch, batch: int, n_threads: int, listeners: Listeners
 ) -> dict[str, float]:
-    """Return the loss and the metrics on checked arrays; in one batch, unless somebody listens between."""
+    """Return the loss and the metrics on checked arrays.
+
+    In one batch, unless somebody listens between, or something is computed in Python.
+    """
     objective = now.need_objective()
     # A mean over rows does not depend on batches; a loss that is a sum per batch does, as in Keras.
     by_batch = depend_on_batches(objective.losses, given.arrays)
@@ -63,7 +67,7 @@ def evaluate(
         given = Batch(given.arrays | row_weights(outputs, objective.losses, given.arrays, batch), given.rows)
 
     def parts() -> Iterator[Batch]:
-        apart = model.stop_evaluating or listeners.want_test_batches
+        apart = objective.in_python or model.stop_evaluating or listeners.want_test_batches
         yield from given.parts(batch if apart else given.rows)
 
     return evaluate_parts(model, now, parts(), n_threads, listeners, None if means else batch)
@@ -82,6 +86,12 @@ def evaluate_parts(
     No part is asked for before ``on_test_begin``.
     """
     objective, programs = now.need_objective(), now.need_programs()
+    if not objective.keys:
+        raise ConfigurationError(
+            "the model has no loss and no metrics, so there is nothing to evaluate; compile it with some"
+        )
+    beside = Pass(now) if objective.in_python else None
+    planned = needs_plan(now)
     sums: Any = 0.0
     rows = 0
     values: dict[str, float] = {}
@@ -89,15 +99,20 @@ def evaluate_parts(
     listeners.tell("on_test_begin", {})
     for number, part in enumerate(parts):
         listeners.tell_of_batch("on_test_batch_begin", number, {})
-        key = Key("evaluate", weighted=part.weighted)
-        plan, result = programs.run(
-            key, part.arrays, part.rows, batch=batch or part.rows, n_threads=n_threads
-        )
-        if result.exception is not None:
-            raise result.exception
-        sums = sums + result.sums[0]
         rows += part.rows
-        values = objective.values(plan, sums, rows)
+        values = {}
+        if planned:
+            key = Key("evaluate", weighted=part.weighted)
+            plan, result = programs.run(
+                key, part.arrays, part.rows, batch=batch or part.rows, n_threads=n_threads
+            )
+            if result.exception is not None:
+                raise result.exception
+            sums = sums + result.sums[0]
+            values = objective.values(plan, sums, rows)
+        if beside is not None:
+            beside.add(part, prediction(now, part, n_threads))
+            values = beside.values(values, rows)
         listeners.tell_of_batch("on_test_batch_end", number, dict(values))
         if model.stop_evaluating:
             break
@@ -147,16 +162,25 @@ def train_on_batch(
     return_dict: bool,
 ) -> float | list[float] | dict[str, float]:
     """Make one step; see `Model.train_on_batch`."""
+    because: list[str] = []
 
     def check(now: Structure) -> Batch:
         return batch_of(now, x, y, sample_weight, class_weight)
 
     def step() -> tuple[Objective, dict[str, float], Batch | None]:
         now = model._now
-        optimizer, objective, given = now.need_optimizer(), now.need_objective(), check(now)
+        optimizer, objective, given = now.need_loss(), now.need_objective(), check(now)
+        beside = Pass(now) if objective.in_python else None
+        brought: dict[str, np.ndarray] = {}
+        if beside is not None:
+            outputs = training_outputs(now, given, model.seed, optimizer.progress.steps)
+            brought = beside.add(given, outputs, with_gradients=True)
+            if beside.unfit:
+                because.append(beside.unfit)
+                return objective, dict.fromkeys(objective.keys, math.nan), given
         program = now.need_programs().program(Key("train", capacity_for(given.rows), weighted=given.weighted))
         result = program.run(
-            given.arrays,
+            given.arrays | brought,
             given.rows,
             given.rows,
             scalars=optimizer.scalars,
@@ -167,6 +191,8 @@ def train_on_batch(
         if result.exception is not None:
             raise result.exception
         values = objective.values(program.plan, result.sums[0], given.rows)
+        if beside is not None:
+            values = beside.values(values, given.rows)
         if not result.finite and optimizer.state is not None and not data.all_finite(optimizer.state):
             optimizer.forget()  # the step was made, to infinity, and is taken back
         return objective, values, None if result.finite else given
@@ -177,7 +203,8 @@ def train_on_batch(
     if refused is not None:
         scales = advice.on_scales(measured(model._now.graph, refused.arrays), objective.losses)
         hint = f"; {scales}" if scales else ""
-        warn(f"the loss of this batch is not finite; the step was not made{hint}", NonFiniteWarning)
+        cause = f" ({because[0]})" if because else ""
+        warn(f"the loss of this batch is not finite{cause}; the step was not made{hint}", NonFiniteWarning)
         values = dict.fromkeys(values, math.nan)
     return objective.shaped(values, return_dict)
 
@@ -194,7 +221,7 @@ class Loop:
         n_threads: int,
     ) -> None:
         now = model._now
-        self.model, self.optimizer, self.objective = model, now.need_optimizer(), now.need_objective()
+        self.model, self.optimizer, self.objective = model, now.need_loss(), now.need_objective()
         self.arrays = given.arrays
         self.by_batch = depend_on_batches(self.objective.losses, given.arrays)
         self._measured = measured(now.graph, given.arrays)
@@ -213,6 +240,7 @@ class Loop:
         self.first_losses: list[float] | None = None if self.optimizer.iterations or frozen else []
         self.bar: progress.Bar | None = None
         self.restorable = False  # whether an earlier run of this loop left weights to come back to
+        self.cause = ""  # of a loss that is not finite, where that is known
 
     def run(
         self,
@@ -402,10 +430,11 @@ class Loop:
     def _warn(self, epoch: int) -> None:
         """Warn that an epoch, counted from 1, failed."""
         scales = advice.on_scales(self._measured, self.objective.losses)
+        cause = f" ({self.cause})" if self.cause else ""
         warn(
-            f"the loss was not finite in epoch {epoch}; training stopped, the last finite weights that were "
-            "kept, which may be several steps old, were restored, and the optimizer's state begins anew. "
-            f"Lower the learning rate ({self.optimizer.learning_rate:g})"
+            f"the loss was not finite in epoch {epoch}{cause}; training stopped, the last finite weights "
+            "that were kept, which may be several steps old, were restored, and the optimizer's state begins "
+            f"anew. Lower the learning rate ({self.optimizer.learning_rate:g})"
             + (f", or {scales}" if scales else ""),
             NonFiniteWarning,
         )

@@ -19,11 +19,13 @@ from fastnn.graph.graph import Tensor, array_name
 from fastnn.graph.symbolic import SymbolicTensor
 from fastnn.layers import Layer
 from fastnn.model.batch import Batch, batch_of, features_of
+from fastnn.model.beside import gradients_of
+from fastnn.model.outputs import new_arrays, outputs_of, run_rows
 from fastnn.model.programs import Key, capacity_for
 from fastnn.model.structure import Structure, Structured
 from fastnn.run.program import aligned_array
 
-__all__ = ["Differentiable", "outputs_of"]
+__all__ = ["Differentiable"]
 
 _JACOBIAN_ELEMENTS = 4_000_000  # of the arrays that one call of the kernels reads
 _FIRST_CALL = 2**62  # the number of the first of the steps that calls draw for; those of training lie below
@@ -72,19 +74,12 @@ class Differentiable(Structured):
         >>> sorted(gradients)
         ['dense/bias', 'dense/kernel']
         """
-        optimizer = self._now.need_optimizer()
+        optimizer = self._now.need_loss()
         step = optimizer.iterations if step is None else check_count(step, "step", 0, 2**62)
         now, given = self._ready(x, lambda now: batch_of(now, x, y, sample_weight))
-        rows, flat = given.rows, aligned_array(now.store.size, self.dtype)
-        key = Key("gradients", capacity_for(rows), weighted=given.weighted)
-        plan, result = now.need_programs().run(
-            key, given.arrays, rows, gradients=flat, seed=self.seed, step=step
-        )
-        if result.exception is not None:
-            raise result.exception
-        values = now.need_objective().values(plan, result.sums[0], rows)
-        gradients = {p.name: now.view(p, flat) for p in now.graph.parameters if p.is_trained}
-        return values["loss"], gradients
+        flat = aligned_array(now.store.size, self.dtype)
+        loss = gradients_of(now, given, self.seed, step, flat)
+        return loss, {p.name: now.view(p, flat) for p in now.graph.parameters if p.is_trained}
 
     # How many outputs there are is not in a model's type: `| Any` lets a list of them pass too.
 
@@ -124,8 +119,8 @@ class Differentiable(Structured):
 
         now, (arrays, rows) = self._ready(x, checked)
         inputs = _inputs_with_gradients(now)
-        made = _new_arrays(now, "gradient", inputs, rows)
-        _run_rows(now, "input_gradients", arrays | made, rows)
+        made = new_arrays(now, "gradient", inputs, rows)
+        run_rows(now, "input_gradients", arrays | made, rows)
         of_input = dict(zip(inputs, made.values(), strict=True))
         found = [of_input.get(tensor) for tensor in now.graph.inputs]
         return found if len(found) > 1 else found[0]
@@ -176,7 +171,7 @@ class Differentiable(Structured):
         ends = np.cumsum([tensor.columns for tensor in outputs])
         n_outputs = int(ends[-1])
         # Each row stands there once for each output, whose gradient is 1.
-        found = _new_arrays(now, "gradient", inputs, given.rows * n_outputs)
+        found = new_arrays(now, "gradient", inputs, given.rows * n_outputs)
         widths = n_outputs + sum(tensor.columns for tensor in now.graph.inputs)
         step = max(1, _JACOBIAN_ELEMENTS // (n_outputs * widths))
         for first in range(0, given.rows, step):
@@ -188,7 +183,7 @@ class Differentiable(Structured):
                 arrays[array_name("upstream", tensor, outputs)] = part
             part_of = slice(first * n_outputs, last * n_outputs)
             made = {name: array[part_of] for name, array in found.items()}
-            _run_rows(now, "input_gradients", arrays | made, part_of.stop - part_of.start)
+            run_rows(now, "input_gradients", arrays | made, part_of.stop - part_of.start)
         of_input = {
             tensor: array.reshape(given.rows, n_outputs, tensor.columns)
             for tensor, array in zip(inputs, found.values(), strict=True)
@@ -233,7 +228,7 @@ class Differentiable(Structured):
 
         def call(now: Structure, restore: bool) -> tuple[Any, bool]:
             given = features_of(now, x)
-            made = _new_arrays(now, "output", now.graph.outputs, given.rows)
+            made = new_arrays(now, "output", now.graph.outputs, given.rows)
             options: dict[str, Any] = {"seed": self.seed, "step": number, "restore": restore}
             _, result = now.need_programs().run(key, given.arrays | made, given.rows, **options)
             if result.exception is not None:
@@ -306,7 +301,7 @@ class Differentiable(Structured):
         names = tuple(name for name in asked if name not in inputs)
         tensors = (*_real(graph.inputs), *(asked[name] for name in names))
         arrays = given.arrays | _upstream(now, upstream, given.rows)
-        made = _new_arrays(now, "gradient", tensors, given.rows)
+        made = new_arrays(now, "gradient", tensors, given.rows)
         flat = aligned_array(now.store.size, self.dtype)
         key = Key("backward", capacity_for(given.rows), wrt=names)
         _, result = now.need_programs().run(key, arrays | made, given.rows, gradients=flat)
@@ -314,22 +309,6 @@ class Differentiable(Structured):
             raise result.exception
         found = {tensor.label: array for tensor, array in zip(tensors, made.values(), strict=True)}
         return found | {p.name: now.view(p, flat) for p in graph.parameters if p.is_trained}
-
-
-def outputs_of(now: Structure, given: Batch, n_threads: int | None = None) -> Any:
-    """Return the outputs for checked rows: an array, or a list of them."""
-    made = _new_arrays(now, "output", now.graph.outputs, given.rows)
-    _run_rows(now, "predict", given.arrays | made, given.rows, n_threads)
-    found = list(made.values())
-    return found if len(found) > 1 else found[0]
-
-
-def _new_arrays(now: Structure, what: str, tensors: Sequence[Tensor], rows: int) -> dict[str, np.ndarray]:
-    """Return arrays that a plan writes, by the names that it knows them by."""
-    return {
-        array_name(what, tensor, tensors): np.empty((rows, tensor.columns), now.store.dtype)
-        for tensor in tensors
-    }
 
 
 def _real(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -346,17 +325,6 @@ def _inputs_with_gradients(now: Structure) -> list[Tensor]:
             "makes, by forward(x) and backward(wrt=[its name])"
         )
     return inputs
-
-
-def _run_rows(
-    now: Structure, purpose: str, externals: dict[str, np.ndarray], rows: int, n_threads: int | None = None
-) -> None:
-    """Run a program that takes any number of rows, in one batch."""
-    if rows == 0:
-        return
-    _, result = now.need_programs().run(Key(purpose), externals, rows, n_threads=n_threads)
-    if result.exception is not None:
-        raise result.exception
 
 
 def _upstream(now: Structure, upstream: object, rows: int) -> dict[str, np.ndarray]:

@@ -146,10 +146,18 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
         optimizer : str or Optimizer
             Also ``model.optimizer`` of another model, or of this one; it begins anew, with the learning rate
             that it has.
-        loss : str or Loss
-            One for all outputs, or a list or dict with one for each.
-        metrics : list of str or Metric, optional
-            With several outputs a list with an entry, or list, for each, or a dict.
+        loss : str, Loss or callable, optional
+            One for all outputs, or a list or dict with one for each, None for an output without one.  Without
+            any, steps are made by `apply_gradients`, and `evaluate` gives the metrics alone.  A callable is a
+            loss of your own, ``f(y_true, y_pred)``, as is a class derived from `fastnn.losses.Loss` with a
+            method `call`.  Both arguments are NumPy arrays (rows, columns) of the model's dtype, not to be
+            written to.  It returns ``(value, gradient)``: one value for each row, of which the reduction is
+            taken, a mean if nothing else is said; or one number, which is the loss of the batch.
+            `gradient` is the derivative of ``np.sum(value)`` with respect to `y_pred`, and has its shape.
+        metrics : list of str, Metric or callable, optional
+            With several outputs a list with an entry, or list, for each, or a dict.  A callable,
+            ``f(y_true, y_pred)``, returns one value a row, or a number a batch; the metric is their mean.
+            What is computed in Python is so once a batch, which takes its time.
         loss_weights : list or dict of float, optional
             With several outputs, the factor of each loss in their sum; default 1.
         weighted_metrics : list of str or Metric, optional
@@ -172,8 +180,6 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
             If an output does not suit its loss, such as scores one that takes probabilities; of a model
             without an input width, when it gets one.
         """
-        if loss is None:
-            raise ConfigurationError("compile needs a loss, for example loss='mse'")
         rule = optimizer.now() if isinstance(optimizer, OptimizerState) else optimizers.get(optimizer)
         if rule is None:
             raise DTypeError("an optimizer is a name or an Optimizer, got None")
@@ -290,7 +296,7 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
         >>> history.history["loss"][-1] < 1e-3
         True
         """
-        self._now.need_optimizer()
+        self._now.need_loss()
         return feeding.fit(
             self,
             x,

@@ -5,23 +5,51 @@ This file must not know epochs, batches or programs.
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn import losses as losses_
 from fastnn import metrics as metrics_
 from fastnn.border import data
-from fastnn.checks import check_number
+from fastnn.checks import check_number, shown
 from fastnn.compiler.plan import KEPT_WEIGHTS, WEIGHTS, Plan
 from fastnn.errors import ConfigurationError
 from fastnn.graph.graph import PENALTY_OF, Graph, Tensor, metric_name
 from fastnn.losses import Loss
+from fastnn.losses._own import GivenGradient, NoLoss
 
-__all__ = ["Objective", "check_names", "settle"]
+__all__ = ["Beside", "Objective", "check_names", "settle"]
+
+_GIVEN, _MISSING = GivenGradient(), NoLoss()
+_BY_TARGETS = ("accuracy", "acc")  # metrics that become what suits the targets
+
+
+class Beside(NamedTuple):
+    """A metric that no plan measures: of the user's own, or of an output without a loss that plans compute.
+
+    Attributes
+    ----------
+    key : str
+        In a `History`.
+    output : int
+        Number of the output.
+    metric : Metric
+    weighted : bool
+        Whether it counts rows by their sample weights.
+    by_targets : bool
+        Whether it is the accuracy that suits the targets.
+    """
+
+    key: str
+    output: int
+    metric: metrics_.Metric
+    weighted: bool
+    by_targets: bool
 
 
 @dataclass(frozen=True)
@@ -35,11 +63,15 @@ class Objective:
     shares : tuple of float
         The factor of each loss in their sum.
     metrics : tuple of tuple of Metric
-        For each output.
+        For each output those that plans measure.
     weighted_metrics : tuple of tuple of Metric
-        Those that count rows by their sample weights.
+        The same of those that count rows by their sample weights.
     measured : dict of str to Metric
-        By the keys that they have in a `History`.
+        All of them, by the keys that they have in a `History`.
+    beside : tuple of Beside
+        Those that no plan measures.
+    loss_keys : tuple of str
+        What a `History` calls the losses of several outputs; an empty string if it has none.
     """
 
     losses: tuple[Loss, ...]
@@ -47,6 +79,30 @@ class Objective:
     metrics: tuple[tuple[metrics_.Metric, ...], ...]
     weighted_metrics: tuple[tuple[metrics_.Metric, ...], ...]
     measured: dict[str, metrics_.Metric]
+    beside: tuple[Beside, ...] = ()
+    loss_keys: tuple[str, ...] = ()
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether there is anything to minimise."""
+        return not all(loss.missing for loss in self.losses)
+
+    @property
+    def in_python(self) -> bool:
+        """Whether something of it is computed in Python, batch by batch."""
+        return bool(self.beside) or any(loss.in_python for loss in self.losses)
+
+    @property
+    def planned(self) -> tuple[Loss, ...]:
+        """The losses, as plans see them."""
+        if all(loss.planned for loss in self.losses):
+            return self.losses
+        return tuple(one if one.planned else _MISSING if one.missing else _GIVEN for one in self.losses)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What a `History` has, in its order."""
+        return (*(("loss",) if self.has_loss else ()), *filter(None, self.loss_keys), *self.measured)
 
     def values(self, plan: Plan, sums: np.ndarray, rows: int) -> dict[str, float]:
         """Return the loss, penalties included, and the metrics, from sums over `rows` rows."""
@@ -97,9 +153,9 @@ class Objective:
             return values
         names = list(values)
         if len(self.losses) > 1:  # then Keras has the metrics in alphabetical order
-            first = 1 + len(self.losses)
+            first = self.has_loss + sum(map(bool, self.loss_keys))
             names[first:] = sorted(names[first:])
-        return [values[name] for name in names] if len(names) > 1 else values["loss"]
+        return [values[name] for name in names] if len(names) > 1 else values[names[0]]
 
 
 def _over(total: Any, denominator: Any) -> Any:
@@ -116,9 +172,9 @@ def check_names(loss: object, loss_weights: object, metrics: object, weighted_me
         return
     several = isinstance(loss, list | tuple | dict)
     given = list(_each(loss)) if several else [loss]
-    if given in ([], [None]):
-        raise ConfigurationError("compile needs a loss, for example loss='mse'")
-    chosen = [losses_.get(one) for one in given]
+    if not given:
+        raise ConfigurationError(f"loss is {shown(loss)}, which is none; leave it out, or give loss='mse'")
+    chosen = [_loss(one) for one in given]
     for name in (*_leaves(metrics), *_leaves(weighted_metrics)):
         metrics_.get(name, chosen[0], 2)
     for share in _values(loss_weights) if isinstance(loss_weights, list | tuple | dict) else ():
@@ -150,27 +206,24 @@ def _settle(
     names = [tensor.title for tensor in outputs]
     if isinstance(loss, list | tuple | dict):
         given = data.by_name(_by_title(loss, names), names, "loss")
-        losses = tuple(losses_.get(_only(one)) for one in given)
+        losses = tuple(_loss(_only(one)) for one in given)
     else:
-        losses = (losses_.get(loss),) * len(names)
+        losses = (_loss(loss),) * len(names)
     shares = (1.0,) * len(names)
     if loss_weights is not None:
         given = data.by_name(_by_title(loss_weights, names), names, "loss_weights")
         shares = tuple(check_number(share, "a loss weight", 0.0) for share in given)
-    chosen: list[tuple[metrics_.Metric, ...]] = []
-    weighted: list[tuple[metrics_.Metric, ...]] = []
-    for tensor, one, plain, counted in zip(
+    parts: dict[bool, list[tuple[metrics_.Metric, ...]]] = {False: [], True: []}  # by whether they weigh rows
+    measured: dict[bool, dict[str, metrics_.Metric]] = {False: {}, True: {}}
+    beside: list[Beside] = []
+    of_output = zip(
         outputs,
         losses,
         _per_output(metrics, names, "metrics"),
         _per_output(weighted_metrics, names, "weighted_metrics"),
         strict=True,
-    ):
-        chosen.append(tuple(metrics_.get(name, one, tensor.columns) for name in _leaves(plain)))
-        taken = {metric.name for metric in chosen[-1]}
-        found = (metrics_.get(name, one, tensor.columns) for name in _leaves(counted))
-        weighted.append(tuple(_apart(metric, taken) for metric in found))
-        _check_metrics((*chosen[-1], *weighted[-1]), one, tensor.columns)
+    )
+    for number, (tensor, one, plain, counted) in enumerate(of_output):
         one.check_outputs(tensor.columns)
         if getattr(one, "axis", -1) not in (-1, 1):
             raise ConfigurationError(
@@ -182,18 +235,55 @@ def _settle(
                 f"{one.name} with reduction={one.reduction!r} is one number a row, and training needs one "
                 "for all: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
             )
-    measured = {
-        metric_name(metric.name, tensor, outputs): metric
-        for several in (chosen, weighted)
-        for tensor, found_ in zip(outputs, several, strict=True)
-        for metric in found_
-    }
-    return Objective(losses, shares, tuple(chosen), tuple(weighted), measured)
+        taken: set[str] = set()
+        for weighted, chosen in ((False, plain), (True, counted)):
+            asked = _leaves(chosen)
+            found = [metrics_.get(name, one, tensor.columns) for name in asked]
+            if weighted:
+                found = [_apart(metric, taken) for metric in found]
+            _check_metrics(found, one, tensor.columns, taken)
+            taken |= {metric.name for metric in found}
+            keys = [metric_name(metric.name, tensor, outputs) for metric in found]
+            measured[weighted] |= dict(zip(keys, found, strict=True))
+            parts[weighted].append(tuple(metric for metric in found if metric.planned and one.planned))
+            beside += [
+                Beside(key, number, metric, weighted, isinstance(name, str) and name in _BY_TARGETS)
+                for key, metric, name in zip(keys, found, asked, strict=True)
+                if not (metric.planned and one.planned)
+            ]
+    objects = [id(one.metric) for one in beside if not one.metric.planned]
+    if len(set(objects)) < len(objects):
+        raise ConfigurationError("a metric of your own is given twice; give each output an object of its own")
+    one_output = len(outputs) == 1
+    return Objective(
+        losses,
+        shares,
+        tuple(parts[False]),
+        tuple(parts[True]),
+        measured[False] | measured[True],
+        tuple(beside),
+        tuple(
+            "" if one.missing or one_output else metric_name("loss", tensor, outputs)
+            for tensor, one in zip(outputs, losses, strict=True)
+        ),
+    )
+
+
+def _loss(loss: object) -> Loss:
+    """Return the loss that something stands for; nothing for None."""
+    return _MISSING if loss is None else losses_.get(loss)
 
 
 def _apart(metric: metrics_.Metric, taken: set[str]) -> metrics_.Metric:
     """Return a weighted metric, under another name if a metric without weights has that, as in Keras."""
-    return replace(metric, name=f"weighted_{metric.name}") if metric.name in taken else metric
+    if metric.name not in taken:
+        return metric
+    name = f"weighted_{metric.name}"
+    if metric.planned:
+        return replace(metric, name=name)
+    other = copy.deepcopy(metric)  # with sums of its own
+    object.__setattr__(other, "name", name)
+    return other
 
 
 def _only(several: object) -> object:
@@ -274,8 +364,8 @@ def _check_places(metric: metrics_.Metric, loss: Loss, outputs: int) -> None:
         )
 
 
-def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int) -> None:
-    seen: set[str] = set()
+def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int, taken: set[str]) -> None:
+    seen = set(taken)
     for metric in metrics:
         if metric.name.startswith(KEPT_WEIGHTS):
             raise ConfigurationError(f"a metric is named {metric.name!r}; names do not begin so")
@@ -283,6 +373,8 @@ def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int)
         if metric.name in seen or kept:
             raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
         seen.add(metric.name)
+        if not metric.planned:
+            continue
         metric.constants(outputs)  # which says if the metric is not for so many
         _check_places(metric, loss, outputs)
         if loss.traits.heads > 1:
@@ -290,7 +382,7 @@ def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int)
                 f"metric {metric.name!r} compares each output with a target, and {loss.name} has "
                 f"{loss.traits.heads} outputs for each; compute it from model.predict(x)"
             )
-        if metric.sparse != loss.sparse:
+        if metric.sparse != loss.sparse and loss.planned:
             kind = "integer labels" if loss.sparse else "one target per output"
             raise ConfigurationError(
                 f"metric {metric.name!r} does not suit {loss.name}, which takes {kind}; use 'accuracy'"

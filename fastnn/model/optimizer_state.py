@@ -188,6 +188,15 @@ class OptimizerState:
         return self.progress.steps // (self.description.gradient_accumulation_steps or 1)
 
     @property
+    def has_loss(self) -> bool:
+        """Whether `compile` was given one."""
+        loss = self.asked[0]
+        several = (
+            loss.values() if isinstance(loss, dict) else loss if isinstance(loss, list | tuple) else [loss]
+        )
+        return any(one is not None for one in several)
+
+    @property
     def schedule(self) -> LearningRateSchedule | None:
         """What sets the learning rate of each step, if anything does."""
         rate = self.description.learning_rate

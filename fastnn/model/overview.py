@@ -229,8 +229,8 @@ class Overview(Structured):
         batch_size : int
             Rows of a training step.
         purpose : str, optional
-            One of "train", "gradients", "evaluate", "predict", "training_outputs", "input_gradients",
-            "backward" and "update".
+            One of "train", "gradients", "evaluate", "predict", "outputs", "training_outputs",
+            "input_gradients", "backward" and "update".
             Default ``"train"`` if the model is compiled, else ``"predict"``.
 
         Returns

@@ -129,6 +129,10 @@ class Programs:
                 raise ConfigurationError(
                     "the model is not compiled; call model.compile(optimizer, loss) first"
                 )
+            if key.purpose in ("train", "gradients") and not self._objective.has_loss:
+                raise ConfigurationError(
+                    f"the model has no loss, which {key.purpose!r} needs; compile it with one"
+                )
             objective = self._objective if key.purpose != "update" else None
             description = self._optimizer.rule if key.purpose in UPDATING else None
         return shared_plan(
@@ -136,7 +140,7 @@ class Programs:
             key.purpose,
             Layout({name: place.offset for name, place in self._places.items()}, self._parameters.array.size),
             capacity=key.capacity,
-            losses=objective.losses if objective is not None else (),
+            losses=objective.planned if objective is not None else (),
             metrics=objective.metrics if objective is not None else (),
             weighted_metrics=objective.weighted_metrics if objective is not None else (),
             shares=objective.shares if objective is not None else (),

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnn.errors import BusyError, ConfigurationError
 from fastnn.model.batch import Batch, batch_of
-from fastnn.model.programs import Key, capacity_for
+from fastnn.model.beside import gradients_of
 from fastnn.model.structure import Structure, Structured
 from fastnn.run.program import aligned_array
 from fastnn.run.runtime import blas_single_threaded
@@ -68,13 +68,7 @@ class Search:
             return math.inf, np.full_like(vector, math.nan)
         self._move_to(vector)
         flat = aligned_array(now.store.size, now.store.dtype)
-        key = Key("gradients", capacity_for(given.rows), weighted=given.weighted)
-        plan, result = now.need_programs().run(
-            key, given.arrays, given.rows, gradients=flat, seed=self._seed, step=self._step
-        )
-        if result.exception is not None:
-            raise result.exception
-        loss = now.need_objective().values(plan, result.sums[0], given.rows)["loss"]
+        loss = gradients_of(now, given, self._seed, self._step, flat)
         self.evaluations += 1
         if not abs(loss) <= limit:  # sums are float64; as in training
             loss = math.inf
@@ -110,7 +104,7 @@ class Searchable(Structured):
 
         Meanwhile nobody else can train the model, and BLAS has one thread.
         """
-        self._now.need_optimizer()
+        self._now.need_loss()
 
         def check(now: Structure) -> Batch:
             return batch_of(now, x, y, sample_weight)

@@ -109,6 +109,16 @@ class Structure:
             raise ConfigurationError("the model is not compiled; call model.compile(optimizer, loss) first")
         return self.optimizer
 
+    def need_loss(self) -> OptimizerState:
+        """Return what `compile` made, if that was given a loss."""
+        optimizer = self.need_optimizer()
+        if not optimizer.has_loss:
+            raise ConfigurationError(
+                "the model has no loss; compile it with one, model.compile(optimizer, loss='mse'), or make "
+                "steps by apply_gradients"
+            )
+        return optimizer
+
     def need_objective(self) -> Objective:
         """Return the objective of a model that is compiled and built."""
         self.need_optimizer()

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn.border import data
 from fastnn.border.numeric import as_numbers
+from fastnn.border.returned import loss_of_batch, reduced
 from fastnn.cache import Latest
 from fastnn.compiler.pipeline import compile_loss
 from fastnn.compiler.plan import Plan
@@ -61,6 +62,8 @@ def loss_of(loss: Loss, y_true: object, y_pred: object, sample_weight: object) -
     t, y = _outputs_last(loss, t, y)
     before, columns = y.shape[:-1], y.shape[-1]
     rows = math.prod(before)
+    if loss.in_python:
+        return _in_python(loss, t, y, dtype, sample_weight)
     try:
         loss.check_outputs(columns)
     except ConfigurationError as error:
@@ -91,6 +94,23 @@ def loss_of(loss: Loss, y_true: object, y_pred: object, sample_weight: object) -
     elif before and loss.mean:
         divisor = rows if kept is None else float(kept.sum())
     return float(values.sum()) / divisor if divisor else 0.0
+
+
+def _in_python(loss: Loss, t: np.ndarray, y: np.ndarray, dtype: np.dtype, sample_weight: object) -> Any:
+    """Return a loss of the user's own, which rows of all axes before the last one are a batch for."""
+    before, columns = y.shape[:-1], y.shape[-1]
+    rows = math.prod(before)
+    if before not in (t.shape, t.shape[:-1]):
+        raise ShapeError(f"y_true has shape {t.shape} and y_pred has {y.shape}; they must have the same rows")
+    flat = t.reshape(rows, -1) if rows else np.zeros((0, columns))
+    outputs = data.as_features(y.reshape(rows, columns), columns, dtype, name="y_pred", empty=True)
+    found = loss_of_batch(loss, flat.astype(dtype), outputs)
+    weights, _ = _weights(sample_weight, before)
+    if loss.reduction in (None, "none"):
+        values = found.value if weights is None else found.value * weights
+        return values.astype(dtype).reshape(before if found.value.ndim else ())[()]
+    weight = None if weights is None else weights[:, None]
+    return reduced(loss, found, weight)[0] if rows else 0.0
 
 
 def _reals(value: Any, name: str) -> tuple[np.ndarray, np.dtype]:

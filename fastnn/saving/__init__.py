@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn.absent import attribute_error
 from fastnn.checks import check_count, check_flag, check_number, shown
-from fastnn.described import own_classes
+from fastnn.described import MissingObject, own_classes
 from fastnn.errors import (
     BusyError,
     ConfigurationError,
@@ -146,7 +146,7 @@ def _states(model: Model) -> dict[str, np.ndarray]:
 
 
 def load_model(
-    path: Filename, custom_objects: Mapping[str, type] | None = None, compile: bool = True
+    path: Filename, custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Model:
     """Return the model in a file.
 
@@ -158,8 +158,9 @@ def load_model(
     ----------
     path : str or path-like
         What `Model.save` wrote.
-    custom_objects : dict of str to type, optional
-        Classes of your own that are in it, such as initializers, by their names.
+    custom_objects : dict of str to type or callable, optional
+        Classes of your own that are in it, such as initializers, and losses and metrics that are functions of
+        Python, by their names.
     compile : bool
         Whether to compile it, if it was.
 
@@ -173,6 +174,12 @@ def load_model(
         If the file was not written by `Model.save`, by a later version, or is damaged; nothing is loaded.
     OSError
         If it cannot be read.
+
+    Warns
+    -----
+    TrainingWarning
+        If the model was compiled with a loss or a metric of your own that is not in `custom_objects`: it is
+        not compiled then.
 
     Examples
     --------
@@ -261,9 +268,13 @@ def _loaded(file: Container, wants_compiled: bool) -> Model:
     flats = {"": store.array}
     if compiled is not None:
         # Also of a model that is not to be compiled: all of a file is right, or it is refused.
-        compile_again(model, compiled)
-        flats |= _states(model)
-    for prefix in prefixes:
+        try:
+            compile_again(model, compiled)
+            flats |= _states(model)
+        except MissingObject as error:
+            if wants_compiled:
+                warn(f"the model is loaded, but not compiled: {error}, or call compile", TrainingWarning)
+    for prefix in flats:
         for name, place in places.items():
             file.read(prefix + name, place.view(flats[prefix]))
     if not wants_compiled:

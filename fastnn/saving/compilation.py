@@ -5,12 +5,13 @@ This file must not know files or the optimizer's state, which is arrays.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from fastnn import losses, metrics, optimizers
 from fastnn.checks import check_count, check_flag, check_number, shown
-from fastnn.described import Described, rebuilt, written
+from fastnn.described import Described, name_of_function, own_object, rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.model.model import Model
 from fastnn.model.optimizer_state import OptimizerState
@@ -49,9 +50,21 @@ def _written(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_written(one) for one in value]
     if isinstance(value, type):
-        return written(value())
+        value = value()
     if isinstance(value, Described):
-        return written(value)
+        found = written(value)
+        if type(value).__module__.partition(".")[0] == __name__.partition(".")[0]:
+            return found
+        try:
+            json.dumps(found)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"get_config of {type(value).__name__} must return numbers, strings, lists and dicts: {error}"
+            ) from None
+        return found | {"own": True}
+    if callable(value):  # of the losses' functions the name says all
+        name = losses.name_of(value)
+        return {"own": name_of_function(value)} if name is None else name
     return value.item() if type(value).__module__ == "numpy" else value
 
 
@@ -61,6 +74,16 @@ def _read(value: Any, classes: list[type], kind: str) -> Any:
     if isinstance(value, Mapping):
         if set(value) == {"dict"} and isinstance(value["dict"], Mapping):
             return {key: _read(one, classes, kind) for key, one in value["dict"].items()}
+        own = value.get("own")
+        if isinstance(own, str):
+            return own_object(own, kind)
+        if own is True and isinstance(value.get("class_name"), str):
+            cls = own_object(value["class_name"], kind)
+            if not hasattr(cls, "from_config"):
+                raise ConfigurationError(
+                    f"custom_objects[{value['class_name']!r}] must be the {kind}'s class"
+                )
+            return cls.from_config(value.get("config"))
         return rebuilt(value, classes, kind)
     return value
 
@@ -85,7 +108,7 @@ def compile_again(model: Model, config: Mapping[str, Any]) -> None:
     Raises
     ------
     ConfigurationError, DTypeError, ShapeError
-        If that cannot be.
+        If that cannot be; `MissingObject` if it needs what is of the user's own, and was not given.
     """
     keys = (
         "optimizer",
@@ -105,15 +128,19 @@ def compile_again(model: Model, config: Mapping[str, Any]) -> None:
     frozen = config["frozen"]
     if not isinstance(frozen, list) or not all(isinstance(name, str) and name in known for name in frozen):
         raise ConfigurationError(f"the frozen layers are {shown(frozen)}; there are {list(known)}")
-    flags = {layer: layer.trainable for layer in known.values()}
-    for name, layer in known.items():
-        layer.trainable = name not in frozen
-    model.compile(
+    given = (
         optimizers.get(config["optimizer"]),
         _read(config["loss"], _classes(losses, losses.Loss), "loss"),
         _read(config["metrics"], _classes(metrics, metrics.Metric), "metric"),
         _read(config["loss_weights"], [], "loss weight"),
-        weighted_metrics=_read(config.get("weighted_metrics"), _classes(metrics, metrics.Metric), "metric"),
+    )
+    weighted = _read(config.get("weighted_metrics"), _classes(metrics, metrics.Metric), "metric")
+    flags = {layer: layer.trainable for layer in known.values()}
+    for name, layer in known.items():
+        layer.trainable = name not in frozen
+    model.compile(
+        *given,
+        weighted_metrics=weighted,
         reference=check_flag(config["reference"], "reference"),
     )
     for layer, flag in flags.items():

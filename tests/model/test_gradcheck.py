@@ -268,7 +268,9 @@ def test_a_plan_prints_its_ops_with_sizes() -> None:
 
 
 @pytest.mark.parametrize("output", [None, "softmax"])
-@pytest.mark.parametrize("purpose", ["train", "gradients", "evaluate", "predict", "input_gradients"])
+@pytest.mark.parametrize(
+    "purpose", ["train", "gradients", "evaluate", "outputs", "predict", "input_gradients"]
+)
 def test_every_purpose_has_a_plan_with_a_line_per_op(purpose: str, output: str | None) -> None:
     model = network("tanh", output, losses.CategoricalCrossentropy(from_logits=output is None), l2=0.01)
     plan = model.plan(batch_size=8, purpose=purpose)

@@ -419,7 +419,7 @@ def test_summaries_and_plans_show_the_graph(capsys: pytest.CaptureFixture[str]) 
     assert ["inner/d:2", "Dense", "linear", "(None,", "3)", "shared"] in lines
     assert ["sum", "Add", "(None,", "3)", "0", "inner/d,", "inner/d:2"] in lines
     model.compile("adam", "mse")
-    for purpose in ("train", "gradients", "evaluate", "predict", "input_gradients", "backward"):
+    for purpose in ("train", "gradients", "evaluate", "outputs", "predict", "input_gradients", "backward"):
         text = str(model.plan(8, purpose))
         assert "inner/d" in text
         assert ("add_gradient" in text) == (purpose in ("train", "gradients", "backward"))

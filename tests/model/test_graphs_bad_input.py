@@ -293,10 +293,10 @@ CALLS: dict[str, tuple[Callable[[Model], object], type[FastnnError], str]] = {
         ShapeError,
         "got .'u', 'w'.",
     ),
-    "a loss is missing": (
-        lambda m: m.compile("sgd", ["mse", None]),
+    "a loss is none": (
+        lambda m: m.compile("sgd", ["mse", 3]),
         DTypeError,
-        "a loss is a name or a Loss",
+        "a loss is a name, a Loss or a function",
     ),
     "shares too few": (
         lambda m: m.compile("sgd", "mse", None, [1]),
