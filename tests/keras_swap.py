@@ -5,7 +5,6 @@ Where fastnn does the same in another way, it is done in that way:
 
 - messages are fastnn's own, so a test that expects an error is content with any that fastnn raises on
   purpose, unless it refuses an argument that Keras has;
-- metrics have no dtype, so their argument ``dtype="float32"`` is left out;
 - layers hold no arrays, so a layer that is built, or called on an array, is a model of that layer;
 - optimizers hold none either, so the variables that one is given are tables of a model, see `Bench`;
 - configurations are written down and read by the classes themselves.
@@ -85,9 +84,7 @@ def ours(name: str, places: tuple[str, ...]) -> Any:
     name = OTHER_NAMES.get(name, name)
     for place in places:
         with contextlib.suppress(AttributeError, ModuleNotFoundError):
-            found = getattr(importlib.import_module(f"fastnn.{place}".rstrip(".")), name)
-            is_metric = isinstance(found, type) and issubclass(found, fastnn.metrics.Metric)
-            return _without_dtype(found) if is_metric else found
+            return getattr(importlib.import_module(f"fastnn.{place}".rstrip(".")), name)
     raise Missing(name)
 
 
@@ -129,25 +126,6 @@ class _Absent:
 
     def __getattr__(self, name: str) -> Any:
         raise Missing(self._name)
-
-
-class _Undated(type):
-    """Has a metric of Keras's tests be made without a dtype."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("dtype") in (None, "float32"):
-            kwargs.pop("dtype", None)
-        return cls.metric(*args, **kwargs)  # type: ignore[attr-defined]
-
-    def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, cls.metric)  # type: ignore[attr-defined]
-
-    def __getattr__(cls, name: str) -> Any:
-        return getattr(cls.metric, name)  # type: ignore[attr-defined]
-
-
-def _without_dtype(metric: type) -> Any:
-    return _Undated(metric.__name__, (), {"metric": metric})
 
 
 @contextlib.contextmanager

@@ -161,7 +161,7 @@ enter(PathCode.BLAS, OpCode.CONFUSION, confusion_op[float], confusion_op[double]
 
 
 cdef inline double correlation(const real* y, const real* t, bint concordance, Py_ssize_t n) noexcept nogil:
-    """Pearson's coefficient of a row, NaN without a spread; or Lin's, which counts other means and spreads."""
+    """Pearson's coefficient of a row, NaN without a spread; or Lin's, which other means make less."""
     cdef Py_ssize_t j
     cdef double mean_y = 0.0, mean_t = 0.0, of_y = 0.0, of_t = 0.0, of_both = 0.0, dy, dt
     for j in range(n):
