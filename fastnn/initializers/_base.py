@@ -118,7 +118,7 @@ class Initializer(Described):
             raise DTypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None
         if wanted.kind != "f":
             raise DTypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-        seed = 0
+        seed: Any = 0
         if self._is_random:  # not a field: it belongs to the instance, not to what it describes
             seed = vars(self).get("_seed_of_calls")
             if seed is None:

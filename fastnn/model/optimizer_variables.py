@@ -18,8 +18,12 @@ from fastnn.layers._weight import Weight
 
 __all__ = ["Rate", "variables_of"]
 
-_NAMES = {"accumulated_gradient": "gradient_accumulator"}  # as Keras calls them
-_FIRST = ("average", "accumulated_gradient")  # of all parameters, before what belongs to the rule
+# As Keras calls them, and in its order: what is here comes for all parameters before what follows it.
+_NAMES = {"accumulated_gradient": "gradient_accumulator"}
+_NAMES_OF_SGD = _NAMES | {"velocity": "momentum"}
+_FIRST = ("average", "accumulated_gradient")
+_LAST = ("velocity_hat",)
+_LAST_OF_RMSPROP = ("momentum", "average_gradient")
 
 
 class Worker(Protocol):
@@ -97,11 +101,14 @@ class _Owner:
         states = self._worker.description.states
         trained = {parameter.name for parameter in now.graph.parameters if parameter.is_trained}
         names = [name for name in now.weights() if name in trained]
-        own = [state for state in states if state not in _FIRST]
+        last = _LAST_OF_RMSPROP if self.name == "rmsprop" else _LAST
+        own = [state for state in states if state not in (*_FIRST, *last)]
         pairs = [(name, state) for state in _FIRST if state in states for name in names]
         pairs += [(name, state) for name in names for state in own]
+        pairs += [(name, state) for state in last if state in states for name in names]
+        called = _NAMES_OF_SGD if self.name == "sgd" else _NAMES
         return {
-            f"{name.replace('/', '_')}_{_NAMES.get(state, state)}": (states.index(state), now.places[name])
+            f"{name.replace('/', '_')}_{called.get(state, state)}": (states.index(state), now.places[name])
             for name, state in pairs
         }
 
@@ -147,7 +154,7 @@ def variables_of(worker: Worker, model: Any) -> list[Weight]:
     -------
     list of Weight
         The number of steps, the learning rate unless a schedule sets it, and, if the model is built, the
-        arrays of the parameters that it trains; named and ordered much as in Keras.
+        arrays of the parameters that it trains; named and ordered as in Keras.
     """
     owner = _Owner(worker, model)
     return [Weight(owner, role) for role in owner.roles()]

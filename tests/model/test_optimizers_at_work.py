@@ -313,7 +313,7 @@ def test_variables_are_what_the_steps_left() -> None:
     found = {variable.path: variable.numpy() for variable in model.optimizer.variables}
     assert found["sgd/iteration"] == 1
     assert found["sgd/learning_rate"] == 0.5
-    np.testing.assert_allclose(found["sgd/dense_kernel_velocity"], -0.5 * grads["dense/kernel"], rtol=1e-12)
+    np.testing.assert_allclose(found["sgd/dense_kernel_momentum"], -0.5 * grads["dense/kernel"], rtol=1e-12)
 
 
 def test_an_optimizer_takes_the_variables_of_another() -> None:
