@@ -520,3 +520,21 @@ def test_arrays_that_do_not_fit_are_refused(metric: metrics.Metric, arrays: Any,
 def test_functions_refuse_what_does_not_fit(call: Any) -> None:
     with pytest.raises(FastnnError, match=r"shape|axis|at least|text"):
         call()
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_labels_that_the_loss_ignores_are_never_right(reference: bool) -> None:
+    """As in Keras; what the loss ignores and is a label counts as that in metrics."""
+    y = np.array([-1, -1, 0, 1] * 10)
+    for ignored, targets, expected in ((-1, y, 0.25), (1, np.abs(y), 0.25)):
+        loss = losses.SparseCategoricalCrossentropy(ignore_class=ignored)
+        names = ["accuracy", metrics.SparseTopKCategoricalAccuracy(1), metrics.ConfusionMatrix()]
+        model = net(loss, 3, "softmax", metrics=names, weighted_metrics=["acc"], reference=reference)
+        model.set_weights([*model.get_weights()[:2], np.zeros((4, 3)), np.array([1.0, 0.0, 0.0])])
+        weights = np.tile([1.0, 2.0, 3.0, 4.0], 10)
+        found = model.evaluate(X[:40], targets, sample_weight=weights, verbose=0, return_dict=True)
+        assert found["accuracy"] == found["sparse_top_k_categorical_accuracy"] == expected
+        assert found["acc"] == pytest.approx(0.3)
+        assert found["confusion_matrix"].sum() == (20 if ignored == -1 else 40)
+        history = model.fit(X[:40], targets, epochs=1, batch_size=16, verbose=0).history
+        assert history["accuracy"] == [expected]

@@ -278,9 +278,9 @@ def as_targets(
     array([[2.]], dtype=float32)
     """
     kind = loss.kind(outputs)
-    if loss.ignored is not None:  # what is ignored may be no label; it counts as 0, times 0
+    if (unknown := loss.unknown_label(outputs)) is not None:  # what is ignored counts as 0, times 0
         value = _labels(value, outputs, name)
-        value = np.where(value == loss.ignored, 0, value)
+        value = np.where(value == unknown, 0, value)
     array = _labels(value, outputs, name) if kind.is_whole else _outputs(value, rows, outputs, loss, name)
     if array.shape[0] != rows:
         raise ShapeError(f"{name} has {array.shape[0]} rows but x has {rows}; they must agree")

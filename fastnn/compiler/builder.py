@@ -30,6 +30,7 @@ class Builder:
         self.clips: list[Clip] = []
         self.tensors: dict[str, Operand] = {}
         self.kept_rows: dict[str, Operand] = {}  # which rows metrics do not ignore
+        self.unknown_labels: dict[str, int] = {}  # of outputs, labels that losses ignore and that are none
         self.gradients: dict[str, Operand] = {}
         self.borrowed: set[str] = set()  # tensors whose gradient is another's, and must not be added to
         self.wanted: set[str] = set()  # tensors whose gradients something needs

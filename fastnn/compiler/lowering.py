@@ -289,6 +289,9 @@ class Lowering(Paying):
             else None
             for tensor, loss in zip(outputs, losses, strict=True)
         ]
+        for tensor, loss in zip(outputs, losses, strict=True):
+            if (unknown := loss.unknown_label(tensor.columns)) is not None:
+                self.unknown_labels[tensor.name] = unknown
         weight = self.stream(WEIGHTS, 1) if self.weighted else None
         for tensor, loss, share, t in zip(outputs, losses, shares, targets, strict=True):
             if t is None:  # no plan computes the loss
@@ -351,6 +354,8 @@ class Lowering(Paying):
             if per == "weights":
                 self.total(f"{KEPT_WEIGHTS}{name}", weight)
                 per = "kept"
+        elif metric.sparse and (unknown := self.unknown_labels.get(tensor.name)) is not None:
+            weight = self.kept(unknown, tensor, weight)  # which no output is right for
         self.accumulators.append(Accumulator(name, width=metric.width(tensor.columns), per=per))
         y = self.tensors[tensor.name]
         if isinstance(metric, MeanOfLoss) and (smoothing := metric.its_loss.smoothing(y.columns)) is not None:

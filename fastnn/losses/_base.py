@@ -166,6 +166,10 @@ class Loss(Described):
         """The label of rows that do not count, if there is one."""
         return getattr(self, "ignore_class", None)
 
+    def unknown_label(self, outputs: int) -> int | None:
+        """Return the label that is ignored, if it is not one of so many outputs."""
+        return None if self.ignored is None or 0 <= self.ignored < outputs else self.ignored
+
     def weighs_by_batch(self, weighted: bool) -> bool:
         """Return whether a row's weight depends on the others of its batch, or on its label.
 

@@ -113,7 +113,9 @@ def batch_of(
         arrays[array_name("y", tensor, graph.outputs)] = targets
         if loss.ignored is not None:
             arrays[array_name(KEPT, tensor, graph.outputs)] = data.kept_rows(value, loss.ignored, dtype)
-        for ignored in {m.ignored for m in (*metrics, *weighted) if m.ignored is not None}:
+        unknown = loss.unknown_label(tensor.columns)
+        left_out = {unknown if m.ignored is None and m.sparse else m.ignored for m in (*metrics, *weighted)}
+        for ignored in (label for label in left_out if label is not None):
             labels = value if loss.sparse else targets.argmax(axis=1)
             name = array_name(kept_rows_name(ignored), tensor, graph.outputs)
             arrays[name] = data.kept_rows(labels, ignored, dtype)
