@@ -201,6 +201,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("identity", "it is 'linear'"),
         ("exp", "it is 'exponential'"),
     ),
+    "ops": (("*", f"{_NO_TENSORS}; fastnn.ops holds the words that plans are written in"),),
     "utils": (
         ("plot_model model_to_dot", "use fastnn.plotting.plot_graph(model)"),
         ("split_dataset", "use fit(validation_split=...), or slices of arrays"),

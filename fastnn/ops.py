@@ -10,7 +10,9 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
+from typing import Any
 
+from fastnn.absent import attribute_error
 from fastnn.traits import (
     ACTIVATIONS,
     ALIASES,
@@ -214,3 +216,7 @@ ROWWISE: dict[Rowwise, LossTraits] = {
     Rowwise.TVERSKY: LossTraits((_ALPHA, Argument("beta", closed=True), Argument("epsilon"))),
     Rowwise.GENERALIZED_CROSSENTROPY: LossTraits((Argument("q", most=1.0),), labels=True),
 }
+
+
+def __getattr__(name: str) -> Any:
+    raise attribute_error(__name__, name, __all__)

@@ -366,3 +366,10 @@ def test_the_first_argument_that_is_not_there_is_named() -> None:
     ):
         with pytest.raises(TypeError, match=f"no argument {given[0]}:"):
             fastnn.layers.BatchNormalization(**dict.fromkeys(given, 0.5))  # type: ignore[arg-type]
+
+
+def test_the_ops_of_keras_are_numpys() -> None:
+    """Who imports fastnn as keras finds a module of that name, which holds other things."""
+    for name in ("mean", "convert_to_numpy"):
+        message = refusal(module_of("ops"), name)
+        assert message.startswith(f"fastnn.ops has no {name}: arrays are NumPy's here, use numpy")

@@ -16,10 +16,11 @@ import pytest
 
 import fastnn
 from fastnn import callbacks, layers, losses, optimizers
+from fastnn.callbacks import progress
 from fastnn.compiler import schedule, shared_plans
 from fastnn.compiler.plan import Axis
 from fastnn.errors import ConfigurationError, DataError, DTypeError, NonFiniteWarning, ShapeError
-from fastnn.model import call_lengths, progress
+from fastnn.model import call_lengths
 from fastnn.run.reference.draws import permutation_of
 
 RNG = np.random.default_rng(7)
