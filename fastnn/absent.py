@@ -26,7 +26,7 @@ _FILES = "read the files with NumPy, pandas or Pillow, and give arrays to fit"
 _VARIABLES = "parameters are arrays: model.get_weights() and model.set_weights(...)"
 _STEPS = "write a loop of your own with model.train_on_batch, or model.loss_and_gradients and apply_gradients"
 _CPU = "fastnn runs on the CPU; dtype='float64' is an argument of the model"
-_ESTIMATOR = "models are no estimators of scikit-learn"
+_ESTIMATOR = "models are no estimators of scikit-learn, as fastnn.MLPClassifier and MLPRegressor are"
 
 # For each module, names, and what is said of them.  Case and underscores do not count; * and ? are wild.
 _TABLE: dict[str, tuple[tuple[str, str], ...]] = {

@@ -247,14 +247,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             return
         self.loss_curve_ = []
         self._no_improvement_count = 0
-        if self.early_stopping:
-            self.validation_scores_ = []
-            self.best_validation_score_ = -np.inf
-            self.best_loss_ = None
-        else:
-            self.best_loss_ = np.inf
-            self.validation_scores_ = None
-            self.best_validation_score_ = None
+        self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
 
     # -- training
 
@@ -287,8 +280,6 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         self._adopt(network)
 
         score = self._evaluated(eval_set)
-        if score is not None and getattr(self, "validation_scores_", None) is None:
-            self.validation_scores_, self.best_validation_score_ = [], -np.inf
 
         def train() -> None:
             if self.solver == "lbfgs":

@@ -5,6 +5,7 @@ This file must not know nets or data.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,11 @@ def fit_others(estimator: Any, X: Any, y: Any, goes_on: bool, method: str, **opt
     """
     count = estimator.n_ensemble - 1
     others: list[Any] = getattr(estimator, "ensemble_", [])[:count] if goes_on else []
-    while len(others) < count:
-        seed = int(estimator._random_state.randint(2**31 - 1))
-        others.append(clone(estimator).set_params(random_state=seed))
+    # Of a number follow seeds that do not depend on the rows, nor on what the first one has drawn.
+    seed = estimator.random_state
+    source = np.random.RandomState(int(seed)) if isinstance(seed, Integral) else estimator._random_state
+    for drawn in source.randint(2**31 - 1, size=count)[len(others) :]:
+        others.append(clone(estimator).set_params(random_state=int(drawn)))
     settings = estimator.get_params(deep=False)
     del settings["random_state"]
     for other in others:

@@ -5,9 +5,10 @@ This file must not know nets or data.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
-__all__ = ["Rate", "count_improvement", "stop"]
+__all__ = ["Rate", "begin_records", "count_improvement", "stop"]
 
 
 class Rate(Protocol):
@@ -17,6 +18,26 @@ class Rate(Protocol):
 
 
 _SMALLEST_RATE = 1e-6
+
+
+def begin_records(estimator: Any, scored: bool) -> None:
+    """Begin the records that training needs and that are not there, as its parameters may have changed.
+
+    Parameters
+    ----------
+    estimator : estimator
+    scored : bool
+        Whether there are validation rows.
+    """
+    usual = {"loss_curve_": [], "t_": 0, "_no_improvement_count": 0}
+    usual |= dict.fromkeys(("best_loss_", "validation_scores_", "best_validation_score_"))
+    for name, value in usual.items():
+        if not hasattr(estimator, name):
+            setattr(estimator, name, value)
+    if not estimator.early_stopping and estimator.best_loss_ is None:
+        estimator.best_loss_ = math.inf
+    if scored and estimator.validation_scores_ is None:
+        estimator.validation_scores_, estimator.best_validation_score_ = [], -math.inf
 
 
 def count_improvement(estimator: Any, score: float | None, by_score: bool) -> bool:

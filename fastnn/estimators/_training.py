@@ -76,6 +76,7 @@ def train(
         raise ValueError("partial_fit does not support early_stopping=True")
     if stopping and score is None:
         given, score = _held_out(estimator, given)
+    _stopping.begin_records(estimator, score is not None)
     n = given.x.shape[0]
     batch = min(200, n) if estimator.batch_size == "auto" else _clipped(estimator.batch_size, n)
     rows = Rows(given.x, estimator._targets(given.y), given.training, estimator._constant(given.y))

@@ -363,6 +363,18 @@ def test_callbacks_that_want_batches_are_refused() -> None:
         regressor(callbacks=[told]).fit(X, Y)
 
 
+def test_an_interrupt_leaves_the_weights_of_the_epochs_before() -> None:
+    def interrupt(epoch: int, logs: Any) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    told = fastnn.callbacks.LambdaCallback(on_epoch_end=interrupt)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model = regressor(callbacks=[told]).fit(X, Y)
+    assert model.n_iter_ == 3
+    same(model, regressor(max_iter=3).fit(X, Y))
+
+
 def test_a_time_limit_ends_training_after_an_epoch() -> None:
     with pytest.warns(UserWarning, match="time limit of 1e-09 s ended training after 1 iter"):
         model = regressor(time_limit=1e-9, max_iter=1000).fit(X, Y)

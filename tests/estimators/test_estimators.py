@@ -46,6 +46,27 @@ def test_weights_that_are_assigned_or_changed_count_at_once() -> None:
     assert 0 < abs(model.coefs_[0] - before).max() < 0.01  # a step of Adam from there
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"solver": "lbfgs"}, {"solver": "adam"}),
+        ({"solver": "lbfgs"}, {"solver": "adam", "early_stopping": True}),
+        ({}, {"early_stopping": True}),
+        ({"early_stopping": True}, {"early_stopping": False}),
+        ({}, {"solver": "lbfgs"}),
+    ],
+)
+def test_training_can_go_on_in_another_way(first: dict[str, Any], then: dict[str, Any]) -> None:
+    model = regressor(warm_start=True, max_iter=20, **first).fit(X, Y)
+    loss = model.loss_
+    model.set_params(**then).fit(X, Y)
+    assert model.loss_ < loss
+    if model.early_stopping:
+        assert len(model.validation_scores_) == model.n_iter_
+    elif model.solver != "lbfgs":
+        assert model.best_loss_ == min(model.loss_curve_[-20:])
+
+
 def test_weights_of_other_widths_make_another_net() -> None:
     model = regressor().fit(X, Y)
     model.coefs_ = [np.ones((4, 2)), np.ones((2, 3))]

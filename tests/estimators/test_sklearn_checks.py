@@ -19,6 +19,15 @@ SETTINGS = [
     fastnn.MLPRegressor(max_iter=100),
     fastnn.MLPClassifier(solver="lbfgs", alpha=0.1),
     fastnn.MLPClassifier((20, 10), "tanh", solver="sgd", learning_rate_init=0.1, max_iter=100),
+    fastnn.MLPRegressor(solver="lbfgs"),
+    fastnn.MLPClassifier(
+        activation=["gelu"],
+        solver="rmsprop",
+        learning_rate_init=0.01,
+        max_iter=60,
+        normalization="layer",
+        n_ensemble=2,
+    ),
     fastnn.MLPRegressor(solver="sgd", learning_rate="adaptive", max_iter=100),
 ]
 
