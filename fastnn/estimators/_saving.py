@@ -82,7 +82,7 @@ def _written(value: Any, name: str) -> Any:
     if name == "activation" and not isinstance(value, str):
         if isinstance(value, list | tuple):
             return [_written(one, name) for one in value]
-        return {"activation": activations.written(activations.get(value))}
+        return {"activation": activations.written(activations.config_of(value))}
     if isinstance(value, Described):
         return {"described": written(value)}
     if isinstance(value, dict):  # of labels, which need not be strings

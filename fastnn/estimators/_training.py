@@ -19,7 +19,7 @@ from fastnn.callbacks.listeners import Listeners, checked
 from fastnn.estimators import _solvers, _stopping
 from fastnn.estimators._epochs import Epochs, Rows
 from fastnn.estimators._network import Network
-from fastnn.model.progress import Bar
+from fastnn.callbacks.progress import Bar
 
 __all__ = ["NON_FINITE", "Given", "train"]
 
