@@ -364,7 +364,7 @@ KINDS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a step that is a number": (step(1, 7), "a step needs a int 'part'"),
     "an input of no width": (step(0, {"input": {"columns": 0, "name": None}}), "at least 1"),
     "an output that is not there": (config(-1, "outputs", [99]), "tensor 99 does not exist"),
-    "no outputs": (config(-1, "outputs", []), "leads to no output"),
+    "no outputs": (config(-1, "outputs", []), "outputs must be at least one symbolic tensor"),
     # not a compilation
     "compiled is a number": (top("compiled", 5), "must be a dict with an optimizer"),
     "no loss": (lambda c: described(c, lambda d: d["compiled"].pop("loss") and None), "lacks loss"),

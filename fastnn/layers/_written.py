@@ -5,7 +5,7 @@ This file must not know models, plans or arrays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastnn.checks import shown
@@ -68,10 +68,15 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, type] | 
     >>> deserialize(serialize(Dense(3, "relu")))
     Dense(3, activation='relu')
     """
-    from fastnn import layers
-
     if not isinstance(config, Mapping):
         raise DTypeError(f"deserialize needs what serialize returns, got {shown(config)}")
-    known = [one for name in layers.__all__ if isinstance(one := getattr(layers, name), type)]
     with own_classes(custom_objects):
-        return rebuilt(config, known, "layer")
+        return rebuilt(config, _classes(Layer), "layer")
+
+
+def _classes(base: type[Layer]) -> Iterator[type[Layer]]:
+    """Yield the layers of this package that are derived from one, at whatever depth."""
+    for cls in base.__subclasses__():
+        if cls.__module__.startswith(f"{__package__}.") and not cls.__name__.startswith("_"):
+            yield cls
+        yield from _classes(cls)

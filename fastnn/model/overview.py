@@ -181,9 +181,12 @@ class Overview(Structured):
 
     @property
     def metrics_names(self) -> list[str]:
-        """What `evaluate` and `train_on_batch` return as a list: the names of its numbers."""
+        """What `evaluate` and `train_on_batch` return as a list: the names of its numbers.
+
+        There are none before the model is compiled, and knows its input width.
+        """
         now = self._now
-        return now.need_objective().names(now.graph)
+        return [] if now.objective is None else now.objective.names(now.graph)
 
     def reset_metrics(self) -> None:
         """Do nothing, as metrics begin anew at every call; for loops that are written for Keras."""

@@ -257,7 +257,7 @@ def test_a_layer_of_several_models_moves_alone() -> None:
     small.polyak_from(
         fastnn.Sequential([fastnn.Input((3,)), layers.Dense(2, kernel_initializer="ones")]), 1.0
     )
-    assert (large.layers[0].kernel == 1).all()
+    assert (large.layers[1].kernel == 1).all()
     assert np.array_equal(large.get_layer("own").kernel, kept)
 
 
