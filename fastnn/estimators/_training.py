@@ -16,10 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from fastnn.callbacks.listeners import Listeners, checked
+from fastnn.callbacks.progress import Bar
 from fastnn.estimators import _solvers, _stopping
 from fastnn.estimators._epochs import Epochs, Rows
 from fastnn.estimators._network import Network
-from fastnn.callbacks.progress import Bar
 
 __all__ = ["NON_FINITE", "Given", "train"]
 

@@ -259,8 +259,9 @@ class Loss(Described):
         -------
         dict
         """
-        named = {} if self.planned or self.name == snake_case(type(self).__name__) else {"name": self.name}
-        config = named | super().get_config()
+        config: dict[str, Any] = super().get_config()
+        if not self.planned and self.name == snake_case(type(self).__name__):
+            config.pop("name", None)
         if self.dtype is None:
             config.pop("dtype", None)
         return config
