@@ -26,6 +26,9 @@
 #define FASTNN_VECTOR_BYTES 16
 #endif
 
+/* The function of float32 or of float64, by what its first argument points to; Cython has it with void pointers. */
+#define FASTNN_BY_REAL(name, to) _Generic((to), float*: fastnn_##name##_float, double*: fastnn_##name##_double)
+
 /* INOUT c (rows, bytes / sizeof(REAL)) = relu(alpha * a @ b + (bias, or beta * c if that is NULL)).
  *
  * Row i of `a` begins at a + i * row, its elements are `step` apart; rows of `b` and `c` are ldb and ldc apart.
@@ -137,5 +140,8 @@ FASTNN_BLOCK(fastnn_block_double, double, long long)
 
 FASTNN_ANY_BLOCK(fastnn_any_block_float, fastnn_block_float, float)
 FASTNN_ANY_BLOCK(fastnn_any_block_double, fastnn_block_double, double)
+
+#define fastnn_block(c, ...) FASTNN_BY_REAL(block, c)(c, __VA_ARGS__)
+#define fastnn_any_block(c, ...) FASTNN_BY_REAL(any_block, c)(c, __VA_ARGS__)
 
 #endif

@@ -86,4 +86,14 @@ enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
 #undef OF
 #undef VECTOR
 
+#define fastnn_few_forward(y, ...) FASTNN_BY_REAL(few_forward, y)(y, __VA_ARGS__)
+#define fastnn_few_backward(dx, ...) FASTNN_BY_REAL(few_backward, dx)(dx, __VA_ARGS__)
+#define fastnn_few_gradient(dw, ...) FASTNN_BY_REAL(few_gradient, dw)(dw, __VA_ARGS__)
+#define fastnn_narrow_turn(y, ...) FASTNN_BY_REAL(narrow_turn, y)(y, __VA_ARGS__)
+#define fastnn_narrow_forward(y, ...) FASTNN_BY_REAL(narrow_forward, y)(y, __VA_ARGS__)
+#define fastnn_narrow_derive(dx, ...) FASTNN_BY_REAL(narrow_derive, dx)(dx, __VA_ARGS__)
+#define fastnn_narrow_backward(dx, ...) FASTNN_BY_REAL(narrow_backward, dx)(dx, __VA_ARGS__)
+#define fastnn_narrow_gradient(dw, ...) FASTNN_BY_REAL(narrow_gradient, dw)(dw, __VA_ARGS__)
+#define fastnn_narrow_errors(dy, ...) FASTNN_BY_REAL(narrow_errors, dy)(dy, __VA_ARGS__)
+
 #endif
