@@ -205,45 +205,6 @@ cdef rows_of(array, Py_ssize_t begin):
     return array if len(array) <= BACKWARD_ROWS else array[begin : begin + BACKWARD_ROWS]
 
 
-def activate(int code, tuple numbers, z, out=None):
-    """Return an activation of an array.
-
-    Parameters
-    ----------
-    code : int
-        Of the activation.
-    numbers : tuple of float
-        Of its options, checked.
-    z : array_like of any shape, float32 or float64
-    out : numpy.ndarray of z's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-    """
-    return forward(code, z, out, numbers)
-
-
-def derive(int code, tuple numbers, dy, y, out=None):
-    """Return ``dy`` times the derivative of an activation.
-
-    Parameters
-    ----------
-    code : int
-        Of the activation.
-    numbers : tuple of float
-        Of its options, checked.
-    dy, y : array_like of one shape, float32 or float64
-        `y` is the output, or the input where the derivative is made of that.
-    out : numpy.ndarray of dy's shape and dtype, optional
-
-    Returns
-    -------
-    numpy.ndarray
-    """
-    return backward(code, dy, y, out, numbers)
-
-
 def make_doors(int code, option=None, default=0.0):
     """Return the doors to an activation and to its derivative, which get names and texts above.
 
@@ -263,28 +224,28 @@ def make_doors(int code, option=None, default=0.0):
     """
     if option is None:
         def plain_forward(z, out=None):
-            return forward(code, z, out)
+            return activate(code, (), z, out)
 
         def plain_backward(dy, y, out=None):
-            return backward(code, dy, y, out)
+            return derive(code, (), dy, y, out)
 
         return plain_forward, plain_backward
 
     if option == "negative_slope":
         def sloped_forward(z, out=None, negative_slope=default):
-            return forward(code, z, out, (_not_negative(negative_slope, "negative_slope"),))
+            return activate(code, (_not_negative(negative_slope, "negative_slope"),), z, out)
 
         def sloped_backward(dy, y, out=None, negative_slope=default):
-            return backward(code, dy, y, out, (_not_negative(negative_slope, "negative_slope"),))
+            return derive(code, (_not_negative(negative_slope, "negative_slope"),), dy, y, out)
 
         return sloped_forward, sloped_backward
 
     if option == "alpha":
         def scaled_forward(z, out=None, alpha=default):
-            return forward(code, z, out, (_not_negative(alpha, "alpha"),))
+            return activate(code, (_not_negative(alpha, "alpha"),), z, out)
 
         def scaled_backward(dy, y, out=None, alpha=default):
-            return backward(code, dy, y, out, (_not_negative(alpha, "alpha"),))
+            return derive(code, (_not_negative(alpha, "alpha"),), dy, y, out)
 
         return scaled_forward, scaled_backward
 

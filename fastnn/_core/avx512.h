@@ -8,7 +8,7 @@
 
 #include "fastnn/_core/block.h"
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__) && (defined(__GNUC__) || defined(__clang__))
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
 #include <immintrin.h>
 
 #define FASTNN_HAS_SIGMOID 1

@@ -8,15 +8,9 @@
 
 #include <Python.h>
 
-#if defined(__GNUC__) || defined(__clang__)
 #define FASTNN_EXPECT_WRITE(address) __builtin_prefetch(address, 1)
 #define FASTNN_EXPECT_READ(address) __builtin_prefetch(address, 0)
 #define FASTNN_EXPECT_LATER(address) __builtin_prefetch(address, 0, 2) /* no nearer than the second-level cache */
-#else
-#define FASTNN_EXPECT_WRITE(address) ((void)0)
-#define FASTNN_EXPECT_READ(address) ((void)0)
-#define FASTNN_EXPECT_LATER(address) ((void)0)
-#endif
 
 #if defined(__AVX512F__)
 #define FASTNN_VECTOR_BYTES 64
@@ -26,13 +20,15 @@
 #define FASTNN_VECTOR_BYTES 16
 #endif
 
+/* The function of float32 or of float64, by what its first argument points to; Cython has it with void pointers. */
+#define FASTNN_BY_REAL(name, to) _Generic((to), float*: fastnn_##name##_float, double*: fastnn_##name##_double)
+
 /* INOUT c (rows, bytes / sizeof(REAL)) = relu(alpha * a @ b + (bias, or beta * c if that is NULL)).
  *
  * Row i of `a` begins at a + i * row, its elements are `step` apart; rows of `b` and `c` are ldb and ldc apart.
  * Meanwhile as large blocks at the first n_next, at most 3, addresses of `next`, rows ldn apart, are asked for:
  * the first n_written to be written soon, the others to be read later.  These two numbers and `rows`, at most
  * 8, and `bytes`, at most 4 vectors, must be constants: callers inline this. */
-#if defined(__GNUC__) || defined(__clang__)
 #define FASTNN_ALL _Pragma("GCC unroll 8")
 #define FASTNN_EACH(i, count) _Pragma("GCC unroll 16") for (i = 0; i < count; i++)
 #define FASTNN_ALWAYS static inline __attribute__((always_inline))
@@ -93,28 +89,6 @@
                 *to = sum;                                                                                   \
             }                                                                                                \
     }
-#else
-#define FASTNN_EACH(i, count) for (i = 0; i < count; i++)
-#define FASTNN_ALWAYS static inline
-#define FASTNN_BLOCK(NAME, REAL, INTEGER)                                                                    \
-    static inline void NAME(                                                                                 \
-        REAL* c, Py_ssize_t ldc, const REAL* a, Py_ssize_t row, Py_ssize_t step, const REAL* b,              \
-        Py_ssize_t ldb, Py_ssize_t depth, const REAL* bias, REAL alpha, REAL beta, int relu,                 \
-        const REAL* const* next, const Py_ssize_t* ldn, int n_next, int n_written, int rows, int bytes       \
-    ) {                                                                                                      \
-        const int columns = bytes / sizeof(REAL);                                                            \
-        int i, j;                                                                                            \
-        for (i = 0; i < rows; i++)                                                                           \
-            for (j = 0; j < columns; j++) {                                                                  \
-                REAL sum = 0, *to = c + i * ldc + j;                                                         \
-                Py_ssize_t p;                                                                                \
-                for (p = 0; p < depth; p++)                                                                  \
-                    sum += a[i * row + p * step] * b[p * ldb + j];                                           \
-                sum = alpha * sum + (bias ? bias[j] : beta != 0 ? beta * *to : 0);                           \
-                *to = relu && sum <= 0 ? 0 : sum;                                                            \
-            }                                                                                                \
-    }
-#endif
 
 FASTNN_BLOCK(fastnn_block_float, float, int)
 FASTNN_BLOCK(fastnn_block_double, double, long long)
@@ -137,5 +111,8 @@ FASTNN_BLOCK(fastnn_block_double, double, long long)
 
 FASTNN_ANY_BLOCK(fastnn_any_block_float, fastnn_block_float, float)
 FASTNN_ANY_BLOCK(fastnn_any_block_double, fastnn_block_double, double)
+
+#define fastnn_block(c, ...) FASTNN_BY_REAL(block, c)(c, __VA_ARGS__)
+#define fastnn_any_block(c, ...) FASTNN_BY_REAL(any_block, c)(c, __VA_ARGS__)
 
 #endif

@@ -235,7 +235,8 @@ cdef run_rows(OpCode code, int activation, tuple numbers, tuple arrays):
         run_one(code, activation, first.itemsize == 8, m, m, arrays, (n,) * len(arrays), len(arrays), numbers)
 
 
-cdef forward(int activation, z, out, tuple numbers=()):
+cpdef activate(int activation, tuple numbers, z, out=None):
+    """Return an activation of an array; `numbers`, which were checked, are those of its options."""
     given = np.empty_like(z) if out is None and type(z) is _ndarray else out
     if run_as_given(OpCode.ACTIVATION, activation, numbers, given, z, None):
         return given
@@ -246,7 +247,8 @@ cdef forward(int activation, z, out, tuple numbers=()):
     return out
 
 
-cdef backward(int activation, dy, y, out, tuple numbers=()):
+cpdef derive(int activation, tuple numbers, dy, y, out=None):
+    """Return `dy` times the derivative of an activation, made of its output y or, for some, its input."""
     given = np.empty_like(dy) if out is None and type(dy) is _ndarray else out
     if y is not None and run_as_given(OpCode.ACTIVATION_BACKWARD, activation, numbers, given, dy, y):
         return given

@@ -55,22 +55,15 @@ cdef void encode_categories(
             put_category(y + i * n, <Py_ssize_t>x[i * k + j], j, depth, mode)
 
 
-cdef Status discretize_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    discretize(
-        at[0], at[1], at[2], <int>constants_of(bound)[0], rows_of(bound), columns_of(bound, 0),
-        columns_of(bound, 1), columns_of(bound, 2)
-    )
+cdef Status category_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    cdef int mode = <int>constants_of(bound)[0]
+    cdef Py_ssize_t m = rows_of(bound), n = columns_of(bound, 0), k = columns_of(bound, 1)
+    if bound.op.code == OpCode.DISCRETIZE:
+        discretize(at[0], at[1], at[2], mode, m, n, k, columns_of(bound, 2))
+    else:
+        encode_categories(at[0], at[1], mode, m, n, k)
     return Status.OK
 
 
-enter(PathCode.BLAS, OpCode.DISCRETIZE, discretize_op[float], discretize_op[double])
-
-
-cdef Status encode_categories_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    encode_categories(
-        at[0], at[1], <int>constants_of(bound)[0], rows_of(bound), columns_of(bound, 0), columns_of(bound, 1)
-    )
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.ENCODE_CATEGORIES, encode_categories_op[float], encode_categories_op[double])
+enter(PathCode.BLAS, OpCode.DISCRETIZE, category_op[float], category_op[double])
+enter(PathCode.BLAS, OpCode.ENCODE_CATEGORIES, category_op[float], category_op[double])

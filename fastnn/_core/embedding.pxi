@@ -63,21 +63,16 @@ cdef void embedding_gradient(
 
 
 cdef Status embedding_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    embedding_forward(
-        at[0], at[1], at[2], rows_of(bound) * columns_of(bound, 1), columns_of(bound, 2)
-    )
+    cdef Py_ssize_t rows = rows_of(bound)       # of the tile, or of the table
+    if bound.op.code == OpCode.EMBEDDING:
+        embedding_forward(at[0], at[1], at[2], rows * columns_of(bound, 1), columns_of(bound, 2))
+    else:
+        embedding_gradient(
+            at[0], at[1], at[2], at[3], frame.rows * columns_of(bound, 2), columns_of(bound, 0), bound.begin,
+            rows
+        )
     return Status.OK
 
 
 enter(PathCode.BLAS, OpCode.EMBEDDING, embedding_op[float], embedding_op[double])
-
-
-cdef Status embedding_gradient_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    embedding_gradient(
-        at[0], at[1], at[2], at[3], frame.rows * columns_of(bound, 2), columns_of(bound, 0), bound.begin,
-        rows_of(bound)
-    )
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.EMBEDDING_GRADIENT, embedding_gradient_op[float], embedding_gradient_op[double])
+enter(PathCode.BLAS, OpCode.EMBEDDING_GRADIENT, embedding_op[float], embedding_op[double])

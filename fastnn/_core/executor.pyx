@@ -341,9 +341,7 @@ cdef class Executor:
         kernels = []
         for i in range(self.n_bound):
             if self.bound[i].op != NULL:
-                kernel = <size_t>self.bound[i].kernel.of_double if self.double else (
-                    <size_t>self.bound[i].kernel.of_float
-                )
+                kernel = <size_t>self.bound[i].kernel.of_float
                 op = self.bound[i].op
                 kernels.append((op.path, op.code, kernel, self.bound[i].lane.code))
         return kernels
@@ -477,10 +475,8 @@ cdef class Executor:
                 self.phases[0].tile_rows = self.tile_rows(min(batch, rows))
             run.ops, run.phases, run.tasks, run.n_phases = self.ops, self.phases, self.tasks, self.n_phases
             run.first_update, run.skips, run.n_tiles = self.first_update, self.skips, self.n_tiles
-            run.run_ops = kernel_table().run_double if self.double else kernel_table().run_float
-            run.run_bound = (
-                kernel_table().run_bound_double if self.double else kernel_table().run_bound_float
-            )
+            run.run_ops = kernel_table().of[self.double].run
+            run.run_bound = kernel_table().of[self.double].run_bound
             run.bound, run.streams, run.bound_ends = self.bound, self.streams, self.bound_ends
             run.local_bytes = local.shape[0] // n_threads // 64 * 64
             if local.shape[0]:

@@ -5,26 +5,16 @@ cdef extern from "fastnn/_core/reals.h":
     int OF_SIGMOID "FASTNN_OF_SIGMOID"
     int OF_TANH "FASTNN_OF_TANH"
     int OF_RELU "FASTNN_OF_RELU"
-    void few_forward_float "fastnn_few_forward_float"(
-        float* y, const float* x, const float* w, const float* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
+    # Of float or double, as the first argument says.
+    void few_forward "fastnn_few_forward"(
+        void* y, const void* x, const void* w, const void* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
     ) noexcept nogil
-    void few_forward_double "fastnn_few_forward_double"(
-        double* y, const double* x, const double* w, const double* b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k
-    ) noexcept nogil
-    void few_backward_float "fastnn_few_backward_float"(
-        float* dx, const float* dy, const float* w, const float* y, int kind, Py_ssize_t m, Py_ssize_t n,
+    void few_backward "fastnn_few_backward"(
+        void* dx, const void* dy, const void* w, const void* y, int kind, Py_ssize_t m, Py_ssize_t n,
         Py_ssize_t k
     ) noexcept nogil
-    void few_backward_double "fastnn_few_backward_double"(
-        double* dx, const double* dy, const double* w, const double* y, int kind, Py_ssize_t m, Py_ssize_t n,
-        Py_ssize_t k
-    ) noexcept nogil
-    void few_gradient_float "fastnn_few_gradient_float"(
-        float* dw, const float* x, const float* dy, float alpha, float beta, Py_ssize_t m, Py_ssize_t n,
-        Py_ssize_t k, Py_ssize_t ldx
-    ) noexcept nogil
-    void few_gradient_double "fastnn_few_gradient_double"(
-        double* dw, const double* x, const double* dy, double alpha, double beta, Py_ssize_t m, Py_ssize_t n,
+    void few_gradient "fastnn_few_gradient"(
+        void* dw, const void* x, const void* dy, double alpha, double beta, Py_ssize_t m, Py_ssize_t n,
         Py_ssize_t k, Py_ssize_t ldx
     ) noexcept nogil
 
@@ -43,14 +33,8 @@ cdef Status few_forward_op(real** at, const Bound* bound, const Frame* frame) no
     cdef Py_ssize_t m = rows_of(bound), n = columns_of(bound, 0), k = columns_of(bound, 1)
     if not 0 < n <= MOST_OUTPUTS or k > MOST_INPUTS or bound.n_columns:
         return Status.UNKNOWN_OP
-    if real is float:
-        few_forward_float(at[0], at[1], at[2], at[3], m, n, k)
-    else:
-        few_forward_double(at[0], at[1], at[2], at[3], m, n, k)
+    few_forward(at[0], at[1], at[2], at[3], m, n, k)
     return activation_forward(bound.op.activation, constants_of(bound), at[0], at[0], m, n)
-
-
-enter(PathCode.FEW_OUTPUTS, OpCode.DENSE, few_forward_op[float], few_forward_op[double])
 
 
 cdef Status few_backward_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
@@ -60,42 +44,26 @@ cdef Status few_backward_op(real** at, const Bound* bound, const Frame* frame) n
     cdef int kind = kind_of(op.activation) if at[3] != NULL else OF_NOTHING
     if not 0 < n <= MOST_OUTPUTS or k > MOST_INPUTS or bound.n_columns:
         return Status.UNKNOWN_OP
-    if real is float:
-        few_backward_float(at[0], at[1], at[2], at[3], kind, m, n, k)
-    else:
-        few_backward_double(at[0], at[1], at[2], at[3], kind, m, n, k)
+    few_backward(at[0], at[1], at[2], at[3], kind, m, n, k)
     if at[3] == NULL or kind != OF_NOTHING:
         return Status.OK
     return activation_backward(op.activation, constants_of(bound), at[0], at[0], at[3], m, k)
 
 
-enter(PathCode.FEW_OUTPUTS, OpCode.DENSE_BACKWARD, few_backward_op[float], few_backward_op[double])
-
-
-cdef Status few_gradient(
-    real** at, const Bound* bound, const Frame* frame, double alpha, double beta
-) noexcept nogil:
-    """INOUT dw (k, n) = alpha * x.T @ dy + beta * dw, over a part of the columns of x."""
+cdef Status few_gradient_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    """INOUT dw (k, n) = alpha * x.T @ dy + beta * dw, over a part of the columns of x; SGD_DENSE updates."""
     cdef Py_ssize_t m = frame.rows, n = columns_of(bound, 0), k = rows_of(bound), ld = columns_of(bound, 1)
+    cdef double alpha = 1.0, beta = 0.0
     if not 0 < n <= MOST_OUTPUTS:
         return Status.UNKNOWN_OP
-    if real is float:
-        few_gradient_float(at[0], at[1] + bound.begin, at[2], <float>alpha, <float>beta, m, n, k, ld)
-    else:
-        few_gradient_double(at[0], at[1] + bound.begin, at[2], alpha, beta, m, n, k, ld)
+    if bound.op.code == OpCode.SGD_DENSE:
+        alpha = -rate_of(bound, frame)
+        beta = 1.0 + 2.0 * alpha * constants_of(bound)[0]
+    few_gradient(at[0], at[1] + bound.begin, at[2], <real>alpha, <real>beta, m, n, k, ld)
     return Status.OK
 
 
-cdef Status few_gradient_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    return few_gradient(at, bound, frame, 1.0, 0.0)
-
-
+enter(PathCode.FEW_OUTPUTS, OpCode.DENSE, few_forward_op[float], few_forward_op[double])
+enter(PathCode.FEW_OUTPUTS, OpCode.DENSE_BACKWARD, few_backward_op[float], few_backward_op[double])
 enter(PathCode.FEW_OUTPUTS, OpCode.WEIGHT_GRADIENT, few_gradient_op[float], few_gradient_op[double])
-
-
-cdef Status few_sgd_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef double rate = rate_of(bound, frame)
-    return few_gradient(at, bound, frame, -rate, 1.0 - 2.0 * rate * constants_of(bound)[0])
-
-
-enter(PathCode.FEW_OUTPUTS, OpCode.SGD_DENSE, few_sgd_op[float], few_sgd_op[double])
+enter(PathCode.FEW_OUTPUTS, OpCode.SGD_DENSE, few_gradient_op[float], few_gradient_op[double])

@@ -174,7 +174,6 @@ cdef class FewRows:
         cdef void* copies[MOST_ENDS]
         cdef char* base[MAX_SLOTS]
         cdef Py_buffer* view
-        cdef Py_ssize_t bad
         cdef int i, opened = 0, n_ends = self.n_inputs + self.n_outputs
         cdef bint double = self.executor.double
         cdef char kind = c"d" if double else c"f"
@@ -202,11 +201,7 @@ cdef class FewRows:
                     if copies[i] == NULL:
                         raise MemoryError("no memory for the rows in the model's dtype")
                     base[self.slots[i]] = <char*>copies[i]
-                if double:
-                    bad = table.nonfinite_double(<const double*>base[self.slots[i]], rows * self.columns[i])
-                else:
-                    bad = table.nonfinite_float(<const float*>base[self.slots[i]], rows * self.columns[i])
-                if bad:
+                if table.nonfinite(double, base[self.slots[i]], rows * self.columns[i]):
                     return False
             self.run(base, rows)
         except (BufferError, ValueError):
@@ -230,7 +225,7 @@ cdef class FewRows:
         let_forks_pass()
         memset(&frame, 0, sizeof(Frame))
         frame.base, frame.rows = base, rows
-        tiles.run_ops = table.run_double if executor.double else table.run_float
+        tiles.run_ops = table.of[executor.double].run
         tiles.frame, tiles.n_slots = &frame, self.n_slots
         tiles.size, tiles.step = rows, tile_for(executor.most_tile_rows, executor.single_rows, rows)
         wide = tiles.step == rows and self.is_wide

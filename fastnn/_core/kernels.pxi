@@ -21,8 +21,8 @@ from fastnn._core.tuning cimport (
 )
 from fastnn._core.types cimport (
     MAX_ACTIVATIONS, MAX_OPCODES, MAX_OPERANDS, MOST_INPUTS, MOST_OUTPUTS, N_PATHS, ActivationCode, Bound,
-    DoubleBackward, DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame, KernelTable,
-    Lane, Op, OpCode, PathCode, PointwiseCode, RowwiseCode, RunBound, Status, bind, real,
+    DoubleBackward, DoubleForward, DoubleKernel, FloatBackward, FloatForward, FloatKernel, Frame, Kernel,
+    KernelTable, Lane, Op, OpCode, PathCode, PointwiseCode, RowwiseCode, RunBound, Status, bind, real,
 )
 
 cdef extern from *:
@@ -30,7 +30,7 @@ cdef extern from *:
     /* Add to a sum what has been rounded: with a fused multiply-add, a bit would depend on whether sums of
        tiles are added up apart, as by several threads, or not. */
     static inline void fastnn_add_to(double* sum, double value) {
-    #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+    #if defined(__x86_64__)
         __asm__("" : "+x"(value)); /* compilers do not see what it is */
         *sum += value;
     #else
@@ -46,8 +46,8 @@ cdef KernelTable TABLE
 
 cdef void enter(int path, int code, FloatKernel of_float, DoubleKernel of_double) noexcept nogil:
     """Say what runs an op on a path; ops that have no choice are on the path BLAS."""
-    TABLE.float_kernels[path][code] = of_float
-    TABLE.double_kernels[path][code] = of_double
+    TABLE.of[0].cells[path][code].of_float = of_float
+    TABLE.of[1].cells[path][code].of_double = of_double
 
 
 cdef void enter_product(int code, FloatKernel of_float, DoubleKernel of_double) noexcept nogil:
@@ -109,7 +109,27 @@ include "categories.pxi"
 include "narrow.pxi"
 
 
-cdef Status run_bound(
+cdef Status unknown_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    return Status.UNKNOWN_OP
+
+
+cdef void prepare(bint is_double, Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef const Op* op
+    cdef Kernel kernel
+    for i in range(count):
+        op, kernel.of_float = bound[i].op, NULL
+        if 0 <= op.path < N_PATHS and 0 <= op.code < MAX_OPCODES:
+            kernel = TABLE.of[is_double].cells[op.path][op.code]
+        if kernel.of_float == NULL and is_double:
+            kernel.of_double = unknown_op[double]
+        elif kernel.of_float == NULL:
+            kernel.of_float = unknown_op[float]
+        bound[i].kernel = kernel
+        prepare_lane(bound + i, frame, not is_double)
+
+
+cdef Status run_others(
     const real* tag, const Bound* bound, Py_ssize_t count, const Frame* frame
 ) noexcept nogil:
     cdef Py_ssize_t i = 0
@@ -126,87 +146,52 @@ cdef Status run_bound(
     return Status.OK
 
 
-cdef inline bint has_cell(const Op* op) noexcept nogil:
-    return 0 <= op.path < N_PATHS and 0 <= op.code < MAX_OPCODES
+cdef Status run_others_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    return run_others(<const float*>NULL, bound, count, frame)
 
 
-cdef Status unknown_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    return Status.UNKNOWN_OP
-
-
-cdef void prepare_float(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(count):
-        bound[i].kernel.of_float = NULL
-        if has_cell(bound[i].op):
-            bound[i].kernel.of_float = TABLE.float_kernels[bound[i].op.path][bound[i].op.code]
-        if bound[i].kernel.of_float == NULL:
-            bound[i].kernel.of_float = unknown_op[float]
-        prepare_lane(bound + i, frame, True)
-
-
-cdef void prepare_double(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(count):
-        bound[i].kernel.of_double = NULL
-        if has_cell(bound[i].op):
-            bound[i].kernel.of_double = TABLE.double_kernels[bound[i].op.path][bound[i].op.code]
-        if bound[i].kernel.of_double == NULL:
-            bound[i].kernel.of_double = unknown_op[double]
-        prepare_lane(bound + i, frame, False)
-
-
-cdef Status run_other_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    return run_bound(<const float*>NULL, bound, count, frame)
-
-
-cdef Status run_other_double(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    return run_bound(<const double*>NULL, bound, count, frame)
+cdef Status run_others_double(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    return run_others(<const double*>NULL, bound, count, frame)
 
 
 # Called by their addresses, as they need more of the stack than steps of few features have time for.
-cdef RunBound other_float = run_other_float
-cdef RunBound other_double = run_other_double
+cdef RunBound others_float = run_others_float
+cdef RunBound others_double = run_others_double
 
 
 cdef Status run_bound_float(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
     cdef Py_ssize_t done = run_columns(<const float*>NULL, bound, count, frame)
-    return Status.OK if done == count else other_float(bound + done, count - done, frame)
+    return Status.OK if done == count else others_float(bound + done, count - done, frame)
 
 
 cdef Status run_bound_double(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil:
     cdef Py_ssize_t done = run_columns(<const double*>NULL, bound, count, frame)
-    return Status.OK if done == count else other_double(bound + done, count - done, frame)
+    return Status.OK if done == count else others_double(bound + done, count - done, frame)
+
+
+cdef Status run_unbound(bint is_double, const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil:
+    """Run ops of which each is bound to the frame's tile, just before."""
+    cdef Bound bound
+    cdef Py_ssize_t i
+    cdef Status status
+    for i in range(count):
+        bind(&bound, ops + i, frame, sizeof(double) if is_double else sizeof(float))
+        prepare(is_double, &bound, 1, frame)
+        status = run_bound_double(&bound, 1, frame) if is_double else run_bound_float(&bound, 1, frame)
+        if status != Status.OK:
+            return status
+    return Status.OK
 
 
 cdef Status run_float(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    cdef Bound bound
-    cdef Py_ssize_t i
-    cdef Status status
-    for i in range(count):
-        bind(&bound, ops + i, frame, sizeof(float))
-        prepare_float(&bound, 1, frame)
-        status = run_bound_float(&bound, 1, frame)
-        if status != Status.OK:
-            return status
-    return Status.OK
+    return run_unbound(False, ops, count, frame)
 
 
 cdef Status run_double(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil:
-    cdef Bound bound
-    cdef Py_ssize_t i
-    cdef Status status
-    for i in range(count):
-        bind(&bound, ops + i, frame, sizeof(double))
-        prepare_double(&bound, 1, frame)
-        status = run_bound_double(&bound, 1, frame)
-        if status != Status.OK:
-            return status
-    return Status.OK
+    return run_unbound(True, ops, count, frame)
 
 
-cdef Py_ssize_t nonfinite(const real* x, Py_ssize_t size) noexcept nogil:
-    """Count the elements that are NaN or infinite."""
+cdef Py_ssize_t nonfinite_of(const real* x, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i, count = 0
     for i in range(size):
         # x - x is 0 for every finite number, NaN otherwise.
@@ -214,14 +199,14 @@ cdef Py_ssize_t nonfinite(const real* x, Py_ssize_t size) noexcept nogil:
     return count
 
 
-TABLE.run_float = run_float
-TABLE.run_double = run_double
-TABLE.prepare_float = prepare_float
-TABLE.prepare_double = prepare_double
-TABLE.run_bound_float = run_bound_float
-TABLE.run_bound_double = run_bound_double
-TABLE.nonfinite_float = nonfinite[float]
-TABLE.nonfinite_double = nonfinite[double]
+cdef Py_ssize_t nonfinite(bint is_double, const void* x, Py_ssize_t size) noexcept nogil:
+    return nonfinite_of(<const double*>x, size) if is_double else nonfinite_of(<const float*>x, size)
+
+
+TABLE.of[0].run, TABLE.of[0].run_bound = run_float, run_bound_float
+TABLE.of[1].run, TABLE.of[1].run_bound = run_double, run_bound_double
+TABLE.prepare = prepare
+TABLE.nonfinite = nonfinite
 TABLE.name = LEVEL
 
 # Read by table.pyx, which loads only the module that this machine can run.

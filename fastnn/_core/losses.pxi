@@ -111,16 +111,6 @@ cdef double softmax_crossentropy(
     return total
 
 
-cdef inline double lowest_probability(const real* tag) noexcept nogil:
-    """Return what Keras clips probabilities to from below: 1e-7 in their dtype."""
-    return <double><real>1e-7
-
-
-cdef inline double highest_probability(const real* tag) noexcept nogil:
-    """Return what they are clipped to from above: 1 - 1e-7, which is 0.99999988 in float32."""
-    return <double><real>(1.0 - 1e-7)
-
-
 cdef double crossentropy(
     real* dy, const real* y, const real* t, const real* weight, bint sparse, double factor,
     Py_ssize_t m, Py_ssize_t n
@@ -133,7 +123,7 @@ cdef double crossentropy(
     """
     cdef Py_ssize_t i, j, label = 0
     cdef double total = 0.0, s, p, mass, target, row
-    cdef double low = lowest_probability(y), high = highest_probability(y)
+    cdef double low = <real>1e-7, high = <real>(1.0 - 1e-7)      # as Keras, in their dtype
     cdef double w
     for i in range(m):
         w = weight[i] if weight != NULL else 1.0
@@ -202,7 +192,7 @@ cdef double binary_crossentropy(
     """Binary cross-entropy of outputs that no sigmoid made, clipped as in Keras; no slope where clipped."""
     cdef Py_ssize_t i, j, at
     cdef double total = 0.0, row, p, target, w
-    cdef double low = lowest_probability(y), high = highest_probability(y)
+    cdef double low = <real>1e-7, high = <real>(1.0 - 1e-7)      # as Keras, in their dtype
     cdef bint clipped
     for i in range(m):
         w = weight[i] if weight != NULL else 1.0

@@ -10,24 +10,15 @@
 cdef extern from "fastnn/_core/block.h":
     void expect_write "FASTNN_EXPECT_WRITE"(const void* address) noexcept nogil
     void expect_read "FASTNN_EXPECT_READ"(const void* address) noexcept nogil
-    void float_block "fastnn_block_float"(
-        float* c, Py_ssize_t ldc, const float* a, Py_ssize_t row, Py_ssize_t step, const float* b,
-        Py_ssize_t ldb, Py_ssize_t depth, const float* bias, float alpha, float beta, bint relu,
-        const float* const* next, const Py_ssize_t* ldn, int n_next, int n_written, int rows, int bytes
+    # Of float or double, as the first argument says.
+    void vector_block "fastnn_block"(
+        void* c, Py_ssize_t ldc, const void* a, Py_ssize_t row, Py_ssize_t step, const void* b,
+        Py_ssize_t ldb, Py_ssize_t depth, const void* bias, double alpha, double beta, bint relu,
+        const void* next, const Py_ssize_t* ldn, int n_next, int n_written, int rows, int bytes
     ) noexcept nogil
-    void double_block "fastnn_block_double"(
-        double* c, Py_ssize_t ldc, const double* a, Py_ssize_t row, Py_ssize_t step, const double* b,
-        Py_ssize_t ldb, Py_ssize_t depth, const double* bias, double alpha, double beta, bint relu,
-        const double* const* next, const Py_ssize_t* ldn, int n_next, int n_written, int rows, int bytes
-    ) noexcept nogil
-    void any_float_block "fastnn_any_block_float"(
-        float* c, Py_ssize_t ldc, const float* a, Py_ssize_t row, Py_ssize_t step, const float* b,
-        Py_ssize_t ldb, Py_ssize_t depth, const float* bias, float alpha, float beta, bint relu, int rows,
-        int bytes
-    ) noexcept nogil
-    void any_double_block "fastnn_any_block_double"(
-        double* c, Py_ssize_t ldc, const double* a, Py_ssize_t row, Py_ssize_t step, const double* b,
-        Py_ssize_t ldb, Py_ssize_t depth, const double* bias, double alpha, double beta, bint relu, int rows,
+    void any_block "fastnn_any_block"(
+        void* c, Py_ssize_t ldc, const void* a, Py_ssize_t row, Py_ssize_t step, const void* b,
+        Py_ssize_t ldb, Py_ssize_t depth, const void* bias, double alpha, double beta, bint relu, int rows,
         int bytes
     ) noexcept nogil
 
@@ -46,23 +37,12 @@ cdef void block(
     """
     # Each call is a copy of its own, for the constants in it.
     if row == 1 and step == BLOCK_ROWS:     # packed
-        if real is float:
-            float_block(
-                c, ldc, a, 1, BLOCK_ROWS, b, ldb, depth, bias, alpha, beta, relu, NULL, NULL, 0, 0,
-                BLOCK_ROWS, BLOCK_BYTES
-            )
-        else:
-            double_block(
-                c, ldc, a, 1, BLOCK_ROWS, b, ldb, depth, bias, alpha, beta, relu, NULL, NULL, 0, 0,
-                BLOCK_ROWS, BLOCK_BYTES
-            )
-    elif real is float:
-        float_block(
-            c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, NULL, NULL, 0, 0, BLOCK_ROWS,
+        vector_block(
+            c, ldc, a, 1, BLOCK_ROWS, b, ldb, depth, bias, alpha, beta, relu, NULL, NULL, 0, 0, BLOCK_ROWS,
             BLOCK_BYTES
         )
     else:
-        double_block(
+        vector_block(
             c, ldc, a, row, step, b, ldb, depth, bias, alpha, beta, relu, NULL, NULL, 0, 0, BLOCK_ROWS,
             BLOCK_BYTES
         )
@@ -74,36 +54,20 @@ cdef void edge_block(
 ) noexcept nogil:
     """OUT sums (BLOCK_ROWS, block columns) = a @ b; if `low` half of the rows, if `narrow` of the columns."""
     cdef Py_ssize_t ldc = BLOCK_BYTES // sizeof(real)
-    if real is float:
-        if narrow:
-            float_block(
-                sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, NULL, NULL, 0, 0,
-                BLOCK_ROWS, BLOCK_BYTES // 2
-            )
-        elif low:
-            float_block(
-                sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, NULL, NULL, 0, 0,
-                LOW_BLOCK_ROWS, BLOCK_BYTES
-            )
-        else:
-            float_block(
-                sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, NULL, NULL, 0, 0,
-                BLOCK_ROWS, BLOCK_BYTES
-            )
-    elif narrow:
-        double_block(
-            sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, NULL, NULL, 0, 0,
-            BLOCK_ROWS, BLOCK_BYTES // 2
+    if narrow:
+        vector_block(
+            sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, NULL, NULL, 0, 0, BLOCK_ROWS,
+            BLOCK_BYTES // 2
         )
     elif low:
-        double_block(
-            sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, NULL, NULL, 0, 0,
-            LOW_BLOCK_ROWS, BLOCK_BYTES
+        vector_block(
+            sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, NULL, NULL, 0, 0, LOW_BLOCK_ROWS,
+            BLOCK_BYTES
         )
     else:
-        double_block(
-            sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, NULL, NULL, 0, 0,
-            BLOCK_ROWS, BLOCK_BYTES
+        vector_block(
+            sums, ldc, a, row, step, b, ldb, depth, NULL, 1, 0, False, NULL, NULL, 0, 0, BLOCK_ROWS,
+            BLOCK_BYTES
         )
 
 
@@ -112,16 +76,9 @@ cdef void gradient_block(
 ) noexcept nogil:
     """OUT sums (BLOCK_ROWS, block columns) = a @ b, both packed; asks for the three blocks at `next`."""
     cdef Py_ssize_t ld = BLOCK_BYTES // sizeof(real)
-    if real is float:
-        float_block(
-            sums, ld, a, 1, BLOCK_ROWS, b, ld, depth, NULL, 1, 0, False, next, ldn, 3, 3, BLOCK_ROWS,
-            BLOCK_BYTES
-        )
-    else:
-        double_block(
-            sums, ld, a, 1, BLOCK_ROWS, b, ld, depth, NULL, 1, 0, False, next, ldn, 3, 3, BLOCK_ROWS,
-            BLOCK_BYTES
-        )
+    vector_block(
+        sums, ld, a, 1, BLOCK_ROWS, b, ld, depth, NULL, 1, 0, False, next, ldn, 3, 3, BLOCK_ROWS, BLOCK_BYTES
+    )
 
 
 cdef inline void finish_block(
@@ -261,18 +218,10 @@ cdef void foreseeing_blocks(
                 next[1], ldn[1] = later + i * ldb + s, ldb
             elif transposed and part < columns * parts:
                 next[1], ldn[1] = later + (s + part // parts) * ldb + part % parts * area, columns
-            if real is float:
-                float_block(
-                    c + i * ldc + s, ldc, packed + part * distance, 1, BLOCK_ROWS,
-                    panels + s // columns * size, columns, depth, offset, alpha, beta, relu, next, ldn, 2, 1,
-                    BLOCK_ROWS, BLOCK_BYTES
-                )
-            else:
-                double_block(
-                    c + i * ldc + s, ldc, packed + part * distance, 1, BLOCK_ROWS,
-                    panels + s // columns * size, columns, depth, offset, alpha, beta, relu, next, ldn, 2, 1,
-                    BLOCK_ROWS, BLOCK_BYTES
-                )
+            vector_block(
+                c + i * ldc + s, ldc, packed + part * distance, 1, BLOCK_ROWS, panels + s // columns * size,
+                columns, depth, offset, alpha, beta, relu, next, ldn, 2, 1, BLOCK_ROWS, BLOCK_BYTES
+            )
             i += BLOCK_ROWS
         s += columns
 
@@ -383,13 +332,8 @@ cdef void product(
                                     corner, ldc, left, across, along, lines, line, depth, offset, alpha,
                                     scale, finish
                                 )
-                            elif real is float:
-                                any_float_block(
-                                    corner, ldc, left, across, along, lines, line, depth, offset, alpha,
-                                    scale, finish, BLOCK_ROWS, BLOCK_BYTES
-                                )
                             else:
-                                any_double_block(
+                                any_block(
                                     corner, ldc, left, across, along, lines, line, depth, offset, alpha,
                                     scale, finish, BLOCK_ROWS, BLOCK_BYTES
                                 )

@@ -11,50 +11,28 @@
 cdef extern from "fastnn/_core/reals.h":
     int ONE_BLOCK "FASTNN_ONE_BLOCK"        # rows that no sum of float32 needs to be cut for
     bint HAS_SIGMOID "FASTNN_HAS_SIGMOID"   # whether that of float32 is inside of the forward pass
-    void narrow_turn_float "fastnn_narrow_turn_float"(
-        float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n, Py_ssize_t lanes
+    # Of float or double, as the first argument says.
+    void narrow_turn "fastnn_narrow_turn"(
+        void* y, const void* x, const int* rows, Py_ssize_t m, Py_ssize_t n, Py_ssize_t lanes
     ) noexcept nogil
-    void narrow_turn_double "fastnn_narrow_turn_double"(
-        double* y, const double* x, const int* rows, Py_ssize_t m, Py_ssize_t n, Py_ssize_t lanes
-    ) noexcept nogil
-    void narrow_forward_float "fastnn_narrow_forward_float"(
-        float* y, const float* x, const float* w, const float* b, int kind, Py_ssize_t n, Py_ssize_t k,
+    void narrow_forward "fastnn_narrow_forward"(
+        void* y, const void* x, const void* w, const void* b, int kind, Py_ssize_t n, Py_ssize_t k,
         Py_ssize_t lanes
     ) noexcept nogil
-    void narrow_forward_double "fastnn_narrow_forward_double"(
-        double* y, const double* x, const double* w, const double* b, int kind, Py_ssize_t n, Py_ssize_t k,
+    void narrow_derive "fastnn_narrow_derive"(
+        void* dx, const void* dy, const void* y, int kind, Py_ssize_t size
+    ) noexcept nogil
+    void narrow_backward "fastnn_narrow_backward"(
+        void* dx, const void* dy, const void* w, const void* y, int kind, Py_ssize_t n, Py_ssize_t k,
         Py_ssize_t lanes
     ) noexcept nogil
-    void narrow_derive_float "fastnn_narrow_derive_float"(
-        float* dx, const float* dy, const float* y, int kind, Py_ssize_t size
-    ) noexcept nogil
-    void narrow_derive_double "fastnn_narrow_derive_double"(
-        double* dx, const double* dy, const double* y, int kind, Py_ssize_t size
-    ) noexcept nogil
-    void narrow_backward_float "fastnn_narrow_backward_float"(
-        float* dx, const float* dy, const float* w, const float* y, int kind, Py_ssize_t n, Py_ssize_t k,
-        Py_ssize_t lanes
-    ) noexcept nogil
-    void narrow_backward_double "fastnn_narrow_backward_double"(
-        double* dx, const double* dy, const double* w, const double* y, int kind, Py_ssize_t n,
-        Py_ssize_t k, Py_ssize_t lanes
-    ) noexcept nogil
-    void narrow_gradient_float "fastnn_narrow_gradient_float"(
-        float* dw, const float* x, const float* dy, float alpha, float beta, Py_ssize_t m,
+    void narrow_gradient "fastnn_narrow_gradient"(
+        void* dw, const void* x, const void* dy, double alpha, double beta, Py_ssize_t m,
         Py_ssize_t tile_rows, Py_ssize_t n, Py_ssize_t k, Py_ssize_t first, Py_ssize_t width,
         Py_ssize_t lanes
     ) noexcept nogil
-    void narrow_gradient_double "fastnn_narrow_gradient_double"(
-        double* dw, const double* x, const double* dy, double alpha, double beta, Py_ssize_t m,
-        Py_ssize_t tile_rows, Py_ssize_t n, Py_ssize_t k, Py_ssize_t first, Py_ssize_t width,
-        Py_ssize_t lanes
-    ) noexcept nogil
-    double narrow_errors_float "fastnn_narrow_errors_float"(
-        float* dy, const float* y, const float* t, float step, Py_ssize_t m, Py_ssize_t n, Py_ssize_t lanes
-    ) noexcept nogil
-    double narrow_errors_double "fastnn_narrow_errors_double"(
-        double* dy, const double* y, const double* t, double step, Py_ssize_t m, Py_ssize_t n,
-        Py_ssize_t lanes
+    double narrow_errors "fastnn_narrow_errors"(
+        void* dy, const void* y, const void* t, double step, Py_ssize_t m, Py_ssize_t n, Py_ssize_t lanes
     ) noexcept nogil
 
 ctypedef char OneVector
@@ -145,22 +123,13 @@ cdef Py_ssize_t run_narrow(
             lanes = lane.lanes
         if code == LaneCode.TURN:
             rows = frame.permutation + frame.origin + bound[i].begin if op.code == OpCode.GATHER else NULL
-            if real is float:
-                narrow_turn_float(a, b, rows, lane.m, n, lanes)
-            else:
-                narrow_turn_double(a, b, rows, lane.m, n, lanes)
+            narrow_turn(a, b, rows, lane.m, n, lanes)
         elif code == LaneCode.FORWARD:
-            if real is float:
-                narrow_forward_float(a, b, c, d, lane.kind, n, k, lanes)
-            else:
-                narrow_forward_double(a, b, c, d, lane.kind, n, k, lanes)
+            narrow_forward(a, b, c, d, lane.kind, n, k, lanes)
             if lane.another and activation_forward(op.activation, numbers, a, a, n, lanes) != Status.OK:
                 return i
         elif code == LaneCode.BACKWARD:
-            if real is float:
-                narrow_backward_float(a, b, c, d, lane.kind, k, n, lanes)
-            else:
-                narrow_backward_double(a, b, c, d, lane.kind, k, n, lanes)
+            narrow_backward(a, b, c, d, lane.kind, k, n, lanes)
             if lane.another and activation_backward(op.activation, numbers, a, a, d, n, lanes) != Status.OK:
                 return i
         elif code == LaneCode.ACTIVATE:
@@ -170,10 +139,8 @@ cdef Py_ssize_t run_narrow(
             if lane.another:
                 if activation_backward(op.activation, numbers, a, b, c, n, lanes) != Status.OK:
                     return i
-            elif real is float:
-                narrow_derive_float(a, b, c, lane.kind, n * lanes)
             else:
-                narrow_derive_double(a, b, c, lane.kind, n * lanes)
+                narrow_derive(a, b, c, lane.kind, n * lanes)
         elif code == LaneCode.GRADIENT:
             alpha, beta = lane.alpha, lane.beta
             if lane.update:
@@ -183,20 +150,12 @@ cdef Py_ssize_t run_narrow(
                 b, c, k = NULL, b, 1
             else:
                 k = lane.m
-            if real is float:
-                narrow_gradient_float(
-                    a, b, c, <float>alpha, <float>beta, frame.rows, frame.tile_rows, n, k, bound[i].begin,
-                    lane.k, lanes
-                )
-            else:
-                narrow_gradient_double(
-                    a, b, c, alpha, beta, frame.rows, frame.tile_rows, n, k, bound[i].begin, lane.k, lanes
-                )
+            narrow_gradient(
+                a, b, c, <real>alpha, <real>beta, frame.rows, frame.tile_rows, n, k, bound[i].begin, lane.k,
+                lanes
+            )
         elif code == LaneCode.ERRORS:
-            if real is float:
-                total = narrow_errors_float(a, b, c, <float>lane.alpha, lane.m, n, lanes)
-            else:
-                total = narrow_errors_double(a, b, c, lane.alpha, lane.m, n, lanes)
+            total = narrow_errors(a, b, c, <real>lane.alpha, lane.m, n, lanes)
             add_to(frame.sums + op.accumulator, lane.factor * total)
         else:
             return i

@@ -11,83 +11,10 @@ cdef enum:
     HALF = 0x80000000       # of the numbers of 32 bits
 
 
-cdef void dropout(
-    real* y, const real* x, unsigned long long key, double rate, Py_ssize_t first, Py_ssize_t m, Py_ssize_t n
-) noexcept nogil:
-    """OUT y (m, n) = x / (1 - rate) where a random number says so, else 0; y may be x.
-
-    `first` is the number of the first row in its batch.
-    """
-    cdef Py_ssize_t i, j
-    cdef unsigned long long row
-    cdef unsigned int low, high, least = <unsigned int>(rate * 4294967296.0) if rate < 1.0 else 0
-    cdef real scale = <real>(1.0 / (1.0 - rate)) if rate < 1.0 else <real>0.0
-    for i in range(m):
-        row = stream(key, first + i)
-        low, high = <unsigned int>row, <unsigned int>(row >> 32)
-        for j in range(n):
-            y[i * n + j] = (
-                scale * x[i * n + j] if drawn(low, high, <unsigned int>j) >= least else <real>0.0
-            )
-
-
-cdef void gaussian_noise(
-    real* y, const real* x, unsigned long long key, double stddev, Py_ssize_t first, Py_ssize_t m,
-    Py_ssize_t n
-) noexcept nogil:
-    """OUT y (m, n) = x + stddev * a standard normal number each; y may be x.  `first` as in `dropout`."""
-    cdef Py_ssize_t i, j
-    cdef unsigned long long row
-    cdef unsigned int low, high, h
-    cdef double z
-    for i in range(m):
-        row = stream(key, first + i)
-        low, high = <unsigned int>row, <unsigned int>(row >> 32)
-        for j in range(n):
-            h = drawn(low, high, <unsigned int>j)
-            z = normal_of((<double>(h if h < HALF else ~h) + 0.5) * 2.3283064365386963e-10, stddev)
-            y[i * n + j] = x[i * n + j] + <real>(z if h < HALF else -z)
-
-
-cdef void gaussian_dropout(
-    real* y, const real* x, unsigned long long key, double stddev, Py_ssize_t first, Py_ssize_t m,
-    Py_ssize_t n
-) noexcept nogil:
-    """OUT y (m, n) = x times a normal number with mean 1 each; y may be x.  `first` as in `dropout`."""
-    cdef Py_ssize_t i, j
-    cdef unsigned long long row
-    cdef unsigned int low, high, h
-    cdef double z
-    for i in range(m):
-        row = stream(key, first + i)
-        low, high = <unsigned int>row, <unsigned int>(row >> 32)
-        for j in range(n):
-            h = drawn(low, high, <unsigned int>j)
-            z = normal_of((<double>(h if h < HALF else ~h) + 0.5) * 2.3283064365386963e-10, stddev)
-            y[i * n + j] = x[i * n + j] * <real>(1.0 + (z if h < HALF else -z))
-
-
-cdef void alpha_dropout(
-    real* y, const real* x, unsigned long long key, double rate, double scale_, double dropped_,
-    Py_ssize_t first, Py_ssize_t m, Py_ssize_t n
-) noexcept nogil:
-    """OUT y (m, n) = `dropped` with probability `rate`, else scale x - dropped rate / (1 - rate); y may be x.
-
-    The mean stays if x has the mean 0.  `first` as in `dropout`.
-    """
-    cdef Py_ssize_t i, j
-    cdef unsigned long long row
-    cdef unsigned int low, high, least = <unsigned int>(rate * 4294967296.0) if rate < 1.0 else 0xFFFFFFFF
-    cdef real scale = <real>scale_, dropped = <real>dropped_, shift = <real>0.0
-    if rate < 1.0:
-        shift = <real>(-dropped_ * rate / (1.0 - rate))
-    for i in range(m):
-        row = stream(key, first + i)
-        low, high = <unsigned int>row, <unsigned int>(row >> 32)
-        for j in range(n):
-            y[i * n + j] = (
-                scale * x[i * n + j] + shift if drawn(low, high, <unsigned int>j) >= least else dropped
-            )
+cdef inline double normal_from(unsigned int h, double stddev) noexcept nogil:
+    """Return a normal number with mean 0 that is made of 32 random bits."""
+    cdef double z = normal_of((<double>(h if h < HALF else ~h) + 0.5) * 2.3283064365386963e-10, stddev)
+    return z if h < HALF else -z
 
 
 cdef inline unsigned long long key_of(const Bound* bound, const Frame* frame) noexcept nogil:
@@ -95,46 +22,48 @@ cdef inline unsigned long long key_of(const Bound* bound, const Frame* frame) no
     return stream(frame.key, <unsigned long long>constants_of(bound)[1])
 
 
-cdef Status dropout_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    dropout(
-        at[0], at[1], key_of(bound, frame), constants_of(bound)[0], bound.begin, rows_of(bound),
-        columns_of(bound, 0)
-    )
+cdef Status noise_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    """OUT y (m, n): x with noise, or, where a random number says so, 0, or a number instead; y may be x.
+
+    Numbers of rows are those in the batch.
+    """
+    cdef const double* c = constants_of(bound)      # rate or stddev, the op's stream, then those of alpha
+    cdef int code = bound.op.code
+    cdef Py_ssize_t r, j, n = columns_of(bound, 0)
+    cdef unsigned long long row, key = key_of(bound, frame)
+    cdef unsigned int low, high, least = <unsigned int>(c[0] * 4294967296.0) if c[0] < 1.0 else 0xFFFFFFFF
+    cdef real scale, shift = <real>0.0, dropped = <real>c[3]
+    cdef real* y = at[0]
+    cdef const real* x = at[1]
+    if code == OpCode.ALPHA_DROPOUT:    # the mean stays if x has the mean 0
+        scale = <real>c[2]
+        if c[0] < 1.0:
+            shift = <real>(-c[3] * c[0] / (1.0 - c[0]))
+    elif c[0] < 1.0:
+        scale = <real>(1.0 / (1.0 - c[0]))
+    else:
+        scale, least = <real>0.0, 0
+    for r in range(bound.begin, bound.end):
+        row = stream(key, r)
+        low, high = <unsigned int>row, <unsigned int>(row >> 32)
+        if code == OpCode.DROPOUT:
+            for j in range(n):
+                y[j] = scale * x[j] if drawn(low, high, <unsigned int>j) >= least else <real>0.0
+        elif code == OpCode.ALPHA_DROPOUT:
+            for j in range(n):
+                y[j] = scale * x[j] + shift if drawn(low, high, <unsigned int>j) >= least else dropped
+        elif code == OpCode.GAUSSIAN_NOISE:
+            for j in range(n):
+                y[j] = x[j] + <real>normal_from(drawn(low, high, <unsigned int>j), c[0])
+        else:
+            for j in range(n):
+                y[j] = x[j] * <real>(1.0 + normal_from(drawn(low, high, <unsigned int>j), c[0]))
+        y += n
+        x += n
     return Status.OK
 
 
-enter(PathCode.BLAS, OpCode.DROPOUT, dropout_op[float], dropout_op[double])
-
-
-cdef Status gaussian_noise_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    gaussian_noise(
-        at[0], at[1], key_of(bound, frame), constants_of(bound)[0], bound.begin, rows_of(bound),
-        columns_of(bound, 0)
-    )
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.GAUSSIAN_NOISE, gaussian_noise_op[float], gaussian_noise_op[double])
-
-
-cdef Status gaussian_dropout_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    gaussian_dropout(
-        at[0], at[1], key_of(bound, frame), constants_of(bound)[0], bound.begin, rows_of(bound),
-        columns_of(bound, 0)
-    )
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.GAUSSIAN_DROPOUT, gaussian_dropout_op[float], gaussian_dropout_op[double])
-
-
-cdef Status alpha_dropout_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef const double* constants = constants_of(bound)
-    alpha_dropout(
-        at[0], at[1], key_of(bound, frame), constants[0], constants[2], constants[3], bound.begin,
-        rows_of(bound), columns_of(bound, 0)
-    )
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.ALPHA_DROPOUT, alpha_dropout_op[float], alpha_dropout_op[double])
+enter(PathCode.BLAS, OpCode.DROPOUT, noise_op[float], noise_op[double])
+enter(PathCode.BLAS, OpCode.ALPHA_DROPOUT, noise_op[float], noise_op[double])
+enter(PathCode.BLAS, OpCode.GAUSSIAN_NOISE, noise_op[float], noise_op[double])
+enter(PathCode.BLAS, OpCode.GAUSSIAN_DROPOUT, noise_op[float], noise_op[double])

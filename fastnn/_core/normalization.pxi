@@ -131,14 +131,6 @@ cdef void normalize_backward(
         first += width
 
 
-cdef void moving_average(real* w, const real* moment, double momentum_, Py_ssize_t size) noexcept nogil:
-    """INOUT w = momentum w + (1 - momentum) moment."""
-    cdef Py_ssize_t i
-    cdef real keep = <real>momentum_, share = <real>(1.0 - momentum_)
-    for i in range(size):
-        w[i] = keep * w[i] + share * moment[i]
-
-
 cdef void standardize(
     real* y, const real* x, const real* mean, const real* variance, double epsilon, bint invert, Py_ssize_t m,
     Py_ssize_t n
@@ -168,63 +160,34 @@ cdef void standardize(
         first += width
 
 
-cdef Status standardize_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef const double* constants = constants_of(bound)
-    standardize(
-        at[0], at[1], at[2], at[3], constants[0], constants[1] != 0, rows_of(bound), columns_of(bound, 0)
-    )
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.STANDARDIZE, standardize_op[float], standardize_op[double])
-
-
-cdef Status batch_moments_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef Py_ssize_t j = bound.first_column
-    batch_moments(at[0] + j, at[1] + j, at[2] + j, frame.rows, width_of(bound), columns_of(bound, 0))
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.BATCH_MOMENTS, batch_moments_op[float], batch_moments_op[double])
-
-
 cdef Status normalize_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    normalize(
-        at[0], at[1], at[2], at[3], at[4], at[5], constants_of(bound)[0], rows_of(bound),
-        columns_of(bound, 0)
-    )
+    """Normalise rows of a tile, or add up columns of a part of the features, from `j` on."""
+    cdef const double* c = constants_of(bound)
+    cdef int code = bound.op.code
+    cdef Py_ssize_t m = rows_of(bound), n = columns_of(bound, 0), j = bound.first_column
+    if code == OpCode.STANDARDIZE:
+        standardize(at[0], at[1], at[2], at[3], c[0], c[1] != 0, m, n)
+    elif code == OpCode.BATCH_MOMENTS:
+        batch_moments(at[0] + j, at[1] + j, at[2] + j, frame.rows, width_of(bound), n)
+    elif code == OpCode.NORMALIZE:
+        normalize(at[0], at[1], at[2], at[3], at[4], at[5], c[0], m, n)
+    elif code == OpCode.MOMENT_GRADIENTS:
+        moment_gradients(
+            at[0] + j, at[1] + j, at[2] + j, at[3] + j, at[4] + j, at[5] + j, c[0], frame.rows,
+            width_of(bound), n
+        )
+    elif code == OpCode.NORMALIZE_BACKWARD:
+        normalize_backward(at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], c[0], frame.rows, m, n)
+    elif code == OpCode.MOVING_AVERAGE:
+        add(at[0], at[0], at[1], <real>c[0], <real>(1.0 - c[0]), m * n)
+    else:
+        return Status.UNKNOWN_OP
     return Status.OK
 
 
+enter(PathCode.BLAS, OpCode.STANDARDIZE, normalize_op[float], normalize_op[double])
+enter(PathCode.BLAS, OpCode.BATCH_MOMENTS, normalize_op[float], normalize_op[double])
 enter(PathCode.BLAS, OpCode.NORMALIZE, normalize_op[float], normalize_op[double])
-
-
-cdef Status moment_gradients_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef Py_ssize_t j = bound.first_column
-    moment_gradients(
-        at[0] + j, at[1] + j, at[2] + j, at[3] + j, at[4] + j, at[5] + j, constants_of(bound)[0], frame.rows,
-        width_of(bound), columns_of(bound, 0)
-    )
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.MOMENT_GRADIENTS, moment_gradients_op[float], moment_gradients_op[double])
-
-
-cdef Status normalize_backward_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    normalize_backward(
-        at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], constants_of(bound)[0], frame.rows,
-        rows_of(bound), columns_of(bound, 0)
-    )
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.NORMALIZE_BACKWARD, normalize_backward_op[float], normalize_backward_op[double])
-
-
-cdef Status moving_average_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    moving_average(at[0], at[1], constants_of(bound)[0], size_of(bound))
-    return Status.OK
-
-
-enter(PathCode.BLAS, OpCode.MOVING_AVERAGE, moving_average_op[float], moving_average_op[double])
+enter(PathCode.BLAS, OpCode.MOMENT_GRADIENTS, normalize_op[float], normalize_op[double])
+enter(PathCode.BLAS, OpCode.NORMALIZE_BACKWARD, normalize_op[float], normalize_op[double])
+enter(PathCode.BLAS, OpCode.MOVING_AVERAGE, normalize_op[float], normalize_op[double])

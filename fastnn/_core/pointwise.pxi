@@ -1,6 +1,6 @@
-# Losses of one output and its target each: a function gives the values of a block of 16 numbers, and their
+# Losses of one output and its target each: a branch gives the values of a block of 16 numbers, and their
 # slopes by the output, in float64; one loop does the rest for all functions.  `a` are the arguments of the
-# op; of `quantile` they are one for each number of the block.  The loops over a block have no calls, so that
+# op; of quantiles they are one for each number of the block.  The loops over a block have no calls, so that
 # they are vectorised.
 
 cdef enum:
@@ -10,160 +10,6 @@ cdef enum:
 cdef inline double tiny() noexcept nogil:
     """Return how far Keras keeps numbers away from 0."""
     return 1e-7
-
-
-cdef inline void absolute_error(
-    double* value, double* slope, const double* y, const double* t
-) noexcept nogil:
-    """OUT value = |y - t|; slope is its sign, 0 where it is 0."""
-    cdef Py_ssize_t j
-    cdef double error
-    for j in range(16):
-        error = y[j] - t[j]
-        value[j] = fabs(error)
-        slope[j] = copysign(1.0, error) if fabs(error) > 0 else error     # NaN shows
-
-
-cdef inline void huber(
-    double* value, double* slope, const double* y, const double* t, double delta
-) noexcept nogil:
-    """OUT value = (y - t)^2 / 2 up to an error of delta, a line beyond."""
-    cdef Py_ssize_t j
-    cdef double error
-    for j in range(16):
-        error = y[j] - t[j]
-        if fabs(error) > delta:
-            value[j] = delta * fabs(error) - 0.5 * delta * delta
-            slope[j] = copysign(delta, error)
-        else:
-            value[j] = 0.5 * error * error      # NaN comes here and shows
-            slope[j] = error
-
-
-cdef inline void percentage_error(
-    double* value, double* slope, const double* y, const double* t
-) noexcept nogil:
-    """OUT value = 100 |y - t| / max(|t|, 1e-7)."""
-    cdef Py_ssize_t j
-    cdef double error, scale
-    for j in range(16):
-        error = y[j] - t[j]
-        scale = fabs(t[j])
-        scale = 100.0 / (tiny() if scale < tiny() else scale)
-        value[j] = fabs(error) * scale
-        slope[j] = copysign(scale, error) if fabs(error) > 0 else error
-
-
-cdef inline void logarithmic_error(
-    double* value, double* slope, const double* y, const double* t
-) noexcept nogil:
-    """OUT value = (log(1 + y) - log(1 + t))^2, y and t being at least 1e-7; below that there is no slope."""
-    cdef Py_ssize_t j
-    cdef double error, output, target
-    for j in range(16):
-        output = (tiny() if y[j] < tiny() else y[j]) + 1.0
-        target = (tiny() if t[j] < tiny() else t[j]) + 1.0
-        error = log_anywhere(output) - log_anywhere(target)
-        value[j] = error * error
-        slope[j] = 0.0 if y[j] < tiny() else 2.0 * error / output
-
-
-cdef inline void log_cosh(double* value, double* slope, const double* y, const double* t) noexcept nogil:
-    """OUT value = log(cosh(y - t)), whose slope is the tanh."""
-    cdef Py_ssize_t j
-    cdef double error, size
-    for j in range(16):
-        error = y[j] - t[j]
-        size = fabs(error)
-        value[j] = size + (log1p_of(exp_of(-2.0 * size)) - 0.693147180559945309)
-        slope[j] = tanh_of(error)
-
-
-cdef inline void poisson(double* value, double* slope, const double* y, const double* t) noexcept nogil:
-    """OUT value = y - t log(y + 1e-7)."""
-    cdef Py_ssize_t j
-    cdef double mean
-    for j in range(16):
-        mean = y[j] + tiny()
-        value[j] = y[j] - t[j] * log_anywhere(mean)
-        slope[j] = 1.0 - t[j] / mean
-
-
-cdef inline void hinge(double* value, double* slope, const double* y, const double* t) noexcept nogil:
-    """OUT value = max(0, 1 - t y), where a target of 0 stands for -1."""
-    cdef Py_ssize_t j
-    cdef double sign, margin
-    for j in range(16):
-        sign = -1.0 if t[j] == 0 else t[j]
-        margin = 1.0 - sign * y[j]
-        value[j] = 0.0 if margin <= 0 else margin
-        slope[j] = 0.0 if margin <= 0 else (margin - margin) - sign     # NaN shows
-
-
-cdef inline void squared_hinge(
-    double* value, double* slope, const double* y, const double* t
-) noexcept nogil:
-    """OUT value = max(0, 1 - t y)^2, where a target of 0 stands for -1."""
-    cdef Py_ssize_t j
-    cdef double sign, margin
-    for j in range(16):
-        sign = -1.0 if t[j] == 0 else t[j]
-        margin = 1.0 - sign * y[j]
-        margin = 0.0 if margin <= 0 else margin
-        value[j] = margin * margin
-        slope[j] = -2.0 * margin * sign
-
-
-cdef inline void quantile(
-    double* value, double* slope, const double* y, const double* t, const double* a
-) noexcept nogil:
-    """OUT value = a (t - y) where that is positive, else (1 - a) (y - t)."""
-    cdef Py_ssize_t j
-    cdef double error, factor
-    for j in range(16):
-        error = y[j] - t[j]
-        factor = 1.0 - a[j] if error > 0 else -a[j]
-        value[j] = factor * error
-        slope[j] = factor if fabs(error) > 0 else error
-
-
-cdef inline void gamma_deviance(
-    double* value, double* slope, const double* y, const double* t
-) noexcept nogil:
-    """OUT value = 2 (log(y / t) + t / y - 1)."""
-    cdef Py_ssize_t j
-    for j in range(16):
-        value[j] = 2.0 * (log_anywhere(y[j]) - log_anywhere(t[j]) + (t[j] - y[j]) / y[j])
-        slope[j] = 2.0 * (y[j] - t[j]) / (y[j] * y[j])
-
-
-cdef inline void tweedie_deviance(
-    double* value, double* slope, const double* y, const double* t, double power
-) noexcept nogil:
-    """OUT value = 2 (t^(2 - p) / ((1 - p) (2 - p)) - t y^(1 - p) / (1 - p) + y^(2 - p) / (2 - p))."""
-    cdef Py_ssize_t j
-    cdef double u, v, p = 1.0 / (1.0 - power), q = 1.0 / (2.0 - power)
-    for j in range(16):
-        u = exp_anywhere(-power * log_anywhere(y[j]))       # y^-p
-        v = exp_anywhere((2.0 - power) * log_anywhere(t[j]))
-        value[j] = 2.0 * (v * p * q - t[j] * y[j] * u * p + y[j] * y[j] * u * q)
-        slope[j] = 2.0 * (y[j] - t[j]) * u
-
-
-cdef inline void kl_divergence(
-    double* value, double* slope, const double* y, const double* t
-) noexcept nogil:
-    """OUT value = t log(t / y), both kept within 1e-7 and 1; outside of that there is no slope."""
-    cdef Py_ssize_t j
-    cdef double output, target
-    for j in range(16):
-        output = tiny() if y[j] < tiny() else y[j]
-        output = 1.0 if output > 1.0 else output
-        target = tiny() if t[j] < tiny() else t[j]
-        target = 1.0 if target > 1.0 else target
-        value[j] = target * (log_anywhere(target) - log_anywhere(output))
-        output = 0.0 if y[j] < tiny() else -target / output
-        slope[j] = 0.0 if y[j] > 1.0 else output
 
 
 cdef inline void focal_factors(double* value, double* slope, const double* x, double gamma) noexcept nogil:
@@ -219,30 +65,92 @@ cdef inline Status pointwise_block(
     int function, double* value, double* slope, const double* y, const double* t, const double* a,
     double low, double high
 ) noexcept nogil:
-    if function == PointwiseCode.ABSOLUTE_ERROR:
-        absolute_error(value, slope, y, t)
-    elif function == PointwiseCode.HUBER:
-        huber(value, slope, y, t, a[0])
-    elif function == PointwiseCode.PERCENTAGE_ERROR:
-        percentage_error(value, slope, y, t)
+    """OUT value, slope: of a block."""
+    cdef Py_ssize_t j
+    cdef double error, output, target, power, p, q, u, v
+    if function == PointwiseCode.ABSOLUTE_ERROR:        # |y - t|; the slope is its sign, 0 where it is 0
+        for j in range(16):
+            error = y[j] - t[j]
+            value[j] = fabs(error)
+            slope[j] = copysign(1.0, error) if fabs(error) > 0 else error     # NaN shows
+    elif function == PointwiseCode.HUBER:       # (y - t)^2 / 2 up to an error of a, a line beyond
+        p = a[0]
+        for j in range(16):
+            error = y[j] - t[j]
+            if fabs(error) > p:
+                value[j] = p * fabs(error) - 0.5 * p * p
+                slope[j] = copysign(p, error)
+            else:
+                value[j] = 0.5 * error * error      # NaN comes here and shows
+                slope[j] = error
+    elif function == PointwiseCode.PERCENTAGE_ERROR:    # 100 |y - t| / max(|t|, 1e-7)
+        for j in range(16):
+            error = y[j] - t[j]
+            target = fabs(t[j])
+            target = 100.0 / (tiny() if target < tiny() else target)
+            value[j] = fabs(error) * target
+            slope[j] = copysign(target, error) if fabs(error) > 0 else error
     elif function == PointwiseCode.LOGARITHMIC_ERROR:
-        logarithmic_error(value, slope, y, t)
-    elif function == PointwiseCode.LOG_COSH:
-        log_cosh(value, slope, y, t)
-    elif function == PointwiseCode.POISSON:
-        poisson(value, slope, y, t)
-    elif function == PointwiseCode.HINGE:
-        hinge(value, slope, y, t)
-    elif function == PointwiseCode.SQUARED_HINGE:
-        squared_hinge(value, slope, y, t)
+        # (log(1 + y) - log(1 + t))^2, y and t being at least 1e-7; below that there is no slope.
+        for j in range(16):
+            output = (tiny() if y[j] < tiny() else y[j]) + 1.0
+            target = (tiny() if t[j] < tiny() else t[j]) + 1.0
+            error = log_anywhere(output) - log_anywhere(target)
+            value[j] = error * error
+            slope[j] = 0.0 if y[j] < tiny() else 2.0 * error / output
+    elif function == PointwiseCode.LOG_COSH:    # log(cosh(y - t)), whose slope is the tanh
+        for j in range(16):
+            error = y[j] - t[j]
+            value[j] = fabs(error) + (log1p_of(exp_of(-2.0 * fabs(error))) - 0.693147180559945309)
+            slope[j] = tanh_of(error)
+    elif function == PointwiseCode.POISSON:     # y - t log(y + 1e-7)
+        for j in range(16):
+            output = y[j] + tiny()
+            value[j] = y[j] - t[j] * log_anywhere(output)
+            slope[j] = 1.0 - t[j] / output
+    elif function == PointwiseCode.HINGE:       # max(0, 1 - t y), where a target of 0 stands for -1
+        for j in range(16):
+            target = -1.0 if t[j] == 0 else t[j]
+            error = 1.0 - target * y[j]
+            value[j] = 0.0 if error <= 0 else error
+            slope[j] = 0.0 if error <= 0 else (error - error) - target     # NaN shows
+    elif function == PointwiseCode.SQUARED_HINGE:       # its square
+        for j in range(16):
+            target = -1.0 if t[j] == 0 else t[j]
+            error = 1.0 - target * y[j]
+            error = 0.0 if error <= 0 else error
+            value[j] = error * error
+            slope[j] = -2.0 * error * target
     elif function == PointwiseCode.QUANTILE or function == PointwiseCode.QUANTILES:
-        quantile(value, slope, y, t, a)
-    elif function == PointwiseCode.GAMMA:
-        gamma_deviance(value, slope, y, t)
+        # a (t - y) where that is positive, else (1 - a) (y - t)
+        for j in range(16):
+            error = y[j] - t[j]
+            p = 1.0 - a[j] if error > 0 else -a[j]
+            value[j] = p * error
+            slope[j] = p if fabs(error) > 0 else error
+    elif function == PointwiseCode.GAMMA:       # 2 (log(y / t) + t / y - 1)
+        for j in range(16):
+            value[j] = 2.0 * (log_anywhere(y[j]) - log_anywhere(t[j]) + (t[j] - y[j]) / y[j])
+            slope[j] = 2.0 * (y[j] - t[j]) / (y[j] * y[j])
     elif function == PointwiseCode.TWEEDIE:
-        tweedie_deviance(value, slope, y, t, a[0])
+        # 2 (t^(2 - a) / ((1 - a) (2 - a)) - t y^(1 - a) / (1 - a) + y^(2 - a) / (2 - a))
+        power = a[0]
+        p, q = 1.0 / (1.0 - power), 1.0 / (2.0 - power)
+        for j in range(16):
+            u = exp_anywhere(-power * log_anywhere(y[j]))        # y^-a
+            v = exp_anywhere((2.0 - power) * log_anywhere(t[j]))
+            value[j] = 2.0 * (v * p * q - t[j] * y[j] * u * p + y[j] * y[j] * u * q)
+            slope[j] = 2.0 * (y[j] - t[j]) * u
     elif function == PointwiseCode.KL_DIVERGENCE:
-        kl_divergence(value, slope, y, t)
+        # t log(t / y), both kept within 1e-7 and 1; outside of that there is no slope.
+        for j in range(16):
+            output = tiny() if y[j] < tiny() else y[j]
+            output = 1.0 if output > 1.0 else output
+            target = tiny() if t[j] < tiny() else t[j]
+            target = 1.0 if target > 1.0 else target
+            value[j] = target * (log_anywhere(target) - log_anywhere(output))
+            output = 0.0 if y[j] < tiny() else -target / output
+            slope[j] = 0.0 if y[j] > 1.0 else output
     elif function == PointwiseCode.BINARY_FOCAL:
         binary_focal(value, slope, y, t, a, low, high)
     else:
@@ -267,7 +175,7 @@ cdef Status pointwise_loss(
     cdef double by_output[16]
     cdef const double* a = arguments
     cdef double step = factor / divisor
-    cdef double low = lowest_probability(y), high = highest_probability(y)
+    cdef double low = <real>1e-7, high = <real>(1.0 - 1e-7)
     cdef Py_ssize_t i, j, count, row = 0, column = 0, size = m * n
     cdef bint turning = function == PointwiseCode.QUANTILES
     cdef Status status

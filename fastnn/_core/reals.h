@@ -1,7 +1,6 @@
 /* Kernels that are one text for float32 and float64 and for every SIMD level: vectors.h, then what is made of it.
  *
- * REAL is the dtype, V the numbers of a vector, and OF a name of this dtype.  Other compilers than gcc and clang have
- * vectors of one number. */
+ * REAL is the dtype, V the numbers of a vector, and OF a name of this dtype. */
 #ifndef FASTNN_REALS_H
 #define FASTNN_REALS_H
 
@@ -17,7 +16,6 @@
 /* Derivatives of activations, from their output. */
 enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
 
-#if defined(__GNUC__) || defined(__clang__)
 #if FASTNN_VECTOR_BYTES > 16
 #include <immintrin.h>
 #endif
@@ -30,10 +28,6 @@ enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
 #else
 #define FASTNN_SINGLES 4
 #define FASTNN_DOUBLES 2
-#endif
-#else
-#define FASTNN_SINGLES 1
-#define FASTNN_DOUBLES 1
 #endif
 
 /* The values of f for each number of a vector. */
@@ -85,5 +79,15 @@ enum { FASTNN_ONE, FASTNN_OF_SIGMOID, FASTNN_OF_TANH, FASTNN_OF_RELU };
 #undef V
 #undef OF
 #undef VECTOR
+
+#define fastnn_few_forward(y, ...) FASTNN_BY_REAL(few_forward, y)(y, __VA_ARGS__)
+#define fastnn_few_backward(dx, ...) FASTNN_BY_REAL(few_backward, dx)(dx, __VA_ARGS__)
+#define fastnn_few_gradient(dw, ...) FASTNN_BY_REAL(few_gradient, dw)(dw, __VA_ARGS__)
+#define fastnn_narrow_turn(y, ...) FASTNN_BY_REAL(narrow_turn, y)(y, __VA_ARGS__)
+#define fastnn_narrow_forward(y, ...) FASTNN_BY_REAL(narrow_forward, y)(y, __VA_ARGS__)
+#define fastnn_narrow_derive(dx, ...) FASTNN_BY_REAL(narrow_derive, dx)(dx, __VA_ARGS__)
+#define fastnn_narrow_backward(dx, ...) FASTNN_BY_REAL(narrow_backward, dx)(dx, __VA_ARGS__)
+#define fastnn_narrow_gradient(dw, ...) FASTNN_BY_REAL(narrow_gradient, dw)(dw, __VA_ARGS__)
+#define fastnn_narrow_errors(dy, ...) FASTNN_BY_REAL(narrow_errors, dy)(dy, __VA_ARGS__)
 
 #endif

@@ -156,38 +156,20 @@ cdef void row_normalize_gradient(
 
 
 cdef Status row_normalize_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef const double* constants = constants_of(bound)
-    row_normalize(
-        at[0], at[1], at[2], at[3], at[4], constants[0], constants[1] != 0, constants[2] != 0, rows_of(bound),
-        columns_of(bound, 0)
-    )
+    cdef const double* c = constants_of(bound)      # epsilon, whether centered, whether averaged
+    cdef int code = bound.op.code
+    cdef Py_ssize_t m = rows_of(bound), n = columns_of(bound, 0)
+    if code == OpCode.ROW_NORMALIZE:
+        row_normalize(at[0], at[1], at[2], at[3], at[4], c[0], c[1] != 0, c[2] != 0, m, n)
+    elif code == OpCode.ROW_NORMALIZE_BACKWARD:
+        row_normalize_backward(at[0], at[1], at[2], at[3], at[4], c[0], c[1] != 0, c[2] != 0, m, n)
+    elif code == OpCode.ROW_NORMALIZE_GRADIENT:
+        row_normalize_gradient(at[0], at[1], at[2], at[3], frame.rows, n)
+    else:
+        return Status.UNKNOWN_OP
     return Status.OK
 
 
 enter(PathCode.BLAS, OpCode.ROW_NORMALIZE, row_normalize_op[float], row_normalize_op[double])
-
-
-cdef Status row_normalize_backward_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    cdef const double* constants = constants_of(bound)
-    row_normalize_backward(
-        at[0], at[1], at[2], at[3], at[4], constants[0], constants[1] != 0, constants[2] != 0, rows_of(bound),
-        columns_of(bound, 0)
-    )
-    return Status.OK
-
-
-enter(
-    PathCode.BLAS, OpCode.ROW_NORMALIZE_BACKWARD, row_normalize_backward_op[float],
-    row_normalize_backward_op[double]
-)
-
-
-cdef Status row_normalize_gradient_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
-    row_normalize_gradient(at[0], at[1], at[2], at[3], frame.rows, columns_of(bound, 0))
-    return Status.OK
-
-
-enter(
-    PathCode.BLAS, OpCode.ROW_NORMALIZE_GRADIENT, row_normalize_gradient_op[float],
-    row_normalize_gradient_op[double]
-)
+enter(PathCode.BLAS, OpCode.ROW_NORMALIZE_BACKWARD, row_normalize_op[float], row_normalize_op[double])
+enter(PathCode.BLAS, OpCode.ROW_NORMALIZE_GRADIENT, row_normalize_op[float], row_normalize_op[double])

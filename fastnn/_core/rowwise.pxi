@@ -63,7 +63,7 @@ cdef inline double categorical_focal(
     real* dy, const real* y, const real* t, const double* a, double step, Py_ssize_t n
 ) noexcept nogil:
     """The sum of focal terms of y / sum(y), clipped as cross-entropy is; what is clipped has no slope."""
-    cdef double low = lowest_probability(y), high = highest_probability(y)
+    cdef double low = <real>1e-7, high = <real>(1.0 - 1e-7)
     cdef double s = 0.0, value = 0.0, mean = 0.0, p, slope
     cdef Py_ssize_t j
     for j in range(n):

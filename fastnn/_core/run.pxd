@@ -131,9 +131,8 @@ cdef inline void shuffle_rows(
 
 
 cdef inline bint parameters_finite(Run* run) noexcept nogil:
-    if run.double_:
-        return run.table.nonfinite_double(<double*>run.parameters, run.parameter_bytes // 8) == 0
-    return run.table.nonfinite_float(<float*>run.parameters, run.parameter_bytes // 4) == 0
+    cdef Py_ssize_t size = run.parameter_bytes // (8 if run.double_ else 4)
+    return run.table.nonfinite(run.double_, run.parameters, size) == 0
 
 
 cdef inline bint snapshot_due(const Run* run) noexcept nogil:
@@ -306,10 +305,7 @@ cdef inline void bind_step(Run* run, Frame* frame) noexcept nogil:
                         run.n_streams += 1
                 bound += 1
         run.bound_ends[p] = <int>(bound - run.bound)
-    if run.double_:
-        run.table.prepare_double(run.bound, bound - run.bound, frame)
-    else:
-        run.table.prepare_float(run.bound, bound - run.bound, frame)
+    run.table.prepare(run.double_, run.bound, bound - run.bound, frame)
 
 
 cdef inline void follow_streams(Run* run) noexcept nogil:

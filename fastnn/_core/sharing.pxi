@@ -82,7 +82,7 @@ cdef int share(
             step = (size + PARTS * (1 + hired.size) - 1) // (PARTS * (1 + hired.size))
             if not is_row_wise(op.activation):
                 step = (step + PIECE - 1) // PIECE * PIECE
-    tiles.run_ops = kernel_table().run_double if double else kernel_table().run_float
+    tiles.run_ops = kernel_table().of[double].run
     tiles.ops, tiles.n_ops, tiles.local = op, 1, NULL
     tiles.frame, tiles.n_slots, tiles.along_columns = frame, MAX_OPERANDS, along_columns
     tiles.size, tiles.step = size, step

@@ -11,7 +11,7 @@ import os
 from fastnn._core import guards
 from fastnn._core import types as _types
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport fabs, fmax
 from libc.stdlib cimport free, malloc
@@ -124,9 +124,7 @@ cdef dict cells_of(const KernelTable* table, bint double):
     cells = {}
     for path in range(N_PATHS):
         for code in range(MAX_OPCODES):
-            kernel = <size_t>table.double_kernels[path][code] if double else (
-                <size_t>table.float_kernels[path][code]
-            )
+            kernel = <size_t>table.of[double].cells[path][code].of_float
             if kernel:
                 cells[path, code] = kernel
     return cells
@@ -181,25 +179,19 @@ def load(level=None):
 
 def count_nonfinite(array):
     """Return how many elements of a contiguous float32 or float64 array are NaN or infinite."""
-    cdef const float[::1] single
-    cdef const double[::1] double_
+    cdef Py_buffer view
+    cdef bint is_double = array.dtype.itemsize == 8
     cdef Py_ssize_t count = 0
-    flat = array.reshape(-1)
-    if not flat.size:
+    if not array.size:
         return 0
     need_table()
-    if flat.dtype.itemsize == 4:
-        single = flat
-        if single.shape[0] <= FEW_NUMBERS:
-            return TABLE.nonfinite_float(&single[0], single.shape[0])
-        with nogil:
-            count = TABLE.nonfinite_float(&single[0], single.shape[0])
+    PyObject_GetBuffer(array.reshape(-1), &view, PyBUF_SIMPLE)
+    if array.size <= FEW_NUMBERS:
+        count = TABLE.nonfinite(is_double, view.buf, view.len // (8 if is_double else 4))
     else:
-        double_ = flat
-        if double_.shape[0] <= FEW_NUMBERS:
-            return TABLE.nonfinite_double(&double_[0], double_.shape[0])
         with nogil:
-            count = TABLE.nonfinite_double(&double_[0], double_.shape[0])
+            count = TABLE.nonfinite(is_double, view.buf, view.len // (8 if is_double else 4))
+    PyBuffer_Release(&view)
     return count
 
 

@@ -274,7 +274,7 @@ cdef union Kernel:
 # An op on one tile, with the addresses of its operands: NULL if one is absent.
 cdef struct Bound:
     const Op* op
-    Kernel kernel       # set by `prepare_float` or `prepare_double`
+    Kernel kernel       # set by `prepare`
     Py_ssize_t begin
     Py_ssize_t end
     Py_ssize_t first_column
@@ -302,7 +302,7 @@ cdef inline void bind(Bound* bound, const Op* op, const Frame* frame, Py_ssize_t
 ctypedef Status (*RunOps)(const Op* ops, Py_ssize_t count, const Frame* frame) noexcept nogil
 ctypedef Status (*RunBound)(const Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
 
-ctypedef void (*Prepare)(Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
+ctypedef void (*Prepare)(bint is_double, Bound* bound, Py_ssize_t count, const Frame* frame) noexcept nogil
 
 # The value of an activation, y, and what a gradient dy becomes by its derivative, given `from_`: y, or where
 # `needs_input` says so, x.  `c` are the activation's numbers.
@@ -319,20 +319,20 @@ ctypedef void (*DoubleBackward)(
     double* dx, const double* dy, const double* from_, const double* c, Py_ssize_t m, Py_ssize_t n
 ) noexcept nogil
 
-# One per SIMD level; `name` is that of the level.  NULL: this path cannot do this op.
+# Of one dtype; NULL: this path cannot do this op.
+cdef struct Kernels:
+    Kernel cells[N_PATHS][MAX_OPCODES]
+    RunOps run
+    RunBound run_bound
+
+# One per SIMD level; `name` is that of the level.
 cdef struct KernelTable:
-    FloatKernel float_kernels[N_PATHS][MAX_OPCODES]
-    DoubleKernel double_kernels[N_PATHS][MAX_OPCODES]
+    Kernels of[2]           # float32, float64
     FloatForward float_forward[MAX_ACTIVATIONS]
     DoubleForward double_forward[MAX_ACTIVATIONS]
     FloatBackward float_backward[MAX_ACTIVATIONS]
     DoubleBackward double_backward[MAX_ACTIVATIONS]
-    RunOps run_float
-    RunOps run_double
-    Prepare prepare_float   # bound ops, before they are run, maybe again and again
-    Prepare prepare_double
-    RunBound run_bound_float
-    RunBound run_bound_double
-    Py_ssize_t (*nonfinite_float)(const float* x, Py_ssize_t size) noexcept nogil
-    Py_ssize_t (*nonfinite_double)(const double* x, Py_ssize_t size) noexcept nogil
+    Prepare prepare         # bound ops, before they are run, maybe again and again
+    # Counts the elements that are NaN or infinite.
+    Py_ssize_t (*nonfinite)(bint is_double, const void* x, Py_ssize_t size) noexcept nogil
     const char* name

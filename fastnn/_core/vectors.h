@@ -1,6 +1,5 @@
 /* Vectors of REAL, see reals.h. */
 
-#if V > 1
 typedef REAL VECTOR __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
 typedef REAL OF(anywhere) __attribute__((vector_size(FASTNN_VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 typedef INTEGER OF(integers) __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
@@ -119,23 +118,6 @@ FASTNN_ALWAYS void OF(four_sums)(REAL* to, const VECTOR* kept) {
 #undef FASTNN_EVEN_PART
 #undef FASTNN_ODD_PART
 #undef FASTNN_PICK
-
-#else
-typedef double VECTOR; /* as one sum of all numbers would be too long for float32 */
-FASTNN_ALWAYS VECTOR OF(load)(const REAL* x) { return *x; }
-FASTNN_ALWAYS void OF(store)(REAL* y, VECTOR x) { *y = (REAL)x; }
-FASTNN_ALWAYS VECTOR OF(fill)(REAL x) { return x; }
-FASTNN_ALWAYS VECTOR OF(load_first)(const REAL* x, Py_ssize_t count) { return count ? *x : 0; }
-#define FASTNN_WIDES 1
-typedef double OF(wide);
-FASTNN_ALWAYS double OF(widen)(const REAL* x) { return *x; }
-FASTNN_ALWAYS VECTOR OF(above)(VECTOR y, VECTOR x) { return y <= 0 ? 0 : x; }
-FASTNN_ALWAYS void OF(sums)(VECTOR* kept, int count) { (void)kept, (void)count; }
-FASTNN_ALWAYS void OF(four_sums)(REAL* to, const VECTOR* kept) {
-    int r;
-    FASTNN_EACH(r, 4) to[r] = (REAL)kept[r];
-}
-#endif
 
 /* Return dy * the derivative of an activation, from its output y. */
 FASTNN_ALWAYS VECTOR OF(derived)(VECTOR dy, VECTOR y, int kind) {
