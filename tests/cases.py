@@ -87,6 +87,7 @@ LOSSES: dict[str, tuple[Loss, str | None, Metric]] = {
     "top": (losses.CategoricalCrossentropy(), "softmax", metrics.TopKCategoricalAccuracy(2)),
     "hits": (losses.CategoricalCrossentropy(), "softmax", metrics.F1Score()),
     "moments": (losses.MeanSquaredError(), None, metrics.R2Score()),
+    "correlation": (losses.MeanSquaredError(), None, metrics.PearsonCorrelation()),
     "confusion": (losses.CategoricalCrossentropy(), "softmax", metrics.ConfusionMatrix()),
     "hinge": (losses.MulticlassHinge(0.5), None, metrics.SparseCategoricalAccuracy()),
     "binary": (losses.BinaryCrossentropy(), "sigmoid", metrics.BinaryAccuracy()),

@@ -37,6 +37,7 @@ OPTIMIZERS: dict[str, tuple[type[optimizers.Optimizer], dict[str, Any]]] = {
     "lamb": (optimizers.Lamb, {}),
     "lion": (optimizers.Lion, {}),
     "ftrl": (optimizers.Ftrl, {}),
+    "muon": (optimizers.Muon, {}),
 }
 # What sets the learning rate, if it is not a number; the last two are callbacks.
 RATES: dict[str, Any] = {

@@ -464,7 +464,7 @@ def test_names_classes_functions_and_values_stand_for_metrics() -> None:
     ]
     with pytest.raises(ConfigurationError, match="unknown metric 'mea'"):
         metrics.get("mea")
-    with pytest.raises(DTypeError, match="a metric is a name or a Metric, got 3"):
+    with pytest.raises(DTypeError, match="a metric is a name, a Metric or a function, got 3"):
         metrics.deserialize(3)
 
 

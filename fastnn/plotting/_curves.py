@@ -359,7 +359,7 @@ def _curves_of(history: object) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 def _threshold_of(model: Any, threshold: float | None) -> float | None:
     """Return where the classes of one output part, or None for several; refuse what cannot be drawn."""
-    if not hasattr(model, "graph"):
+    if not hasattr(type(model), "graph"):
         raise DTypeError(f"plot_decision_boundary needs a model, got {model!r}")
     graph = model.graph
     width, outputs = graph.inputs[0].columns, graph.outputs[0].columns

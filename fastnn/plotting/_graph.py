@@ -67,9 +67,9 @@ def plot_graph(model: Any, ax: Axes | None = None, *, labels: bool | None = None
     >>> [text.get_text().splitlines() for text in ax.texts]
     [['input', 'Input 4'], ['dense', 'Dense 4', 'relu'], ['add', 'Add 4']]
     """
-    graph = getattr(model, "graph", None)
-    if not isinstance(graph, Graph):
+    if not hasattr(type(model), "graph"):
         raise DTypeError(f"plot_graph needs a model, got {model!r}")
+    graph = model.graph
     labels = None if labels is None else check_flag(labels, "labels")
     need_matplotlib()
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch

@@ -280,7 +280,9 @@ def test_phases_of_features_stand_where_sums_over_the_batch_are_needed(purpose: 
     verify_plan(plan)
     found = [phase.axis for phase in plan.phases].count(Axis.FEATURES)
     # Where statistics take the place of moments, only gradients of gamma and beta are sums.
-    assert found == {"train": 4, "gradients": 4, "backward": 2, "training_outputs": 2}.get(purpose, 0)
+    assert found == {"train": 4, "gradients": 4, "backward": 2, "outputs": 2, "training_outputs": 2}.get(
+        purpose, 0
+    )
 
 
 def test_a_reduction_may_be_cut_anywhere() -> None:

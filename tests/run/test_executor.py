@@ -53,7 +53,10 @@ EVERY_OPCODE = [
     Case("mse", "clipped numbers"),
     Case("mse", "adam", net="embedded"),
     Case("mse", "adam", net="paid"),
-    *(Case(loss, "sgd") for loss in ("cosine", "exact", "top", "hits", "moments", "confusion")),
+    *(
+        Case(loss, "sgd")
+        for loss in ("cosine", "exact", "top", "hits", "moments", "correlation", "confusion")
+    ),
     Case("mse", "adam", rows=150, batch=64, widths=(300, 400, 260), simd="v4"),
 ]
 

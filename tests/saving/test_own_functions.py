@@ -96,5 +96,5 @@ def test_a_class_is_saved_with_its_configuration(tmp_path: Path, refused: Any) -
     odd = net(Odd())
     with refused(odd, ConfigurationError, match="get_config of Odd must return numbers"):
         odd.save(path)
-    with pytest.raises(DTypeError, match="custom_objects must be a dict of names and classes, or functions"):
+    with pytest.raises(DTypeError, match="custom_objects must be a dict of names and classes or functions"):
         fastnn.load_model(path, {"Power": 3})  # type: ignore[dict-item]

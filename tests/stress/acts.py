@@ -15,7 +15,7 @@ from typing import Any
 
 import common
 import numpy as np
-from common import LARGE_ROWS, ROWS, Recorder, Subject, frozen
+from common import LARGE_ROWS, ROWS, Recorder, Subject, first_of, frozen
 
 import fastnn
 from fastnn import callbacks, kernels, layers
@@ -110,7 +110,7 @@ def _apart(subject: Subject) -> Any:
 
 def _join(subject: Subject, made: Any) -> Any:
     """Make a model over layers of two stores, which become one."""
-    added = layers.Add()([subject.hidden, made[0].layers[0](subject.inputs)])
+    added = layers.Add()([subject.hidden, first_of(made[0])(subject.inputs)])
     return fastnn.Model(subject.inputs, added).predict(subject.x)
 
 

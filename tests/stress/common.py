@@ -34,6 +34,11 @@ SWITCH = 1e-5  # seconds between two switches of threads
 LOSS = "sparse_categorical_crossentropy"
 
 
+def first_of(model: Any) -> Any:
+    """Return the first layer of a model that has weights."""
+    return next(layer for layer in model.layers if layer.weights)
+
+
 def frozen(value: Any) -> Any:
     """Return a value as something that is equal only if every bit is."""
     if isinstance(value, np.ndarray):
@@ -271,7 +276,7 @@ _USES: tuple[dict[str, Callable[[Subject], object]], ...] = (
     {
         "numbers": _check_numbers,
         "set_weights": lambda s: s.model.set_weights(s.model.get_weights()),
-        "the layer's set_weights": lambda s: s.model.layers[0].set_weights(s.model.layers[0].get_weights()),
+        "the layer's set_weights": lambda s: first_of(s.model).set_weights(first_of(s.model).get_weights()),
         "train_on_batch": lambda s: s.model.train_on_batch(s.x, s.y),
         "fit": lambda s: _check_sharing(s.model, s.sibling, s.x, s.y),
         "fit of the other model": lambda s: _check_sharing(s.sibling, s.model, s.x, s.three),

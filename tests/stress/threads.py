@@ -25,6 +25,7 @@ from common import (
     READS,
     chain,
     data,
+    first_of,
     frozen,
     residual,
     switching,
@@ -223,10 +224,10 @@ def new_models(round_: Round) -> None:
         tensor = layers.Dense(width)(h)
         if number % 4 == 3:  # two stores become one
             apart = chain((64,), seed=number)
-            tensor = layers.Add()([tensor, layers.Dense(width)(apart.layers[0](x))])
+            tensor = layers.Add()([tensor, layers.Dense(width)(first_of(apart)(x))])
         made = fastnn.Model(x, tensor, seed=number)
         round_.did("models made")
-        round_.expect(frozen(model.layers[0].get_weights()) == shared, "a shared layer's weights changed")
+        round_.expect(frozen(first_of(model).get_weights()) == shared, "a shared layer's weights changed")
         found = made.predict(rows)
         round_.expect(frozen(made(rows)) == frozen(found), "a new model answers this and that")
         kept[: len(kept) > 5] = [made]  # the others are gone
@@ -438,7 +439,7 @@ def second_fit_in_training(round_: Round) -> None:
             "fit": lambda: model.fit(x, y, verbose=0),
             "train_on_batch": lambda: model.train_on_batch(x, y),
             "set_weights": lambda: model.set_weights(weights),
-            "a layer's set_weights": lambda: model.layers[0].set_weights(weights[:2]),
+            "a layer's set_weights": lambda: first_of(model).set_weights(weights[:2]),
             "compile": lambda: model.compile("sgd", LOSS),
         }.items():
             _refused(round_, what, call)
