@@ -363,9 +363,11 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         function(found.x)
 
     def _loss_grad_lbfgs(
-        self, vector: np.ndarray, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *_: object
+        self, vector: np.ndarray, X: Any, y: np.ndarray, sample_weight: Any, *_: object
     ) -> tuple[float, np.ndarray]:
         """Return loss and gradient at a vector of weights, as the function of this name in scikit-learn."""
+        if isinstance(sample_weight, list):  # before 1.7 a list of arrays, not needed here, followed y
+            sample_weight = None
         network = self._net()
         if network.optimizer is None:
             network.begin(_solvers.unused())

@@ -40,11 +40,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+def need_all_arguments(peer: Any) -> None:
+    """Skip unless the perceptrons of scikit-learn have all arguments of today's."""
+    if tuple(map(int, peer("sklearn").__version__.split(".")[:2])) < (1, 7):
+        pytest.skip("before scikit-learn 1.7 its perceptrons have no sample_weight and no loss")
+
+
 def both(peer: Any, target: str, **settings: Any) -> tuple[Any, Any]:
     kind = "MLPClassifier" if target in ("classes", "two", "several labels") else "MLPRegressor"
     settings = {"random_state": 3, "max_iter": 25, "hidden_layer_sizes": (20,)} | settings
     if target == "counts":
         settings["loss"] = "poisson"
+    need_all_arguments(peer)
     theirs = getattr(peer("sklearn.neural_network"), kind)(**settings)
     return theirs, getattr(fastnn, kind)(**settings)
 
