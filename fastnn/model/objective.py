@@ -205,7 +205,10 @@ def _settle(
 ) -> Objective:
     names = [tensor.title for tensor in outputs]
     if isinstance(loss, list | tuple | dict):
-        given = data.by_name(_by_title(loss, names), names, "loss")
+        titled = _by_title(loss, names)
+        if isinstance(titled, dict) and titled and titled.keys() <= set(names):
+            titled = dict.fromkeys(names) | titled  # outputs that are not named have no loss, as in Keras
+        given = data.by_name(titled, names, "loss")
         losses = tuple(_loss(_only(one)) for one in given)
     else:
         losses = (_loss(loss),) * len(names)

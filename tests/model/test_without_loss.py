@@ -10,7 +10,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, optimizers
-from fastnn.errors import ConfigurationError, ShapeError
+from fastnn.errors import ConfigurationError, DTypeError, ShapeError
 
 RNG = np.random.default_rng(13)
 X = RNG.normal(0, 1, (12, 3)).astype(np.float32)
@@ -100,5 +100,23 @@ def test_an_output_may_have_none(refused: Any) -> None:
     )
     model = two({"mean": "mse", "scale": None})
     model.fit(X, {"mean": Y, "scale": None}, verbose=0)  # nothing reads its targets
-    with refused(model, ShapeError, match="y must have the keys"):
+    model.fit(X, {"mean": Y}, verbose=0)
+    model = two({"mean": "mse", "scale": None}, metrics={"scale": ["mae"]})
+    with refused(model, (ShapeError, DTypeError), match=r"y\['scale'\]"):
         model.fit(X, {"mean": Y}, verbose=0)
+
+
+def test_outputs_that_a_dict_of_losses_leaves_out_have_none() -> None:
+    x = fastnn.Input((3,))
+    model = fastnn.Model(x, {"a": layers.Dense(1)(x), "b": layers.Dense(1)(x)}, seed=0)
+    model.compile("sgd", {"b": "mse"})
+    rows, y = np.ones((8, 3)), np.ones((8, 1))
+    before = model.get_weights()
+    assert list(model.fit(rows, {"b": y}, verbose=0).history) == ["loss", "b_loss"]
+    moved = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+    assert moved == [False, False, True, True]
+    assert model.evaluate(rows, {"a": y, "b": y}) == model.evaluate(rows, {"b": y})
+    with pytest.raises(ShapeError, match=r"y must have the keys \['a', 'b'\], got \['a'\]"):
+        model.fit(rows, {"a": y}, verbose=0)
+    with pytest.raises(ShapeError, match=r"loss must have the keys \['a', 'b'\], got \['c'\]"):
+        model.compile("sgd", {"c": "mse"})
