@@ -93,8 +93,8 @@ def batch_of(
     rows, arrays = features.rows, features.arrays
     titles = [tensor.title for tensor in graph.outputs]
     if isinstance(y, dict):  # targets of outputs without a loss may be left out
-        unread = (title for title, loss in zip(titles, objective.losses, strict=True) if loss.missing)
-        y = {title: None for title in unread if title not in y} | y
+        lossless = (title for title, loss in zip(titles, objective.losses, strict=True) if loss.missing)
+        y = {title: None for title in lossless if title not in y} | y
     given = data.by_name(y, titles, "y", structure.nests[1])
     for number, (tensor, loss, metrics, weighted, value) in enumerate(
         zip(
