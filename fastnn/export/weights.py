@@ -282,8 +282,8 @@ def from_sklearn(estimator: Any) -> Sequential:
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor or Pipeline
-        Fitted. Before the network a Pipeline may have `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler` and
-        `RobustScaler`.
+        Fitted, of scikit-learn or of fastnn. Before the network a Pipeline may have `StandardScaler`,
+        `MinMaxScaler`, `MaxAbsScaler` and `RobustScaler`.
 
     Returns
     -------
@@ -311,10 +311,16 @@ def from_sklearn(estimator: Any) -> Sequential:
             f"expected a fitted MLPClassifier or MLPRegressor, or a Pipeline that ends in one, got "
             f"{type(network).__name__}; call fit first"
         )
+    for argument in ("normalization", "n_ensemble"):  # of the estimators of fastnn
+        if getattr(network, argument, None) not in (None, 1):
+            raise ConfigurationError(
+                f"a net with {argument}={getattr(network, argument)!r} is more than its coefs_ and "
+                "intercepts_; it has no counterpart here"
+            )
     kernels, biases = network.coefs_, network.intercepts_
-    hidden = _SKLEARN_ACTIVATIONS.get(network.activation, network.activation)
-    last = _SKLEARN_ACTIVATIONS.get(network.out_activation_, network.out_activation_)
-    activations = [*[hidden] * (len(kernels) - 1), last]
+    hidden = network.activation if isinstance(network.activation, list | tuple) else [network.activation]
+    hidden = list(hidden) * (len(kernels) - 1 if len(hidden) == 1 else 1)
+    activations = [_keras_name(function) for function in (*hidden, network.out_activation_)]
     model = Sequential(
         [
             layers.Input((kernels[0].shape[0],)),
@@ -329,6 +335,10 @@ def from_sklearn(estimator: Any) -> Sequential:
     for layer, kernel, bias in zip(model.layers[len(scalers) :], kernels, biases, strict=True):
         layer.set_weights([kernel, bias])
     return model
+
+
+def _keras_name(function: Any) -> Any:
+    return _SKLEARN_ACTIVATIONS.get(function, function) if isinstance(function, str) else function
 
 
 def _scaler_like(scaler: Any) -> layers.Layer:

@@ -171,6 +171,21 @@ def test_networks_of_scikit_learn(peer: Any, scaler: str, activation: str) -> No
     np.testing.assert_allclose(found, three.predict_proba(X), atol=1e-6)
 
 
+def test_estimators_of_fastnn(peer: Any) -> None:
+    peer("sklearn")
+    settings: dict[str, Any] = {"hidden_layer_sizes": (6, 4), "max_iter": 2, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that few iterations did not converge
+        for activation in ("tanh", "gelu", ["gelu", "tanh"]):
+            net = fastnn.MLPClassifier(activation=activation, **settings).fit(X, np.arange(9) % 3)
+            found = fastnn.export.from_sklearn(net).predict(X, verbose=0)
+            np.testing.assert_allclose(found, net.predict_proba(X), atol=1e-6)
+        for options in ({"normalization": "batch"}, {"n_ensemble": 2}):
+            net = fastnn.MLPRegressor(**options, **settings).fit(X, X[:, 0])
+            with pytest.raises(ConfigurationError, match="is more than its coefs_"):
+                fastnn.export.from_sklearn(net)
+
+
 def test_what_is_no_network_of_scikit_learn(peer: Any) -> None:
     peer("sklearn")
     from sklearn import decomposition, neural_network, pipeline
