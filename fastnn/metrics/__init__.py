@@ -262,7 +262,8 @@ def get(identifier: object, loss: Loss | None = None, outputs: int | None = None
     --------
     >>> get("mse").name
     'mean_squared_error'
-    >>>     >>> get("accuracy", losses.BinaryCrossentropy(), outputs=1)
+    >>> from fastnn import losses
+    >>> get("accuracy", losses.BinaryCrossentropy(), outputs=1)
     BinaryAccuracy(name='accuracy', threshold=0.5)
     """
     if isinstance(identifier, Metric):
