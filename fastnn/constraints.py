@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from fastnn.absent import attribute_error
 from fastnn.checks import check_number, shown
-from fastnn.described import Described, handed_down, own_classes, rebuilt, written
+from fastnn.described import Described, deserialized, handed_down, rebuilt, serialized
 from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 
 __all__ = [
@@ -315,10 +315,7 @@ def serialize(constraint: Any) -> dict[str, Any]:
     >>> serialize(UnitNorm())
     {'class_name': 'UnitNorm', 'config': {'axis': 0}}
     """
-    found = get(constraint)
-    if found is None:
-        raise DTypeError("there is no constraint to be written down, got None")
-    return written(found)
+    return serialized(get(constraint), "constraint")
 
 
 def deserialize(
@@ -346,12 +343,7 @@ def deserialize(
     >>> deserialize({"class_name": "UnitNorm", "config": {"axis": 0}})
     UnitNorm(axis=0)
     """
-    if not isinstance(config, str | Mapping):
-        raise DTypeError(f"config must be a dict or a name, as `serialize` returns it, got {shown(config)}")
-    with own_classes(custom_objects):
-        found = get(config)
-    assert found is not None
-    return found
+    return deserialized(config, get, custom_objects)
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ from fastnn.errors import ConfigurationError, DTypeError, unknown_name
 __all__ = [
     "Described",
     "MissingObject",
+    "deserialized",
     "hand_down",
     "handed_down",
     "made",
@@ -27,6 +28,7 @@ __all__ = [
     "own_classes",
     "own_object",
     "rebuilt",
+    "serialized",
     "snake_case",
     "written",
 ]
@@ -191,12 +193,7 @@ def rebuilt(entry: Mapping[str, Any], classes: Iterable[type] | Mapping[str, typ
     """
     name, config = entry.get("class_name"), entry.get("config")
     if name == "function" and isinstance(config, str):
-        if config not in _own.get():
-            raise ConfigurationError(
-                f"the {kind} is a function {config!r}, which is not written down; give it, "
-                f"custom_objects={{{config!r}: ...}}"
-            )
-        return _own.get()[config]
+        return own_object(config, kind)
     if not isinstance(name, str) or not isinstance(config, Mapping):
         raise DTypeError(
             f'a {kind} is written as {{"class_name": ..., "config": {{...}}}}, got {shown(dict(entry))}'
@@ -224,6 +221,37 @@ def own_object(name: str, kind: str) -> Any:
             f"{kind} {name!r} is of the user's own; give it, custom_objects={{{name!r}: ...}}"
         )
     return known[name]
+
+
+def serialized(found: Any, kind: str) -> dict[str, Any]:
+    """Return `written` of what a `get` returned, which may be None for nothing.
+
+    Examples
+    --------
+    >>> from fastnn.regularizers import L2
+    >>> serialized(L2(0.5), "regularizer")
+    {'class_name': 'L2', 'config': {'l2': 0.5}}
+    """
+    if found is None:
+        raise DTypeError(f"there is no {kind} to be written down, got None")
+    return written(found)
+
+
+def deserialized(config: object, get: Callable[[Any], T | None], custom_objects: object) -> T:
+    """Return what `get` makes of a name, or of what `serialized` returned.
+
+    Examples
+    --------
+    >>> from fastnn import regularizers
+    >>> deserialized("l2", regularizers.get, None)
+    L2(l2=0.01)
+    """
+    if not isinstance(config, str | Mapping):
+        raise DTypeError(f"config must be a dict or a name, as `serialize` returns it, got {shown(config)}")
+    with own_classes(custom_objects):
+        found = get(config)
+    assert found is not None  # only None stands for nothing
+    return found
 
 
 @contextlib.contextmanager

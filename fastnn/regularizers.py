@@ -12,8 +12,8 @@ from types import FunctionType
 from typing import Any
 
 from fastnn.absent import attribute_error
-from fastnn.checks import check_number, shown
-from fastnn.described import Described, handed_down, own_classes, rebuilt, written
+from fastnn.checks import check_number
+from fastnn.described import Described, deserialized, handed_down, rebuilt, serialized
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError, unknown_name
 
 __all__ = [
@@ -320,10 +320,7 @@ def serialize(regularizer: Any) -> dict[str, Any]:
     >>> serialize(L2(0.5))
     {'class_name': 'L2', 'config': {'l2': 0.5}}
     """
-    found = get(regularizer)
-    if found is None:
-        raise DTypeError("there is no regularizer to be written down, got None")
-    return written(found)
+    return serialized(get(regularizer), "regularizer")
 
 
 def deserialize(
@@ -351,12 +348,7 @@ def deserialize(
     >>> deserialize({"class_name": "L2", "config": {"l2": 0.5}})
     L2(l2=0.5)
     """
-    if not isinstance(config, str | Mapping):
-        raise DTypeError(f"config must be a dict or a name, as `serialize` returns it, got {shown(config)}")
-    with own_classes(custom_objects):
-        found = get(config)
-    assert found is not None
-    return found
+    return deserialized(config, get, custom_objects)
 
 
 def of_outputs(

@@ -7,6 +7,7 @@ Names, texts of warnings and errors, and the draws of random numbers are those o
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -37,7 +38,7 @@ _ACTIVATIONS = {*_extras.SCIKIT_LEARN, *activations._NAMED}
 _Interval, _Options, _StrOptions = _compat.Interval, _compat.Options, _compat.StrOptions
 
 
-class BasePerceptron(BaseEstimator):  # type: ignore[misc]
+class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     """Base of the estimators."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -126,24 +127,25 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
 
     # -- what the two estimators say
 
+    @abstractmethod
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
-        raise NotImplementedError
+        """Return rows and targets, checked."""
 
+    @abstractmethod
     def _output_activation(self) -> str:
         """Return the activation of the output, as scikit-learn names it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _objective(self, outputs: int) -> tuple[Any, Loss, float]:
         """Return the activation of the output, as fastnn names it, the loss, and its share."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _checked_eval(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         """Return validation rows of the caller's, checked."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _originals(self, y: np.ndarray) -> np.ndarray:
         """Return checked targets as the caller's scorers know them."""
-        raise NotImplementedError
 
     def _with_classes(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         """Return what rows count in the loss."""
@@ -165,9 +167,9 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         """Return what the loss that is minimised is multiplied by to be the one that is shown."""
         return 1.0
 
+    @abstractmethod
     def _scorer(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Any:
         """Return a function that scores the net on validation rows."""
-        raise NotImplementedError
 
     # -- the net
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, overload
 
 from fastnn.absent import attribute_error
-from fastnn.checks import shown
-from fastnn.described import own_classes, rebuilt, written
+from fastnn.described import deserialized, rebuilt, serialized
 from fastnn.errors import DTypeError, unknown_name
 from fastnn.optimizers import schedules
 from fastnn.optimizers._adaptive import Adadelta, Adamax, Ftrl, Lamb, Lion, Nadam
@@ -131,10 +130,7 @@ def serialize(optimizer: object) -> dict[str, Any]:
     0.5
     """
     at_work = getattr(optimizer, "now", None)  # of a model, with the learning rate as it is now
-    found = get(at_work() if callable(at_work) else optimizer)
-    if found is None:
-        raise DTypeError("there is no optimizer to be written down, got None")
-    return written(found)
+    return serialized(get(at_work() if callable(at_work) else optimizer), "optimizer")
 
 
 def deserialize(
@@ -162,10 +158,7 @@ def deserialize(
     >>> deserialize({"class_name": "adam", "config": {"learning_rate": 0.5}}).learning_rate
     0.5
     """
-    if not isinstance(config, str | Mapping):
-        raise DTypeError(f"config must be a dict or a name, as `serialize` returns it, got {shown(config)}")
-    with own_classes(custom_objects):
-        return get(config)
+    return deserialized(config, get, custom_objects)
 
 
 def __getattr__(name: str) -> Any:
