@@ -10,6 +10,7 @@ import numpy as np
 
 import fastnn
 from fastnn import activations, layers
+from fastnn.graph.nests import leaves
 
 Made = tuple[Any, list[np.ndarray]]
 
@@ -18,6 +19,7 @@ ACTIVATIONS: dict[str, Any] = {
     **{name: name for name in ("softplus", "softsign", "gelu", "silu", "mish", "celu", "hard_sigmoid")},
     **{name: name for name in ("hard_silu", "hard_tanh", "exponential", "softmax", "log_softmax")},
     **{name: name for name in ("log_sigmoid", "squareplus", "tanh_shrink", "soft_shrink", "hard_shrink")},
+    **{name: name for name in ("sparse_plus", "sparse_sigmoid")},
     "gelu near": partial(activations.gelu, approximate=True),
     "threshold": partial(activations.threshold, threshold=0.3, default_value=0.1),
     "celu wide": partial(activations.celu, alpha=2.5),
@@ -39,6 +41,17 @@ LAYERS: dict[str, Callable[[], layers.Layer]] = {
     "negate": lambda: layers.Negate(),
     "softmax": lambda: layers.Softmax(),
     "exp": lambda: layers.Exp(),
+    "activation": lambda: layers.Activation("tanh"),
+    "identity": lambda: layers.Identity(),
+    "reshape": lambda: layers.Reshape((6,)),
+    "lambda": lambda: layers.Lambda(lambda x: 2.0 * x + 1.0),
+    "activity": lambda: layers.ActivityRegularization(0.1),
+    "dropped": lambda: layers.Dropout(0.1),
+    "gaussian": lambda: layers.GaussianDropout(0.1),
+    "scale": lambda: layers.Scale(3.0),
+    "shift": lambda: layers.Shift(3.0),
+    "leaky": lambda: layers.LeakyReLU(0.1),
+    "elu": lambda: layers.ELU(0.5),
     "noise": lambda: layers.GaussianNoise(0.1),
     "dropout": lambda: layers.AlphaDropout(0.1),
     **{
@@ -92,6 +105,23 @@ def _merges(dtype: str) -> Made:
     return model, [np.random.default_rng(0).standard_normal((7, 6))]
 
 
+def _logarithm(dtype: str) -> Made:
+    x = fastnn.Input((5,))
+    positive = layers.Shift(1.0)(layers.Square()(layers.Dense(4)(x)))
+    model = fastnn.Model(x, [layers.Log()(positive), layers.Reciprocal()(positive)], dtype=dtype, seed=1)
+    return model, [np.random.default_rng(0).standard_normal((7, 5))]
+
+
+def _nested(dtype: str) -> Made:
+    """Inputs and outputs in dicts, with keys that are no names of layers."""
+    a, b = fastnn.Input((3,), name="first"), fastnn.Input((2,), name="second")
+    h = layers.Concatenate()([a, b])
+    ends = {"y": layers.Dense(2)(h), "more": [layers.Dense(1)(h), layers.Softmax()(h)]}
+    rng = np.random.default_rng(0)
+    model = fastnn.Model({"u": a, "v": b}, ends, dtype=dtype, seed=1)
+    return model, [rng.standard_normal((7, 3)), rng.standard_normal((7, 2))]
+
+
 def _shared(dtype: str) -> Made:
     """A layer that is called twice, and a model that is a layer."""
     inner = fastnn.Sequential(
@@ -108,6 +138,8 @@ MODELS: dict[str, Callable[[str], Made]] = {
     **{f"categories, {mode}": partial(_categories, mode) for mode in ("one_hot", "multi_hot", "count")},
     "graph": _graph,
     "merges": _merges,
+    "logarithm": _logarithm,
+    "nested": _nested,
     "shared": _shared,
 }
 
@@ -130,5 +162,5 @@ def trained(made: Made) -> Made:
 def predicted(made: Made) -> list[np.ndarray]:
     """Return what the model predicts, one array an output."""
     model, x = made
-    found = model.predict(x if len(x) > 1 else x[0], verbose=0)
-    return found if isinstance(found, list) else [found]
+    given = dict(zip(model.input_names, x, strict=True)) if len(x) > 1 else x[0]
+    return leaves(model.predict(given, verbose=0))

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from fastnn.errors import ConfigurationError
 from fastnn.export.forward import forward_of
 from fastnn.export.weights import from_keras, from_sklearn, from_torch, to_torch
+from fastnn.graph.nests import leaves, packed
 from fastnn.ops import Numbers
 
 __all__ = ["CFiles", "from_keras", "from_sklearn", "from_torch", "to_c", "to_onnx", "to_torch"]
@@ -183,10 +184,9 @@ def to_c(
 
 
 def _predicted(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
-    if isinstance(found, dict):
-        found = list(found.values())
-    return list(found) if isinstance(found, list | tuple) else [found]
+    nest = model._now.need_drawing().nests[0]
+    given: Any = packed(nest, inputs) if nest is not None else inputs if len(inputs) > 1 else inputs[0]
+    return list(leaves(model.predict(given, verbose=0), "outputs"))
 
 
 def _rows(forward: Any, x: Any) -> list[np.ndarray]:

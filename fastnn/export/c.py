@@ -319,10 +319,6 @@ def _dense(s: Source, op: Op) -> None:
     s.activate(op, y, s.at(y))
 
 
-def _add_bias(s: Source, op: Op) -> None:
-    s.each(op.need("y"), f"{s.at(op.need('x'))}[i] + {s.at(op.need('b'))}[i]")
-
-
 def _activation(s: Source, op: Op) -> None:
     if op.activation is Activation.LINEAR:
         s.each(op.need("y"), f"{s.at(op.need('x'))}[i]")
@@ -403,19 +399,11 @@ def _concatenate(s: Source, op: Op) -> None:
             first += operand.columns
 
 
-def _slice(s: Source, op: Op) -> None:
-    s.each(op.need("y"), f"{s.at(op.need('x'))}[{int(op.constants[0])} + i]")
-
-
 def _row_sum(s: Source, op: Op) -> None:
     x, y = op.need("x"), s.at(op.need("y"))
     s.lines.append(f"{y}[0] = 0;")
     s.lines.append(f"for (i = 0; i < {x.columns}; i++)")
     s.lines.append(f"    {y}[0] += {s.at(x)}[i];")
-
-
-def _broadcast(s: Source, op: Op) -> None:
-    s.each(op.need("y"), f"{s.at(op.need('x'))}[0]")
 
 
 def _maxout(s: Source, op: Op) -> None:
@@ -476,7 +464,6 @@ def _discretize(s: Source, op: Op) -> None:
 
 _RULES: dict[OpCode, Callable[[Source, Op], None]] = {
     OpCode.DENSE: _dense,
-    OpCode.ADD_BIAS: _add_bias,
     OpCode.ACTIVATION: _activation,
     OpCode.NORMALIZE: _normalize,
     OpCode.ROW_NORMALIZE: _row_normalize,
@@ -485,10 +472,8 @@ _RULES: dict[OpCode, Callable[[Source, Op], None]] = {
     OpCode.MULTIPLY: _multiply,
     OpCode.MAXIMUM: _maximum,
     OpCode.CONCATENATE: _concatenate,
-    OpCode.SLICE: _slice,
     OpCode.AFFINE: _affine,
     OpCode.ROW_SUM: _row_sum,
-    OpCode.BROADCAST: _broadcast,
     OpCode.MAXOUT: _maxout,
     OpCode.GATED_ADD: _gated_add,
     OpCode.EMBEDDING: _embedding,

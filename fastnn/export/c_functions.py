@@ -71,6 +71,15 @@ ACTIVATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
         "static real threshold(real x, real t, real value) {\n    return x > t ? x : value;\n}\n",
         (),
     ),
+    "sparse_plus": (
+        "static real sparse_plus(real x) {\n"
+        "    return x <= -1 ? 0 : x >= 1 ? x : (x + 1) * (x + 1) / 4;\n}\n",
+        (),
+    ),
+    "sparse_sigmoid": (
+        "static real sparse_sigmoid(real x) {\n    return x <= -1 ? 0 : x >= 1 ? 1 : (x + 1) / 2;\n}\n",
+        (),
+    ),
     "rectifier": (
         "static real rectifier(real x, real slope, real top, real threshold) {\n"
         "    if (x > threshold)\n"

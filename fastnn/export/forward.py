@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from fastnn.compiler.pipeline import compile_plan
 from fastnn.compiler.plan import External, Op, Operand, Slot
 from fastnn.errors import ConfigurationError
+from fastnn.graph.graph import array_name
+from fastnn.model.model import Model
 
 __all__ = ["Forward", "forward_of", "parameter", "unsupported"]
 
@@ -55,7 +57,7 @@ def forward_of(model: Any) -> Forward:
     Raises
     ------
     ConfigurationError
-        If it is not a model of fastnn, or has no parameters yet.
+        If it is not a model of fastnn, or its input width is not known yet.
 
     Examples
     --------
@@ -64,23 +66,22 @@ def forward_of(model: Any) -> Forward:
     >>> [op.code.name for op in forward_of(model).ops], forward_of(model).parameters["dense/kernel"].shape
     (['DENSE'], (2, 3))
     """
-    graph = getattr(model, "graph", None)
-    if graph is None or not hasattr(model, "get_weights"):
+    if not isinstance(model, Model):
         raise ConfigurationError(
             f"expected a model of fastnn, got {type(model).__name__}; give a fastnn.Sequential or "
-            "fastnn.Model that has its inputs"
+            "fastnn.Model"
         )
+    graph = model.graph
     plan = compile_plan(graph, "predict")
     values = zip(model._now.weights(), model.get_weights(), strict=True)
     parameters = {name: value.reshape(-1, value.shape[-1]) for name, value in values}
     given = [external for external in plan.externals if not external.written]
     written = [external for external in plan.externals if external.written]
     by_name = {external.name: external for external in given}
-    names = [tensor.label for tensor in graph.inputs]
-    keys = ["x"] if len(names) == 1 else [f"x:{name}" for name in names]
+    keys = [(tensor.title, array_name("x", tensor, graph.inputs)) for tensor in graph.inputs]
     return Forward(
-        tuple((name, by_name[key]) for name, key in zip(names, keys, strict=True) if key in by_name),
-        tuple((tensor.label, external) for tensor, external in zip(graph.outputs, written, strict=True)),
+        tuple((title, by_name[key]) for title, key in keys if key in by_name),  # what is read
+        tuple((tensor.title, external) for tensor, external in zip(graph.outputs, written, strict=True)),
         plan.ops,
         parameters,
         np.dtype(model.dtype),

@@ -20,15 +20,13 @@ from fastnn.compiler.plan import Activation, Op, OpCode, Operand
 from fastnn.errors import ConfigurationError
 from fastnn.export.forward import Forward, parameter, unsupported
 from fastnn.ops import Numbers
+from fastnn.run.reference.formulas import GELU, SELU, SELU_BELOW
 
 __all__ = ["OPSET", "Writer"]
 
 OPSET = 17  # operators of 2022, which all runtimes of today have
 IR_VERSION = 8  # of the file, as of that opset
 
-_SELU = 1.0507009873554804934193349852946
-_SELU_BELOW = 1.7580993408473768599402175208123
-_GELU = 2.0 * math.sqrt(2.0 / math.pi)
 _ERFC_TERMS = 32  # of a series that has the precision of float64
 
 
@@ -206,7 +204,7 @@ def _gelu(w: Writer, x: str, approximate: float) -> str:
     if not approximate:
         return w.node("Mul", x, _share_below(w, x))
     cube = w.node("Mul", w.node("Mul", x, x), x)
-    score = w.node("Mul", w.node("Add", x, w.node("Mul", cube, 0.044715)), _GELU)
+    score = w.node("Mul", w.node("Add", x, w.node("Mul", cube, 0.044715)), GELU)
     return w.node("Mul", x, w.node("Sigmoid", score))
 
 
@@ -241,8 +239,8 @@ def _activation(w: Writer, op: Op, x: str) -> str:
         case Activation.ELU:
             return _elu(w, x, numbers[0])
         case Activation.SELU:
-            below = _below(w, x, 1.0, _SELU_BELOW)
-            return w.among(w.node("Greater", x, 0.0), w.node("Mul", x, _SELU), below)
+            below = _below(w, x, 1.0, SELU_BELOW)
+            return w.among(w.node("Greater", x, 0.0), w.node("Mul", x, SELU), below)
         case Activation.CELU:
             below = _below(w, x, numbers[0], numbers[0])
             return w.among(w.node("Greater", x, 0.0), x, below)
@@ -280,6 +278,11 @@ def _activation(w: Writer, op: Op, x: str) -> str:
             return w.among(w.node("Greater", x, numbers[0]), x, numbers[1])
         case Activation.RECTIFIER:
             return _rectifier(w, x, *numbers)
+        case Activation.SPARSE_PLUS:
+            root = w.node("Max", w.node("Add", x, 1.0), 0.0)
+            return w.among(w.node("Less", x, 1.0), w.node("Mul", w.node("Mul", root, root), 0.25), x)
+        case Activation.SPARSE_SIGMOID:
+            return w.node("Mul", w.node("Min", w.node("Max", w.node("Add", x, 1.0), 0.0), 2.0), 0.5)
     raise ConfigurationError(
         f"layer {op.layer!r} has the activation {op.activation.name.lower()!r}, which has no counterpart in "
         "ONNX here; choose another one, or report it"
@@ -355,16 +358,6 @@ def _concatenate(w: Writer, op: Op) -> str:
     return w.node("Concat", *parts, axis=1)
 
 
-def _slice(w: Writer, op: Op) -> str:
-    first = int(op.constants[0])
-    ends = (w.whole(first), w.whole(first + op.need("y").columns), w.whole(1))
-    return w.node("Slice", w.need(op, "x"), *ends)
-
-
-def _broadcast(w: Writer, op: Op) -> str:
-    return w.node("Tile", w.need(op, "x"), w.whole(1, op.need("y").columns))
-
-
 def _maxout(w: Writer, op: Op) -> str:
     pieces = w.node("Reshape", w.need(op, "x"), w.whole(0, -1, op.need("y").columns))
     return w.node("ReduceMax", pieces, axes=[1], keepdims=0)
@@ -433,7 +426,6 @@ def _whole_row(kind: str, roles: Sequence[str]) -> Callable[[Writer, Op], str]:
 
 _RULES: dict[OpCode, Callable[[Writer, Op], str]] = {
     OpCode.DENSE: _dense,
-    OpCode.ADD_BIAS: _whole_row("Add", "xb"),
     OpCode.ACTIVATION: lambda w, op: _activation(w, op, w.need(op, "x")),
     OpCode.NORMALIZE: _normalize,
     OpCode.ROW_NORMALIZE: _row_normalize,
@@ -442,10 +434,8 @@ _RULES: dict[OpCode, Callable[[Writer, Op], str]] = {
     OpCode.MULTIPLY: _whole_row("Mul", "ab"),
     OpCode.MAXIMUM: _maximum,
     OpCode.CONCATENATE: _concatenate,
-    OpCode.SLICE: _slice,
     OpCode.AFFINE: _affine,
     OpCode.ROW_SUM: lambda w, op: w.node("ReduceSum", w.need(op, "x"), w.whole(1), keepdims=1),
-    OpCode.BROADCAST: _broadcast,
     OpCode.MAXOUT: _maxout,
     OpCode.GATED_ADD: _gated_add,
     OpCode.EMBEDDING: _embedding,

@@ -12,13 +12,13 @@ import numpy as np
 from fastnn.errors import PlanError
 from fastnn.ops import Activation, Pointwise, Rowwise
 
-__all__ = ["activate", "differentiate", "pointwise", "rowwise"]
+__all__ = ["GELU", "SELU", "SELU_BELOW", "activate", "differentiate", "pointwise", "rowwise"]
 
 CLIP = 1e-7  # how far Keras keeps numbers away from 0, and probabilities from 1
 
-_GELU = 2.0 * math.sqrt(2.0 / math.pi)  # see `_gelu_score`
-_SELU = 1.0507009873554804934193349852946  # its slope above 0, and its distance far below
-_SELU_BELOW = 1.7580993408473768599402175208123
+GELU = 2.0 * math.sqrt(2.0 / math.pi)  # see `_gelu_score`
+SELU = 1.0507009873554804934193349852946  # its slope above 0, and its distance far below
+SELU_BELOW = 1.7580993408473768599402175208123
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def _share_below(x: np.ndarray) -> np.ndarray:
 
 def _gelu_score(x: np.ndarray) -> np.ndarray:
     """Return that of which a sigmoid is near to `_share_below`."""
-    return _GELU * (x + 0.044715 * x**3)
+    return GELU * (x + 0.044715 * x**3)
 
 
 def _hard_sigmoid(x: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def activate(activation: Activation, x: np.ndarray, numbers: tuple[float, ...] =
         case Activation.RELU6:
             return np.clip(x, 0.0, 6.0)
         case Activation.SELU:
-            return np.where(x > 0, _SELU * x, _SELU_BELOW * np.expm1(np.minimum(x, 0.0)))
+            return np.where(x > 0, SELU * x, SELU_BELOW * np.expm1(np.minimum(x, 0.0)))
         case Activation.GELU:
             return x * (_sigmoid(_gelu_score(x)) if numbers[0] else _share_below(x))
         case Activation.SILU:
@@ -153,11 +153,11 @@ def differentiate(
         case Activation.RELU6:
             return np.where((y > 0) & (y < 6), dy, 0.0)
         case Activation.SELU:
-            return dy * np.where(y > 0, _SELU, y + _SELU_BELOW)
+            return dy * np.where(y > 0, SELU, y + SELU_BELOW)
         case Activation.GELU:
             if numbers[0]:
                 s = _sigmoid(_gelu_score(y))
-                return dy * (s + y * s * (1.0 - s) * _GELU * (1.0 + 3.0 * 0.044715 * y**2))
+                return dy * (s + y * s * (1.0 - s) * GELU * (1.0 + 3.0 * 0.044715 * y**2))
             return dy * (_share_below(y) + y * np.exp(-(y**2) / 2.0) / math.sqrt(2.0 * math.pi))
         case Activation.SILU:
             s = _sigmoid(y)
