@@ -202,6 +202,30 @@ FASTNN_ALWAYS void fastnn_split(
     }
 }
 
+/* OUT y (n, 16), columns `step` apart, = the 16 rows of n numbers, 5 to 8, that begin at x + first (16,); zeros
+ * in lanes that are not in `lanes`. */
+FASTNN_ALWAYS void fastnn_turn_rows(
+    float* y, Py_ssize_t step, const float* x, const long long* first, __mmask16 lanes, Py_ssize_t n
+) {
+    const __mmask8 numbers = (__mmask8)((1u << n) - 1);
+    __m512 block[4], half[2][4];
+    int h, j, r;
+    /* The two parts of a row lie side by side: first rows 0 to 7, then the others. */
+    FASTNN_EACH(h, 2) {
+        FASTNN_EACH(r, 4)
+            block[r] = _mm512_insertf32x8(
+                _mm512_castps256_ps512(_mm256_maskz_loadu_ps(numbers, x + first[8 * h + r])),
+                _mm256_maskz_loadu_ps(numbers, x + first[8 * h + r + 4]), 1);
+        fastnn_turn(half[h], block);
+    }
+    FASTNN_EACH(j, 4) {
+        _mm512_storeu_ps(y + j * step, _mm512_maskz_shuffle_f32x4(lanes, half[0][j], half[1][j], 0x88));
+        if (j + 4 < n)
+            _mm512_storeu_ps(
+                y + (j + 4) * step, _mm512_maskz_shuffle_f32x4(lanes, half[0][j], half[1][j], 0xDD));
+    }
+}
+
 /* OUT y (n, 16), columns `step` apart, = the rows of x (., n) that `rows` (m,) names, 16 at most; else zeros. */
 FASTNN_ALWAYS void fastnn_collect(
     float* y, Py_ssize_t step, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
@@ -209,10 +233,10 @@ FASTNN_ALWAYS void fastnn_collect(
     const __mmask16 lanes = fastnn_lanes(0, m);
     const __m512i place = _mm512_maskz_loadu_epi32(lanes, rows);
     const __mmask8 numbers = (__mmask8)((1u << n) - 1);
-    __m512 zero = _mm512_setzero_ps(), block[4], half[2][4];
+    __m512 zero = _mm512_setzero_ps(), block[4], columns[4];
     const __m512i width = _mm512_set1_epi64(n);
     long long first[16] __attribute__((aligned(64)));
-    int h, j, r;
+    int j, r;
     if (n == 1) {
         _mm512_storeu_ps(y, _mm512_mask_i32gather_ps(zero, lanes, place, x, 4));
         return;
@@ -234,26 +258,13 @@ FASTNN_ALWAYS void fastnn_collect(
             block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(numbers, x + first[r + 8]), 2);
             block[r] = _mm512_insertf32x4(block[r], _mm_maskz_loadu_ps(numbers, x + first[r + 12]), 3);
         }
-        fastnn_turn(half[0], block);
+        fastnn_turn(columns, block);
         FASTNN_EACH(j, 4)
             if (j < n)
-                _mm512_storeu_ps(y + j * step, _mm512_maskz_mov_ps(lanes, half[0][j]));
+                _mm512_storeu_ps(y + j * step, _mm512_maskz_mov_ps(lanes, columns[j]));
         return;
     }
-    /* The two parts of a row lie side by side: first rows 0 to 7, then the others. */
-    FASTNN_EACH(h, 2) {
-        FASTNN_EACH(r, 4)
-            block[r] = _mm512_insertf32x8(
-                _mm512_castps256_ps512(_mm256_maskz_loadu_ps(numbers, x + first[8 * h + r])),
-                _mm256_maskz_loadu_ps(numbers, x + first[8 * h + r + 4]), 1);
-        fastnn_turn(half[h], block);
-    }
-    FASTNN_EACH(j, 4) {
-        _mm512_storeu_ps(y + j * step, _mm512_maskz_shuffle_f32x4(lanes, half[0][j], half[1][j], 0x88));
-        if (j + 4 < n)
-            _mm512_storeu_ps(
-                y + (j + 4) * step, _mm512_maskz_shuffle_f32x4(lanes, half[0][j], half[1][j], 0xDD));
-    }
+    fastnn_turn_rows(y, step, x, first, lanes, n);
 }
 
 /* OUT y (n, m rounded up to vectors) = the rows of x (., n) that `rows` (m,) names, or the first m if that is
@@ -262,15 +273,21 @@ FASTNN_ALWAYS Py_ssize_t fastnn_transpose(
     float* y, const float* x, const int* rows, Py_ssize_t m, Py_ssize_t n
 ) {
     const Py_ssize_t step = (m + 15) / 16 * 16;
-    Py_ssize_t i;
+    Py_ssize_t i = 0;
     if (n > 8)
         return 0;
     if (rows)
-        for (i = 0; i < m; i += 16)
+        for (; i < m; i += 16)
             fastnn_collect(y + i, step, x, rows + i, m - i, n);
-    else
-        for (i = 0; i < m; i += 16)
-            fastnn_split(y + i, step, x + i * n, m - i, n);
+    else if (n > 4) { /* 16 rows of 6 take 11 ns, of 8 take 12; with the numbers of each column picked 14 and 23 */
+        long long first[16];
+        int r;
+        FASTNN_EACH(r, 16) first[r] = r * n;
+        for (; i + 16 <= m; i += 16)
+            fastnn_turn_rows(y + i, step, x + i * n, first, 0xFFFF, n);
+    }
+    for (; i < m; i += 16)
+        fastnn_split(y + i, step, x + i * n, m - i, n);
     return m;
 }
 

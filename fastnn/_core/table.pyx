@@ -195,21 +195,49 @@ def count_nonfinite(array):
     return count
 
 
-cdef void find_ends(
-    const float[:, ::1] array, Py_ssize_t step, float* low, float* high
+cdef Py_ssize_t still_narrow(
+    const float* low, const float* high, Py_ssize_t* columns, Py_ssize_t n_columns, double share
 ) noexcept nogil:
-    """Find the least and the largest number of each column, of every row of `step`."""
-    cdef Py_ssize_t row = step, column
+    """Keep the columns that may be narrow when all rows are seen, and return how many these are.
+
+    With a spread S at the end no magnitude is more than S above the largest m so far: S < share (m + S).
+    """
+    cdef Py_ssize_t i, kept = 0, column
+    cdef double spread
+    for i in range(n_columns):
+        column = columns[i]
+        spread = <double>high[column] - low[column]
+        if (1 - share) * spread < share * fmax(fabs(low[column]), fabs(high[column])):
+            columns[kept] = column
+            kept += 1
+    return kept
+
+
+cdef Py_ssize_t find_narrow(
+    const float[:, ::1] array, Py_ssize_t step, double share, float* low, float* high, Py_ssize_t* columns
+) noexcept nogil:
+    """Find the narrow columns, with their ends, and return how many there are.
+
+    Most columns show within a few rows that they are not narrow, and are looked at no longer.
+    """
+    cdef Py_ssize_t row = 0, i, column, seen = 0, asked = 4, n_columns = array.shape[1]
     cdef float value
-    for column in range(array.shape[1]):
+    for column in range(n_columns):
         low[column] = array[0, column]
         high[column] = array[0, column]
-    while row < array.shape[0]:
-        for column in range(array.shape[1]):
+        columns[column] = column
+    while row < array.shape[0] and n_columns:
+        for i in range(n_columns):
+            column = columns[i]
             value = array[row, column]
             low[column] = value if value < low[column] else low[column]
             high[column] = value if value > high[column] else high[column]
         row += step
+        seen += 1
+        if seen == asked:
+            n_columns = still_narrow(low, high, columns, n_columns, share)
+            asked *= 2
+    return n_columns
 
 
 def narrow_columns(const float[:, ::1] array, Py_ssize_t step, double share):
@@ -227,23 +255,24 @@ def narrow_columns(const float[:, ::1] array, Py_ssize_t step, double share):
     -------
     list of int
     """
-    cdef Py_ssize_t column, rows = array.shape[0], columns = array.shape[1]
-    cdef float* low = <float*>malloc(2 * columns * sizeof(float))
-    cdef float* high = low + columns
+    cdef Py_ssize_t i, n_found, n_columns = array.shape[1]
+    cdef Py_ssize_t* columns = <Py_ssize_t*>malloc(n_columns * (sizeof(Py_ssize_t) + 2 * sizeof(float)))
+    cdef float* low = <float*>(columns + n_columns)
+    cdef float* high = low + n_columns
     cdef double magnitude
     cdef list found = []
-    if low == NULL:
+    if columns == NULL:
         raise MemoryError("no memory for a row")
-    if rows // step * columns <= FEW_NUMBERS:
-        find_ends(array, step, low, high)
+    if array.shape[0] // step * n_columns <= FEW_NUMBERS:
+        n_found = find_narrow(array, step, share, low, high, columns)
     else:
         with nogil:
-            find_ends(array, step, low, high)
-    for column in range(columns):
-        magnitude = fmax(fabs(low[column]), fabs(high[column]))
-        if <double>high[column] - low[column] < share * magnitude:
-            found.append(column)
-    free(low)
+            n_found = find_narrow(array, step, share, low, high, columns)
+    for i in range(n_found):
+        magnitude = fmax(fabs(low[columns[i]]), fabs(high[columns[i]]))
+        if <double>high[columns[i]] - low[columns[i]] < share * magnitude:
+            found.append(columns[i])
+    free(columns)
     return found
 
 
