@@ -26,6 +26,30 @@ def plans_of_other_tests_are_forgotten() -> None:
     shared_plans._plans.clear()
 
 
+_STATES: dict[str, Any] = {}  # of the generators that test files have, once all files are read
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the state of each test file's generator, a Generator or RandomState."""
+    for item in items:
+        module = getattr(item, "module", None)
+        if (generator := getattr(module, "RNG", None)) is not None:
+            legacy = hasattr(generator, "get_state")
+            state = generator.get_state() if legacy else generator.bit_generator.state
+            _STATES.setdefault(module.__name__, state)
+
+
+@pytest.fixture(autouse=True)
+def numbers_are_those_of_the_test_alone(request: pytest.FixtureRequest) -> None:
+    """Let the numbers that a test draws not depend on which tests ran before it."""
+    if (state := _STATES.get(request.module.__name__)) is not None:
+        generator = request.module.RNG
+        if hasattr(generator, "set_state"):
+            generator.set_state(state)
+        else:
+            generator.bit_generator.state = state
+
+
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """Return the folder that holds the four MNIST files, or skip the test."""
