@@ -300,6 +300,9 @@ TOLERANCES: dict[str, float] = {
     "softplus ulp": 2.5,
     "gelu ulp": 4.0,
     "tanh_shrink ulp": 16.0,
+    # normal numbers, relative, in units of eps: 6e-7 and 3e-14
+    "normal float32": 5.0,
+    "normal float64": 135.0,
     # in units of eps, relative to the sum of the absolute values that were added up, times sqrt(length)
     "sum": 4.0,
     # in units of eps, relative to the largest element

@@ -25,6 +25,16 @@ cdef inline unsigned int scrambled(unsigned int x) noexcept nogil:
     return x ^ (x >> 16)
 
 
-cdef inline unsigned int drawn(unsigned int low, unsigned int high, unsigned int column) noexcept nogil:
-    """Return the random number of a column, of 32 bits; `low` and `high` are the halves of its row's key."""
-    return scrambled(scrambled(column * <unsigned int>GOLDEN_HIGH + low) ^ high)
+cdef inline void draw_along(
+    unsigned int* bits, unsigned long long key, Py_ssize_t column, Py_ssize_t size
+) noexcept nogil:
+    """OUT bits: the random numbers, of 32 bits, of `size` columns of the row of a key, from `column` on.
+
+    Whole vectors of 16 are written: `bits` has room for up to 15 more.
+    """
+    cdef unsigned int high = <unsigned int>(key >> 32)
+    cdef unsigned int place = <unsigned int>column * <unsigned int>GOLDEN_HIGH + <unsigned int>key
+    cdef Py_ssize_t j
+    for j in range((size + 15) & ~<Py_ssize_t>15):
+        bits[j] = scrambled(scrambled(place) ^ high)
+        place += <unsigned int>GOLDEN_HIGH

@@ -119,10 +119,12 @@ cdef enum:
     SMALL_GEMM = 1048576
 
     # Sums of a product that are kept in float64, 64 KiB on the stack; the width from which on they may have
-    # several rows; features of a normalisation whose sums are on the stack.  [2026-11-30]
+    # several rows; features of a normalisation whose sums are on the stack; random numbers that are on the
+    # stack, up to 10 KiB, whole vectors of 16.  [2026-11-30]
     SUMS_AT_ONCE = 8192
     SUMS_OF_ROW = 128
     FEATURES_AT_ONCE = 128
+    DRAWN_AT_ONCE = 512
 
 # --- our own products (matmul.pxi) -------------------------------------------------------------------------
 

@@ -174,7 +174,10 @@ def test_threads_change_no_bit(batch: int) -> None:
     same(found[0], found[2])
 
 
-@pytest.mark.parametrize("layer", [layers.Dropout(0.4), layers.GaussianNoise(1.0)])
+@pytest.mark.parametrize(
+    "layer",
+    [layers.Dropout(0.4), layers.GaussianNoise(1.0), layers.GaussianDropout(0.3), layers.AlphaDropout(0.3)],
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_simd_levels_change_no_bit(layer: Layer, dtype: str) -> None:
     before = table.level() or table.LEVELS[0]
