@@ -13,7 +13,7 @@ from fastnn.checks import check_count, check_flag
 from fastnn.errors import ConfigurationError, DataError, ShapeError, unknown_name
 from fastnn.ops import Activation
 from fastnn.plotting import _asking
-from fastnn.plotting._style import COLOURS, axes, column, finish, need_matplotlib, parts, short
+from fastnn.plotting._style import COLOURS, axes, column, finish, ink, need_matplotlib, parts, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -250,7 +250,7 @@ class CalibrationDisplay:
         curves = [line for line in ax.lines if line.get_gid() == "calibration"]
         colour = COLOURS[len(curves) % len(COLOURS)]
         if with_line and not any(line.get_gid() == "reference" for line in ax.lines):
-            ax.plot((0, 1), (0, 1), "--", color="black", linewidth=1.0, gid="reference", label="right")
+            ax.plot((0, 1), (0, 1), "--", color=ink(ax), linewidth=1.0, gid="reference", label="right")
         title = name or self.name or "predicted"
         label = f"{short(title, own=True)} (ECE {self.expected_calibration_error:.3f})"
         (self.line_,) = ax.plot(

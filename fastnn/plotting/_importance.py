@@ -13,7 +13,7 @@ import numpy as np
 from fastnn.checks import check_count, check_flag
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError
 from fastnn.plotting import _asking
-from fastnn.plotting._style import COLOURS, axes, colour_bar, finish, need_matplotlib, short
+from fastnn.plotting._style import COLOURS, axes, colour_bar, finish, ink, need_matplotlib, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,13 +58,13 @@ class _ImportanceDisplay:
             self.importances_mean[order],
             xerr=spread,
             color=COLOURS[0],
-            ecolor="0.25",
+            ecolor="0.55",
             capsize=2,
             height=0.7,
         )
         ax.set_yticks(places, [short(self.feature_names[place], own=True) for place in order])
         ax.set_ylim(len(order) - 0.4, -0.6)  # the first on top
-        ax.axvline(0.0, color="black", linewidth=0.8)
+        ax.axvline(0.0, color=ink(ax), linewidth=0.8)
         ax.set_xlabel(self.unit)
         left_out = len(self.feature_names) - len(order)
         ax.set_ylabel(f"feature ({left_out} more left out)" if left_out else "feature")

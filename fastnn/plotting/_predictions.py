@@ -20,6 +20,7 @@ from fastnn.plotting._style import (
     column,
     finish,
     flat,
+    ink,
     need_matplotlib,
     palette,
     short,
@@ -223,7 +224,7 @@ class PredictionErrorDisplay:
                     )
                 )
         right = (0.0, 0.0) if residuals else (low, high)
-        (self.line_,) = ax.plot((low, high), right, "--", color="black", linewidth=1.2, zorder=4)
+        (self.line_,) = ax.plot((low, high), right, "--", color=ink(ax), linewidth=1.2, zorder=4)
         ax.set_xlim(low, high)
         ax.set_ylim(bottom, top)
         if not residuals:
@@ -329,7 +330,7 @@ def plot_predictions(
 
     ax = axes(ax, figsize=(9.0, 4.0))
     marker = "o" if rows == 1 else ""
-    styles = (("black", 2.4), (COLOURS[1], 1.2))  # the upper line is thin, so that the lower one is seen
+    styles = ((ink(ax), 2.4), (COLOURS[1], 1.2))  # the upper line is thin, so that the lower one is seen
     for value, label, (colour, width) in zip(values, labels, styles, strict=True):
         ax.plot(moments, value, color=colour, linewidth=width, marker=marker, label=label)
     locator = ax.xaxis.get_major_locator()

@@ -20,6 +20,7 @@ __all__ = [
     "column",
     "finish",
     "flat",
+    "ink",
     "need_matplotlib",
     "palette",
     "parts",
@@ -63,6 +64,11 @@ def palette(n: int) -> Sequence[Any]:
     from matplotlib import colormaps
 
     return colormaps["viridis"](np.linspace(0.0, 0.95, n)).tolist()
+
+
+def ink(ax: Axes) -> Any:
+    """Return the colour of an axis's words: black, or what a dark style has."""
+    return ax.xaxis.label.get_color()
 
 
 def short(name: object, longest: int = 24, *, own: bool = False) -> str:

@@ -157,39 +157,76 @@ class WeightImagesDisplay:
         images = [self.image_of(int(unit)).astype(np.float64) for unit in self.units]
         if alone:
             images = [image / (np.abs(image).max() or 1.0) for image in images]
-        across = max(1, min(len(images), round(math.sqrt(len(images) * height / width))))
-        down = -(-len(images) // across)
-        gap = 0 if min(height, width) == 1 else 1 if max(height, width) < 20 else 2
-        whole = np.full((down * (height + gap) - gap, across * (width + gap) - gap), np.nan)
-        for place, image in enumerate(images):
-            row, col = divmod(place, across)
-            top, left = row * (height + gap), col * (width + gap)
-            whole[top : top + height, left : left + width] = image
-        ratio = whole.shape[0] / whole.shape[1]
+        line = min(height, width) == 1  # images of one line stand side by side, as a matrix
+        if line:
+            across = 1 if height == 1 else len(images)
+        else:
+            across = max(1, min(len(images), round(math.sqrt(len(images) * height / width))))
+        gap = 0 if line else 1 if max(height, width) < 20 else 2
+        whole = _joined(images, across, gap)
+        ratio = 0.75 if line else whole.shape[0] / whole.shape[1]
         wide = 6.0 if ratio <= 1.3 else 7.8 / ratio
         self.ax_ = ax = axes(ax, (max(wide, 2.5) + 1.2, min(max(wide * ratio, 1.6), 8.0) + 0.6), image=True)
         self.figure_ = ax.figure
         limit = np.nanmax(np.abs(whole)) or 1.0
         # Blue and red stay apart for colour-blind eyes; gaps are grey.
         cmap = colormaps["RdBu_r"].with_extremes(bad="0.6")
-        self.im_ = ax.imshow(whole, cmap=cmap, vmin=-limit, vmax=limit, interpolation="nearest")
-        rows = np.unique(np.linspace(0, down - 1, min(down, 10)).astype(int))
-        cols = np.unique(np.linspace(0, across - 1, min(across, 10)).astype(int))
-        numbered = np.array_equal(self.units, np.arange(len(self.units)))
-        ax.set_yticks(
-            rows * (height + gap) + (height - 1) / 2, [str(self.units[row * across]) for row in rows]
+        self.im_ = ax.imshow(
+            whole,
+            cmap=cmap,
+            vmin=-limit,
+            vmax=limit,
+            interpolation="nearest",
+            aspect="auto" if line else "equal",
         )
-        ax.set_xticks(
-            cols * (width + gap) + (width - 1) / 2,
-            [f"+{col}" for col in cols] if numbered else [""] * len(cols),
-        )
-        ax.set_ylabel("unit" if numbered else "first unit of the row")
-        ax.set_xlabel("units to the right" if numbered else "")
+        if line:
+            self._name_lines(ax)
+        else:
+            self._name_images(ax, across, gap)
         ax.tick_params(length=0)
         if not ax.get_title():
             ax.set_title(self.title, fontsize="medium")
         colour_bar(ax, self.im_, "weight / largest of the unit" if alone else "weight")
         return self
+
+    def _name_lines(self, ax: Axes) -> None:
+        """Name the axes of a matrix: units, and inputs."""
+        of_units, of_inputs = (ax.yaxis, ax.xaxis) if self.shape[0] == 1 else (ax.xaxis, ax.yaxis)
+        places = _some(len(self.units))
+        of_units.set_ticks(places, [str(self.units[place]) for place in places])
+        of_units.set_label_text("unit")
+        of_inputs.set_ticks(_some(len(self.kernel)))
+        of_inputs.set_label_text("input")
+
+    def _name_images(self, ax: Axes, across: int, gap: int) -> None:
+        """Name the axes of images in rows, by the number of the first of each row."""
+        height, width = self.shape
+        numbered = np.array_equal(self.units, np.arange(len(self.units)))
+        rows, columns = _some(-(-len(self.units) // across)), _some(across)
+        ax.set_yticks(
+            rows * (height + gap) + (height - 1) / 2, [str(self.units[row * across]) for row in rows]
+        )
+        names = [f"+{column}" if numbered else "" for column in columns]
+        ax.set_xticks(columns * (width + gap) + (width - 1) / 2, names)
+        ax.set_ylabel("unit" if numbered else "first unit of the row")
+        ax.set_xlabel("units to the right" if numbered else "units in the order given")
+
+
+def _joined(images: list[np.ndarray], across: int, gap: int) -> np.ndarray:
+    """Return images side by side, in rows, with NaN between them."""
+    height, width = images[0].shape
+    down = -(-len(images) // across)
+    whole = np.full((down * (height + gap) - gap, across * (width + gap) - gap), np.nan)
+    for place, image in enumerate(images):
+        row, column = divmod(place, across)
+        top, left = row * (height + gap), column * (width + gap)
+        whole[top : top + height, left : left + width] = image
+    return whole
+
+
+def _some(count: int) -> np.ndarray:
+    """Return up to ten places, the first and the last included."""
+    return np.unique(np.linspace(0, count - 1, min(count, 10)).astype(int))
 
 
 def _kernel_of(estimator: Any, layer: str | None) -> tuple[np.ndarray, str]:

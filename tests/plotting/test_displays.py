@@ -48,6 +48,17 @@ MADE: dict[str, Callable[..., Any]] = {
 }
 
 
+def colours_of(made: Any) -> set[str]:
+    return {str(line.get_color()) for panel in made.figure_.axes for line in panel.lines}
+
+
+def test_lines_are_seen_in_a_dark_style_too() -> None:
+    for kind in ("CalibrationDisplay", "PredictionErrorDisplay", "GradientImportanceDisplay"):
+        assert "black" in colours_of(MADE[kind]())
+        with pyplot.style.context("dark_background"):
+            assert "black" not in colours_of(MADE[kind]())
+
+
 def test_every_display_is_tried() -> None:
     assert {name for name in fastnn.plotting.__all__ if name.endswith("Display")} == MADE.keys()
 

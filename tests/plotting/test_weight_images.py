@@ -51,6 +51,18 @@ def test_weights_of_estimators_are_coefs(ax: Any) -> None:
     )
 
 
+@pytest.mark.parametrize(("shape", "drawn"), [((1, 2), (8, 2)), ((2, 1), (2, 8))])
+def test_images_of_one_line_are_a_matrix(shape: tuple[int, int], drawn: tuple[int, int], ax: Any) -> None:
+    kernel = RNG.normal(size=(2, 8))
+    made = WeightImagesDisplay.from_estimator(
+        model_of(kernel, np.zeros(8), "relu", dtype="float64"), shape=shape, ax=ax
+    )
+    np.testing.assert_array_equal(made.im_.get_array(), kernel.T if shape == (1, 2) else kernel)
+    assert made.im_.get_array().shape == drawn
+    names = (ax.get_ylabel(), ax.get_xlabel())
+    assert names == (("unit", "input") if shape == (1, 2) else ("input", "unit"))
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
