@@ -15,8 +15,8 @@ matplotlib.use("agg")
 pyplot = pytest.importorskip("matplotlib.pyplot", reason="matplotlib is not installed")
 Figure = pyplot.Figure
 
-RNG = np.random.default_rng(0)
-POINTS = RNG.normal(size=(60, 2))
+
+POINTS = np.random.default_rng(0).normal(size=(60, 2))
 SIDES = (POINTS[:, 0] > 0.25).astype(int)
 THIRDS = np.where(SIDES, 2, (POINTS[:, 1] > 0).astype(int))
 

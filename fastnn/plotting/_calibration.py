@@ -268,7 +268,7 @@ class CalibrationDisplay:
             below = panels[1]
             self.bars_ = below.bar(
                 self.edges[:-1],
-                np.histogram(self.y_prob, self.edges)[0],
+                np.bincount(_bins_of(self.y_prob, self.edges), minlength=len(self.edges) - 1),
                 np.diff(self.edges),
                 align="edge",
                 color=colour,
@@ -318,7 +318,7 @@ def _begun(
         edges = np.unique(np.quantile(probabilities, np.linspace(0.0, 1.0, bins + 1)))
         if len(edges) == 1:  # all alike
             edges = np.array([max(edges[0] - 0.01, 0.0), min(edges[0] + 0.01, 1.0)])
-    places = np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, len(edges) - 2)
+    places = _bins_of(probabilities, edges)
     counts = np.bincount(places, minlength=len(edges) - 1)
     there = counts > 0
     sums = [np.bincount(places, weights, len(edges) - 1)[there] for weights in (codes, probabilities)]
@@ -331,6 +331,11 @@ def _begun(
         name=name,
         what=what or "the positive class",
     )
+
+
+def _bins_of(probabilities: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the bin of each probability; one between two bins is in the lower one, as in scikit-learn."""
+    return np.searchsorted(edges[1:-1], probabilities)
 
 
 def _happened(y_true: Any, pos_label: Any) -> np.ndarray:

@@ -54,7 +54,11 @@ def test_tables_give_their_names_and_an_estimator_without_probabilities_works(ax
 
 def test_lines_part_classes_whichever_output_wins(ax: Any) -> None:
     made = DecisionBoundaryDisplay.from_estimator(softmax(), POINTS, grid_resolution=25, ax=ax)
+    grid = np.stack([a.ravel() for a in np.meshgrid(made.xx0, made.xx1)], 1)
+    outputs = softmax().predict(grid).astype(float)
     for code, margin in enumerate(made.margins):
+        best = np.delete(outputs, code, axis=1).max(axis=1)
+        np.testing.assert_allclose(margin.ravel(), outputs[:, code] - best, atol=1e-6)
         np.testing.assert_array_equal(margin > 0, made.regions == code)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import POINTS, RNG, SIDES, THIRDS, classifier, model_of, pyplot, sigmoid, softmax
+from drawn import POINTS, SIDES, THIRDS, classifier, model_of, pyplot, sigmoid, softmax
 
 from fastnn.errors import ConfigurationError, DataError, ShapeError
 from fastnn.plotting import ConfusionMatrixDisplay
@@ -18,10 +18,11 @@ from fastnn.plotting import ConfusionMatrixDisplay
 def test_counts_are_those_of_scikit_learn(
     normalize: str | None, labels: Any, weighted: bool, ax: Any
 ) -> None:
+    rng = np.random.default_rng(0)
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
     names = np.array(["a", "b", "c"])
-    true, found = names[RNG.integers(0, 3, 50)], names[RNG.integers(0, 2, 50)]
-    weight = RNG.random(50) if weighted else None
+    true, found = names[rng.integers(0, 3, 50)], names[rng.integers(0, 2, 50)]
+    weight = rng.random(50) if weighted else None
     options = {"labels": labels, "sample_weight": weight, "normalize": normalize}
     made = ConfusionMatrixDisplay.from_predictions(true, found, ax=ax, **options)
     expected = metrics.confusion_matrix(true, found, **options)

@@ -39,6 +39,8 @@ def test_bars_of_a_profile_are_the_times_of_its_ops(ax: Any) -> None:
     assert texts(ax.get_legend()) == ["rows: forward, backward, loss", "weights: gradients, updates"]
     colours = {name.split()[0]: bar.get_facecolor() for name, bar in zip(names, made.bars_, strict=True)}
     assert colours["adam"] == colours["weight_gradient"] != colours["dense"] == colours["dense_backward"]
+    rows, weights = (handle.get_facecolor() for handle in ax.get_legend().legend_handles)
+    assert (colours["dense"], colours["adam"]) == (rows, weights)
     few = ProfileDisplay(profile).plot(max_ops=5)
     assert len(few.bars_) == 5
     assert sum(bar.get_width() for bar in few.bars_) == pytest.approx(profile.microseconds)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import POINTS, RNG, SIDES, classifier, linear, model_of, pyplot, sigmoid
+from drawn import POINTS, SIDES, classifier, linear, model_of, pyplot, sigmoid
 
 import fastnn
 from fastnn import layers
@@ -20,10 +20,11 @@ def bars_of(made: Any) -> dict[str, float]:
 
 
 def test_gradients_are_those_of_finite_differences(ax: Any) -> None:
+    rng = np.random.default_rng(0)
     model = fastnn.Sequential(
         [fastnn.Input((3,)), layers.Dense(5, "tanh"), layers.Dense(2, "softmax")], dtype="float64", seed=0
     )
-    x = RNG.normal(size=(7, 3))
+    x = rng.normal(size=(7, 3))
     made = GradientImportanceDisplay.from_estimator(model, x, output=1, ax=ax)
     both = GradientImportanceDisplay.from_estimator(model, x, standardize=True)
     slopes = np.empty((7, 2, 3))

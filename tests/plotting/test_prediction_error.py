@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import POINTS, RNG, SIDES, classifier, pyplot, regressor, texts
+from drawn import POINTS, SIDES, classifier, pyplot, regressor, texts
 
 from fastnn.errors import ConfigurationError, DataError, DTypeError, ShapeError
 from fastnn.plotting import PredictionErrorDisplay
 
 
 def test_points_line_and_scores_of_predictions(ax: Any) -> None:
+    rng = np.random.default_rng(0)
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
-    true = RNG.normal(size=(40, 2))
-    found = true + 0.1 * RNG.normal(size=(40, 2))
+    true = rng.normal(size=(40, 2))
+    found = true + 0.1 * rng.normal(size=(40, 2))
     made = PredictionErrorDisplay.from_predictions(true, found, output_names=["a", "b"], ax=ax)
     for k, points in enumerate(made.points_):
         np.testing.assert_allclose(points.get_offsets(), np.stack([found[:, k], true[:, k]], 1))
@@ -42,8 +43,9 @@ def test_residuals_are_true_minus_predicted(ax: Any) -> None:
 
 
 def test_many_points_are_counted_and_none_is_lost(ax: Any) -> None:
-    true = RNG.normal(size=10_000)
-    made = PredictionErrorDisplay.from_predictions(true, true + 0.3 * RNG.normal(size=10_000), ax=ax)
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=10_000)
+    made = PredictionErrorDisplay.from_predictions(true, true + 0.3 * rng.normal(size=10_000), ax=ax)
     (cells,) = made.points_
     assert type(cells).__name__ == "PolyCollection"
     assert cells.get_array().sum() == 10_000

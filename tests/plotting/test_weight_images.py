@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import RNG, SIDES, classifier, model_of, pyplot, sigmoid
+from drawn import SIDES, classifier, model_of, pyplot, sigmoid
 
 import fastnn
 from fastnn import layers
@@ -15,7 +15,8 @@ from fastnn.plotting import WeightImagesDisplay
 
 
 def test_images_are_the_columns_of_the_kernel(ax: Any) -> None:
-    kernel = RNG.normal(size=(6, 5))
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(6, 5))
     model = model_of(kernel, np.zeros(5), "relu", dtype="float64")
     made = WeightImagesDisplay.from_estimator(model, shape=(2, 3), ax=ax)
     whole = made.im_.get_array()
@@ -53,7 +54,8 @@ def test_weights_of_estimators_are_coefs(ax: Any) -> None:
 
 @pytest.mark.parametrize(("shape", "drawn"), [((1, 2), (8, 2)), ((2, 1), (2, 8))])
 def test_images_of_one_line_are_a_matrix(shape: tuple[int, int], drawn: tuple[int, int], ax: Any) -> None:
-    kernel = RNG.normal(size=(2, 8))
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(2, 8))
     made = WeightImagesDisplay.from_estimator(
         model_of(kernel, np.zeros(8), "relu", dtype="float64"), shape=shape, ax=ax
     )
