@@ -45,6 +45,7 @@ WINGS = (
         "codes",
         "described",
         "errors",
+        "html",
         "opcodes",
         "ops",
         "startup",

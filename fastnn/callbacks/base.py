@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import numbers
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fastnn.checks import shown
 from fastnn.errors import ConfigurationError, DTypeError
+from fastnn.html import table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -283,6 +285,16 @@ class History(Callback):
             words.append(f"and {len(last) - _MOST_SHOWN} more")
         return f"<History: {', '.join(words)}>"
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a table of losses and metrics."""
+        rows = [[name, *_ends(values)] for name, values in self.history.items() if values]
+        count = len(self.epoch)
+        epochs = "1 epoch" if count == 1 else f"{count} epochs"
+        head = ["", "first", "smallest", "largest", "last"]
+        return (
+            table(f"History of {epochs}", head, rows, numbers=range(1, 5)) if rows else f"History of {epochs}"
+        )
+
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record an epoch."""
         self.epoch.append(epoch)
@@ -302,6 +314,14 @@ class History(Callback):
         for name, values in columns.items():
             self.history.setdefault(name, []).extend(values)
         self.epoch.extend(range(first, first + len(columns["loss"])))
+
+
+def _ends(values: Sequence[Any]) -> list[str]:
+    """Return the first, smallest, largest and last of some numbers, as text; of arrays the last."""
+    if not all(isinstance(value, numbers.Real) for value in values):
+        return ["", "", "", shown(values[-1])]
+    finite = [value for value in values if math.isfinite(value)] or [math.nan]
+    return [f"{float(value):.4g}" for value in (values[0], min(finite), max(finite), values[-1])]
 
 
 class Record:

@@ -108,7 +108,12 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
         self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] = ([], [])
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}: {load('fastnn.model.inspection').headline(self)}>"
+        return f"<{type(self).__name__} {self.name!r}: {load('fastnn.model.summaries').headline(self)}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the table of `summary`."""
+        text: str = load("fastnn.model.summaries").in_html(self)
+        return text
 
     if not TYPE_CHECKING:  # for type checkers a name that is not there is an error
 

@@ -301,6 +301,6 @@ class Overview(Structured):
         """
         show = print if print_fn is None else print_fn
         flags = check_flag(show_trainable, "show_trainable")
-        text = load("fastnn.model.inspection").summary(self, flags, layer_range)
+        text = load("fastnn.model.summaries").summary(self, flags, layer_range)
         for line in text.splitlines():
             show(line)

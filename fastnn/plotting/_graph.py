@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from fastnn.checks import check_flag
 from fastnn.errors import DTypeError
 from fastnn.graph.graph import DenseConfig, Graph
+from fastnn.plotting import _asking
 from fastnn.plotting._style import COLOURS, axes, need_matplotlib, whitened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_graph"]
+__all__ = ["GraphDisplay", "plot_graph"]
 
 _LABELLED = 40  # tensors up to which each has its name
 _SWEEPS = 24  # passes that pull neighbours together
@@ -25,6 +26,96 @@ _FONT = 9.0  # points
 _CHARACTER, _LINE = 0.08, 0.15  # inches of a letter's width and a line's height at that size
 _LONGEST_NAME = 16
 _DOT = 0.2  # inches of a node without text
+
+
+class GraphDisplay:
+    """A model's layers and what each reads.
+
+    Parameters
+    ----------
+    model : Model
+        Built.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib.axes.Axes, matplotlib.figure.Figure
+        Where it was drawn.
+    text_ : list of matplotlib.text.Text
+        What stands in the nodes, inputs first.
+
+    See Also
+    --------
+    plot_graph : The same as a function, which says how it is laid out.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from matplotlib.figure import Figure
+    >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(2, "tanh")], seed=0)
+    >>> made = GraphDisplay.from_estimator(model, ax=Figure().subplots())
+    >>> [text.get_text().splitlines() for text in made.text_]
+    [['input', 'Input 4'], ['dense', 'Dense 2', 'tanh']]
+    """
+
+    ax_: Axes
+    figure_: Any
+    text_: list[Any]
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, labels: bool | None = None, ax: Axes | None = None
+    ) -> GraphDisplay:
+        """Draw the graph of a model or an estimator.
+
+        Parameters
+        ----------
+        estimator : Model or estimator
+            A built model; or a perceptron, of fastnn or of scikit-learn, by itself or at the end of a
+            Pipeline of scalers.
+        labels : bool, optional
+            Whether the nodes have text; by default up to 40 tensors.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw, as large as there is room; by default on a new figure that is large enough.
+
+        Returns
+        -------
+        GraphDisplay
+
+        Raises
+        ------
+        DTypeError
+            If an argument has a wrong type.
+        ConfigurationError
+            If the model is not built, or the estimator no fitted perceptron.
+        ImportError
+            Without matplotlib.
+        """
+        need_matplotlib()
+        return cls(_asking.nets_of(estimator, "GraphDisplay")[0]).plot(ax, labels=labels)
+
+    def plot(self, ax: Axes | None = None, *, labels: bool | None = None) -> GraphDisplay:
+        """Draw it once more.
+
+        Parameters
+        ----------
+        ax, labels
+            As for `from_estimator`.
+
+        Returns
+        -------
+        GraphDisplay
+            This one.
+        """
+        _ = self.model.graph  # says what is missing, if it is not built
+        wanted = None if labels is None else check_flag(labels, "labels")
+        need_matplotlib()
+        self.ax_ = _draw(self.model, ax, wanted)
+        self.figure_ = self.ax_.figure
+        self.text_ = list(self.ax_.texts)
+        return self
 
 
 def plot_graph(model: Any, ax: Axes | None = None, *, labels: bool | None = None) -> Axes:
@@ -67,11 +158,14 @@ def plot_graph(model: Any, ax: Axes | None = None, *, labels: bool | None = None
     >>> [text.get_text().splitlines() for text in ax.texts]
     [['input', 'Input 4'], ['dense', 'Dense 4', 'relu'], ['add', 'Add 4']]
     """
-    if not hasattr(type(model), "graph"):
+    if not _asking.is_model(model):
         raise DTypeError(f"plot_graph needs a model, got {model!r}")
+    return GraphDisplay(model).plot(ax, labels=labels).ax_
+
+
+def _draw(model: Any, ax: Axes | None, labels: bool | None) -> Axes:
+    """Draw a graph, and return its axis."""
     graph = model.graph
-    labels = None if labels is None else check_flag(labels, "labels")
-    need_matplotlib()
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 
     texts = _texts(model)

@@ -14,7 +14,7 @@ from fastnn import layers, optimizers, plotting
 from fastnn.compiler import schedule
 from fastnn.compiler.plan import Axis, OpCode
 from fastnn.errors import ConfigurationError, DTypeError, ShapeError
-from fastnn.model.inspection import summary
+from fastnn.model.summaries import summary
 from fastnn.ops import REAL, Kind, Numbers
 from fastnn.run import program, runtime
 

@@ -14,7 +14,7 @@ from fastnn import layers, optimizers
 from fastnn.compiler import schedule
 from fastnn.compiler.plan import Axis, OpCode
 from fastnn.errors import ConfigurationError, DTypeError, NonFiniteWarning
-from fastnn.model.inspection import summary
+from fastnn.model.summaries import summary
 from fastnn.run import program, runtime
 
 RNG = np.random.default_rng(17)

@@ -9,7 +9,7 @@ import pytest
 
 import fastnn
 from fastnn import layers
-from fastnn.model.inspection import summary
+from fastnn.model.summaries import summary
 
 
 def cells(text: str) -> list[list[str]]:
