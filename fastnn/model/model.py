@@ -250,7 +250,8 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
         initial_epoch : int
             Number of epochs that count as done.
         steps_per_epoch : int, optional
-            Batches of an epoch, which goes on where the one before ended; by default all that there are.
+            Batches of an epoch, which goes on where the one before ended; by default all that there are.  Of
+            arrays the first epoch goes on so too, behind an earlier call, if `initial_epoch` is above 0.
         validation_steps : int, optional
             Batches of a validation; the first ones each time, except of iterators, which go on.
         validation_batch_size : int, optional
