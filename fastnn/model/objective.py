@@ -240,7 +240,8 @@ def _settle(
             found = [metrics_.get(name, one, tensor.columns) for name in asked]
             if weighted:
                 found = [_apart(metric, taken) for metric in found]
-            _check_metrics(found, one, tensor.columns, taken)
+            found = _numbered(found, taken)
+            _check_metrics(found, one, tensor.columns)
             taken |= {metric.name for metric in found}
             keys = [metric_name(metric.name, tensor, outputs) for metric in found]
             measured[weighted] |= dict(zip(keys, found, strict=True))
@@ -301,9 +302,22 @@ def _loss(loss: object) -> Loss:
 
 def _apart(metric: metrics_.Metric, taken: set[str]) -> metrics_.Metric:
     """Return a weighted metric, under another name if a metric without weights has that, as in Keras."""
-    if metric.name not in taken:
-        return metric
-    name = f"weighted_{metric.name}"
+    return _renamed(metric, f"weighted_{metric.name}") if metric.name in taken else metric
+
+
+def _numbered(metrics: Sequence[metrics_.Metric], taken: set[str]) -> list[metrics_.Metric]:
+    """Return metrics of different names, with a number behind one that was there before, as in Keras."""
+    found: list[metrics_.Metric] = []
+    names = set(taken)
+    for metric in metrics:
+        tried = (metric.name, *(f"{metric.name}_{number}" for number in range(1, len(names) + 1)))
+        name = next(name for name in tried if name not in names)
+        names.add(name)
+        found.append(metric if name == metric.name else _renamed(metric, name))
+    return found
+
+
+def _renamed(metric: metrics_.Metric, name: str) -> metrics_.Metric:
     if metric.planned:
         return replace(metric, name=name)
     other = copy.deepcopy(metric)  # with sums of its own
@@ -390,15 +404,12 @@ def _check_places(metric: metrics_.Metric, loss: Loss, outputs: int) -> None:
         )
 
 
-def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int, taken: set[str]) -> None:
-    seen = set(taken)
+def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int) -> None:
     for metric in metrics:
         if metric.name.startswith(KEPT_WEIGHTS):
             raise ConfigurationError(f"a metric is named {metric.name!r}; names do not begin so")
-        kept = metric.name in ("loss", "penalty", WEIGHTS) or metric.name.startswith(PENALTY_OF)
-        if metric.name in seen or kept:
+        if metric.name in ("loss", "penalty", WEIGHTS) or metric.name.startswith(PENALTY_OF):
             raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
-        seen.add(metric.name)
         if not metric.planned:
             continue
         metric.constants(outputs)  # which says if the metric is not for so many
