@@ -104,10 +104,10 @@ def test_the_output_of_a_layer_can_be_had_again() -> None:
     assert layer.output.number == number  # type: ignore[union-attr]
 
 
-def test_the_output_of_a_layer_used_twice_is_the_latest() -> None:
+def test_the_output_of_a_layer_used_twice_is_the_first() -> None:
     x, layer = fastnn.Input((3,)), layers.Dense(3)
     first = layer(x)
     second = layer(first)
-    assert layer.output is second
-    del second
-    assert layer.output.inputs == (first,)  # type: ignore[union-attr]
+    assert layer.output is first
+    del first, second
+    assert layer.output.inputs == (x,)  # type: ignore[union-attr]

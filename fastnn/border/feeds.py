@@ -8,13 +8,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Set, Sized, ValuesView
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastnn.errors import ConfigurationError, DataError, ShapeError, TrainingWarning, warn
 
-__all__ = ["Feed", "is_feed", "unpacked"]
+__all__ = ["Feed", "Passage", "is_feed", "unpacked"]
 
 _END: Any = object()
+
+
+class Passage(NamedTuple):
+    """Where training stands in a pass through all rows, where epochs are a part of one.
+
+    Attributes
+    ----------
+    number : int
+        What the order of rows is drawn from, with the model's seed.
+    done : int
+        Batches of it that were trained.
+    batch, rows : int
+        Rows of a batch, and of all.
+    """
+
+    number: int
+    done: int
+    batch: int
+    rows: int
+
+    @property
+    def steps(self) -> int:
+        """Batches of the pass."""
+        return -(-self.rows // self.batch)
 
 
 def is_feed(x: object) -> bool:
@@ -168,6 +192,11 @@ class Feed:
         """Begin anew, unless each batch comes once."""
         if not self._once:
             self._current = self._waiting = None
+
+    def begin_at(self, done: int) -> None:
+        """Go on in a passage, which the source begins where so many of its batches are over."""
+        self.restart()
+        self._current, self._seen = self._passage(), done
 
     def first(self) -> Any:
         """Return the first batch of the next epoch, which will have it all the same.

@@ -32,10 +32,11 @@ class BackupAndRestore(Keeper):
     callbacks remember, such as the patience of `EarlyStopping`.  `initial_epoch` is that of the backup,
     and the history begins there.
 
-    Of batches that come one by one, those of a data set, and of what is iterated anew for each epoch, go on
+    Arrays go on with the rows that were next, also where ``steps_per_epoch`` is not all their batches.  Of
+    batches that come one by one, those of a data set, and of what is iterated anew for each epoch, go on
     where they were, if they are the same again.  An iterator goes on with what it gives next: batches of the
     epoch at hand that were trained are skipped, those of epochs before are not.  Where ``steps_per_epoch`` is
-    not all batches, the epoch begins with the first one.
+    not all of them, the epoch begins with the first one.
 
     A callback of your own takes part by two methods: ``get_state()`` returns what it remembers, a dict,
     and ``set_state(state)`` takes it back.  They are found again by the name of their class, and their

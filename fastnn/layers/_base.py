@@ -67,7 +67,7 @@ class Store(Protocol):
         """Replace one parameter of a layer."""
 
 
-class _Latest(NamedTuple):
+class _First(NamedTuple):
     """A tensor that a layer made; it has the layer, and so the layer has only what makes such a one again."""
 
     tensor: Callable[[], SymbolicTensor | None]
@@ -76,7 +76,7 @@ class _Latest(NamedTuple):
     number: int
 
     @classmethod
-    def of(cls, tensor: SymbolicTensor) -> _Latest:
+    def of(cls, tensor: SymbolicTensor) -> _First:
         # What was drawn within a model cannot be made again by the layer alone.
         found = weakref.ref(tensor) if tensor.call is None else lambda: tensor
         return cls(found, tensor.columns, tensor.inputs, tensor.number)
@@ -107,24 +107,24 @@ class Layer:
         self.named = name is not None  # by its user
         self.trainable = trainable
         self._store: Any = None  # of its model: a `Store`
-        self._latest: _Latest | None = None
+        self._first: _First | None = None
         self._alone: Any = None  # the model that computes it on arrays
 
     @property
     def output(self) -> SymbolicTensor | None:
-        """What the layer's latest call returned, or None."""
-        if self._latest is None:
+        """What the layer's first call on tensors returned, as in Keras, or None."""
+        if self._first is None:
             return None
-        found = self._latest.tensor()
+        found = self._first.tensor()
         if found is None:  # nobody has it any more
-            found = SymbolicTensor(self._latest.columns, None, self, self._latest.inputs)
-            found.number = self._latest.number
+            found = SymbolicTensor(self._first.columns, None, self, self._first.inputs)
+            found.number = self._first.number
             self.output = found
         return found
 
     @output.setter
     def output(self, tensor: SymbolicTensor | None) -> None:
-        self._latest = None if tensor is None else _Latest.of(tensor)
+        self._first = None if tensor is None else _First.of(tensor)
 
     @property
     def trainable(self) -> bool:
@@ -166,12 +166,13 @@ class Layer:
         if are_arrays(inputs):
             return _handed["call"](self, inputs, training)
         found = apply(self, inputs)
-        self.output = found
+        if self._first is None:
+            self.output = found
         return found
 
     def __getstate__(self) -> dict[str, Any]:
         # A tensor hangs on the whole graph before it; models restore it, see `Serializable.__setstate__`.
-        return self.__dict__ | {"_latest": None, "_alone": None}
+        return self.__dict__ | {"_first": None, "_alone": None}
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Give the layer its weights, for inputs of a width.
@@ -227,11 +228,11 @@ class Layer:
 
     @property
     def input(self) -> Any:
-        """What the layer was called on last, a tensor or a list of them, or None."""
-        latest = self._latest
-        if latest is None:
+        """What the layer was first called on, a tensor or a list of them, or None."""
+        first = self._first
+        if first is None:
             return None
-        return latest.inputs[0] if len(latest.inputs) == 1 else list(latest.inputs)
+        return first.inputs[0] if len(first.inputs) == 1 else list(first.inputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make such a layer, as plain values; weights are not among them.

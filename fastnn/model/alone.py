@@ -32,11 +32,11 @@ def _model_of(layer: Layer, widths: Sequence[int]) -> Model:
         or [tensor.columns for tensor in known.inputs] != list(widths)
         or known._now.store is not store
     ):
-        latest = layer._latest
+        first = layer._first
         integers = "int32" if config_of(layer).takes.is_whole else None
         inputs = [Input(width, dtype=integers) for width in widths]
         known = Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]), dtype=dtype)
-        layer._latest = latest  # what it was called on by its user
+        layer._first = first  # what it was called on by its user
         layer._alone = known
     return known
 
@@ -52,10 +52,10 @@ def _shapes(layer: Layer, input_shape: Any) -> list[tuple[int | None, int]]:
 
 def shape_of(layer: Layer, input_shape: Any) -> tuple[int | None, int]:
     """Return the shape that a layer makes of others; see `Layer.compute_output_shape`."""
-    shapes, latest = _shapes(layer, input_shape), layer._latest
+    shapes, first = _shapes(layer, input_shape), layer._first
     inputs = [Input(columns) for _, columns in shapes]
     columns = layer(inputs if len(inputs) > 1 else inputs[0]).columns
-    layer._latest = latest
+    layer._first = first
     return shapes[0][0], columns
 
 

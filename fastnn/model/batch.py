@@ -92,7 +92,7 @@ def batch_of(
     features = features_of(structure, x, judge=judge)
     rows, arrays = features.rows, features.arrays
     titles = [tensor.title for tensor in graph.outputs]
-    if isinstance(y, dict):  # targets of outputs without a loss may be left out
+    if isinstance(y, dict) and y.keys() <= set(titles):  # those of outputs without a loss may be left out
         lossless = (title for title, loss in zip(titles, objective.losses, strict=True) if loss.missing)
         y = {title: None for title in lossless if title not in y} | y
     given = data.by_name(y, titles, "y", structure.nests[1])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.border import data
-from fastnn.border.feeds import Feed, is_feed, unpacked
+from fastnn.border.feeds import Feed, Passage, is_feed, unpacked
 from fastnn.callbacks import progress
 from fastnn.callbacks.base import Callback, History, Position
 from fastnn.callbacks.listeners import Listeners, checked
@@ -50,27 +50,28 @@ class _Rows:
     given : Batch
     batch : int
     shuffle : bool
-    seed : int
     passage : callable
-        Returns the number of the passage through all rows that begins, which its order is drawn from.
+        Returns where the passage through all rows begins, and what its order is drawn from: the model's
+        seed and a number.
     """
 
     def __init__(
-        self, given: Batch, batch: int, shuffle: bool, seed: int, passage: Callable[[], int]
+        self, given: Batch, batch: int, shuffle: bool, passage: Callable[[], tuple[int, int, int]]
     ) -> None:
         self._given, self._batch, self._shuffle = given, batch, shuffle
-        self._seed, self._passage = seed, passage
+        self._passage = passage
 
     def __len__(self) -> int:
         return -(-self._given.rows // self._batch)
 
     def __iter__(self) -> Iterator[Batch]:
         given = self._given
+        done, seed, number = self._passage()
         if not self._shuffle:
-            yield from given.parts(self._batch)
+            yield from itertools.islice(given.parts(self._batch), done, None)
             return
-        order = _order(self._seed, self._passage(), given.rows)
-        for begin in range(0, given.rows, self._batch):
+        order = _order(seed, number, given.rows)
+        for begin in range(done * self._batch, given.rows, self._batch):
             rows = order[begin : begin + self._batch]
             yield Batch({name: array[rows] for name, array in given.arrays.items()}, len(rows))
 
@@ -240,7 +241,7 @@ def fit(
                     return {}
                 return evaluate_arrays(model, model._now, limited, rows, count, listeners)
 
-        loop = _loop(model, given, feed, batch, steps, shuffled, count, class_weight)
+        loop = _loop(model, given, feed, batch, steps, shuffled, count, class_weight, first > 0)
         return loop.run(first, last, shown_as, told, validate)
 
     if not model.built:
@@ -258,23 +259,29 @@ def _loop(
     shuffle: bool,
     n_threads: int,
     class_weight: ClassWeight,
+    goes_on: bool,
 ) -> Loop:
     """Return the loop over checked arrays, or over what comes after a checked first batch."""
+    optimizer = model._now.need_optimizer()
+    passage, optimizer.passage = optimizer.passage if goes_on else None, None
     if feed is not None:
         return _FedLoop(model, given, feed, n_threads, class_weight)
     batch = min(_rows_of_batch(batch_size, steps, given.rows), given.rows)
     whole = steps is None or steps == -(-given.rows // batch)
     if whole and not model._now.need_objective().in_python:
         return Loop(model, given, batch, shuffle, n_threads)
-    progress = model._now.need_optimizer().progress
-    passages = itertools.count(progress.epochs)
 
-    def passage() -> int:  # an epoch that is a passage has its order, also after an interruption
-        return progress.epochs if whole else next(passages)
+    def begun() -> tuple[int, int, int]:  # the seed may be that of a backup
+        at = optimizer.passage
+        return (0, model.seed, optimizer.progress.epochs) if at is None else (at.done, model.seed, at.number)
 
-    rows = _Rows(given, batch, shuffle and batch < given.rows, model.seed, passage)
+    rows = _Rows(given, batch, shuffle and batch < given.rows, begun)
     fed = Feed(rows, None if whole else steps, "x", steps_name="steps_per_epoch")
-    return _FedLoop(model, next(given.parts(batch)), fed, n_threads, None)
+    first = next(given.parts(batch))
+    if whole:
+        return _FedLoop(model, first, fed, n_threads, None)
+    optimizer.passage = passage
+    return _PartLoop(model, first, fed, n_threads, Passage(0, 0, batch, given.rows))
 
 
 def _order_of_batches(model: Trainable, batches: int) -> list[int]:
@@ -353,8 +360,7 @@ class _FedLoop(Loop):
         done = self.optimizer.progress
         if begun.batch:  # an interrupted epoch, which was counted, goes on
             done.epochs -= 1
-        if done.epochs != self._done:
-            self._feed.restart()
+        self._begin(begun, done.epochs != self._done)
         self._feed.has_more()  # an order of batches is drawn before the epoch is counted
         done.epochs += 1
         self._done = done.epochs
@@ -371,6 +377,7 @@ class _FedLoop(Loop):
         for number, part in enumerate(_parts(self.model._now, self._feed, self._class_weight)):
             rows += part.rows
             if number < begun.batch:  # it was trained before an interruption
+                self._made(number)
                 continue
             listeners.tell_of_batch("on_train_batch_begin", number, {})
             try:
@@ -383,6 +390,7 @@ class _FedLoop(Loop):
                 raise result.exception
             sums += result.sums[0]
             finite = result.finite
+            self._made(number)
             if heard or not finite:
                 values = self._values(sums, rows, finite)
                 if self.bar is not None:
@@ -397,6 +405,14 @@ class _FedLoop(Loop):
             raise DataError(f"x gives no batch in epoch {begun.epoch + 1}")
         values = self._values(sums, rows, finite)
         return finite, {name: [value] for name, value in values.items()}
+
+    def _begin(self, begun: Position, elsewhere: bool) -> None:
+        """Prepare an epoch, which may be elsewhere than behind the one before."""
+        if elsewhere:
+            self._feed.restart()
+
+    def _made(self, number: int) -> None:
+        """Note that a step of the epoch, counted from 0, was made, now or before an interruption."""
 
     def _step(self, part: Batch) -> Result:
         """Make one step on a batch, in a program that has room for it."""
@@ -428,6 +444,34 @@ class _FedLoop(Loop):
             return dict.fromkeys(self.objective.keys, math.nan)
         values = self.objective.values(self.program.plan, sums, rows)
         return values if self._beside is None else self._beside.values(values, rows)
+
+
+class _PartLoop(_FedLoop):
+    """One call of `fit` on rows, an epoch of which is a part of a pass; where it stands is state."""
+
+    def __init__(self, model: Trainable, first: Batch, feed: Feed, n_threads: int, rows: Passage) -> None:
+        super().__init__(model, first, feed, n_threads, None)
+        self._rows = rows  # its number is not used
+        self._before = 0  # batches of the pass that came before the epoch
+        self._began = False
+
+    def _begin(self, begun: Position, elsewhere: bool) -> None:
+        at = self.optimizer.passage
+        if at is None or at[2:] != self._rows[2:] or at.done < begun.batch:  # others, or nobody knows
+            at = self._rows._replace(number=self.optimizer.progress.epochs)
+        else:  # no epoch goes beyond a pass
+            at = at._replace(done=at.done - begun.batch)
+            if at.done == at.steps:
+                at = at._replace(number=at.number + 1, done=0)
+        self.optimizer.passage, self._before = at, at.done
+        if elsewhere or not self._began:
+            self._feed.begin_at(at.done)
+        self._began = True
+
+    def _made(self, number: int) -> None:
+        at = self.optimizer.passage
+        assert at is not None
+        self.optimizer.passage = at._replace(done=self._before + number + 1)
 
 
 # -- evaluation and prediction

@@ -152,7 +152,9 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
             Also ``model.optimizer`` of another model, or of this one; it begins anew, with the learning rate
             that it has.
         loss : str, Loss or callable, optional
-            One for all outputs, or a list or dict with one for each, None for an output without one.  Without
+            One for all outputs, or a list or dict with one for each, None for an output without one; lists
+            and dicts in one another where outputs are.  Where one output has a loss, that is ``"loss"``, and
+            has no other name.  Without
             any, steps are made by `apply_gradients`, and `evaluate` gives the metrics alone.  A callable is a
             loss of your own, ``f(y_true, y_pred)``, as is a class derived from `fastnn.losses.Loss` with a
             method `call`.  Both arguments are NumPy arrays (rows, columns) of the model's dtype, not to be
@@ -164,7 +166,7 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
             ``f(y_true, y_pred)``, returns one value a row, or a number a batch; the metric is their mean.
             What is computed in Python is so once a batch, which takes its time.
         loss_weights : list or dict of float, optional
-            With several outputs, the factor of each loss in their sum; default 1.
+            With several outputs, the factor of each loss in their sum, in the forms of `loss`; default 1.
         weighted_metrics : list of str or Metric, optional
             As `metrics`, for those that count each row by its sample weight and the weight of its class; the
             others count all rows alike.  Where `metrics` has one of the same name, it is ``"weighted_..."``.
@@ -255,7 +257,8 @@ class Model(Ended, Overview, Batchwise, Differentiable, Updatable, Searchable, S
         initial_epoch : int
             Number of epochs that count as done.
         steps_per_epoch : int, optional
-            Batches of an epoch, which goes on where the one before ended; by default all that there are.
+            Batches of an epoch, which goes on where the one before ended; by default all that there are.  Of
+            arrays the first epoch goes on so too, behind an earlier call, if `initial_epoch` is above 0.
         validation_steps : int, optional
             Batches of a validation; the first ones each time, except of iterators, which go on.
         validation_batch_size : int, optional

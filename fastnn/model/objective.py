@@ -71,7 +71,7 @@ class Objective:
     beside : tuple of Beside
         Those that no plan measures.
     loss_keys : tuple of str
-        What a `History` calls the losses of several outputs; an empty string if it has none.
+        What a `History` calls the loss of each output; an empty string if it is the only one, or none.
     """
 
     losses: tuple[Loss, ...]
@@ -134,7 +134,7 @@ class Objective:
                 part = [_over(total, denominator) for total in part]
             if accumulator.share is not None:
                 loss += accumulator.share * part[0]
-            if accumulator.name not in ("loss", "penalty") and not accumulator.name.startswith(PENALTY_OF):
+            if accumulator.name in self.measured or accumulator.name in self.loss_keys:
                 metric = self.measured.get(accumulator.name)
                 found[accumulator.name] = part[0] if metric is None else metric.result(part)
         found["loss"] = loss
@@ -142,10 +142,9 @@ class Objective:
 
     def names(self, graph: Graph) -> list[str]:
         """Return what the values of a list are, see `shaped`."""
-        outputs = graph.outputs
-        if len(outputs) == 1:
+        if len(graph.outputs) == 1:
             return ["loss", *self.measured]
-        return ["loss", *(metric_name("loss", t, outputs) for t in outputs), *sorted(self.measured)]
+        return ["loss", *filter(None, self.loss_keys), *sorted(self.measured)]
 
     def shaped(self, values: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:
         """Return values as Keras does: a dict, the loss alone, or a list."""
@@ -177,7 +176,7 @@ def check_names(loss: object, loss_weights: object, metrics: object, weighted_me
     chosen = [_loss(one) for one in given]
     for name in (*_leaves(metrics), *_leaves(weighted_metrics)):
         metrics_.get(name, chosen[0], 2)
-    for share in _values(loss_weights) if isinstance(loss_weights, list | tuple | dict) else ():
+    for share in _leaves(loss_weights) if isinstance(loss_weights, list | tuple | dict) else ():
         check_number(share, "a loss weight", 0.0)
 
 
@@ -205,17 +204,14 @@ def _settle(
 ) -> Objective:
     names = [tensor.title for tensor in outputs]
     if isinstance(loss, list | tuple | dict):
-        titled = _by_title(loss, names)
+        titled = _by_title(_in_a_row(loss, names), names)
         if isinstance(titled, dict) and titled and titled.keys() <= set(names):
             titled = dict.fromkeys(names) | titled  # outputs that are not named have no loss, as in Keras
         given = data.by_name(titled, names, "loss")
         losses = tuple(_loss(_only(one)) for one in given)
     else:
         losses = (_loss(loss),) * len(names)
-    shares = (1.0,) * len(names)
-    if loss_weights is not None:
-        given = data.by_name(_by_title(loss_weights, names), names, "loss_weights")
-        shares = tuple(check_number(share, "a loss weight", 0.0) for share in given)
+    shares = _shares(loss_weights, losses, names)
     parts: dict[bool, list[tuple[metrics_.Metric, ...]]] = {False: [], True: []}  # by whether they weigh rows
     measured: dict[bool, dict[str, metrics_.Metric]] = {False: {}, True: {}}
     beside: list[Beside] = []
@@ -244,7 +240,8 @@ def _settle(
             found = [metrics_.get(name, one, tensor.columns) for name in asked]
             if weighted:
                 found = [_apart(metric, taken) for metric in found]
-            _check_metrics(found, one, tensor.columns, taken)
+            found = _numbered(found, taken)
+            _check_metrics(found, one, tensor.columns)
             taken |= {metric.name for metric in found}
             keys = [metric_name(metric.name, tensor, outputs) for metric in found]
             measured[weighted] |= dict(zip(keys, found, strict=True))
@@ -257,7 +254,7 @@ def _settle(
     objects = [id(one.metric) for one in beside if not one.metric.planned]
     if len(set(objects)) < len(objects):
         raise ConfigurationError("a metric of your own is given twice; give each output an object of its own")
-    one_output = len(outputs) == 1
+    only_loss = sum(not one.missing for one in losses) == 1
     return Objective(
         losses,
         shares,
@@ -266,10 +263,36 @@ def _settle(
         measured[False] | measured[True],
         tuple(beside),
         tuple(
-            "" if one.missing or one_output else metric_name("loss", tensor, outputs)
+            "" if one.missing or only_loss else metric_name("loss", tensor, outputs)
             for tensor, one in zip(outputs, losses, strict=True)
         ),
     )
+
+
+def _shares(loss_weights: Any, losses: tuple[Loss, ...], names: list[str]) -> tuple[float, ...]:
+    """Return the factor of each output's loss; where there is no loss, none needs to be given."""
+    if loss_weights is None:
+        return (1.0,) * len(names)
+    titled = _by_title(_in_a_row(loss_weights, names), names)
+    if isinstance(titled, dict) and titled and titled.keys() <= set(names):
+        without = (name for name, loss in zip(names, losses, strict=True) if loss.missing)
+        titled = dict.fromkeys(without, 1.0) | titled
+    given = [_only(one) for one in data.by_name(titled, names, "loss_weights")]
+    return tuple(1.0 if share is None else check_number(share, "a loss weight", 0.0) for share in given)
+
+
+def _in_a_row(several: Any, names: Sequence[str]) -> Any:
+    """Return what lists in one another hold, where that is one thing for each output, else as it was."""
+    if not isinstance(several, list | tuple) or len(several) == len(names):
+        return several
+    flat = _flat(several)
+    return flat if len(flat) == len(names) else several
+
+
+def _flat(several: object) -> list[Any]:
+    if isinstance(several, list | tuple):
+        return [leaf for one in several for leaf in _flat(one)]
+    return [several]
 
 
 def _loss(loss: object) -> Loss:
@@ -279,9 +302,22 @@ def _loss(loss: object) -> Loss:
 
 def _apart(metric: metrics_.Metric, taken: set[str]) -> metrics_.Metric:
     """Return a weighted metric, under another name if a metric without weights has that, as in Keras."""
-    if metric.name not in taken:
-        return metric
-    name = f"weighted_{metric.name}"
+    return _renamed(metric, f"weighted_{metric.name}") if metric.name in taken else metric
+
+
+def _numbered(metrics: Sequence[metrics_.Metric], taken: set[str]) -> list[metrics_.Metric]:
+    """Return metrics of different names, with a number behind one that was there before, as in Keras."""
+    found: list[metrics_.Metric] = []
+    names = set(taken)
+    for metric in metrics:
+        tried = (metric.name, *(f"{metric.name}_{number}" for number in range(1, len(names) + 1)))
+        name = next(name for name in tried if name not in names)
+        names.add(name)
+        found.append(metric if name == metric.name else _renamed(metric, name))
+    return found
+
+
+def _renamed(metric: metrics_.Metric, name: str) -> metrics_.Metric:
     if metric.planned:
         return replace(metric, name=name)
     other = copy.deepcopy(metric)  # with sums of its own
@@ -315,8 +351,8 @@ def _by_title(several: Any, names: Sequence[str], prefix: str = "") -> Any:
             found[title] = value
         elif isinstance(value, dict) and "class_name" not in value:
             found |= _by_title(value, names, f"{title}/")
-        elif isinstance(value, list | tuple) and len(value) == len(inside):
-            found |= zip(inside, value, strict=True)
+        elif isinstance(value, list | tuple) and len(_in_a_row(value, inside)) == len(inside):
+            found |= zip(inside, _in_a_row(value, inside), strict=True)
         else:
             found |= dict.fromkeys(inside, value)
     return found
@@ -339,6 +375,7 @@ def _per_output(metrics: object, names: list[str], what: str) -> list[object]:
     """Return the metrics of each output."""
     if len(names) == 1 and not isinstance(metrics, dict):
         return [metrics]
+    metrics = _by_title(_in_a_row(metrics, names), names)
     if isinstance(metrics, dict):
         unknown = set(metrics) - set(names)
         if unknown:
@@ -367,15 +404,12 @@ def _check_places(metric: metrics_.Metric, loss: Loss, outputs: int) -> None:
         )
 
 
-def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int, taken: set[str]) -> None:
-    seen = set(taken)
+def _check_metrics(metrics: Sequence[metrics_.Metric], loss: Loss, outputs: int) -> None:
     for metric in metrics:
         if metric.name.startswith(KEPT_WEIGHTS):
             raise ConfigurationError(f"a metric is named {metric.name!r}; names do not begin so")
-        kept = metric.name in ("loss", "penalty", WEIGHTS) or metric.name.startswith(PENALTY_OF)
-        if metric.name in seen or kept:
+        if metric.name in ("loss", "penalty", WEIGHTS) or metric.name.startswith(PENALTY_OF):
             raise ConfigurationError(f"two metrics are named {metric.name!r}; give one another name=")
-        seen.add(metric.name)
         if not metric.planned:
             continue
         metric.constants(outputs)  # which says if the metric is not for so many

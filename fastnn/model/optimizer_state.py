@@ -16,6 +16,7 @@ import numpy as np
 
 from fastnn._core.guards import Progress
 from fastnn.border import advice, data
+from fastnn.border.feeds import Passage
 from fastnn.cache import Latest
 from fastnn.checks import check_flag, check_number
 from fastnn.errors import ConfigurationError, ShapeError, TrainingWarning, warn
@@ -47,12 +48,15 @@ class OptimizerState:
         Whether the reference interpreter runs the plans.
     progress : Progress
         Steps made, and epochs begun, which number the orders of rows.
+    passage : Passage or None
+        Where training stands in the rows, if its last epochs were parts of a pass through them.
     asked : tuple
         Loss, loss weights, metrics and weighted metrics, as they were given.
     state : numpy.ndarray or None
         What the optimizer keeps for each parameter, once the model is built.
     """
 
+    passage: Passage | None = None
     _update: WeakMethod[Callable[[object], int]] | None = None  # what its model offers
 
     def __init__(

@@ -40,15 +40,15 @@ class Serializable(Structured):
         # First of all the tensors, each after what it is made of, so that no pickle is as deep as the graph.
         kept = {"_ancestry": ancestry([*self._ends[0], *self._ends[1]]), **self.__dict__}
         kept.pop("_calls", None)  # those in training, which copies count anew
-        kept["_latest"] = [t for t in tensors if t.layer is not None and t.layer.output is t]
+        kept["_outputs"] = [t for t in tensors if t.layer is not None and t.layer.output is t]
         return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        latest = state.pop("_latest")
+        outputs = state.pop("_outputs")
         del state["_ancestry"]
         self.__dict__.update(state)
         drawing = self._now.drawing
-        for tensor in (*latest, *(reversed(drawing.order) if drawing is not None else ())):
+        for tensor in (*outputs, *(drawing.order if drawing is not None else ())):
             if tensor.layer is not None and tensor.layer.output is None:
                 tensor.layer.output = tensor
 

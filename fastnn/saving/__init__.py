@@ -26,7 +26,7 @@ from fastnn.errors import (
     warn,
 )
 from fastnn.graph.drawing import Drawing
-from fastnn.saving.compilation import compilation_of, compile_again, state_names
+from fastnn.saving.compilation import compilation_of, compile_again, passage_in, passage_of, state_names
 from fastnn.saving.container import Container, Filename, file_name, write
 from fastnn.saving.structure import build, structure_of
 from fastnn.version import __version__
@@ -403,6 +403,7 @@ def save_training(
             "seed": model.seed,
             "kept": len(others),
             "notes": notes,
+            **passage_of(optimizer),
         }
         return found, {"training": training}
 
@@ -453,6 +454,7 @@ def load_training(
             steps, epochs = (check_count(told[key], key, 0, 2**62) for key in ("steps", "epochs"))
             seed = check_count(told["seed"], "seed", 0, 2**63 - 1)
             kept = check_count(told["kept"], "kept", 0)
+            passage = passage_in(told)
         except FastnnError as error:
             raise file.error(str(error)) from error
         file.index(len(names) * (1 + len(states)) + kept)
@@ -479,6 +481,7 @@ def load_training(
         if optimizer.schedule is None:
             optimizer.learning_rate = rate
         optimizer.progress.steps, optimizer.progress.epochs = steps, epochs
+        optimizer.passage = passage
         model.seed = seed
 
     model._binder.exclusively(become)

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastnn import losses, metrics, optimizers
+from fastnn.border.feeds import Passage
 from fastnn.checks import check_count, check_flag, check_number, shown
 from fastnn.described import Described, name_of_function, own_object, rebuilt, written
 from fastnn.errors import ConfigurationError, DTypeError
 from fastnn.model.model import Model
 from fastnn.model.optimizer_state import OptimizerState
 
-__all__ = ["compilation_of", "compile_again", "state_names"]
+__all__ = ["compilation_of", "compile_again", "passage_in", "passage_of", "state_names"]
 
 _MOST = 2**62  # steps and epochs
 
@@ -40,7 +41,37 @@ def compilation_of(model: Model) -> dict[str, Any]:
         "epochs": optimizer.progress.epochs,
         # As they were when it was compiled, which counts until it is compiled again.
         "frozen": [name for name, node in owners.items() if any(not p.trainable for p in node.parameters)],
+        **passage_of(optimizer),
     }
+
+
+def passage_of(optimizer: OptimizerState) -> dict[str, list[int]]:
+    """Return where training stands in the rows, as an entry of a description, if that matters."""
+    return {} if optimizer.passage is None else {"passage": list(optimizer.passage)}
+
+
+def passage_in(description: Mapping[str, Any]) -> Passage | None:
+    """Return what `passage_of` wrote.
+
+    Raises
+    ------
+    ConfigurationError, DTypeError
+        If that is no place in rows.
+    """
+    told = description.get("passage")
+    if told is None:
+        return None
+    if not isinstance(told, list) or len(told) != len(Passage._fields):
+        raise DTypeError(f"passage must be {len(Passage._fields)} numbers, got {shown(told)}")
+    least = {"batch": 1, "rows": 1}
+    numbers = [
+        check_count(value, f"{name} of passage", least.get(name, 0), _MOST)
+        for name, value in zip(Passage._fields, told, strict=True)
+    ]
+    passage = Passage(*numbers)
+    if passage.done > passage.steps:
+        raise ConfigurationError(f"passage has {passage.done} of {passage.steps} batches")
+    return passage
 
 
 def _written(value: Any) -> Any:
@@ -151,3 +182,4 @@ def compile_again(model: Model, config: Mapping[str, Any]) -> None:
         optimizer.learning_rate = rate
     optimizer.progress.steps = check_count(config["steps"], "steps", 0, _MOST)
     optimizer.progress.epochs = check_count(config["epochs"], "epochs", 0, _MOST)
+    optimizer.passage = passage_in(config)

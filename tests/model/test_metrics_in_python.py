@@ -165,9 +165,15 @@ def test_names_and_directions() -> None:
     model.fit(X, Y, verbose=0, callbacks=[callbacks.EarlyStopping("score")])
     with pytest.raises(ConfigurationError, match="cannot tell whether 'absolute' should fall or rise"):
         model.fit(X, Y, verbose=0, callbacks=[callbacks.EarlyStopping("absolute")])
-    for twice in ([absolute, absolute], [lambda t, y: 0.0, lambda t, y: 1.0]):
-        with pytest.raises(ConfigurationError, match=r"two metrics are named '(absolute|lambda)'"):
-            net("mse", metrics=twice)
+    # Those of one name are numbered, as in Keras, and measured apart.
+    model = net(
+        "mse", metrics=[absolute, absolute, lambda t, y: 0.0, lambda t, y: 1.0, Median("m"), Median("m")]
+    )
+    found = model.fit(X, Y, verbose=0).history
+    assert list(found) == ["loss", "absolute", "absolute_1", "lambda", "lambda_1", "m", "m_1"]
+    assert found["absolute"] == found["absolute_1"]
+    assert (found["lambda"], found["lambda_1"]) == ([0.0], [1.0])
+    assert found["m"] == found["m_1"]
 
 
 def test_the_metrics_of_several_outputs() -> None:

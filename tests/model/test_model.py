@@ -240,7 +240,6 @@ def test_what_needs_compile_says_so() -> None:
         ({"loss": int}, DTypeError, "a loss is a name, a Loss or a function"),
         ({"metrics": ["acuracy"]}, ConfigurationError, "unknown metric 'acuracy'; did you mean 'accuracy'"),
         ({"metrics": [3]}, DTypeError, "a metric is a name, a Metric or a function, got 3"),
-        ({"metrics": ["mse", "mse"]}, ConfigurationError, "two metrics are named 'mse'"),
         ({"metrics": [metrics.MeanSquaredError("loss")]}, ConfigurationError, "named 'loss'"),
         ({"metrics": ["sparse_categorical_accuracy"]}, ConfigurationError, "does not suit mean_squared"),
         ({"loss": "sparse_categorical_crossentropy", "metrics": ["mse"]}, ConfigurationError, "does not"),

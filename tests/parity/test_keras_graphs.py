@@ -169,3 +169,15 @@ def test_a_part_of_a_trained_model(keras: Any) -> None:
     assert np.abs(found[0][0] - found[0][1]).max() > 1e-3
     for theirs, ours in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, **TRAINED)
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_a_layer_shows_what_its_first_call_made(keras: Any, merge: bool) -> None:
+    for k in (keras, fastnn):
+        a, b = k.Input((3,)), k.Input((3,))
+        layer = k.layers.Add() if merge else k.layers.Dense(2)
+        first = layer([a, b] if merge else a)
+        layer([b, a] if merge else b)
+        assert layer.output is first
+        given = layer.input if merge else [layer.input]
+        assert all(one is other for one, other in zip(given, [a, b], strict=False))

@@ -8,6 +8,7 @@ weighted_metrics    from when `compile` could be given `weighted_metrics`
 embedding           with clipped gradients, schedules, tables, noise and scaled features
 backups             from when `BackupAndRestore` writes files, and models remember names of outputs
 checksums           with a checksum of the description
+passages            from when it is told where training stands in the rows, after parts of passes
 =================== ======================================================================
 """
 
@@ -46,7 +47,7 @@ def assert_answers(model: fastnn.Model, told: dict[str, Any]) -> None:
 
 def test_every_file_is_read() -> None:
     assert {path.stem for path in FOLDER.glob("*.safetensors")} == TOLD.keys()
-    assert len({name.rpartition("_")[0] for name in TOLD}) == 5
+    assert len({name.rpartition("_")[0] for name in TOLD}) == 6
 
 
 @pytest.mark.parametrize("name", MODELS)
