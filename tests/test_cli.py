@@ -72,7 +72,7 @@ def test_values_of_an_option_end_where_another_begins(capsys: Captured) -> None:
         assert cli.main(["train", *words, "--no-compare"]) == 0
         assert value_of("network", capsys.readouterr().out) == "64-24-10, 1810 parameters"
     assert cli.main(["train", "--hidden", "24", "--no-compare", "12"]) == 2
-    assert "unrecognized arguments: 12" in capsys.readouterr().err
+    assert "argument --hidden: it is for the handwritten digits" in capsys.readouterr().err
 
 
 def test_train_as_json_is_one_object(capsys: Captured) -> None:
@@ -332,7 +332,7 @@ def test_help(capsys: Captured, command: list[str]) -> None:
         (["--quiet=yes"], "argument --quiet: expected no value"),
         (["--epoch", "0"], "argument --epochs: expected a whole number"),  # the beginning of a name is enough
         (["--seeds", "1"], "unrecognized arguments: --seeds (did you mean --seed?)"),
-        (["digits"], "unrecognized arguments: digits"),
+        (["digits"], "there is no file 'digits'; for the handwritten digits, type --dataset digits"),
     ],
 )
 def test_train_refuses_impossible_values(capsys: Captured, arguments: list[str], message: str) -> None:

@@ -17,6 +17,7 @@ from fastnn.absent import near
 from fastnn.checks import MAXIMUM_SIZE
 
 __all__ = [
+    "FILE",
     "LARGEST_SEED",
     "Choice",
     "Command",
@@ -169,7 +170,7 @@ class _Option(click.Option):
     """An option that may take several values behind its name."""
 
     def __init__(self, *args: Any, several: bool = False, **kwargs: Any) -> None:
-        kwargs["multiple"] = several
+        kwargs["multiple"] = several or kwargs.get("multiple", False)
         super().__init__(*args, **kwargs)
         self.several = several
 
@@ -178,6 +179,9 @@ def option(*names: str, several: bool = False, **kwargs: Any) -> Callable[[_Func
     """Return a decorator that adds an option; with `several` it takes one number or more."""
     return click.option(*names, cls=_Option, several=several, **kwargs)
 
+
+# Whether there is a file, and what is wrong with it, whoever reads it says.
+FILE = click.Path(readable=False)
 
 json_option = option("--json", "as_json", is_flag=True, help="print one JSON object, and nothing else")
 

@@ -10,14 +10,26 @@ import contextlib
 import io
 import json
 import math
+import os
+import stat
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from fastnn.errors import FastnnError
 
-__all__ = ["CommandError", "as_lines", "complain", "on_terminal", "print_json", "print_rows", "warn"]
+__all__ = [
+    "CommandError",
+    "as_lines",
+    "complain",
+    "on_terminal",
+    "print_json",
+    "print_rows",
+    "warn",
+    "write_file",
+]
 
 _LABEL, _ERROR, _WARNING = "bold cyan", "bold red", "bold yellow"
 
@@ -79,6 +91,48 @@ def as_lines() -> Iterator[None]:
             warnings.simplefilter("ignore", unasked)
         warnings.showwarning = show
         yield
+
+
+def write_file(path: str, text: str) -> None:
+    """Write a text: whoever looks finds the old file or all of the new one, also after a crash."""
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
+        with open(target, "w", encoding="utf-8", newline="") as device:  # a pipe or a terminal
+            device.write(text)
+        return
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w",
+            encoding="utf-8",
+            newline="",
+            dir=os.path.dirname(target),
+            prefix=f".{os.path.basename(target)[:100]}.",
+            suffix=".tmp",
+            delete=False,
+        ) as file:
+            temporary = file.name
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _mode_of(target))
+        os.replace(temporary, target)
+    except BaseException as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = path, None  # nobody asked for the other one
+        raise
+
+
+def _mode_of(target: str) -> int:
+    """Return who may read a file: whoever may now, or, of a new one, whom the process lets."""
+    with contextlib.suppress(OSError):
+        return stat.S_IMODE(os.stat(target).st_mode)
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def _write(styled: str, plain: str, style: str, stream: TextIO) -> None:

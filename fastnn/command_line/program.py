@@ -10,6 +10,7 @@ import click
 import fastnn
 from fastnn.command_line.arguments import Group
 from fastnn.command_line.measuring import benchmark, info
+from fastnn.command_line.predicting import evaluate, predict
 from fastnn.command_line.train import train
 
 __all__ = ["program"]
@@ -34,5 +35,5 @@ def program() -> None:
     """Train multilayer perceptrons on the CPU, and measure how fast that is."""
 
 
-for command in (train, benchmark, info):
+for command in (train, evaluate, predict, benchmark, info):
     program.add_command(command)
