@@ -78,7 +78,11 @@ def _run(argv: Sequence[str] | None) -> int:
     except ImportError as error:
         raise ImportError("the command line needs click and rich: `pip install click rich`") from error
     from fastnn.command_line.arguments import NoCommand, message_of
+    from fastnn.command_line.completion import asked_to_complete
     from fastnn.command_line.program import program
+
+    if argv is None and asked_to_complete(program):
+        return EXIT_DONE
 
     words = [os.fspath(word) for word in (sys.argv[1:] if argv is None else argv)]
     try:

@@ -93,26 +93,22 @@ def as_lines() -> Iterator[None]:
         yield
 
 
-def write_file(path: str, text: str) -> None:
-    """Write a text: whoever looks finds the old file or all of the new one, also after a crash."""
+def write_file(path: str, content: str | bytes) -> None:
+    """Write a text or bytes: whoever looks finds the old file or all of the new one, also after a crash."""
+    data = content.encode() if isinstance(content, str) else content
     target = os.path.realpath(path)
     if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
-        with open(target, "w", encoding="utf-8", newline="") as device:  # a pipe or a terminal
-            device.write(text)
+        with open(target, "wb") as device:  # a pipe or a terminal
+            device.write(data)
         return
+    folder, name = os.path.split(target)
     temporary = ""
     try:
         with tempfile.NamedTemporaryFile(
-            "w",
-            encoding="utf-8",
-            newline="",
-            dir=os.path.dirname(target),
-            prefix=f".{os.path.basename(target)[:100]}.",
-            suffix=".tmp",
-            delete=False,
+            dir=folder, prefix=f".{name[:100]}.", suffix=".tmp", delete=False
         ) as file:
             temporary = file.name
-            file.write(text)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, _mode_of(target))

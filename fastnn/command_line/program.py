@@ -9,6 +9,8 @@ import click
 
 import fastnn
 from fastnn.command_line.arguments import Group
+from fastnn.command_line.completion import completion
+from fastnn.command_line.exporting import export, plot
 from fastnn.command_line.measuring import benchmark, info
 from fastnn.command_line.predicting import evaluate, predict
 from fastnn.command_line.train import train
@@ -35,5 +37,5 @@ def program() -> None:
     """Train multilayer perceptrons on the CPU, and measure how fast that is."""
 
 
-for command in (train, evaluate, predict, benchmark, info):
+for command in (train, evaluate, predict, export, plot, benchmark, info, completion):
     program.add_command(command)

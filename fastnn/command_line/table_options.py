@@ -47,5 +47,6 @@ def format_of(separator: str | None, encoding: str, missing: tuple[str, ...]) ->
 
 def columns_of(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return names of the table's columns, to be completed in a shell."""
-    table = ctx.params.get("table")
+    # Words in front of an option whose value is to come have not been given to arguments yet.
+    table = ctx.params.get("table") or (ctx.args[-1] if ctx.args else None)
     return [name for name in header_of(table) if name.startswith(incomplete)] if table else []

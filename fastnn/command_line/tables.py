@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shlex
 import sys
 import time
@@ -20,6 +19,7 @@ import numpy as np
 import fastnn
 from fastnn.checks import shown
 from fastnn.command_line.columns import Columns, Target, labels_like, look_at, numbers_of, target_of
+from fastnn.command_line.models import check_place, estimator_of
 from fastnn.command_line.output import (
     CommandError,
     as_lines,
@@ -29,9 +29,8 @@ from fastnn.command_line.output import (
     write_file,
 )
 from fastnn.command_line.reading import Format, listed, need, read_table
-from fastnn.errors import FileFormatError
 
-__all__ = ["Training", "estimator_of", "evaluate_table", "predict_table", "train_table"]
+__all__ = ["Training", "drawn", "evaluate_table", "predict_table", "train_table"]
 
 _FEWEST = 10  # rows of which some can be held out
 _CLASSIFICATION = "classification"
@@ -64,7 +63,7 @@ def _estimator(task: str, **options: Any) -> Any:
 def train_table(given: Training) -> int:
     """Train on a table, and say what was seen, how it went, and what to type next; return the exit code."""
     if given.save is not None:
-        check_place(given.save, given.table, "--save")
+        check_place(given.save, "--save", given.table)
     frame = read_table(given.table, given.form)
     need(frame, [given.target, *given.drop, *given.categorical], given.table)
     target = target_of(frame, given.target, given.task)
@@ -242,8 +241,7 @@ def predict_table(
 ) -> int:
     """Write what a saved estimator predicts of a table; return the exit code."""
     if out is not None:
-        check_place(out, table, "--out")
-        check_place(out, model, "--out")
+        check_place(out, "--out", table, model)
     estimator = estimator_of(model)
     labels = getattr(estimator, "classes_", None)
     if probabilities and labels is None:
@@ -274,6 +272,28 @@ def predict_table(
     return 0
 
 
+def drawn(estimator: Any, table: str, target: str, form: Format, axes: Any) -> tuple[Any, str]:
+    """Return axes with what an estimator predicts of a table beside what is true, and what that is called."""
+    from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay
+
+    frame = read_table(table, form)
+    need(frame, [target], table)
+    features = _features(estimator, frame, table).to_native()
+    if hasattr(estimator, "classes_"):
+        truth, classes = labels_like(frame, target, estimator.classes_), estimator.classes_
+        with as_lines():
+            predicted = estimator.predict(features)
+        ConfusionMatrixDisplay.from_predictions(
+            truth, predicted, labels=classes, ax=axes, colorbar=False, cmap="Blues", xticks_rotation=45
+        )
+        return axes, "confusion matrix"
+    truth = numbers_of(frame, target)
+    with as_lines():
+        predicted = estimator.predict(features)
+    PredictionErrorDisplay.from_predictions(truth, predicted, kind="actual_vs_predicted", ax=axes)
+    return axes, "true against predicted values"
+
+
 def _lines(header: Sequence[str], predicted: np.ndarray, shares: np.ndarray | None) -> str:
     """Return predictions as CSV."""
     texts = io.StringIO(newline="")
@@ -286,22 +306,6 @@ def _lines(header: Sequence[str], predicted: np.ndarray, shares: np.ndarray | No
             [value, *row] for value, row in zip(predicted.tolist(), shares.tolist(), strict=True)
         )
     return texts.getvalue()
-
-
-def estimator_of(path: str) -> Any:
-    """Return the estimator that a file holds."""
-    try:
-        return fastnn.load_estimator(path)
-    except FileNotFoundError:
-        raise CommandError(f"there is no file {shown(path)}") from None
-    except FileFormatError as error:
-        if "fastnn.load_model" in str(error):
-            raise CommandError(
-                f"{shown(path)} holds a model without the names of columns; what is wanted is an "
-                "estimator, as `fastnn "
-                "train table.csv --target y --save model.safetensors` saves it"
-            ) from None
-        raise
 
 
 def _features(estimator: Any, frame: Any, table: str) -> Any:
@@ -317,16 +321,3 @@ def _features(estimator: Any, frame: Any, table: str) -> Any:
 def categorical_of(estimator: Any) -> Sequence[str]:
     """Return the columns that an estimator was told to take for names."""
     return ()
-
-
-def check_place(path: str, source: str, option: str) -> None:
-    """Raise unless a file can be written there, before work is done for it."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if os.path.isdir(path):
-        raise CommandError(f"{option} {path} is a folder; name a file in it")
-    if not os.path.isdir(folder):
-        raise CommandError(f"{option} {path}: there is no folder {shown(folder)}; make it first")
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise CommandError(f"{option} {path} may not be written")
-    if os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
-        raise CommandError(f"{option} {path} would replace what is read; choose another name")
