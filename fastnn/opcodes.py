@@ -544,6 +544,8 @@ SIGNATURES: dict[OpCode, Signature] = {
     OpCode.ENCODE_CATEGORIES: _signature(Axis.ROWS, "y:out x:in", constants="mode", flops=_nothing),
     OpCode.PRELU: _signature(Axis.ROWS, "y:out x:in w:in,whole z:in,optional", "y=x"),
     OpCode.PRELU_GRADIENT: _signature(Axis.PARAMETER, "dw:out x:in,whole dy:in,whole"),
+    OpCode.SCALE_FEATURES: _signature(Axis.ROWS, "y:out x:in w:in,whole", "y=x"),
+    OpCode.SCALE_FEATURES_GRADIENT: _signature(Axis.PARAMETER, "dw:out x:in,whole dy:in,whole"),
     OpCode.GAUSSIAN_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "stddev draw"),
     OpCode.ALPHA_DROPOUT: _signature(Axis.ROWS, "y:out x:in", "y=x", "rate draw scale dropped"),
 }

@@ -165,7 +165,9 @@ def scaled_rows(x: SymbolicTensor, outputs: int) -> SymbolicTensor:
     h = layers.Normalization(mean=0.5, variance=2.0)(layers.LayerNormalization(center=False)(x))
     bins = [layers.Discretization([-0.1, 0.5], output_mode=mode)(x) for mode in ("int", "one_hot", "count")]
     h = layers.Concatenate()([h, *bins])
+    h = layers.FeatureScale("he_normal")(h)
     h = layers.PReLU("he_normal", alpha_regularizer="l2")(layers.Dense(6)(h))
+    h = layers.FeatureScale(scale_regularizer="l2")(h)
     h = layers.Add()([norm(h), norm(layers.Dense(6)(h)), layers.RMSNormalization()(h)])
     h = layers.LayerNormalization(scale=False)(layers.Dense(7)(h))
     h = layers.Normalization(invert=True)(layers.UnitNormalization()(h))

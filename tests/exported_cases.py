@@ -31,6 +31,7 @@ LAYERS: dict[str, Callable[[], layers.Layer]] = {
     "rms": lambda: layers.RMSNormalization(),
     "unit": lambda: layers.UnitNormalization(),
     "prelu": lambda: layers.PReLU(alpha_initializer="ones"),
+    "feature scale": lambda: layers.FeatureScale("he_normal"),
     "maxout": lambda: layers.Maxout(3, 2),
     "relu": lambda: layers.ReLU(3.0, 0.1, 0.2),
     "rescaling": lambda: layers.Rescaling(2.0, 1.0),

@@ -288,6 +288,7 @@ def test_no_op_is_left_over_anywhere() -> None:
         OpCode.ROW_NORMALIZE,
         OpCode.STANDARDIZE,
         OpCode.PRELU,
+        OpCode.SCALE_FEATURES,
         OpCode.GAUSSIAN_DROPOUT,
         OpCode.ALPHA_DROPOUT,
         OpCode.GATED_ADD,

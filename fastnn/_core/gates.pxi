@@ -361,3 +361,51 @@ cdef Status prelu_gradient_op(real** at, const Bound* bound, const Frame* frame)
 
 
 enter(PathCode.BLAS, OpCode.PRELU_GRADIENT, prelu_gradient_op[float], prelu_gradient_op[double])
+
+
+cdef void scale_features(real* y, const real* x, const real* w, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """OUT y (m, n) = x times w (n,), row by row; y may be x."""
+    cdef Py_ssize_t i, j
+    for i in range(m):
+        for j in range(n):
+            y[i * n + j] = x[i * n + j] * w[j]
+
+
+cdef void scale_features_gradient(
+    real* dw, const real* x, const real* dy, Py_ssize_t m, Py_ssize_t n
+) noexcept nogil:
+    """OUT dw (n,) = sums over rows of x dy, in float64, in the order of the rows."""
+    cdef double sums[128]
+    cdef Py_ssize_t i, j, at, first = 0, width
+    while first < n:
+        width = min(n - first, <Py_ssize_t>128)
+        for j in range(width):
+            sums[j] = 0.0
+        for i in range(m):
+            at = i * n + first
+            for j in range(width):
+                sums[j] = sums[j] + <double>x[at + j] * <double>dy[at + j]
+        for j in range(width):
+            dw[first + j] = <real>sums[j]
+        first += width
+
+
+cdef Status scale_features_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    scale_features(at[0], at[1], at[2], rows_of(bound), columns_of(bound, 0))
+    return Status.OK
+
+
+enter(PathCode.BLAS, OpCode.SCALE_FEATURES, scale_features_op[float], scale_features_op[double])
+
+
+cdef Status scale_features_gradient_op(real** at, const Bound* bound, const Frame* frame) noexcept nogil:
+    scale_features_gradient(at[0], at[1], at[2], frame.rows, columns_of(bound, 0))
+    return Status.OK
+
+
+enter(
+    PathCode.BLAS,
+    OpCode.SCALE_FEATURES_GRADIENT,
+    scale_features_gradient_op[float],
+    scale_features_gradient_op[double],
+)

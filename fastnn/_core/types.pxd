@@ -107,6 +107,8 @@ cpdef enum OpCode:
     MUON = 89
     ORTHOGONAL_PENALTY = 90
     ROW_CORRELATION = 91
+    SCALE_FEATURES = 92
+    SCALE_FEATURES_GRADIENT = 93
 
 cpdef enum ActivationCode:
     LINEAR = 0

@@ -515,7 +515,13 @@ def _check_shapes(op: Op, where: str, capacity: int) -> None:
             agree += [(operand.rows, 1) for operand in given if operand.rows != ROWS]
             if op.constants and (op.constants[0] <= 0 or not {*op.constants[1:]} <= {0.0, 1.0}):
                 raise PlanError(f"{where} has {op.constants}, needs an epsilon above 0, and two flags")
-        case OpCode.STANDARDIZE | OpCode.PRELU | OpCode.PRELU_GRADIENT:
+        case (
+            OpCode.STANDARDIZE
+            | OpCode.PRELU
+            | OpCode.PRELU_GRADIENT
+            | OpCode.SCALE_FEATURES
+            | OpCode.SCALE_FEATURES_GRADIENT
+        ):
             given = [operand for operand in op.operands if operand is not None]
             agree = [(given[0].columns, operand.columns) for operand in given[1:]]
             agree += [(operand.rows, 1) for operand in given if operand.rows != ROWS]

@@ -432,6 +432,10 @@ def _prelu(s: Source, op: Op) -> None:
     s.each(op.need("y"), f"{z}[i] > 0 ? {x}[i] : {x}[i] * {w}[i]")
 
 
+def _scale_features(s: Source, op: Op) -> None:
+    s.each(op.need("y"), f"{s.at(op.need('x'))}[i] * {s.at(op.need('w'))}[i]")
+
+
 def _categories(s: Source, op: Op, number: Callable[[str], str], count: int, depth: int) -> None:
     """Write whole numbers as they are, one after the other as 0 and 1, as a set, or counted."""
     y, mode = op.need("y"), int(op.constants[0])
@@ -478,6 +482,7 @@ _RULES: dict[OpCode, Callable[[Source, Op], None]] = {
     OpCode.GATED_ADD: _gated_add,
     OpCode.EMBEDDING: _embedding,
     OpCode.PRELU: _prelu,
+    OpCode.SCALE_FEATURES: _scale_features,
     OpCode.ENCODE_CATEGORIES: _encode_categories,
     OpCode.DISCRETIZE: _discretize,
 }

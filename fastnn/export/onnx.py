@@ -381,6 +381,10 @@ def _prelu(w: Writer, op: Op) -> str:
     return w.among(w.node("Greater", x if z is None else z, 0.0), x, below)
 
 
+def _scale_features(w: Writer, op: Op) -> str:
+    return w.node("Mul", w.need(op, "x"), w.need(op, "w"))
+
+
 def _categories(w: Writer, op: Op, numbers: str, depth: int) -> str:
     """Return whole numbers (rows, k) as they are, one after the other as 0 and 1, as a set, or counted."""
     mode, width = int(op.constants[0]), op.need("y").columns
@@ -440,6 +444,7 @@ _RULES: dict[OpCode, Callable[[Writer, Op], str]] = {
     OpCode.GATED_ADD: _gated_add,
     OpCode.EMBEDDING: _embedding,
     OpCode.PRELU: _prelu,
+    OpCode.SCALE_FEATURES: _scale_features,
     OpCode.ENCODE_CATEGORIES: _encode_categories,
     OpCode.DISCRETIZE: _discretize,
 }

@@ -1,7 +1,7 @@
 """Layers: descriptions that models are made of, with Keras's names where Keras has them.
 
 ==============================  ==========================================================================
-with weights                    `Dense`, `Maxout`, `WeightedSum`, `PReLU`
+with weights                    `Dense`, `Maxout`, `WeightedSum`, `PReLU`, `FeatureScale`
 normalising                     `BatchNormalization`; row by row `LayerNormalization`, `RMSNormalization`,
                                 `UnitNormalization`
 vectors for categories          `Embedding`
@@ -30,6 +30,7 @@ from fastnn.layers._categories import CategoryEncoding, Discretization
 from fastnn.layers._dense import Dense, Maxout
 from fastnn.layers._dot import Dot
 from fastnn.layers._embedding import Embedding
+from fastnn.layers._feature_scale import FeatureScale
 from fastnn.layers._functions import (
     add,
     average,
@@ -84,6 +85,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Exp",
+    "FeatureScale",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",

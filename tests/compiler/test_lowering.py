@@ -194,6 +194,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
             layers.LayerNormalization(),
             layers.Dense(4),
             layers.PReLU(),
+            layers.FeatureScale(),
             layers.GaussianDropout(0.25),
             layers.RMSNormalization(),
             layers.AlphaDropout(0.25),

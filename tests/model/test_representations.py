@@ -95,6 +95,7 @@ def test_a_graph_shows_inputs_outputs_and_how_many_layers() -> None:
         "Discretization(num_bins=3)",
         "CategoryEncoding(3, output_mode='one_hot')",
         "PReLU(alpha_initializer=Constant(value=0.1), alpha_regularizer=L2(l2=0.1), trainable=False)",
+        "FeatureScale(scale_initializer=Constant(value=0.1), scale_regularizer=L2(l2=0.1), trainable=False)",
         "AlphaDropout(0.5, seed=1)",
         "Dot(1, normalize=True)",
         "Reshape((3,))",

@@ -143,6 +143,7 @@ LAYERS = [
     layers.Discretization(num_bins=3, epsilon=0.1),
     layers.CategoryEncoding(3, "one_hot"),
     layers.PReLU("he_normal", "l2", trainable=False),
+    layers.FeatureScale("he_normal", "l2", "non_neg", trainable=False),
     layers.GaussianDropout(0.5, seed=3),
     layers.AlphaDropout(0.5, seed=3),
     layers.Dot(1),

@@ -75,6 +75,7 @@ GATES: tuple[Drawing, ...] = (
     ),
     lambda a, b: layers.Add()([layers.ActivityRegularization(0.1, 0.2)(a), b]),
     lambda a, b: layers.Dense(3, "tanh", activity_regularizer="l2")(layers.Multiply()([a, b])),
+    lambda a, b: layers.Multiply()([layers.FeatureScale()(a), b]),
     lambda a, b: layers.Add()([layers.PReLU()(a), layers.Normalization()(layers.GaussianDropout(0.1)(b))]),
 )
 

@@ -35,6 +35,14 @@ def _prelu_gradient(m: Any, op: Op) -> None:
     m.put(op, "dw", np.where(x < 0, x * m(op, "dy"), 0.0).sum(0, keepdims=True))
 
 
+def _scale_features(m: Any, op: Op) -> None:
+    m.put(op, "y", m(op, "x") * m(op, "w"))
+
+
+def _scale_features_gradient(m: Any, op: Op) -> None:
+    m.put(op, "dw", (m(op, "x") * m(op, "dy")).sum(0, keepdims=True))
+
+
 def _gaussian_dropout(m: Any, op: Op) -> None:
     m.put(op, "y", m(op, "x") * (1.0 + op.constants[0] * normals_of(m.bits(op))))
 
@@ -68,6 +76,8 @@ OPS: dict[OpCode, Callable[[Any, Op], None]] = {
     OpCode.ENCODE_CATEGORIES: _encode_categories,
     OpCode.PRELU: _prelu,
     OpCode.PRELU_GRADIENT: _prelu_gradient,
+    OpCode.SCALE_FEATURES: _scale_features,
+    OpCode.SCALE_FEATURES_GRADIENT: _scale_features_gradient,
     OpCode.GAUSSIAN_DROPOUT: _gaussian_dropout,
     OpCode.ALPHA_DROPOUT: _alpha_dropout,
 }
