@@ -141,6 +141,22 @@ def test_all_readers_give_the_same(backend: str, capsys: Captured, monkeypatch: 
 
 
 @pytest.mark.parametrize("backend", THERE)
+def test_truth_values_and_named_columns_stay_as_they_are_written(
+    backend: str, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(reading, "BACKENDS", (backend,))
+    path = tmp_path / "t.csv"
+    path.write_text("low,high,gaps,code,n\ntrue,True,True,01,1\nfalse,False,,2,2\n", encoding="utf-8")
+    frame = reading.read_table(str(path), reading.Format(), ["code", "absent"])
+    values = {name: frame[name].to_list() for name in frame.columns}
+    assert values["low"] == ["true", "false"]
+    assert values["high"] == ["True", "False"]
+    assert values["gaps"][0] == "True"
+    assert columns._missing(frame["gaps"]).tolist() == [False, True]
+    assert (values["code"], values["n"]) == (["01", "2"], [1, 2])
+
+
+@pytest.mark.parametrize("backend", THERE)
 def test_parquet_is_a_table_as_csv_is(
     backend: str, capsys: Captured, monkeypatch: Patch, folder: Path, tmp_path: Path
 ) -> None:
@@ -311,6 +327,7 @@ def test_columns_are_found_by_their_names(capsys: Captured, folder: Path, tmp_pa
         ("\t", "\n", "utf-8", []),
         (",", "\r\n", "utf-8-sig", []),
         (",", "\n\n", "utf-8", []),
+        (",", "\r", "utf-8", []),
         ("|", "\n", "utf-8", ["--separator", "|"]),
         ("\t", "\n", "utf-8", ["--separator", "tab"]),
         (",", "\n", "latin-1", ["--encoding", "latin-1"]),

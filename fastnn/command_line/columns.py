@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn.checks import shown
 from fastnn.command_line.output import CommandError
-from fastnn.command_line.reading import listed
+from fastnn.command_line.reading import is_boolean, listed
 
 __all__ = ["Columns", "Target", "labels_like", "look_at", "numbers_of", "target_of"]
 
@@ -108,7 +108,7 @@ def look_at(frame: Any, names: Sequence[str], categorical: Sequence[str], identi
             found.numbers.append(name)
         elif column.dtype.is_temporal():
             raise _dates(name, column.drop_nulls()[0])
-        elif _is_boolean(column):
+        elif is_boolean(column):
             found.categories.append(name)
         else:
             texts = _texts(column, name)
@@ -148,7 +148,7 @@ def target_of(frame: Any, name: str, task: str | None) -> Target:
     if column.dtype.is_numeric():
         _refuse_infinite(column, name, "the target")
         values, kind = _whole(column.to_numpy()), "numbers"
-    elif _is_boolean(column):
+    elif is_boolean(column):
         values, kind = np.array(column.to_list(), dtype=bool), "truth values"
     else:
         texts = _texts(column, f"the target {name}")
@@ -185,10 +185,11 @@ def target_of(frame: Any, name: str, task: str | None) -> Target:
         chosen, reason = "regression", "as it holds numbers"
     if task is not None:
         chosen, reason = task, "as --task says"
-    if chosen == "classification" and different == len(values):
+    everywhere = different == len(values)
+    if chosen == "classification" and (everywhere or 2 * different > len(values) > 2 * FEW):
+        where = "every row" if everywhere else "almost every row"
         raise CommandError(
-            f"the target {name!r} is different in every row, as an identifier is: there are no classes in "
-            "it; "
+            f"the target {name!r} is different in {where}, as an identifier is: there are no classes in it; "
             "name the column that is to be predicted" + ", or add --task regression" * (kind == "numbers")
         )
     if chosen == "regression":
@@ -209,8 +210,7 @@ def labels_like(frame: Any, name: str, classes: np.ndarray) -> np.ndarray:
         if str(value) not in known:
             raise CommandError(
                 f"the target {name!r} is {shown(value)} in row {row + 1}, a class that the model has not "
-                "been "
-                f"trained on; it knows {listed(known)}"
+                f"been trained on; it knows {listed(known)}"
             )
         labels.append(known[str(value)])
     return np.array(labels, dtype=classes.dtype)
@@ -277,8 +277,8 @@ def _refuse_numbers(texts: Sequence[str | None], name: str) -> None:
 
 def _dates(name: str, example: object) -> CommandError:
     return CommandError(
-        f"column {name!r} holds dates or times, such as {example}; derive numbers from them, such as "
-        f"month, weekday or days since another date, or leave the column out: --drop {shlex.quote(name)}"
+        f"column {name!r} holds dates or times, such as {example}; derive numbers from them, such as month, "
+        f"weekday or days since another date, or leave the column out: --drop {shlex.quote(name)}"
     )
 
 
@@ -299,15 +299,6 @@ def _texts(column: Any, name: str) -> list[str | None]:
                 f"column {name!r} holds {type(value).__name__} in row {row + 1}, neither numbers nor text"
             )
     return [None if value is None or value != value else str(value) for value in values]
-
-
-def _is_boolean(column: Any) -> bool:
-    """Return whether a column has truth values; of those with gaps, pandas makes objects."""
-    if str(column.dtype) == "Boolean":
-        return True
-    if str(column.dtype) != "Object":
-        return False
-    return all(isinstance(value, bool) for value in column.drop_nulls().to_list())
 
 
 def _whole(values: np.ndarray) -> np.ndarray:

@@ -187,8 +187,8 @@ def compare_with_numpy(settings: Settings, train: Rows) -> str:
         if not difference <= LOSS_TOLERANCE:
             return (
                 f"no ratio: after the same {n_epochs * n_batches} steps the losses differ, fastnn "
-                f"{our_loss:.7g} and NumPy {their_loss:.7g} (relative difference {difference:.1e}, "
-                f"allowed {LOSS_TOLERANCE:.0e})"
+                f"{our_loss:.7g} and NumPy {their_loss:.7g} (relative difference {difference:.1e}, allowed "
+                f"{LOSS_TOLERANCE:.0e})"
             )
         differences.append(difference)
         ratios.append(their_seconds / our_seconds)

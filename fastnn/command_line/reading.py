@@ -19,7 +19,7 @@ from fastnn.absent import near
 from fastnn.checks import shown
 from fastnn.command_line.output import CommandError
 
-__all__ = ["BACKENDS", "Format", "header_of", "listed", "need", "read_table"]
+__all__ = ["BACKENDS", "Format", "header_of", "is_boolean", "listed", "need", "read_table"]
 
 BACKENDS = ("polars", "pyarrow", "pandas")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
@@ -51,7 +51,7 @@ class Format:
     missing: tuple[str, ...] = ()
 
 
-def read_table(path: str, form: Format) -> Any:
+def read_table(path: str, form: Format, texts: Sequence[str] = ()) -> Any:
     """Return a file's table as a data frame of narwhals.
 
     Parameters
@@ -59,6 +59,8 @@ def read_table(path: str, form: Format) -> Any:
     path : str
         A file, or ``-`` for standard input.
     form : Format
+    texts : sequence of str
+        Columns that are text, whatever they look like.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def read_table(path: str, form: Format) -> Any:
     if not data.strip():
         raise CommandError(f"{name} is empty; a table has a line of names and rows below it")
     if data[:4] == b"PAR1":
-        return _parquet(backend, data, name)
+        return _as_texts(_parquet(backend, data, name), texts)
     for start, what in _KINDS.items():
         if data.startswith(start):
             raise CommandError(f"{name} is neither CSV nor parquet but {what}")
@@ -84,7 +86,14 @@ def read_table(path: str, form: Format) -> Any:
         raise CommandError(f"{name} is neither CSV nor parquet: it has bytes that no text has")
     text = _checked(text, form, name)
     separator = form.separator or _separator(text)
-    return _csv(backend, text.encode(), separator, [*MISSING, *form.missing], name)
+    data, missing = text.encode(), [*MISSING, *form.missing]
+    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    texts = [column for column in texts if column in header]
+    frame = _csv(backend, data, separator, missing, texts, name)
+    truths = [column for column in frame.columns if is_boolean(frame[column])]
+    if truths:  # what is a truth value differs between the three, so they stay as they are written
+        frame = _csv(backend, data, separator, missing, [*texts, *truths], name)
+    return frame
 
 
 def need(frame: Any, columns: Sequence[str], path: str) -> None:
@@ -159,10 +168,10 @@ def _decoded(data: bytes, encoding: str, name: str) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise CommandError(
             f"{name} is not {encoding.upper()}: byte 0x{data[error.start]:02x} in line {line}; save it as "
-            "UTF-8, or "
-            "say what it is, as by --encoding latin-1"
+            "UTF-8, or say what it is, as by --encoding latin-1"
         ) from None
-    return text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff")
+    return text if "\n" in text else text.replace("\r", "\n")  # as old Macs end lines
 
 
 def _separator(text: str) -> str:
@@ -184,8 +193,7 @@ def _checked(text: str, form: Format, name: str) -> str:
                 if row:
                     raise CommandError(
                         f"line {start + 1} of {name} has {len(row)} field{'s' * (len(row) > 1)}, and the "
-                        "header "
-                        f"has {len(header)}; fields that hold {separator!r} stand in double quotes"
+                        f"header has {len(header)}; fields that hold {separator!r} stand in double quotes"
                     )
                 empty = True
             else:
@@ -220,8 +228,8 @@ def _check_header(header: list[str], name: str) -> None:
             )
     if header and all(map(_is_number, header)) and header != [str(n) for n in range(len(header))]:
         raise CommandError(
-            f"the first line of {name} holds numbers, {listed(header, 3)}, and no names of columns; "
-            "put them there"
+            f"the first line of {name} holds numbers, {listed(header, 3)}, and no names of columns; put them "
+            "there"
         )
 
 
@@ -233,7 +241,25 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _csv(backend: str, data: bytes, separator: str, missing: list[str], name: str) -> Any:
+def is_boolean(column: Any) -> bool:
+    """Return whether a column has truth values; of those with gaps, pandas makes objects."""
+    if str(column.dtype) != "Object":
+        return str(column.dtype) == "Boolean"
+    present = column.drop_nulls().to_list()
+    return bool(present) and all(isinstance(value, bool) for value in present)
+
+
+def _as_texts(frame: Any, texts: Sequence[str]) -> Any:
+    """Return a data frame with some columns as text."""
+    import narwhals as nw
+
+    numbers = [name for name in texts if name in frame.columns and frame[name].dtype.is_numeric()]
+    return frame.with_columns(nw.col(numbers).cast(nw.String)) if numbers else frame
+
+
+def _csv(
+    backend: str, data: bytes, separator: str, missing: list[str], texts: Sequence[str], name: str
+) -> Any:
     """Return the data frame of a CSV that is known to be even."""
     import narwhals as nw
 
@@ -243,9 +269,14 @@ def _csv(backend: str, data: bytes, separator: str, missing: list[str], name: st
             import polars
 
             native: Any = polars.read_csv(
-                file, separator=separator, infer_schema_length=None, null_values=missing
+                file,
+                separator=separator,
+                infer_schema_length=None,
+                null_values=missing,
+                schema_overrides=dict.fromkeys(texts, polars.String),
             )
         elif backend == "pyarrow":
+            import pyarrow
             from pyarrow import csv as arrow
 
             native = arrow.read_csv(
@@ -253,7 +284,11 @@ def _csv(backend: str, data: bytes, separator: str, missing: list[str], name: st
                 # In one block: the types of columns are those of the first.
                 arrow.ReadOptions(block_size=max(len(data) + 1, 2**20)),
                 arrow.ParseOptions(delimiter=separator, newlines_in_values=True),
-                arrow.ConvertOptions(null_values=missing, strings_can_be_null=True),
+                arrow.ConvertOptions(
+                    null_values=missing,
+                    strings_can_be_null=True,
+                    column_types=dict.fromkeys(texts, pyarrow.string()),
+                ),
             )
         else:
             import pandas
@@ -265,6 +300,7 @@ def _csv(backend: str, data: bytes, separator: str, missing: list[str], name: st
                 keep_default_na=False,
                 index_col=False,
                 low_memory=False,
+                dtype=dict.fromkeys(texts, str),
             )
     except Exception as error:  # each library has its own
         raise CommandError(f"{name} cannot be read as CSV: {_first_line(error)}") from error

@@ -76,8 +76,7 @@ def train_table(given: Training) -> int:
     if not columns.used:
         raise CommandError(
             f"no column is left to predict {given.target!r} from: {listed(columns.left_out)} have a "
-            "different name "
-            "in every row"
+            "different name in every row"
         )
     training, held_out = _parts(target, given.held_out, given.seed)
     features = frame.select(columns.used)
@@ -106,8 +105,8 @@ def _parts(target: Target, share: float, seed: int) -> tuple[list[int], list[int
         return list(range(n_rows)), []
     if n_rows < _FEWEST:
         raise CommandError(
-            f"{n_rows} rows are too few to hold some out for a score; add --validation-fraction 0 to "
-            "train on all of them"
+            f"{n_rows} rows are too few to hold some out for a score; add --validation-fraction 0 to train "
+            "on all of them"
         )
     labels = target.values if target.task == _CLASSIFICATION else np.zeros(n_rows)
     held_out: list[int] = []
