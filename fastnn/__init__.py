@@ -17,6 +17,7 @@ models                          `Sequential` is a chain of layers, `Model` any g
                                 to outputs
 what they are made of           `layers`, `activations`, `initializers`, `regularizers`, `constraints`
 for scikit-learn                `MLPClassifier` and `MLPRegressor`, in the place of its own
+for tables as they are          `TabularClassifier` and `TabularRegressor`
 how they are trained            `losses`, `metrics`, `optimizers`, `callbacks`
 data, pictures                  `datasets`, `plotting` (with matplotlib)
 for loops of your own           ``model.loss_and_gradients``, ``model.forward`` and ``model.backward``;
@@ -90,7 +91,13 @@ _hand_down(loss_of=_loss_of, constrained=_constrained, penalty=_penalty, next_se
 
 if TYPE_CHECKING:
     from fastnn import datasets, export, models, plotting, saving
-    from fastnn.estimators import MLPClassifier, MLPRegressor, load_estimator
+    from fastnn.estimators import (
+        MLPClassifier,
+        MLPRegressor,
+        TabularClassifier,
+        TabularRegressor,
+        load_estimator,
+    )
     from fastnn.model.inspection import gradcheck
     from fastnn.saving import load_model
 
@@ -100,6 +107,8 @@ __all__ = [
     "MLPRegressor",
     "Model",
     "Sequential",
+    "TabularClassifier",
+    "TabularRegressor",
     "__version__",
     "activations",
     "build_info",
@@ -125,6 +134,8 @@ __all__ = [
     "utils",
 ]
 
+_ESTIMATORS = {"MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor", "load_estimator"}
+
 
 def __dir__() -> list[str]:
     return __all__
@@ -137,7 +148,7 @@ def __getattr__(name: str) -> Any:
         from fastnn.model.inspection import gradcheck
 
         return gradcheck
-    if name in ("MLPClassifier", "MLPRegressor", "load_estimator"):
+    if name in _ESTIMATORS:
         return getattr(_guards.load("fastnn.estimators"), name)
     if name == "load_model":
         from fastnn.saving import load_model

@@ -28,7 +28,7 @@ from fastnn.run import reference
 CORE = Path(os.environ.get("FASTNN_SOURCE", PACKAGE)) / "_core"
 MISSING: set[str] = set()  # what needs a library that fastnn does not bring along
 if importlib.util.find_spec("sklearn") is None:
-    MISSING = {"MLPClassifier", "MLPRegressor", "load_estimator"}
+    MISSING = {"MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor", "load_estimator"}
 PUBLIC = [name for name in fastnn.__all__ if name not in MISSING and inspect.ismodule(getattr(fastnn, name))]
 # What is never made by the user, or only to be derived from.
 WITHOUT_EXAMPLE = {"Constraint", "Initializer", "InputSpec", "Layer", "Loss", "Metric", "Model", "Optimizer"}

@@ -19,9 +19,39 @@ from fastnn.estimators import _compat, _extras
 from fastnn.estimators._base import BasePerceptron
 from fastnn.losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
 
-__all__ = ["MLPClassifier"]
+__all__ = ["MLPClassifier", "weights_of_classes"]
 
 _FLOATS = (np.float64, np.float32)
+
+
+def weights_of_classes(class_weight: Any, classes: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return what each row counts by its class.
+
+    Parameters
+    ----------
+    class_weight : dict or "balanced"
+    classes : numpy.ndarray, (classes,)
+        The labels.
+    codes : numpy.ndarray of int, (rows,)
+        Which of them each row has.
+
+    Raises
+    ------
+    ValueError
+        If a label is unknown.
+    """
+    there, places = np.unique(codes, return_inverse=True)
+    if isinstance(class_weight, dict):
+        unknown = [label for label in class_weight if label not in classes]
+        if unknown:
+            raise ValueError(f"class_weight has the label {unknown[0]!r}, which is none of {list(classes)}")
+        # A part of the rows may lack a class.
+        given = {label: weight for label, weight in class_weight.items() if label in classes[there]}
+    else:
+        given = class_weight
+    found = compute_class_weight(given, classes=classes[there], y=classes[codes])
+    weights: np.ndarray = found[places]
+    return weights
 
 
 class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
@@ -195,19 +225,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         if self._label_binarizer.y_type_ not in ("binary", "multiclass"):
             raise ValueError("class_weight is for one label a row; for several give sample_weight")
         codes = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0].astype(np.intp)
-        labels = self.classes_[codes]
-        if isinstance(self.class_weight, dict):
-            unknown = [label for label in self.class_weight if label not in self.classes_]
-            if unknown:
-                raise ValueError(
-                    f"class_weight has the label {unknown[0]!r}, which is none of {list(self.classes_)}"
-                )
-        there, places = np.unique(codes, return_inverse=True)
-        given = self.class_weight
-        if isinstance(given, dict):  # a part of the rows may lack a class
-            given = {label: weight for label, weight in given.items() if label in self.classes_[there]}
-        found = compute_class_weight(given, classes=self.classes_[there], y=labels)
-        weights: np.ndarray = found[places]
+        weights = weights_of_classes(self.class_weight, self.classes_, codes)
         return weights if sample_weight is None else weights * sample_weight
 
     def _originals(self, y: np.ndarray) -> np.ndarray:

@@ -98,7 +98,7 @@ class Epochs:
         self._gradients = aligned_array(network.flat.size, network.dtype) if exact else None
 
     def run(self, order: np.ndarray | None) -> Epoch:
-        """Run an epoch over the rows in an order, or as they are."""
+        """Run an epoch over the rows in an order, which may leave some out, or as they are."""
         factors = self._factors(order)
         if factors is None and self._rows.weights is not None:
             raise ZeroDivisionError(
@@ -116,16 +116,16 @@ class Epochs:
         weights = self._rows.weights
         if weights is None:
             return None
-        n = len(weights)
-        starts = np.arange(0, n, self._batch)
         ordered = np.asarray(weights if order is None else weights[order], np.float64)
+        n = len(ordered)
+        starts = np.arange(0, n, self._batch)
         sums, counts = np.add.reduceat(ordered, starts), np.diff([*starts, n])
         if not sums.all():
             return None
         self._sums = sums
         factors = ordered * np.repeat(counts / sums, counts)
         if order is not None:
-            placed = np.empty_like(factors)
+            placed = np.zeros(len(weights))
             placed[order] = factors
             factors = placed
         return factors
@@ -143,7 +143,7 @@ class Epochs:
     # -- in one call
 
     def _whole(self, order: np.ndarray | None, factors: np.ndarray | None) -> Epoch:
-        n, batch = self._rows.n_rows, self._batch
+        n, batch = self._rows.n_rows if order is None else len(order), self._batch
         last = n % batch if self._alpha else 0
         arrays = self._arrays(factors)
         data = penalty = 0.0
@@ -152,7 +152,7 @@ class Epochs:
             if not rows:
                 continue
             size = min(batch, rows)
-            gather = order is not None and size < n
+            gather = order is not None and size < self._rows.n_rows
             key = Key("train", size, gather=gather, weighted=factors is not None)
             program = self._network.program(self._decay(size), key)
             part = None if order is None or not gather else order[begin:end]
@@ -192,7 +192,7 @@ class Epochs:
     # -- batch by batch
 
     def _batches(self, order: np.ndarray | None, factors: np.ndarray | None) -> Epoch:
-        n, batch = self._rows.n_rows, self._batch
+        n, batch = self._rows.n_rows if order is None else len(order), self._batch
         data = penalty = 0.0
         for number, begin in enumerate(range(0, n, batch)):
             rows: Any = slice(begin, min(begin + batch, n)) if order is None else order[begin : begin + batch]

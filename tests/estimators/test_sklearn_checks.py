@@ -29,6 +29,8 @@ SETTINGS = [
         n_ensemble=2,
     ),
     fastnn.MLPRegressor(solver="sgd", learning_rate="adaptive", max_iter=100),
+    fastnn.TabularClassifier(),
+    fastnn.TabularRegressor(),
 ]
 
 
