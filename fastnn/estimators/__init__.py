@@ -12,9 +12,10 @@ from fastnn.estimators._base import BasePerceptron
 from fastnn.estimators._classifier import MLPClassifier
 from fastnn.estimators._regressor import MLPRegressor
 from fastnn.estimators._saving import load_estimator, save_estimator
+from fastnn.estimators._tabular import BaseTabular
 from fastnn.estimators._tabular_estimators import TabularClassifier, TabularRegressor
 
-BasePerceptron._written = staticmethod(save_estimator)
+BasePerceptron._written = BaseTabular._written = staticmethod(save_estimator)
 
 __all__ = ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor", "load_estimator"]
 

@@ -5,21 +5,28 @@ This file must not know training.
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 
-from fastnn import activations, losses, optimizers
 from fastnn.checks import check_flag, shown
-from fastnn.described import Described, written
 from fastnn.errors import ConfigurationError, FileFormatError
 from fastnn.estimators._base import BasePerceptron
 from fastnn.estimators._classifier import MLPClassifier
+from fastnn.estimators._plain import (
+    labels_read,
+    labels_written,
+    plain,
+    read_value,
+    unplain,
+    written_value,
+)
 from fastnn.estimators._regressor import MLPRegressor
-from fastnn.layers import Activation
+from fastnn.estimators._tabular import BaseTabular
+from fastnn.estimators._tabular_estimators import TabularClassifier, TabularRegressor
+from fastnn.estimators._tabular_saving import KINDS, described, loaded
 from fastnn.saving.container import Container, Filename, file_name, write
 from fastnn.version import __version__
 
@@ -30,18 +37,20 @@ _CLASSES = {cls.__name__: cls for cls in (MLPClassifier, MLPRegressor)}
 _NUMBERS = ["n_iter_", "t_", "n_layers_", "n_outputs_", "n_features_in_", "out_activation_", "loss_"]
 _NUMBERS += ["best_loss_", "loss_curve_", "validation_scores_", "best_validation_score_"]
 _NUMBERS += ["_no_improvement_count"]
-_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _LEFT_OUT = ("callbacks",)
 
 
-def save_estimator(estimator: BasePerceptron, path: Filename, overwrite: bool = True) -> None:
+def save_estimator(estimator: BasePerceptron | BaseTabular, path: Filename, overwrite: bool = True) -> None:
     """Write an estimator to a file; see `MLPClassifier.save`."""
     estimator._check_fitted()
     name = file_name(path)
     if not check_flag(overwrite, "overwrite") and os.path.exists(name):
         raise ConfigurationError(f"{name!r} exists, and overwrite is False; choose another name")
     arrays: dict[str, np.ndarray] = {}
-    description = _described(estimator, "", arrays)
+    if isinstance(estimator, BaseTabular):
+        description = described(estimator, arrays)
+    else:
+        description = _described(estimator, "", arrays)
     write(name, arrays, {"format": FORMAT, "version": __version__, "estimator": description})
 
 
@@ -55,19 +64,19 @@ def _described(estimator: BasePerceptron, prefix: str, arrays: dict[str, np.ndar
     found: dict[str, Any] = {
         "class": type(estimator).__name__,
         "parameters": {
-            name: _written(value, name)
+            name: written_value(value, name)
             for name, value in estimator.get_params(deep=False).items()
             if name not in _LEFT_OUT
         },
         "attributes": {
-            name: _plain(getattr(estimator, name), name) for name in _NUMBERS if hasattr(estimator, name)
+            name: plain(getattr(estimator, name), name) for name in _NUMBERS if hasattr(estimator, name)
         },
         "weights": names,
         "seed": network.seed,
     }
     for name in ("feature_names_in_", "classes_"):
         if hasattr(estimator, name):
-            found[name] = _labels(getattr(estimator, name), name)
+            found[name] = labels_written(getattr(estimator, name), name)
     if isinstance(estimator, MLPClassifier):
         found["labels"] = [estimator._label_binarizer.y_type_, bool(estimator._label_binarizer.sparse_input_)]
     others = getattr(estimator, "ensemble_", [])
@@ -75,49 +84,9 @@ def _described(estimator: BasePerceptron, prefix: str, arrays: dict[str, np.ndar
     return found
 
 
-def _written(value: Any, name: str) -> Any:
-    """Return a parameter as plain values."""
-    if isinstance(value, np.random.RandomState):
-        return None
-    if name == "activation" and not isinstance(value, str):
-        if isinstance(value, list | tuple):
-            return [_written(one, name) for one in value]
-        return {"activation": activations.written(activations.config_of(value))}
-    if isinstance(value, Described):
-        return {"described": written(value)}
-    if isinstance(value, dict):  # of labels, which need not be strings
-        return {"pairs": [[_plain(key, name), _plain(one, name)] for key, one in value.items()]}
-    return _plain(value, name)
-
-
-def _plain(value: Any, name: str) -> Any:
-    """Return numbers, strings and lists of them as JSON has them."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(one, name) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": str(value)}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise ConfigurationError(
-        f"{name} is {shown(value)}, which a file cannot hold: it holds data, never code; set another one by "
-        "set_params first"
-    )
-
-
-def _labels(array: np.ndarray, name: str) -> dict[str, Any]:
-    """Return an array of labels as plain values."""
-    if array.dtype.kind not in "biufUO":
-        raise ConfigurationError(
-            f"{name} are of dtype {array.dtype}, which a file of an estimator cannot hold"
-        )
-    return {"dtype": array.dtype.str, "values": _plain(array, name)}
-
-
-def load_estimator(path: Filename) -> MLPClassifier | MLPRegressor:
+def load_estimator(
+    path: Filename,
+) -> MLPClassifier | MLPRegressor | TabularClassifier | TabularRegressor:
     """Return the estimator that a file holds.
 
     Parameters
@@ -127,7 +96,7 @@ def load_estimator(path: Filename) -> MLPClassifier | MLPRegressor:
 
     Returns
     -------
-    MLPClassifier or MLPRegressor
+    MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
         It predicts as the one that was saved did.  If it is trained further, its optimizer begins anew.
 
     Raises
@@ -158,6 +127,8 @@ def load_estimator(path: Filename) -> MLPClassifier | MLPRegressor:
                 f"it is of format {shown(description.get('format'))}, and this fastnn reads {FORMAT}"
             )
         try:
+            if description["estimator"]["class"] in KINDS:
+                return loaded(file, description["estimator"])
             file.index(_count(description["estimator"]))
             return _loaded(file, description["estimator"], "")
         except FileFormatError:
@@ -173,19 +144,15 @@ def _count(description: dict[str, Any]) -> int:
 
 def _loaded(file: Container, description: dict[str, Any], prefix: str) -> MLPClassifier | MLPRegressor:
     """Return an estimator, with its arrays read."""
-    given = {name: _read(value, name) for name, value in description["parameters"].items()}
+    given = {name: read_value(value, name) for name, value in description["parameters"].items()}
     estimator = _CLASSES[description["class"]](**given)
     estimator._validate_params()
-    attributes = {name: _unplain(value) for name, value in description["attributes"].items()}
+    attributes = {name: unplain(value) for name, value in description["attributes"].items()}
     if not attributes.keys() <= set(_NUMBERS):
         raise ValueError("it has attributes that estimators do not have")
     for name in ("feature_names_in_", "classes_"):
         if name in description:
-            values = _unplain(description[name]["values"])
-            dtype = np.dtype(description[name]["dtype"])
-            if dtype.kind not in "biufUO":
-                raise ValueError(f"{name} are of dtype {dtype}")
-            attributes[name] = np.array(values, dtype)
+            attributes[name] = labels_read(description[name], name)
     estimator.__dict__.update(attributes)
     if isinstance(estimator, MLPClassifier):
         binarizer = LabelBinarizer()
@@ -225,23 +192,3 @@ def _check_ends(estimator: MLPClassifier | MLPRegressor) -> None:
         columns = 1 if estimator._label_binarizer.y_type_ == "binary" else len(estimator.classes_)
         if estimator.classes_.ndim != 1 or columns != estimator.n_outputs_:
             raise ValueError("it has other labels than outputs")
-
-
-def _read(value: Any, name: str) -> Any:
-    """Return the parameter that plain values stand for."""
-    if isinstance(value, list) and name == "activation":
-        return [_read(one, name) for one in value]
-    if isinstance(value, dict) and "activation" in value:
-        return Activation(value["activation"])
-    if isinstance(value, dict) and "described" in value:
-        return (optimizers if name == "solver" else losses).get(value["described"])
-    if isinstance(value, dict) and "pairs" in value:
-        return {_unplain(key): _unplain(one) for key, one in value["pairs"]}
-    found = _unplain(value)
-    return tuple(found) if name == "hidden_layer_sizes" and isinstance(found, list) else found
-
-
-def _unplain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_unplain(one) for one in value]
-    return _FLOATS[value["float"]] if isinstance(value, dict) else value
