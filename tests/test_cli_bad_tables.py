@@ -37,7 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = folder / "t.csv"
     table.write_text(GOOD, encoding="utf-8")
     for target, drop in (("y", "b"), ("b", "y")):
-        words = ["train", str(table), "--target", target, "--json", "--drop", drop]
+        words = ["train", "--epochs", "20", str(table), "--target", target, "--json", "--drop", drop]
         assert cli.main([*words, "--save", str(folder / f"{target}.safetensors")]) == 0
     return folder
 
@@ -185,7 +185,7 @@ def test_advice_about_dates_names_the_option(capsys: Captured) -> None:
     content = "when it was,a,y\n" + "".join(f"2024-01-{n + 10},{n},{n % 2}\n" for n in range(20))
     sentence = train_on(capsys, content)
     assert sentence.endswith("or leave the column out: --drop 'when it was'")
-    assert cli.main(["train", "t.csv", "--target", "y", "--drop", "when it was"]) == 0
+    assert cli.main(["train", "t.csv", "--epochs", "2", "--target", "y", "--drop", "when it was"]) == 0
 
 
 def test_names_that_are_not_there(capsys: Captured) -> None:

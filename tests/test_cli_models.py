@@ -23,7 +23,7 @@ Patch = pytest.MonkeyPatch
 
 SIGNATURES = {"png": b"\x89PNG\r\n", "svg": b"<?xml", "pdf": b"%PDF-"}
 TABLE = "a,b,kind,amount\n" + "".join(
-    f"{n % 7},{n % 5}.5,{'yes' if n % 7 > 3 else 'no'},{n % 7 + n % 5}.5\n" for n in range(60)
+    f"{n % 7},{n % 5}.5,{'yes' if n % 7 > 3 else 'no'},{n % 7 + n % 5}.5\n" for n in range(100)
 )
 
 
@@ -48,7 +48,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     (folder / "t.csv").write_text(TABLE, encoding="utf-8")
     for target, other in (("kind", "amount"), ("amount", "kind")):
-        words = ["train", str(folder / "t.csv"), "--target", target, "--drop", other, "--json"]
+        words = [
+            "train",
+            "--epochs",
+            "20",
+            str(folder / "t.csv"),
+            "--target",
+            target,
+            "--drop",
+            other,
+            "--json",
+        ]
         assert cli.main([*words, "--save", str(folder / f"{target}.safetensors")]) == 0
     return folder
 
@@ -116,6 +126,23 @@ def test_what_cannot_be_exported(place: Path, capsys: Captured) -> None:
     )
 
 
+def test_estimators_that_cannot_be_exported_are_named(
+    trained: Path, capsys: Captured, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise fastnn.errors.ConfigurationError("its layer has no counterpart")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fastnn.export, "to_onnx", refuse)
+    monkeypatch.setattr(fastnn.export, "to_c", refuse)
+    model = str(trained / "kind.safetensors")
+    for ending in ("onnx", "c"):
+        assert complaint(capsys, "export", model, f"net.{ending}") == (
+            f"{model!r} holds a TabularClassifier, which cannot be written as {ending}: its layer has no "
+            "counterpart"
+        )
+
+
 # --- plot -------------------------------------------------------------------------------------------------
 
 
@@ -163,17 +190,20 @@ def test_predictions_are_drawn_beside_the_truth(trained: Path, capsys: Captured,
         axes, _ = exporting._drawn(model, table, target, False, exporting.format_of(None, "utf-8", ()))
         if target == "kind":
             counts = np.array([int(text.get_text()) for text in axes.texts]).reshape(2, 2)
-            truth = [n % 7 > 3 for n in range(60)]
+            truth = [n % 7 > 3 for n in range(100)]
             assert counts.sum(axis=1).tolist() == [truth.count(False), truth.count(True)]
             accuracy = json.loads(run(capsys, "evaluate", model, table, "--target", target, "--json"))[
                 "scores"
             ]
-            assert np.trace(counts) / 60 == pytest.approx(accuracy["accuracy"])
+            assert np.trace(counts) / 100 == pytest.approx(accuracy["accuracy"])
         else:
-            assert len(axes.collections[0].get_offsets()) == 60
+            assert len(axes.collections[0].get_offsets()) == 100
         axes, kind = exporting._drawn(model, None, None, False, None)
         assert kind == "losses"
         np.testing.assert_allclose(axes.lines[0].get_ydata(), estimator.loss_curve_)
+        assert labels_of(axes) == ["training loss", "validation score"]
+        scores = axes.figure.axes[1].lines[0].get_ydata()
+        np.testing.assert_allclose(scores, estimator.validation_scores_)
 
 
 def test_what_cannot_be_drawn(place: Path, trained: Path, capsys: Captured, monkeypatch: Patch) -> None:

@@ -28,6 +28,7 @@ Patch = pytest.MonkeyPatch
 
 THERE = [name for name in reading.BACKENDS if reading.find_spec(name) is not None]
 N_ROWS = 120
+SHORT = ("--epochs", "30")
 
 
 def rows_of(n_rows: int = N_ROWS, seed: int = 0) -> list[dict[str, Any]]:
@@ -73,6 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for target, other, name in (("kind", "area", "kinds"), ("area", "kind", "areas")):
         words = [
             "train",
+            *SHORT,
             table,
             "--target",
             target,
@@ -94,7 +96,18 @@ def test_train_says_what_it_saw_and_what_comes_next(
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "my things.csv", rows_of())
     said = pairs(
-        run(capsys, "train", "my things.csv", "--target", "kind", "--drop", "area", "--save", "m.safetensors")
+        run(
+            capsys,
+            "train",
+            *SHORT,
+            "my things.csv",
+            "--target",
+            "kind",
+            "--drop",
+            "area",
+            "--save",
+            "m.safetensors",
+        )
     )
     assert said["data"] == "my things.csv: 120 rows, 2 columns: 2 of numbers, 0 of categories"
     assert said["target"].startswith("kind: 2 classes: high ")
@@ -106,7 +119,9 @@ def test_train_says_what_it_saw_and_what_comes_next(
     assert sorted(os.listdir()) == ["m.safetensors", "my things.csv"]
     run(capsys, *shlex.split(said["next"])[1:])
     assert len((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()) == N_ROWS + 1
-    said = pairs(run(capsys, "train", "my things.csv", "--target", "kind", "--validation-fraction", "0"))
+    said = pairs(
+        run(capsys, "train", *SHORT, "my things.csv", "--target", "kind", "--validation-fraction", "0")
+    )
     assert said["saved"] == "nowhere"
     assert "--save model.safetensors" in said["next"]
     assert "accuracy" not in said
@@ -116,7 +131,7 @@ def test_train_says_what_it_saw_and_what_comes_next(
 @pytest.mark.parametrize("backend", THERE)
 def test_all_readers_give_the_same(backend: str, capsys: Captured, monkeypatch: Patch, folder: Path) -> None:
     monkeypatch.setattr(reading, "BACKENDS", (backend,))
-    found = json.loads(run(capsys, "train", str(folder / "things.csv"), "--target", "kind", "--json"))
+    found = json.loads(run(capsys, "train", *SHORT, str(folder / "things.csv"), "--target", "kind", "--json"))
     assert found.pop("seconds") > 0
     scores = found.pop("scores")
     assert scores["accuracy"] >= 0.85
@@ -131,6 +146,7 @@ def test_all_readers_give_the_same(backend: str, capsys: Captured, monkeypatch: 
         "categories": [],
         "left_out": {},
         "missing_values": 0,
+        "notes": [],
         "target": "kind",
         "task": "classification",
         "classes": {"high": counts.count("high"), "wide": counts.count("wide")},
@@ -138,6 +154,33 @@ def test_all_readers_give_the_same(backend: str, capsys: Captured, monkeypatch: 
         "held_out_rows": 24,
         "saved": None,
     }
+
+
+@pytest.mark.parametrize("backend", THERE)
+def test_categories_and_gaps(backend: str, capsys: Captured, monkeypatch: Patch, tmp_path: Path) -> None:
+    """What was trained as text is found as text, also where a new table has numbers alone."""
+    monkeypatch.setattr(reading, "BACKENDS", (backend,))
+    rows = [
+        {
+            "x": "" if n % 10 == 0 else n % 7,
+            "code": ["1", "2", "x"][n % 3],
+            "dry": n % 2 == 0,
+            "y": "abc"[n % 3],
+        }
+        for n in range(90)
+    ]
+    model = str(tmp_path / "m.safetensors")
+    words = ["train", *SHORT, write(tmp_path / "t.csv", rows), "--target", "y", "--json", "--save", model]
+    found = json.loads(run(capsys, *words, "--categorical", "code"))
+    assert (found["numbers"], found["categories"]) == (["x"], ["code", "dry"])
+    assert (found["missing_values"], found["scores"]["accuracy"]) == (9, 1.0)
+    new = [row for row in rows if row["code"] != "x"]
+    for name in THERE:
+        monkeypatch.setattr(reading, "BACKENDS", (name,))
+        said = run(capsys, "predict", model, write(tmp_path / "new.csv", new)).split()
+        assert said[1:] == [row["y"] for row in new]
+    new = [{"code": "unknown", "dry": "", "x": ""}]
+    assert run(capsys, "predict", model, write(tmp_path / "new.csv", new)).split()[1] in "abc"
 
 
 @pytest.mark.parametrize("backend", THERE)
@@ -200,7 +243,7 @@ def test_the_user_knows_better(capsys: Captured, tmp_path: Path) -> None:
             assert (found.task, found.reason) == (task, "as --task says")
     rows = [{"x": row % 7, "y": row % 3} for row in range(60)]
     table = write(tmp_path / "t.csv", rows)
-    found = json.loads(run(capsys, "train", table, "--target", "y", "--task", "regression", "--json"))
+    found = json.loads(run(capsys, "train", *SHORT, table, "--target", "y", "--task", "regression", "--json"))
     assert (found["task"], found["classes"]) == ("regression", None)
     assert set(found["scores"]) == {"r2", "rmse", "mean_absolute_error"}
 
@@ -250,7 +293,20 @@ def test_the_same_seed_trains_the_same_model(capsys: Captured, folder: Path, tmp
     def predicted(seed: str) -> str:
         model = str(tmp_path / "m.safetensors")
         table = str(folder / "things.csv")
-        run(capsys, "train", table, "--target", "area", "--drop", "kind", "--seed", seed, "--save", model)
+        run(
+            capsys,
+            "train",
+            *SHORT,
+            table,
+            "--target",
+            "area",
+            "--drop",
+            "kind",
+            "--seed",
+            seed,
+            "--save",
+            model,
+        )
         return run(capsys, "predict", model, table)
 
     assert predicted("1") == predicted("1")
@@ -260,7 +316,7 @@ def test_the_same_seed_trains_the_same_model(capsys: Captured, folder: Path, tmp
 def test_identifiers_are_left_out(capsys: Captured, tmp_path: Path) -> None:
     rows = [row | {"id": f"thing {n}"} for n, row in enumerate(rows_of())]
     table = write(tmp_path / "t.csv", rows)
-    said = pairs(run(capsys, "train", table, "--target", "kind"))
+    said = pairs(run(capsys, "train", *SHORT, table, "--target", "kind"))
     assert said["left out"] == "id (a different name in every row)"
 
 
@@ -269,7 +325,7 @@ def test_the_bar_is_shown_on_a_terminal_only(monkeypatch: Patch, capsys: Capture
         def isatty(self) -> bool:
             return True
 
-    words = ["train", str(folder / "things.csv"), "--target", "area", "--drop", "kind"]
+    words = ["train", *SHORT, str(folder / "things.csv"), "--target", "area", "--drop", "kind"]
     for more, bar in ([], True), (["--quiet"], False), (["--json"], False):
         stream = Terminal()
         monkeypatch.setattr(sys, "stderr", stream)
@@ -399,7 +455,10 @@ def test_an_interrupt_saves_nothing(
 
     monkeypatch.setattr(tables, "_estimator", lambda *_, **__: Interrupted())
     model = tmp_path / "m.safetensors"
-    assert cli.main(["train", str(folder / "things.csv"), "--target", "kind", "--save", str(model)]) == 130
+    assert (
+        cli.main(["train", *SHORT, str(folder / "things.csv"), "--target", "kind", "--save", str(model)])
+        == 130
+    )
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "\nfastnn: interrupted\n")
     assert os.listdir(tmp_path) == []

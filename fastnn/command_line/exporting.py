@@ -20,6 +20,7 @@ from fastnn.command_line.arguments import FILE, Command, json_option, option, re
 from fastnn.command_line.models import anything_of, check_place
 from fastnn.command_line.output import CommandError, print_json, print_rows, write_file
 from fastnn.command_line.table_options import columns_of, format_of, table_options
+from fastnn.errors import ConfigurationError
 
 __all__ = ["export", "plot"]
 
@@ -42,15 +43,22 @@ def export(model: str, out: str, int8: bool, as_json: bool) -> int:
     if int8 and ending != ".c":
         raise refuse("argument --int8: it is for C; ONNX is written in the model's own numbers")
     check_place(out, "OUT", model)
-    found, _ = anything_of(model)
+    found, is_estimator = anything_of(model)
     said: dict[str, Any] = {"command": "export", "model": model}
+    try:
+        made: Any = fastnn.export.to_onnx(found) if ending == ".onnx" else _as_c(found, out, stem, int8)
+    except ConfigurationError as error:
+        if not is_estimator:
+            raise
+        what = f"{shown(model)} holds a {type(found).__name__}, which cannot be written as {ending[1:]}"
+        raise CommandError(f"{what}: {error}") from error
     if ending == ".onnx":
-        content = fastnn.export.to_onnx(found).SerializeToString()
+        content = made.SerializeToString()
         write_file(out, content)
         said |= {"files": [out], "bytes": len(content)}
         what = f"{out}: {len(content)} bytes"
     else:
-        said |= _as_c(found, out, stem, int8)
+        said |= made
         what = f"{out}: {said['flash']} bytes of weights (flash), {said['ram']} bytes of memory (RAM)"
     if as_json:
         print_json(said)
@@ -139,6 +147,9 @@ def _drawn(source: str, table: str | None, target: str | None, log_scale: bool, 
     if table is not None and target is not None:
         return tables.drawn(found, table, target, form, _axes())
     curves = {"loss": found.loss_curve_}
+    scores = getattr(found, "validation_scores_", None) or []
+    if len(scores) == len(found.loss_curve_):
+        curves["val_score"] = scores
     return fastnn.plotting.plot_loss(curves, _axes(), log_scale=log_scale), "losses"
 
 

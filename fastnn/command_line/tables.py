@@ -47,6 +47,7 @@ class Training:
     drop: tuple[str, ...]
     categorical: tuple[str, ...]
     held_out: float
+    epochs: int | None
     time_limit: float | None
     seed: int
     save: str | None
@@ -56,15 +57,14 @@ class Training:
 
 def _estimator(task: str, **options: Any) -> Any:
     """Return the estimator for a task."""
-    classes = {_CLASSIFICATION: fastnn.MLPClassifier}
-    return classes.get(task, fastnn.MLPRegressor)(**options)
+    return (fastnn.TabularClassifier if task == _CLASSIFICATION else fastnn.TabularRegressor)(**options)
 
 
 def train_table(given: Training) -> int:
     """Train on a table, and say what was seen, how it went, and what to type next; return the exit code."""
     if given.save is not None:
         check_place(given.save, "--save", given.table)
-    frame = read_table(given.table, given.form)
+    frame = read_table(given.table, given.form, given.categorical)
     need(frame, [given.target, *given.drop, *given.categorical], given.table)
     target = target_of(frame, given.target, given.task)
     names = [name for name in frame.columns if name != given.target and name not in given.drop]
@@ -82,8 +82,10 @@ def train_table(given: Training) -> int:
     features = frame.select(columns.used)
     estimator = _estimator(
         target.task,
+        cat_features=[name for name in columns.used if name in given.categorical] or None,
         random_state=given.seed,
         time_limit=given.time_limit,
+        **({} if given.epochs is None else {"n_epochs": given.epochs}),
         progress_bar=on_terminal(sys.stderr) and not given.quiet and not given.as_json,
     )
     start = time.perf_counter()
@@ -93,7 +95,7 @@ def train_table(given: Training) -> int:
         scores = _scores(estimator, features[held_out], target.values[held_out]) if len(held_out) else {}
     if given.save is not None:
         estimator.save(given.save)
-    _report(given, len(frame), columns, target, len(held_out), scores, seconds)
+    _report(given, len(frame), columns, target, len(held_out), scores, seconds, estimator.notes_)
     return 0
 
 
@@ -109,15 +111,14 @@ def _parts(target: Target, share: float, seed: int) -> tuple[list[int], list[int
             "on all of them"
         )
     labels = target.values if target.task == _CLASSIFICATION else np.zeros(n_rows)
+    codes, counts = np.unique(labels, return_inverse=True, return_counts=True)[1:]
+    mixed = rng.permutation(n_rows)
+    mixed = mixed[np.argsort(codes[mixed], kind="stable")]
     held_out: list[int] = []
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        count = min(round(share * len(rows)), len(rows) - 1)
-        held_out += rows[:count].tolist()
+    for rows in np.split(mixed, np.cumsum(counts)[:-1]):
+        held_out += rows[: min(round(share * len(rows)), len(rows) - 1)].tolist()
     if not held_out:  # many classes of few rows
-        counts = {label: int((labels == label).sum()) for label in np.unique(labels)}
-        others = [row for row in rng.permutation(n_rows).tolist() if counts[labels[row]] > 1]
-        held_out = others[:1]
+        held_out = [row for row in mixed.tolist() if counts[codes[row]] > 1][:1]
     chosen = set(held_out)
     return [row for row in range(n_rows) if row not in chosen], sorted(held_out)
 
@@ -151,7 +152,7 @@ def _score_rows(scores: dict[str, float]) -> list[tuple[str, str]]:
     if "accuracy" in scores:
         share = f"{scores['accuracy']:.4f} (the most frequent class: {scores['most_frequent_class']:.4f})"
         return [("accuracy", share), ("log loss", f"{scores['log_loss']:.4f}")]
-    words = {"r2": "R²", "rmse": "RMSE", "mean_absolute_error": "mean absolute error"}
+    words = {"r2": "R2", "rmse": "RMSE", "mean_absolute_error": "mean absolute error"}
     return [(words[name], f"{value:.6g}") for name, value in scores.items()]
 
 
@@ -163,6 +164,7 @@ def _report(
     n_held_out: int,
     scores: dict[str, float],
     seconds: float,
+    notes: Sequence[str],
 ) -> None:
     """Print what was seen and done."""
     classes = target.classes if target.task == _CLASSIFICATION else {}
@@ -177,6 +179,7 @@ def _report(
                 "categories": columns.categories,
                 "left_out": columns.left_out,
                 "missing_values": columns.missing,
+                "notes": list(notes),
                 "target": given.target,
                 "task": target.task,
                 "classes": classes or None,
@@ -207,8 +210,12 @@ def _report(
         rows.append(("held out", f"{n_held_out} rows, for these scores:"))
     rows += _score_rows(scores)
     if given.save is None:
-        again = ["fastnn", "train", given.table, "--target", given.target, "--save", "model.safetensors"]
-        rows += [("saved", "nowhere"), ("next", shlex.join(again))]
+        again = ["fastnn", "train", given.table, "--target", given.target]
+        for option, value in (("--task", given.task), ("--epochs", given.epochs)):
+            again += [] if value is None else [option, str(value)]
+        for option, values in (("--drop", given.drop), ("--categorical", given.categorical)):
+            again += [word for value in values for word in (option, value)]
+        rows += [("saved", "nowhere"), ("next", shlex.join([*again, "--save", "model.safetensors"]))]
     else:
         rows += [("saved", given.save), ("next", shlex.join(command))]
     print_rows(rows)
@@ -217,7 +224,7 @@ def _report(
 def evaluate_table(model: str, table: str, target: str, form: Format, as_json: bool) -> int:
     """Print how well a saved estimator predicts a table; return the exit code."""
     estimator = estimator_of(model)
-    frame = read_table(table, form)
+    frame = read_table(table, form, _texts_of(estimator))
     need(frame, [target], table)
     features = _features(estimator, frame, table)
     if hasattr(estimator, "classes_"):
@@ -245,7 +252,7 @@ def predict_table(
     labels = getattr(estimator, "classes_", None)
     if probabilities and labels is None:
         raise CommandError("--probabilities is for classes, and the model predicts numbers")
-    frame = read_table(table, form)
+    frame = read_table(table, form, _texts_of(estimator))
     features = _features(estimator, frame, table).to_native()
     with as_lines():
         predicted = np.asarray(estimator.predict(features))
@@ -275,7 +282,7 @@ def drawn(estimator: Any, table: str, target: str, form: Format, axes: Any) -> t
     """Return axes with what an estimator predicts of a table beside what is true, and what that is called."""
     from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay
 
-    frame = read_table(table, form)
+    frame = read_table(table, form, _texts_of(estimator))
     need(frame, [target], table)
     features = _features(estimator, frame, table).to_native()
     if hasattr(estimator, "classes_"):
@@ -313,10 +320,13 @@ def _features(estimator: Any, frame: Any, table: str) -> Any:
     if not names:
         raise CommandError("the model does not know names of columns; train it on a table, by fastnn train")
     need(frame, names, table)
-    look_at(frame, names, categorical_of(estimator), identifiers=False)
+    look_at(frame, names, _texts_of(estimator), identifiers=False)
     return frame.select(names)
 
 
-def categorical_of(estimator: Any) -> Sequence[str]:
-    """Return the columns that an estimator was told to take for names."""
-    return ()
+def _texts_of(estimator: Any) -> list[str]:
+    """Return the columns whose categories are text; read as numbers, they would not be found among them."""
+    fitted = getattr(getattr(estimator, "_encoder", None), "fitted", ())
+    return [
+        one.name for one in fitted if any(isinstance(name, str) for name in getattr(one, "categories", ()))
+    ]

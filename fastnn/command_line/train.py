@@ -35,7 +35,7 @@ def _each(field: str) -> str:
     return ", ".join(f"{getattr(defaults, field)} for {name}" for name, defaults in digits.DEFAULTS.items())
 
 
-_OF_DIGITS = ("dataset", "data", "hidden", "epochs", "batch_size", "learning_rate", "no_compare")
+_OF_DIGITS = ("dataset", "data", "hidden", "batch_size", "learning_rate", "no_compare")
 _OF_TABLES = (
     *("target", "task", "save", "validation_fraction", "drop", "categorical", "time_limit"),
     *("separator", "encoding", "missing"),
@@ -83,9 +83,10 @@ _OF_TABLES = (
     several=True,
     help="units of the hidden layers, in order (default: 500)",
 )
-@option("--epochs", metavar="N", type=WholeNumber(), help=f"default: {_each('epochs')}")
 @option("--batch-size", metavar="N", type=WholeNumber(), help=f"default: {_each('batch_size')}")
 @option("--learning-rate", metavar="RATE", type=Rate(), default=0.1, help="default: 0.1")
+@option("--no-compare", is_flag=True, help="do not time the same steps in NumPy")
+@option("--epochs", metavar="N", type=WholeNumber(), help=f"default: {_each('epochs')}, 256 for a table")
 @option(
     "--seed",
     metavar="N",
@@ -93,7 +94,6 @@ _OF_TABLES = (
     default=0,
     help="of weights, row order and split (default: 0)",
 )
-@option("--no-compare", is_flag=True, help="do not time the same steps in NumPy")
 @option("--quiet", is_flag=True, help="no progress bar on a terminal either")
 @json_option
 def train(
@@ -121,12 +121,12 @@ def train(
 ) -> int:
     """Train a network on a TABLE, CSV or parquet, to predict one of its columns.
 
-    Says what is in the table, holds some rows out, and scores the predictions of them. Options: --target to
-    --missing.
+    Says what is in the table, holds some rows out, and scores the predictions of them. Options of its own are
+    --target to --missing.
 
     Without a TABLE it trains a ReLU network with a softmax output on handwritten digits by stochastic
-    gradient descent, reports the accuracy on test images, and times the same steps in pure NumPy. Options:
-    --dataset to --learning-rate, and --no-compare. Without options it needs no download.
+    gradient descent, reports the accuracy on test images, and times the same steps in pure NumPy.
+    Options of its own are --dataset to --no-compare. Without options it needs no download.
     """
     if table is not None:
         _refuse(_OF_DIGITS, "is for the handwritten digits, and a table is given: leave one of them out")
@@ -145,6 +145,7 @@ def train(
                 drop=drop,
                 categorical=categorical,
                 held_out=validation_fraction,
+                epochs=epochs,
                 time_limit=time_limit,
                 seed=seed,
                 save=save,
