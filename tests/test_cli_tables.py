@@ -414,6 +414,15 @@ def test_dialects_of_csv(
     assert run(capsys, "predict", model, str(tmp_path / "t.csv"), *words) == wanted
 
 
+@pytest.mark.parametrize("backend", THERE)
+def test_texts_may_be_long(backend: str, monkeypatch: Patch, tmp_path: Path) -> None:
+    monkeypatch.setattr(reading, "BACKENDS", (backend,))
+    long = "a\nb" * 700_000
+    path = write(tmp_path / "t.csv", [{"x": 1, "text": "short"}, {"x": 2, "text": long}])
+    frame = reading.read_table(path, reading.Format())
+    assert (frame["x"].to_list(), frame["text"].to_list()) == ([1, 2], ["short", long])
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
 def test_a_table_may_come_by_standard_input(capsys: Captured, folder: Path) -> None:
     model = folder / "kinds.safetensors"

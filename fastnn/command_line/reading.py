@@ -281,7 +281,7 @@ def _csv(
 
             native = arrow.read_csv(
                 file,
-                # In one block: the types of columns are those of the first.
+                # In one block: rows that are longer than a block are refused.
                 arrow.ReadOptions(block_size=max(len(data) + 1, 2**20)),
                 arrow.ParseOptions(delimiter=separator, newlines_in_values=True),
                 arrow.ConvertOptions(
