@@ -117,11 +117,12 @@ def _clipped(x: Any) -> Any:
 
 @dataclass(frozen=True)
 class Typed:
-    """A table whose columns are numbers, float64, or lists of categories.
+    """A table whose columns are numbers, float64, or categories.
 
     Attributes
     ----------
     columns : list
+        Of categories lists; or, where an encoder knows them, arrays of their numbers.
     kinds : list of str
     n_rows : int
     """
@@ -270,15 +271,19 @@ class Encoder:
         else:
             order = list(range(count))
         columns: list[Values] = []
-        used = set(self.places)
+        used = dict(zip(self.places, self.fitted, strict=True))
         for number, place in enumerate(order):
-            name = number if self.names is None else self.names[number]
-            if number not in used:
+            column = used.get(number)
+            if column is None:
                 columns.append([])
-            elif self.kinds[number] == "number":
-                columns.append(as_numbers(table.columns[place], name))
+            elif isinstance(column, Number):
+                columns.append(as_numbers(table.columns[place], column.name))
             else:
-                columns.append(as_categories(table.columns[place], name))
+                values = as_categories(table.columns[place], column.name)
+                codes = column.codes(values)
+                if not (codes >= 0).any():
+                    _check_group(column, values)
+                columns.append(codes)
         return Typed(columns, self.kinds, table.n_rows)
 
     def array(self, table: Typed, dtype: np.dtype, rows: np.ndarray | slice | None = None) -> np.ndarray:
@@ -294,8 +299,8 @@ class Encoder:
         parts: list[np.ndarray] = []
         for column, place in zip(self.fitted, self.places, strict=True):
             values = table.columns[place]
-            if isinstance(column, Category):
-                values = column.codes(list(values))
+            if isinstance(column, Category) and not isinstance(values, np.ndarray):
+                values = column.codes(values)
             assert isinstance(values, np.ndarray)
             parts.append(values if rows is None else values[rows])
         out = np.empty((len(parts[0]), self.width), dtype)
@@ -304,6 +309,18 @@ class Encoder:
             column.write(values, out[:, first : first + column.width])
             first += column.width
         return out
+
+
+def _check_group(column: Category, values: Sequence[Any]) -> None:
+    """Raise if all values are texts, and no category is, or the other way round."""
+    present = [value for value in values if value is not None]
+    texts = {isinstance(value, str) for value in present}
+    known = {isinstance(value, str) for value in column.categories}
+    if len(texts) == 1 and len(known) == 1 and texts != known:
+        raise DataError(
+            f"{titled(column.name)} has no category that was there in fit: it has values such as "
+            f"{present[0]!r}, and in fit had such as {column.categories[0]!r}; give values of the same type"
+        )
 
 
 def _chosen(cat_features: Any, table: RawTable) -> set[int]:

@@ -108,3 +108,19 @@ def test_the_columns_that_matter_are_found() -> None:
     found = permutation_importance(model, X, Y, n_repeats=3, random_state=0).importances_mean
     assert list(np.argsort(found)[:1:-1]) == [1, 0]
     assert found[2:].max() < 0.1 < found[0] < found[1]
+
+
+def test_tables_are_searched_and_explained(peer: Any) -> None:
+    pandas = peer("pandas")
+    table = pandas.DataFrame(X, columns=list("abcd")).assign(kind=np.where(Y > 0.5, "high", "low"))
+    settings: dict[str, Any] = {"random_state": 0, "n_epochs": 20, "hidden_layer_sizes": (16,)}
+    model = fastnn.TabularClassifier(**settings)
+    search = GridSearchCV(model, {"learning_rate": [1e-6, 0.04]}, cv=3).fit(table, LABELS)
+    assert search.best_params_ == {"learning_rate": 0.04}
+    assert search.best_score_ > 0.85
+    with joblib.parallel_backend("loky", n_jobs=2):
+        scores = cross_val_score(fastnn.TabularRegressor(**settings), table, Y, cv=3)
+    assert scores.mean() > 0.8
+    found = permutation_importance(search.best_estimator_, table, LABELS, n_repeats=3, random_state=0)
+    assert found.importances_mean[[2, 3]].max() < found.importances_mean[1]
+    assert "TabularClassifier" in repr(make_pipeline(model))

@@ -187,6 +187,15 @@ def test_a_user_says_what_categories_are(peer: Any) -> None:
             fitted(frame, chosen=wrong)
 
 
+def test_categories_of_another_type_are_refused() -> None:
+    encoder, _ = fitted([[1, 5.0], [2, 6.0], [3, 7.0], [1, 8.0]], chosen=[0])
+    said = r"column 0 has no category that was there in fit: .* as '1', and in fit had such as 1.0; give"
+    with pytest.raises(DataError, match=said):
+        encoded(encoder, [["1", 5.0], [None, 6.0]])
+    assert np.isfinite(encoded(encoder, [[7, 5.0], [None, 6.0]])).all()
+    assert np.isfinite(encoded(encoder, [["1", 5.0], [1, 6.0]])).all()
+
+
 @pytest.mark.parametrize(
     "dates",
     [

@@ -369,6 +369,24 @@ def test_copies_predict_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(fresh.fit(TABLE, LABELS).predict_proba(TABLE), model.predict_proba(TABLE))
 
 
+def test_many_rows_are_encoded_in_parts(monkeypatch: Any) -> None:
+    from fastnn.estimators import _encoder, _tabular
+
+    model = fastnn.TabularClassifier(**QUICK).fit(TABLE, LABELS)
+    wanted = model.predict_proba(TABLE)
+    looked_up = []
+    codes = _encoder.Category.codes
+
+    def counted(self: Any, values: Any) -> np.ndarray:
+        looked_up.append(len(values))
+        return codes(self, values)
+
+    monkeypatch.setattr(_encoder.Category, "codes", counted)
+    monkeypatch.setattr(_tabular, "_CHUNK", 32)
+    np.testing.assert_allclose(model.predict_proba(TABLE), wanted, rtol=1e-12)
+    assert looked_up == [300]  # each category once, whatever the parts
+
+
 def test_arguments_stay_as_they_were(peer: Any) -> None:
     frame = peer("pandas").DataFrame(TABLE, columns=["a", "b", "c", "d", "kind"])
     before, labels = frame.copy(), LABELS.copy()
