@@ -65,7 +65,8 @@ WINGS = (
     ("datasets", "export", "plotting", "saving", "wiring"),
     ("estimators", "models"),
     ("fastnn",),
-    ("__main__", "benchmark", "cli"),
+    ("benchmark",),
+    ("__main__", "cli", "command_line"),
 )
 HEIGHTS = {part: height for height, wing in enumerate(WINGS) for part in wing}
 
@@ -187,6 +188,7 @@ SCRIPT = """
 import sys, threading
 import fastnn
 heavy = {"torch", "matplotlib", "sklearn", "scipy", "tqdm", "threadpoolctl", "pandas", "onnx", "jax"}
+heavy |= {"click", "rich", "narwhals", "polars", "pyarrow"}
 assert "fastnn._core.executor" in sys.modules
 print(sorted(heavy & set(sys.modules)), threading.active_count(), "fastnn.datasets" in sys.modules)
 model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import math
 import os
 import re
@@ -21,6 +22,7 @@ import fastnn
 from fastnn import cli, datasets, layers
 from fastnn._core import table
 from fastnn.benchmark.rivals import fastnn_, numpy_
+from fastnn.command_line import digits
 from fastnn.run import runtime
 
 Captured = pytest.CaptureFixture[str]
@@ -40,7 +42,7 @@ def value_of(label: str, output: str) -> str:
 
 
 def test_train_without_arguments_learns_the_digits(capsys: Captured, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(cli, "_COMPARISON_SECONDS", math.inf)  # all rounds, however busy the machine
+    monkeypatch.setattr(digits, "_COMPARISON_SECONDS", math.inf)  # all rounds, however busy the machine
     assert cli.main(["train"]) == 0
     output = capsys.readouterr().out
     assert float(value_of("test accuracy", output)) >= 0.95
@@ -63,6 +65,26 @@ def test_train_writes_its_results_in_two_columns(capsys: Captured) -> None:
 def test_train_takes_several_hidden_layers(capsys: Captured, hidden: list[str]) -> None:
     assert cli.main(["train", *hidden, "--epochs", "1", "--no-compare", "--quiet"]) == 0
     assert value_of("network", capsys.readouterr().out) == "64-24-12-10, 1990 parameters"
+
+
+def test_values_of_an_option_end_where_another_begins(capsys: Captured) -> None:
+    for words in (["--hidden=24", "--epochs", "1"], ["--epochs", "1", "--hid", "24"]):
+        assert cli.main(["train", *words, "--no-compare"]) == 0
+        assert value_of("network", capsys.readouterr().out) == "64-24-10, 1810 parameters"
+    assert cli.main(["train", "--hidden", "24", "--no-compare", "12"]) == 2
+    assert "argument --hidden: it is for the handwritten digits" in capsys.readouterr().err
+
+
+def test_train_as_json_is_one_object(capsys: Captured) -> None:
+    assert cli.main([*SHORT, "--no-compare", "--json"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert captured.out.count("\n") == 1
+    assert captured.err == ""
+    assert (found["data"], found["network"], found["parameters"]) == ("digits", [64, 16, 10], 1210)
+    assert (found["training_rows"], found["test_rows"], found["steps"]) == (1438, 359, 90)
+    assert 0.1 < found["test_accuracy"] < 1
+    assert found["numpy"] is None
 
 
 def test_train_is_repeatable(capsys: Captured) -> None:
@@ -187,8 +209,8 @@ def test_comparison_of_a_rival_twice_as_fast_says_so(capsys: Captured, monkeypat
     tick(fastnn_.FastnnRival, 1.0)
     tick(numpy_.NumpyRival, 0.5)
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    arguments = cli._parse([*SHORT, "--quiet"])
-    comparison = cli._compare_with_numpy(arguments, datasets.load_digits()[0])
+    settings = digits.Settings("digits", None, (16,), 2, 32, 0.1, 0, compare=True, quiet=True, as_json=False)
+    comparison = digits.compare_with_numpy(settings, datasets.load_digits()[0])
     assert comparison.startswith("takes 0.50 times as long for the same 88 steps (median of 5 rounds")
 
 
@@ -230,6 +252,22 @@ def test_benchmark_hands_over_to_the_runner(monkeypatch: Patch, code: int) -> No
     assert calls == [([], False), (["mnist", "xnor"], True)]
 
 
+def test_benchmark_as_json_has_tables_elsewhere(capsys: Captured, tmp_path: Path) -> None:
+    assert cli.main(["benchmark", "xnor", "--quick", "--json", "--report", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert "xnor" in captured.err
+    assert cli.main(["benchmark", "xnorr", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "xnorr" in captured.err
+
+
+def test_info_as_json(capsys: Captured) -> None:
+    assert cli.main(["info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == fastnn.build_info()
+
+
 def test_info_aligns_what_the_build_says(capsys: Captured) -> None:
     assert cli.main(["info"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -250,6 +288,15 @@ def test_no_command_is_a_usage_error(capsys: Captured) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("usage: fastnn")
+
+
+def test_an_unknown_command_is_a_usage_error(capsys: Captured) -> None:
+    assert cli.main(["trian"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.endswith(
+        "fastnn: error: argument COMMAND: invalid choice: 'trian' (did you mean train?)\n"
+    )
 
 
 def test_version(capsys: Captured) -> None:
@@ -281,7 +328,11 @@ def test_help(capsys: Captured, command: list[str]) -> None:
         (["--learning-rate", "fast"], "--learning-rate: expected a finite number above 0"),
         (["--dataset", "cifar"], "--dataset: invalid choice: 'cifar'"),
         (["--data", "folder"], "--data is the folder of the MNIST files: add --dataset mnist"),
-        (["digits"], "unrecognized arguments: digits"),
+        (["--epochs"], "argument --epochs: expected one argument"),
+        (["--quiet=yes"], "argument --quiet: expected no value"),
+        (["--epoch", "0"], "argument --epochs: expected a whole number"),  # the beginning of a name is enough
+        (["--seeds", "1"], "unrecognized arguments: --seeds (did you mean --seed?)"),
+        (["digits"], "there is no file 'digits'; for the handwritten digits, type --dataset digits"),
     ],
 )
 def test_train_refuses_impossible_values(capsys: Captured, arguments: list[str], message: str) -> None:

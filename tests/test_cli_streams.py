@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -79,6 +80,46 @@ def test_quiet_is_quiet_on_a_terminal_too(monkeypatch: Patch) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
     assert cli.main([*TRAIN, "--quiet"]) == 0
     assert stream.getvalue() == ""
+
+
+# --- colours ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "coloured"),
+    [
+        (True, {"TERM": "xterm"}, True),
+        (True, {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        (True, {"TERM": "dumb"}, False),
+        (False, {"TERM": "xterm"}, False),
+        (False, {"TERM": "xterm", "FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_colours_are_for_terminals(
+    terminal: bool, environment: dict[str, str], coloured: bool, monkeypatch: Patch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    out, err = Stream(terminal=terminal), Stream(terminal=terminal)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert cli.main(["info"]) == 0
+    assert cli.main(["train", "--dataset", "mnist", "--data", "nowhere"]) == 1
+    colour = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
+    assert bool(colour.search(out.getvalue())) == coloured
+    assert bool(colour.search(err.getvalue())) == coloured
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", err.getvalue())
+    assert plain.startswith("fastnn: error: MNIST was not found")
+    assert "\x1b" not in json_of_info(monkeypatch)
+
+
+def json_of_info(monkeypatch: Patch) -> str:
+    out = Stream(terminal=True)
+    monkeypatch.setattr(sys, "stdout", out)
+    assert cli.main(["info", "--json"]) == 0
+    return out.getvalue()
 
 
 # --- streams that are closed, full, or that nobody reads --------------------------------------------------

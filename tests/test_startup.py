@@ -82,3 +82,20 @@ def test_the_command_says_it_in_one_line(words: list[str], tree: Path) -> None:
         f"fastnn: error: fastnn's compiled core is not built in {tree / 'fastnn'}; "
     )
     assert done.stderr.count("\n") == 1
+
+
+def test_the_command_line_says_what_it_needs(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['click'] = None; from fastnn.cli import main; sys.exit(main(['info']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "fastnn: error: the command line needs click and rich: `pip install click rich`\n"
+
+
+def test_importing_fastnn_imports_nothing_of_the_command_line(tmp_path: Path) -> None:
+    code = "import sys, fastnn; print([m for m in ('click', 'rich', 'fastnn.cli') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n")
