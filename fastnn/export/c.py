@@ -206,7 +206,7 @@ class Source:
 
     def table(self, name: str, values: NDArray[Any]) -> str:
         """Return the name of a static array with these values."""
-        identifier = re.sub(r"\W", "_", f"w_{name}")
+        identifier = re.sub(r"\W", "_", f"w_{name}", flags=re.ASCII)
         while identifier in self._tables and name != self._names.get(identifier):
             identifier += "_"
         if identifier not in self._tables:

@@ -98,8 +98,9 @@ def flat_steps(estimator: Any, name: str = "") -> list[tuple[str, Any]]:
     """
     if not is_of("sklearn", estimator, "Pipeline"):
         return [(name, estimator)]
-    found = [(name, step) for name, step in estimator.steps if step is not None and step != "passthrough"]
-    return [one for name, step in found for one in flat_steps(step, name)]
+    found = [(key, step) for key, step in estimator.steps if step is not None and step != "passthrough"]
+    flat = [one for key, step in found for one in flat_steps(step, key)]
+    return flat if flat or name else [(name, estimator)]
 
 
 def fitted_of(estimator: Any) -> Fitted:
@@ -119,6 +120,8 @@ def fitted_of(estimator: Any) -> Fitted:
         If it, or the last step, is no fitted estimator of fastnn.
     """
     *before, (name, last) = flat_steps(estimator)
+    if isinstance(last, type):
+        raise ConfigurationError(f"{last.__name__} is a class; give a fitted estimator")
     kind, where = type(last).__name__, f"the last step {name!r}, " if name else ""
     if hasattr(last, "_exported"):
         if not hasattr(last, "coefs_"):

@@ -6,6 +6,7 @@ Names are those that users of scikit-learn's own converter know: ``label`` and `
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,35 +46,37 @@ def estimator_as_onnx(estimator: Any) -> Any:
     forward = joined(fitted.exported)
     first = fitted.steps[0][1] if fitted.steps else fitted.estimator
     names = getattr(first, "feature_names_in_", None)
-    found = None
-    if fitted.steps:
-        found = _Graph(fitted, forward, _columns(first, names))
-        by_column = is_of("sklearn", first, "ColumnTransformer") and names is not None
-        contents = {piece.content or "numbers" for piece in found.pieces}
-        if not by_column and len(contents) == 1:
-            found = None  # one matrix will do
-    if found is None:
-        width = getattr(first, "n_features_in_", forward.inputs[0][1].columns)
-        found = _Graph(fitted, forward, [Piece("X", width)])
-    return found.model()
-
-
-def _columns(first: Any, names: Sequence[Any] | None) -> list[Piece]:
-    """Return one piece a column of the rows."""
-    if not hasattr(first, "n_features_in_"):
-        raise ConfigurationError(
-            f"the step {type(first).__name__} is not fitted; fit the Pipeline, then export it"
-        )
-    shown = (
-        [f"x{number}" for number in range(first.n_features_in_)] if names is None else list(map(str, names))
-    )
-    for name in shown:
-        if not check_text(name, "the column", "ONNX") or shown.count(name) > 1:
+    width = _width(first, forward)
+    named = [f"x{number}" for number in range(width)] if names is None else list(map(str, names))
+    if not (is_of("sklearn", first, "ColumnTransformer") and names is not None):
+        # What the steps read says whether one matrix holds all.
+        shown = [name.encode("utf-8", "replace").decode() for name in named]
+        contents = {piece.content or "numbers" for piece in _Graph(fitted, forward, _singles(shown)).pieces}
+        if len(contents) == 1:
+            return _Graph(fitted, forward, [Piece("X", width)]).model()
+    for name, count in Counter(named).items():
+        if not check_text(name, "the column", "ONNX") or count > 1:
             raise ConfigurationError(
                 f"the column {name!r} has no name of its own, which an input of ONNX needs; "
                 "rename the columns"
             )
-    return [Piece(name, 1) for name in shown]
+    return _Graph(fitted, forward, _singles(named)).model()
+
+
+def _width(first: Any, forward: Forward) -> int:
+    """Return how many columns rows have."""
+    if hasattr(first, "_exported"):
+        return forward.inputs[0][1].columns
+    if not hasattr(first, "n_features_in_"):
+        raise ConfigurationError(
+            f"the step {type(first).__name__} is not fitted; fit the Pipeline, then export it"
+        )
+    return int(first.n_features_in_)
+
+
+def _singles(names: Sequence[str]) -> list[Piece]:
+    """Return one piece a column."""
+    return [Piece(name, 1) for name in names]
 
 
 class _Graph:

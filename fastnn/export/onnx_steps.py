@@ -1,6 +1,6 @@
 """What a fitted transformer of scikit-learn becomes in ONNX.
 
-One rule for each class, by its name.  Most scalers compute in float64 and round after each step, as
+One rule for each class, by its name.  A scaler computes in float64 and rounds after each step, as
 scikit-learn does with rows of float32.  Categories become their numbers first; one that was not seen has the
 number after the last.  This file must not know networks.
 """
@@ -19,7 +19,7 @@ from fastnn.errors import ConfigurationError
 from fastnn.export.estimators import check_text, shown_step
 from fastnn.export.onnx import ML, Writer
 from fastnn.export.onnx_table import Piece, Table
-from fastnn.export.scalers import SCALERS, is_of
+from fastnn.export.scalers import SCALERS, is_of, standard_mean
 
 __all__ = ["STEPS", "write_step"]
 
@@ -94,12 +94,9 @@ def _clipped(w: Writer, step: Any, x: str, limits: Sequence[float]) -> str:
 
 
 def _standard(w: Writer, shown: str, step: Any, table: Table) -> Table:
-    x = table.numbers()  # the means are rounded first, unlike those of other scalers
-    if step.with_mean:
-        x = w.node("Sub", x, w.fresh(np.asarray(step.mean_, w.dtype).reshape(1, -1)))
-    if step.with_std:
-        x = w.node("Div", x, w.fresh(np.asarray(step.scale_, w.dtype).reshape(1, -1)))
-    return _numbers(w, x, table.width)
+    x = table.numbers()
+    x = _exactly(w, "Sub", x, standard_mean(step, w.dtype)) if step.with_mean else x
+    return _numbers(w, _exactly(w, "Div", x, step.scale_) if step.with_std else x, table.width)
 
 
 def _min_max(w: Writer, shown: str, step: Any, table: Table) -> Table:

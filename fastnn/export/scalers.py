@@ -5,6 +5,7 @@ This file must not know formats.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastnn.errors import ConfigurationError
 
-__all__ = ["SCALERS", "Scaling", "is_of", "one_after_another", "scaling_of"]
+__all__ = ["SCALERS", "Scaling", "is_of", "one_after_another", "scaling_of", "standard_mean"]
 
 SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 
@@ -51,7 +52,7 @@ def scaling_of(step: Any, name: str, dtype: np.dtype[Any]) -> Scaling:
     name : str
         How messages speak of it.
     dtype : numpy.dtype
-        Of the rows, to which `StandardScaler` rounds its means.
+        Of the rows.
 
     Returns
     -------
@@ -75,10 +76,23 @@ def scaling_of(step: Any, name: str, dtype: np.dtype[Any]) -> Scaling:
         return Scaling(-step.min_ / step.scale_, step.scale_ * ones, limits)  # type: ignore[arg-type]
     mean = getattr(step, "center_", None)
     if getattr(step, "with_mean", False):  # else it is computed all the same
-        mean = np.asarray(step.mean_, dtype)
+        mean = standard_mean(step, dtype)
     scale = ones if step.scale_ is None else np.asarray(step.scale_, np.float64)
     mean = 0.0 * ones if mean is None else np.asarray(mean, np.float64)
     return Scaling(mean, 1.0 / scale, limits)  # type: ignore[arg-type]
+
+
+def standard_mean(step: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return what a fitted `StandardScaler` takes off rows of a dtype.
+
+    Some versions of scikit-learn round the means to the dtype first, others do not: its means show it.
+    """
+    exact = np.asarray(step.mean_, np.float64)
+    rounded = exact.astype(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that columns have no names
+        rest = np.asarray(step.transform(rounded.reshape(1, -1).copy()))
+    return exact if rest.any() else rounded
 
 
 def _clips(step: Any) -> bool:

@@ -154,3 +154,11 @@ def test_rows_of_another_shape(tmp_path: Path, x: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"x must be rows of \[3\] features"):
         fastnn.export.to_c(model, tmp_path / "new", x=x)
     assert not (tmp_path / "new").exists()
+
+
+def test_names_of_layers_with_any_characters(tmp_path: Path) -> None:
+    x = fastnn.Input((3,), name="in \u4e2d ??")
+    model = fastnn.Model(x, layers.Dense(2, name="a\n#error \u00e9 *")(x), seed=0)
+    code, error = checked(fastnn.export.to_c(model, tmp_path, verbose=0))
+    assert code == 0
+    assert error < 1e-5

@@ -461,6 +461,8 @@ def test_last_steps_without_a_counterpart(sk: Any) -> None:
             LinearRegression().fit(X, y),
             "LinearRegression is no estimator that can be exported; give a fitted",
         ),
+        (fastnn.MLPRegressor, "MLPRegressor is a class; give a fitted estimator"),
+        (sk.pipeline.make_pipeline("passthrough"), "Pipeline is no estimator that can be exported"),
         (sk.pipeline.make_pipeline(theirs), "the last step 'mlpregressor', MLPRegressor is scikit-learn's"),
     ):
         with pytest.raises(ConfigurationError, match=message):
@@ -481,6 +483,9 @@ def test_names_that_an_input_cannot_have(sk: Any) -> None:
         )
         with pytest.raises(ConfigurationError, match=message):
             to_onnx(fitted(made, frame, np.arange(ROWS)))
+        made = sk.pipeline.make_pipeline(sk.preprocessing.StandardScaler(), fastnn.MLPRegressor(**SETTINGS))
+        session = check(fitted(made, frame, np.arange(ROWS)), frame)  # as one matrix, without their names
+        assert [i.name for i in session.get_inputs()] == ["X"]
 
 
 def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
