@@ -95,6 +95,8 @@ def test_columns_far_from_zero_keep_their_digits(tmp_path: Path, name: str) -> N
 
     x = (rows() + np.array([1e6, -1e5, 0, 0, 1e4])).astype(np.float32)
     made = fitted(make_pipeline(SCALERS[name](), fastnn.MLPRegressor(**SETTINGS)), x, x[:, 0] - 1e6)
+    if name == "RobustScaler":  # whose means may have digits that float32 has not
+        made[0].center_ = made[0].center_ + np.array([0.0123, 0.00123, 0.0, 0.0, 0.0001])
     check(made, x, tmp_path, "float32")
     code, error = checked(to_c(made, tmp_path / "rows of its own", verbose=0))
     assert code == 0

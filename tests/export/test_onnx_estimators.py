@@ -190,6 +190,10 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "two dropped": {"drop": "if_binary", "sparse_output": False},
     "rare": {"min_frequency": 12, "handle_unknown": "infrequent_if_exist"},
     "few": {"max_categories": 3, "handle_unknown": "ignore"},
+    "all rare, first dropped": {
+        **{"min_frequency": ROWS, "drop": "first"},
+        "handle_unknown": "infrequent_if_exist",
+    },
     "few, first dropped": {"max_categories": 3, "drop": "first", "handle_unknown": "infrequent_if_exist"},
 }
 
@@ -385,6 +389,7 @@ def test_ten_thousand_classes() -> None:
 
 def test_one_class() -> None:
     made = fitted(fastnn.MLPClassifier(**SETTINGS), rows(), np.full(ROWS, "all"))
+    made.intercepts_[-1][:] = 50.0  # the other class, which there is not, is certain
     session = session_of(to_onnx(made))
     label, _ = session.run(None, feed_of(session, rows()))
     assert label.tolist() == made.predict(rows()).tolist()
