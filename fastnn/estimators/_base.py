@@ -28,6 +28,7 @@ from fastnn.estimators._epochs import Rows
 from fastnn.estimators._lbfgs import LossOfAll, packed
 from fastnn.estimators._network import Network, Recipe
 from fastnn.estimators._training import NON_FINITE, Given
+from fastnn.export.estimators import Exported
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 from fastnn.run.runtime import blas_single_threaded
@@ -184,6 +185,14 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             self._network, self._built_for = network, self._design()
         network.take(kernels, biases)
         return network
+
+    @abstractmethod
+    def _exported(self) -> Exported:
+        """Return what other runtimes are to compute."""
+
+    def _models(self) -> tuple[Any, ...]:
+        """Return the models of all nets, whose mean is predicted."""
+        return tuple(one._net().model for one in (self, *getattr(self, "ensemble_", [])))
 
     def _design(self) -> tuple[Any, ...]:
         """Return the parameters on which the net depends, beside its widths."""

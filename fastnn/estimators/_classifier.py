@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.estimators import _compat, _extras
 from fastnn.estimators._base import BasePerceptron
+from fastnn.export.estimators import Exported
 from fastnn.losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
 
 __all__ = ["MLPClassifier", "weights_of_classes"]
@@ -295,6 +296,10 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         if outputs.shape[1] == 1:
             return (outputs[:, 0] > 0.5).astype(np.intp)
         return outputs.argmax(axis=1)
+
+    def _exported(self) -> Exported:
+        several = self._label_binarizer.y_type_ not in ("binary", "multiclass")
+        return Exported(self._models(), "labels" if several else "classes", self.classes_)
 
     # -- what users call
 

@@ -18,6 +18,7 @@ from fastnn.border.data import as_targets
 from fastnn.estimators import _compat, _extras
 from fastnn.estimators._base import BasePerceptron
 from fastnn.estimators._ensemble import outputs_of_all
+from fastnn.export.estimators import Exported
 from fastnn.losses import Loss, MeanSquaredError, Poisson
 
 __all__ = ["MLPRegressor"]
@@ -224,6 +225,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
             for quantile, column in zip(loss.quantiles, columns, strict=True)
         ]
         return float(np.mean(scores))
+
+    def _exported(self) -> Exported:
+        return Exported(self._models(), "numbers")
 
     # -- what users call
 

@@ -1,4 +1,4 @@
-"""Models for other runtimes, and weights from other libraries.
+"""Models and estimators for other runtimes, and weights from other libraries.
 
 `to_onnx` and `to_c` write models down; `from_torch`, `to_torch`, `from_keras` and `from_sklearn` carry
 weights across.  Other libraries are imported when they are needed.
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.errors import ConfigurationError
+from fastnn.export.estimators import is_estimator
+from fastnn.export.files import write_files
 from fastnn.export.forward import forward_of
 from fastnn.export.weights import from_keras, from_sklearn, from_torch, to_torch
 from fastnn.graph.nests import leaves, packed
@@ -40,16 +42,22 @@ def __dir__() -> list[str]:
 
 
 def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
-    """Return a model as an ONNX graph, and write it to a file if there is a path.
+    """Return a model or an estimator as an ONNX graph, and write it to a file if there is a path.
 
-    Inputs and outputs have the names of `Input` and of the layers that make them, the model's dtype, and any
-    number of rows; indices are int64. The operators are those of opset 17. What only training does, such as
-    Dropout, is left out.
+    Inputs and outputs of a model have the names of `Input` and of the layers that make them, the model's
+    dtype, and any number of rows; indices are int64. The operators are those of opset 17. What only training
+    does, such as Dropout, is left out.
+
+    An estimator has the input ``X``, or one for each column of a table, and the outputs ``label`` and
+    ``probabilities``, or ``variable`` if it predicts numbers; docs/export.md has the steps of a Pipeline that
+    there are.
 
     Parameters
     ----------
-    model : Model
+    model : Model, MLPClassifier, MLPRegressor or Pipeline
+        Estimators are fitted.
     path : path-like, optional
+        A file is written whole or not at all.
 
     Returns
     -------
@@ -58,9 +66,12 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
     Raises
     ------
     ConfigurationError
-        If it is no model, or a layer has no counterpart; the message names it.
+        If it is no model and no fitted estimator, or if a layer, a step of a Pipeline or the labels have no
+        counterpart; the message names what it is.
     ImportError
         If onnx is not installed.
+    OSError
+        If the file cannot be written.
 
     Examples
     --------
@@ -71,14 +82,15 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
     ['Gemm', 'Relu', 'Identity']
     """
     try:
-        import onnx
+        import onnx  # noqa: F401
     except ImportError as error:
         raise ImportError("export to ONNX needs onnx: `pip install onnx`") from error
     from fastnn.export.onnx import Writer
+    from fastnn.export.onnx_estimators import estimator_as_onnx
 
-    made = Writer(forward_of(model)).model()
+    made = estimator_as_onnx(model) if is_estimator(model) else Writer(forward_of(model)).model()
     if path is not None:
-        onnx.save(made, os.fspath(path))
+        write_files({path: made.SerializeToString()})
     return made
 
 
@@ -121,17 +133,20 @@ def to_c(
     x: ArrayLike | Sequence[ArrayLike] | None = None,
     verbose: int = 1,
 ) -> CFiles:
-    """Write a model as one file of C99 that predicts a row, with a header and a test.
+    """Write a model or an estimator as one file of C99 that predicts a row, with a header and a test.
 
     ``<name>.c`` needs math.h alone, allocates nothing, and holds the weights as static constants. It defines
     ``int <name>_predict(const float* x, float* y)``, with one pointer an input and output; indices are
     int32_t, and one that is out of range makes it return 1. ``<name>_test.c`` compares predictions with what
     the model returns, and says how to compile it.
 
+    A classifier has ``int <name>_class(const float* x, float* y)`` besides, which returns the number of the
+    class, and the array ``<name>_labels``. Of a Pipeline the steps before the net are scalers.
+
     Parameters
     ----------
-    model : Model
-        Of float32, or float64, which becomes double.
+    model : Model, MLPClassifier, MLPRegressor or Pipeline
+        Of float32, or float64, which becomes double. Estimators are fitted.
     folder : path-like
         Made if it is not there; files of these names in it are replaced.
     name : str
@@ -140,7 +155,7 @@ def to_c(
         Whether kernels of dense layers become whole numbers of eight bits, one scale a unit. Their inputs are
         then rounded to eight bits as well, by the largest of a row.
     x : array_like, (rows, features), or a list of them, optional
-        Rows to test with; by default eight rows of normal numbers.
+        Rows to test with; by default eight rows of normal numbers, or what scalers make such of.
     verbose : int
         Whether to print what was written, with its bytes.
 
@@ -151,7 +166,10 @@ def to_c(
     Raises
     ------
     ConfigurationError
-        If it is no model, a layer has no counterpart, weights are not finite, or the name is none of C.
+        If it is no model and no fitted estimator, if a layer, a step or the labels have no counterpart, if
+        weights are not finite, or if the name is none of C.
+    OSError
+        If a file cannot be written; then none is changed.
 
     Examples
     --------
@@ -164,20 +182,27 @@ def to_c(
     """
     from fastnn.export.c import Source
     from fastnn.export.c_check import check_program
+    from fastnn.export.c_estimators import EstimatorForC
     from fastnn.export.golden import evaluate
 
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name in _C_WORDS:
         raise ConfigurationError(f"name must be an identifier of C, such as 'model', got {name!r}")
-    forward = forward_of(model)
-    source = Source(forward, name, int8)
+    net = EstimatorForC(model) if is_estimator(model) else None
+    forward = forward_of(model) if net is None else net.forward
+    source = Source(forward, name, int8, None if net is None else net.labels)
     inputs = _rows(forward, x)
-    expected = evaluate(forward, inputs, int8) if int8 else _predicted(model, inputs)
+    if net is not None and x is None:
+        inputs = [net.unscaled(inputs[0])]
+    if int8:
+        expected = evaluate(forward, inputs, int8)
+    else:
+        expected = _predicted(model, inputs) if net is None else [net.predicted(inputs[0])]
     header, main, test = (Path(folder) / f"{name}{end}" for end in (".h", ".c", "_test.c"))
     files = CFiles(header, main, test, source.flash, source.ram)
     texts = (source.header(), source.source(), check_program(source, inputs, expected))
     Path(folder).mkdir(parents=True, exist_ok=True)
-    for path, text in zip((files.header, files.source, files.test), texts, strict=True):
-        path.write_text(text, encoding="ascii")
+    paths = (files.header, files.source, files.test)
+    write_files({path: text.encode("ascii") for path, text in zip(paths, texts, strict=True)})
     if verbose:
         print(files)
     return files

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastnn.compiler.plan import Activation, Op, OpCode, Operand, Slot
 from fastnn.errors import ConfigurationError
 from fastnn.export.c_functions import ACTIVATIONS, LOOPS
+from fastnn.export.c_labels import Labels, in_comment
 from fastnn.export.forward import Forward, parameter, unsupported
 from fastnn.ops import Numbers, name_of
 from fastnn.version import __version__
@@ -49,10 +50,12 @@ class Source:
         The prefix of all public names.
     int8 : bool
         Whether kernels of dense layers are whole numbers of eight bits.
+    labels : Labels, optional
+        Of a classifier.
     """
 
-    def __init__(self, forward: Forward, name: str, int8: bool) -> None:
-        self.forward, self.name, self.int8 = forward, name, int8
+    def __init__(self, forward: Forward, name: str, int8: bool, labels: Labels | None = None) -> None:
+        self.forward, self.name, self.int8, self.labels = forward, name, int8, labels
         self.real = "double" if forward.dtype == np.float64 else "float"
         self.lines: list[str] = []
         self.flash = 0  # bytes of weights
@@ -70,7 +73,7 @@ class Source:
             rule = _RULES.get(op.code)
             if rule is None:
                 raise unsupported(op, "C")
-            self.lines.append(f"/* {op.layer} */")
+            self.lines.append(f"/* {in_comment(op.layer)} */")
             rule(self, op)
 
     @property
@@ -108,9 +111,12 @@ class Source:
     def header(self) -> str:
         """Return the text of the header."""
         guard = f"{self.name.upper()}_H"
-        shapes = [f" *   {name}: {label}, {length} numbers" for _, name, length, label in self.inputs()]
+        shapes = [
+            f" *   {name}: {in_comment(label)}, {length} numbers" for _, name, length, label in self.inputs()
+        ]
         shapes += [
-            f" *   {name}: {label}, {length} numbers, written" for name, length, label in self.outputs()
+            f" *   {name}: {in_comment(label)}, {length} numbers, written"
+            for name, length, label in self.outputs()
         ]
         prefix = self.name.upper()
         sizes = [
@@ -133,6 +139,7 @@ class Source:
                 *sizes,
                 "",
                 f"int {self.name}_predict({self.parameters});",
+                *([] if self.labels is None else self.labels.declared(self.name, self.parameters)),
                 "",
                 "#endif",
                 "",
@@ -163,6 +170,8 @@ class Source:
         needs_i = any(re.search(r"\bi\b", line) for line in self.lines)
         declared = ["    int i;"] if needs_i or self._index_checks() else []
         parts += ["", f"int {self.name}_predict({self.parameters}) {{", *declared, *body, "}", ""]
+        if self.labels is not None:
+            parts += self.labels.defined(self.name, self.parameters)
         return "\n".join(parts)
 
     def _index_checks(self) -> list[str]:
@@ -197,7 +206,7 @@ class Source:
 
     def table(self, name: str, values: NDArray[Any]) -> str:
         """Return the name of a static array with these values."""
-        identifier = re.sub(r"\W", "_", f"w_{name}")
+        identifier = re.sub(r"\W", "_", f"w_{name}", flags=re.ASCII)
         while identifier in self._tables and name != self._names.get(identifier):
             identifier += "_"
         if identifier not in self._tables:

@@ -31,6 +31,7 @@ def check_program(source: Source, inputs: Sequence[NDArray[Any]], expected: Sequ
     str
     """
     name, rows = source.name, len(inputs[0])
+    function = f"{name}_predict" if source.labels is None else source.labels.function(name)
     tolerance = TOLERANCES["int8" if source.int8 else source.real]
     tables, arguments, checks = [], [], []
     for (kind, x, length, _), values in zip(source.inputs(), inputs, strict=True):
@@ -49,6 +50,17 @@ def check_program(source: Source, inputs: Sequence[NDArray[Any]], expected: Sequ
             "                largest = error;",
             "        }",
         ]
+    call = f"{function}({', '.join(arguments)})"
+    called = [f"        if ({call})", "            return 2;"]
+    if source.labels is not None and source.labels.one_of_many:
+        # A class is right if it has the largest probability, or as good as that.
+        called = [f"        const int found = {call};"]
+        checks += [
+            f"        for (i = 0; i < {len(source.labels.values)}; i++)",
+            f"            if (!(expected_y[row * {source.outputs()[0][1]} + found] + {2 * tolerance:g} >= "
+            f"expected_y[row * {source.outputs()[0][1]} + i]))",
+            "                return 3;",
+        ]
     return "\n".join(
         [
             f"/* Compares {name}_predict with {rows} rows of what it must return.",
@@ -65,8 +77,7 @@ def check_program(source: Source, inputs: Sequence[NDArray[Any]], expected: Sequ
             "    double largest = 0;",
             "    int row, i;",
             f"    for (row = 0; row < {rows}; row++) {{",
-            f"        if ({name}_predict({', '.join(arguments)}))",
-            "            return 2;",
+            *called,
             *checks,
             "    }",
             f'    printf("{rows} rows, largest error %.2g of {tolerance:g} allowed\\n", largest);',

@@ -68,8 +68,8 @@ def forward_of(model: Any) -> Forward:
     """
     if not isinstance(model, Model):
         raise ConfigurationError(
-            f"expected a model of fastnn, got {type(model).__name__}; give a fastnn.Sequential or "
-            "fastnn.Model"
+            f"expected a model of fastnn, got {type(model).__name__}; give a fastnn.Sequential, a "
+            "fastnn.Model or a fitted estimator"
         )
     graph = model.graph
     plan = compile_plan(graph, "predict")

@@ -11,7 +11,7 @@ ONNX operators, opset 17, https://onnx.ai/onnx/operators/.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from fastnn.export.forward import Forward, parameter, unsupported
 from fastnn.ops import Numbers
 from fastnn.run.reference.formulas import GELU, SELU, SELU_BELOW
 
-__all__ = ["OPSET", "Writer"]
+__all__ = ["ML", "OPSET", "Writer"]
 
 OPSET = 17  # operators of 2022, which all runtimes of today have
+ML, ML_OPSET = "ai.onnx.ml", 3  # of the same year; for what reads texts
 IR_VERSION = 8  # of the file, as of that opset
 
 _ERFC_TERMS = 32  # of a series that has the precision of float64
@@ -36,48 +37,83 @@ class Writer:
     Parameters
     ----------
     forward : Forward
+    taken : iterable of str
+        Names of further inputs and outputs.
     """
 
-    def __init__(self, forward: Forward) -> None:
+    def __init__(self, forward: Forward, taken: Iterable[str] = ()) -> None:
         self.forward, self.dtype = forward, forward.dtype
         self.nodes: list[Any] = []
         self.constants: dict[str, np.ndarray] = {}
+        self.uses_ml = False  # whether there are operators of ai.onnx.ml
+        self._taken = {*taken, *(name for name, _ in (*forward.inputs, *forward.outputs))}
         self._values: dict[str, str] = {}  # of operands, by name: the value that was written last
         self._count = 0
 
     def model(self) -> Any:
         """Return the `onnx.ModelProto`."""
-        import onnx
-        from onnx import TensorProto, helper, numpy_helper
+        from onnx import TensorProto
 
-        kind = TensorProto.DOUBLE if self.dtype == np.float64 else TensorProto.FLOAT
-        for name, external in self.forward.inputs:
-            self._values[external.name] = name
-        for op in self.forward.ops:
-            self._write(op)
-        inputs, outputs = [], []
+        kind = self.real
+        values, inputs = [], []
         for name, external in self.forward.inputs:
             whole = external.kind.numbers is not Numbers.REAL
-            inputs.append(
-                helper.make_tensor_value_info(
-                    name, TensorProto.INT64 if whole else kind, ["rows", external.columns]
-                )
-            )
-        taken = {name for name, _ in self.forward.inputs}
-        for name, external in self.forward.outputs:
-            shown = f"{name}_output" if name in taken else name
-            self.nodes.append(helper.make_node("Identity", [self._values[external.name]], [shown]))
-            outputs.append(helper.make_tensor_value_info(shown, kind, ["rows", external.columns]))
+            values.append(name)
+            inputs.append((name, TensorProto.INT64 if whole else kind, ["rows", external.columns]))
+        outputs = [
+            (name, value, kind, ["rows", external.columns])
+            for (name, external), value in zip(self.forward.outputs, self.predicted(values), strict=True)
+        ]
+        return self.finish(inputs, outputs)
+
+    def predicted(self, inputs: Sequence[str]) -> list[str]:
+        """Append the forward of these values, and return its outputs."""
+        for (_, external), value in zip(self.forward.inputs, inputs, strict=True):
+            self._values[external.name] = value
+        for op in self.forward.ops:
+            self._write(op)
+        return [self._values[external.name] for _, external in self.forward.outputs]
+
+    def finish(
+        self, inputs: Sequence[tuple[str, int, list[Any]]], outputs: Sequence[tuple[str, str, int, list[Any]]]
+    ) -> Any:
+        """Return the `onnx.ModelProto`.
+
+        Parameters
+        ----------
+        inputs : sequence of (str, int, list)
+            Name, type and shape.
+        outputs : sequence of (str, str, int, list)
+            Name, value, type and shape.
+        """
+        import onnx
+        from onnx import helper, numpy_helper
+
+        given = [helper.make_tensor_value_info(*one) for one in inputs]
+        made = []
+        names = {name for name, _, _ in inputs}
+        for name, value, kind, shape in outputs:
+            shown = name
+            while shown in names:
+                shown += "_output"
+            names.add(shown)
+            self.nodes.append(helper.make_node("Identity", [value], [shown]))
+            made.append(helper.make_tensor_value_info(shown, kind, shape))
         constants = [numpy_helper.from_array(value, name) for name, value in self.constants.items()]
-        graph = helper.make_graph(self.nodes, "fastnn", inputs, outputs, constants)
-        made: Any = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="fastnn",
+        graph = helper.make_graph(self.nodes, "fastnn", given, made, constants)
+        sets = [helper.make_opsetid("", OPSET)]
+        if self.uses_ml:
+            sets.append(helper.make_opsetid(ML, ML_OPSET))
+        found: Any = helper.make_model(
+            graph, opset_imports=sets, ir_version=IR_VERSION, producer_name="fastnn"
         )
-        onnx.checker.check_model(made)
-        return made
+        onnx.checker.check_model(found)
+        return found
+
+    @property
+    def real(self) -> int:
+        """The type of the model's dtype."""
+        return _float_of(self)
 
     # -- values
 
@@ -86,7 +122,8 @@ class Writer:
         from onnx import helper
 
         self._count += 1
-        result = f"fastnn/{self._count}"
+        result = self._free(f"fastnn/{self._count}")
+        self.uses_ml |= attributes.get("domain") == ML
         names = [value if isinstance(value, str) else self.number(value) for value in inputs]
         self.nodes.append(helper.make_node(kind, names, [result], **attributes))
         return result
@@ -96,9 +133,14 @@ class Writer:
         return self.constant(f"number {value!r}", np.array(value, self.dtype))
 
     def constant(self, name: str, value: np.ndarray) -> str:
-        """Return a constant of this name."""
+        """Return a constant of this name, or one that is free."""
+        name = self._free(name)
         self.constants[name] = value
         return name
+
+    def fresh(self, value: np.ndarray) -> str:
+        """Return a constant that has no name of its own."""
+        return self.constant(f"constant {len(self.constants)}", value)
 
     def whole(self, *values: int) -> str:
         """Return a constant of whole numbers."""
@@ -125,6 +167,12 @@ class Writer:
         if rule is None:
             raise unsupported(op, "ONNX")
         self._values[op.need("y").name] = rule(self, op)
+
+    def _free(self, name: str) -> str:
+        """Return a name that no input or output has."""
+        while name in self._taken or name.removesuffix("_output") in self._taken:
+            name += "'"
+        return name
 
     def among(self, condition: str, yes: str | float, no: str | float) -> str:
         """Return `yes` where the condition holds, else `no`."""

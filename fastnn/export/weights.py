@@ -5,7 +5,7 @@ This file must not know formats of files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from fastnn import layers
 from fastnn.errors import ConfigurationError, ShapeError
+from fastnn.export.estimators import flat_steps, shown_step
+from fastnn.export.scalers import Scaling, one_after_another, scaling_of
 from fastnn.model.model import Model
 from fastnn.model.sequential import Sequential
 
@@ -276,8 +278,8 @@ def _ends(value: Any) -> list[tuple[str, int]]:
     return [key for one in value for key in _ends(one)]
 
 
-def from_sklearn(estimator: Any) -> Sequential:
-    """Return a model like a fitted network of scikit-learn, or a Pipeline of scalers that ends in one.
+def from_sklearn(estimator: Any) -> Model:
+    """Return a model like a fitted network, or like a Pipeline of scalers that ends in one.
 
     Parameters
     ----------
@@ -287,8 +289,9 @@ def from_sklearn(estimator: Any) -> Sequential:
 
     Returns
     -------
-    Sequential
-        Its outputs are those of `predict_proba`, one column for two classes, or of `predict`. Not compiled.
+    Model
+        A `Sequential`, but for an ensemble. Its outputs are those of `predict_proba`, one column for two
+        classes, or of `predict`. Not compiled.
 
     Raises
     ------
@@ -303,60 +306,64 @@ def from_sklearn(estimator: Any) -> Sequential:
     >>> from_sklearn(net).predict([[2.0, 3.0]], verbose=0)
     array([[6.]])
     """
-    steps = [step for _, step in getattr(estimator, "steps", [("", estimator)])]
-    steps = [step for step in steps if step is not None and step != "passthrough"]
-    *scalers, network = steps
+    *before, (_, network) = flat_steps(estimator)
     if not hasattr(network, "coefs_"):
         raise ConfigurationError(
             f"expected a fitted MLPClassifier or MLPRegressor, or a Pipeline that ends in one, got "
             f"{type(network).__name__}; call fit first"
         )
-    for argument in ("normalization", "n_ensemble"):  # of the estimators of fastnn
-        if getattr(network, argument, None) not in (None, 1):
-            raise ConfigurationError(
-                f"a net with {argument}={getattr(network, argument)!r} is more than its coefs_ and "
-                "intercepts_; it has no counterpart here"
-            )
-    kernels, biases = network.coefs_, network.intercepts_
-    hidden = network.activation if isinstance(network.activation, list | tuple) else [network.activation]
-    hidden = list(hidden) * (len(kernels) - 1 if len(hidden) == 1 else 1)
-    activations = [_keras_name(function) for function in (*hidden, network.out_activation_)]
-    model = Sequential(
-        [
-            layers.Input((kernels[0].shape[0],)),
-            *map(_scaler_like, scalers),
-            *(
-                layers.Dense(kernel.shape[1], function)
-                for kernel, function in zip(kernels, activations, strict=True)
-            ),
-        ],
-        dtype="float32" if kernels[0].dtype == np.float32 else "float64",
-    )
-    for layer, kernel, bias in zip(model.layers[len(scalers) :], kernels, biases, strict=True):
-        layer.set_weights([kernel, bias])
+    dtype = np.dtype("float32" if network.coefs_[0].dtype == np.float32 else "float64")
+    scalings = [scaling_of(step, shown_step(name, step), dtype) for name, step in before]
+    first: list[Any] = [
+        layers.Input((len(scalings[0].mean) if scalings else network.coefs_[0].shape[0],)),
+        *(layer for scaling in one_after_another(scalings) for layer in _scaling_layers(scaling)),
+    ]
+    if not hasattr(network, "_exported"):
+        net = _dense_like(network)
+        model: Model = Sequential([*first, *net], dtype=dtype.name)
+        for layer, *weights in zip(net, network.coefs_, network.intercepts_, strict=True):
+            layer.set_weights(weights)
+        return model
+    members = network._exported().models
+    copies = [[_like(layer) for layer in one.layers] for one in members]
+    if len(members) == 1:
+        model = Sequential([*first, *copies[0]], dtype=dtype.name)
+    else:
+        h = _chained(first[0], first[1:])
+        ends = [_chained(h, copy) for copy in copies]
+        model = Model(first[0], layers.Average()(ends), dtype=dtype.name)
+    for copy, member in zip(copies, members, strict=True):
+        for ours, theirs in zip(copy, member.layers, strict=True):
+            ours.set_weights(theirs.get_weights())
     return model
+
+
+def _like(layer: Any) -> Any:
+    """Return a layer with the same settings, and a name that is free."""
+    return type(layer).from_config({**layer.get_config(), "name": None})
+
+
+def _chained(x: Any, chain: Sequence[layers.Layer]) -> Any:
+    for layer in chain:
+        x = layer(x)
+    return x
+
+
+def _dense_like(network: Any) -> list[layers.Layer]:
+    """Return layers like those of a network of scikit-learn."""
+    kernels, hidden = network.coefs_, network.activation
+    hidden = list(hidden) if isinstance(hidden, list | tuple) else [hidden] * (len(kernels) - 1)
+    functions = [_keras_name(function) for function in (*hidden, network.out_activation_)]
+    return [layers.Dense(k.shape[1], f) for k, f in zip(kernels, functions, strict=True)]
 
 
 def _keras_name(function: Any) -> Any:
     return _SKLEARN_ACTIVATIONS.get(function, function) if isinstance(function, str) else function
 
 
-def _scaler_like(scaler: Any) -> layers.Layer:
-    """Return ``(x - mean) / scale`` for a fitted scaler."""
-    kind = type(scaler).__name__
-    mean: Any = 0.0
-    if kind in ("StandardScaler", "RobustScaler", "MaxAbsScaler"):
-        scale = scaler.scale_
-        mean = getattr(scaler, "mean_", getattr(scaler, "center_", None))
-        mean = mean if getattr(scaler, "with_mean", getattr(scaler, "with_centering", True)) else None
-    elif kind == "MinMaxScaler" and not scaler.clip:
-        scale, mean = 1.0 / scaler.scale_, -scaler.min_ / scaler.scale_
-    else:
-        raise ConfigurationError(
-            f"the step {kind} has no counterpart here; scale with StandardScaler, MinMaxScaler without clip, "
-            "MaxAbsScaler or RobustScaler"
-        )
-    features = scaler.n_features_in_
-    mean = np.zeros(features) if mean is None else np.asarray(mean)
-    scale = np.ones(features) if scale is None else np.asarray(scale)
-    return layers.Normalization(mean=mean, variance=scale**2)
+def _scaling_layers(scaling: Scaling) -> list[layers.Layer]:
+    made: list[layers.Layer] = [layers.Normalization(mean=scaling.mean, variance=scaling.factor**-2.0)]
+    if scaling.limits is not None:
+        low, high = scaling.limits
+        made += [layers.Shift(-low), layers.ReLU(max_value=high - low), layers.Shift(low)]
+    return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,32 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import DTYPES, pairwise
+from compiled_c import COMPILER, checked, compiled
 from exported_cases import ACTIVATIONS, LAYERS, MODELS, predicted, trained
 
 import fastnn
 from fastnn import layers
 from fastnn.errors import ConfigurationError
 
-COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
-FLAGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1")
-
-
-def compiled(*sources: Path, to: Path) -> Path:
-    """Compile without any warning."""
-    command = [str(COMPILER), *FLAGS, *map(str, sources), "-lm", "-o", str(to)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return to
-
-
-def checked(files: Any) -> tuple[int, float]:
-    """Run the program that goes with a file; return its exit code and the largest error it found."""
-    program = compiled(files.source, files.test, to=files.source.parent / "check")
-    done = subprocess.run([str(program)], capture_output=True, text=True, check=False, timeout=60)
-    found = re.search(r"largest error ([\d.e+-]+) of", done.stdout)
-    assert found, done
-    return done.returncode, float(found[1])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -173,3 +154,11 @@ def test_rows_of_another_shape(tmp_path: Path, x: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"x must be rows of \[3\] features"):
         fastnn.export.to_c(model, tmp_path / "new", x=x)
     assert not (tmp_path / "new").exists()
+
+
+def test_names_of_layers_with_any_characters(tmp_path: Path) -> None:
+    x = fastnn.Input((3,), name="in \u4e2d ??")
+    model = fastnn.Model(x, layers.Dense(2, name="a\n#error \u00e9 *")(x), seed=0)
+    code, error = checked(fastnn.export.to_c(model, tmp_path, verbose=0))
+    assert code == 0
+    assert error < 1e-5

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from exported_cases import MODELS
+from exported_estimators import SETTINGS, fitted, rows
 
-from fastnn import layers
+import fastnn
+from fastnn import export, layers
 from fastnn.compiler.plan import Op
+from fastnn.errors import ConfigurationError
 from fastnn.export import c, onnx
 from fastnn.export.forward import forward_of
+from fastnn.export.onnx_steps import STEPS
+from fastnn.export.scalers import SCALERS
 from fastnn.ops import Activation
 
 MADE = {name: make("float32")[0] for name, make in MODELS.items()}
@@ -30,3 +37,39 @@ def test_every_activation_is_exported() -> None:
 @pytest.mark.parametrize("rules", [onnx._RULES, c._RULES], ids=["onnx", "c"])
 def test_every_rule_is_needed(rules: dict[Any, Any]) -> None:
     assert {op.code for op in OPS} == set(rules)
+
+
+def documented(column: int) -> set[str]:
+    """Return the steps that the page says are there, in a column of its table."""
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|(.*)\|(.*)\|$", page, re.MULTILINE)
+    return {row[0] for row in rows if row[column].strip() != "no"}
+
+
+def test_the_page_names_the_steps_that_there_are(peer: Any) -> None:
+    peer("sklearn")
+    from fastnn import estimators
+
+    own = {name for name in estimators.__all__ if isinstance(getattr(estimators, name), type)}
+    assert own
+    assert documented(1) == own | set(STEPS)
+    assert documented(2) == documented(3) == own | {"Pipeline", *SCALERS}
+
+
+@pytest.mark.parametrize("name", sorted(set(STEPS) - {"Pipeline", *SCALERS}))
+def test_what_the_page_has_not_is_refused(peer: Any, tmp_path: Path, name: str) -> None:
+    peer("sklearn")
+    from sklearn import compose, impute, preprocessing
+    from sklearn.pipeline import make_pipeline
+
+    if name == "ColumnTransformer":
+        step = compose.make_column_transformer((preprocessing.StandardScaler(), [0, 1]))
+    else:
+        step = getattr(impute if name == "SimpleImputer" else preprocessing, name)()
+    X = rows().round()
+    made = fitted(make_pipeline(step, fastnn.MLPRegressor(**SETTINGS)), X, X[:, 0])
+    assert name not in documented(2) | documented(3)
+    with pytest.raises(ConfigurationError, match=rf"\({name}\) has no counterpart here"):
+        export.to_c(made, tmp_path)
+    with pytest.raises(ConfigurationError, match=rf"\({name}\) has no counterpart here"):
+        export.from_sklearn(made)

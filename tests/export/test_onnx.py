@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from exported_cases import MODELS, predicted, trained
 import fastnn
 from fastnn import layers
 from fastnn.errors import ConfigurationError
+from fastnn.export.forward import forward_of
+from fastnn.export.onnx import Writer
 
 
 def run(runtime: Any, model: Any, x: list[np.ndarray], dtype: str) -> list[np.ndarray]:
@@ -75,3 +78,15 @@ def test_names_rows_and_files(runtime: Any, tmp_path: Path) -> None:
 def test_what_is_no_model(runtime: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"expected a model of fastnn, got int; give a fastnn\.Seq"):
         fastnn.export.to_onnx(3)
+
+
+@pytest.mark.parametrize("name", ["number 0.0", "fastnn/1", "dense/kernel", 'quote"d\n\u4e2d'])
+def test_names_of_inputs_meet_no_others(runtime: Any, name: str) -> None:
+    model = fastnn.Sequential(
+        [fastnn.Input((3,), name="x"), layers.Dense(2, "softplus", name="dense"), layers.Dense(1)], seed=0
+    )
+    forward = forward_of(model)
+    named = replace(forward, inputs=((name, forward.inputs[0][1]),))
+    x = np.ones((2, 3))
+    (found,) = run(runtime, Writer(named).model(), [x], "float32")
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), rtol=1e-5)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import DTYPES
+from exported_estimators import ESTIMATORS, SCALERS, scaled
 
 import fastnn
 from fastnn import layers
@@ -180,10 +182,34 @@ def test_estimators_of_fastnn(peer: Any) -> None:
             net = fastnn.MLPClassifier(activation=activation, **settings).fit(X, np.arange(9) % 3)
             found = fastnn.export.from_sklearn(net).predict(X, verbose=0)
             np.testing.assert_allclose(found, net.predict_proba(X), atol=1e-6)
-        for options in ({"normalization": "batch"}, {"n_ensemble": 2}):
-            net = fastnn.MLPRegressor(**options, **settings).fit(X, X[:, 0])
-            with pytest.raises(ConfigurationError, match="is more than its coefs_"):
-                fastnn.export.from_sklearn(net)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_all_estimators_of_fastnn(peer: Any, name: str, dtype: str) -> None:
+    peer("sklearn")
+    net, x = ESTIMATORS[name](dtype)
+    if net.coefs_[-1].shape[1] > 1 and hasattr(net, "classes_"):
+        wanted = net.predict_proba(x)
+    else:
+        wanted = net.predict_proba(x)[:, 1] if hasattr(net, "classes_") else net.predict(x)
+    before = [weight.copy() for weight in net.coefs_]
+    model = fastnn.export.from_sklearn(net)
+    found = model.predict(x, verbose=0)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, wanted.reshape(found.shape), rtol=1e-6, atol=1e-6)
+    model.set_weights([0.0 * weight for weight in model.get_weights()])  # they are its own
+    for one, other in zip(net.coefs_, before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", SCALERS)
+def test_all_scalers(peer: Any, name: str) -> None:
+    peer("sklearn")
+    for options in ({}, {"n_ensemble": 2, "normalization": "layer"}):
+        net, x = scaled(name, "float64", **options)
+        found = fastnn.export.from_sklearn(net).predict(x, verbose=0)
+        np.testing.assert_allclose(found, net.predict_proba(x), rtol=1e-6, atol=1e-6)
 
 
 def test_what_is_no_network_of_scikit_learn(peer: Any) -> None:
@@ -196,5 +222,5 @@ def test_what_is_no_network_of_scikit_learn(peer: Any) -> None:
         decomposition.PCA(3), neural_network.MLPRegressor(hidden_layer_sizes=(2,), max_iter=500, tol=10.0)
     )
     net.fit(X, X[:, 0])
-    with pytest.raises(ConfigurationError, match="the step PCA has no counterpart here"):
+    with pytest.raises(ConfigurationError, match=r"the step 'pca' \(PCA\) has no counterpart here"):
         fastnn.export.from_sklearn(net)
