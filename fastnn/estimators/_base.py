@@ -178,19 +178,48 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     # -- the net
 
     def _net(self) -> Network:
-        """Return the net with the weights that are in `coefs_` and `intercepts_`."""
+        """Return a net with the weights that are in `coefs_` and `intercepts_`."""
+        # Before the weights: another thread that trains lets them be those of its net, and then shows that.
         network: Network | None = self.__dict__.get("_network")
         kernels, biases = self.coefs_, self.intercepts_
         fresh = network is None or self._built_for != self._design()
         if network is not None and not fresh and network.holds(kernels, biases):
             return network
         if network is None or fresh or not network.fits(kernels, biases):
-            before, network = network, self._built([np.asarray(k) for k in kernels])
-            if before is not None and before.optimizer is not None and before.flat.size == network.flat.size:
-                network.optimizer = before.optimizer
-            self._network, self._built_for = network, self._design()
+            before, network = network, self._built(kernels)
+            if before is not None:
+                network.succeed(before)
+            self._built_for = self._design()
+            if before is not None:
+                self._network = network
+            elif self.__dict__.setdefault("_network", network) is not network:
+                return self._net()  # another thread was quicker
         network.take(kernels, biases)
         return network
+
+    def _net_to_train(self, anew: bool) -> Network:
+        """Return the net that is trained, whose own weights `coefs_` and `intercepts_` are from now on."""
+        before: Network | None = self.__dict__.get("_network")
+        kernels, biases = self.coefs_, self.intercepts_
+        rates = _extras.dropouts(self, len(kernels) - 1)
+        network = before
+        if anew or before is None or self._built_for != self._design() or not before.fits(kernels, biases):
+            network = self._built(kernels)
+            if before is not None and not anew:
+                network.succeed(before)
+        assert network is not None
+        if any(rates) and not network.seed:
+            # Only nets that draw numbers need a seed, and other draws stay those of scikit-learn.
+            network.seed = int(self._random_state.randint(2**31 - 1))
+        network.take(kernels, biases)
+        self._adopt(network)
+        self._show(network)
+        return network
+
+    def _show(self, network: Network) -> None:
+        """Let this be the net that others find."""
+        self._built_for = self._design()
+        self._network = network
 
     def _design(self) -> tuple[Any, ...]:
         """Return the parameters on which the net depends, beside its widths."""
@@ -203,7 +232,8 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         )
         return (self.out_activation_, *map(_extras.as_tuple, given))
 
-    def _built(self, kernels: list[np.ndarray]) -> Network:
+    def _built(self, kernels: Any) -> Network:
+        kernels = [np.asarray(kernel) for kernel in kernels]
         widths = (kernels[0].shape[0], *(kernel.shape[1] for kernel in kernels))
         dtype = np.dtype(np.float32 if kernels[0].dtype == np.float32 else np.float64)
         output, loss, share = self._objective(widths[-1])
@@ -218,10 +248,7 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             rates if any(rates) else (),
             self.normalization,
         )
-        # Only nets that draw numbers need a seed, and other draws stay those of scikit-learn.
-        state: Any = self.__dict__.get("_random_state")
-        seed = int(state.randint(2**31 - 1)) if any(rates) and state is not None else 0
-        return Network(recipe, dtype, seed)
+        return Network(recipe, dtype)
 
     def _adopt(self, network: Network) -> None:
         """Let `coefs_` and `intercepts_` be the net's own weights."""
@@ -284,9 +311,7 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             self._check_widths(widths)
         if not isinstance(X, np.ndarray):
             X = X.tocsr()
-        network = self._net()
-        self._adopt(network)
-
+        network = self._net_to_train(first_pass)
         score = self._evaluated(eval_set)
 
         def train() -> None:
@@ -297,6 +322,7 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
                 _training.train(self, network, given, incremental, score, begin)
 
         network.exclusively(train)
+        self._show(network)  # and not what another thread made to predict meanwhile
         if not np.isfinite(network.flat).all():
             raise ValueError(NON_FINITE)
         return self

@@ -183,6 +183,11 @@ class Network:
             if own is not given:
                 own[...] = given
 
+    def succeed(self, before: Network) -> None:
+        """Take over the optimizer of a net in whose place this one comes, if its weights are as many."""
+        if before.optimizer is not None and before.flat.size == self.flat.size:
+            self.optimizer = before.optimizer
+
     # -- predictions
 
     def few(self, x: np.ndarray) -> np.ndarray | None:

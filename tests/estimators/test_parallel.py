@@ -210,6 +210,39 @@ def test_training_leaves_the_gil_to_others() -> None:
     assert max(within) > 10_000
 
 
+def test_an_estimator_predicts_while_another_thread_trains_it() -> None:
+    labels = np.digitize(Y, [-1.0, 1.0])
+    model = fastnn.MLPClassifier((5,), max_iter=3, random_state=0).fit(X, labels)
+    over = threading.Event()
+    failed: list[BaseException] = []
+    made = [0]
+
+    def predict() -> None:
+        while not over.is_set():
+            try:
+                found = model.predict_proba(X[:1]), model.predict_proba(X)
+                for one in found:
+                    np.testing.assert_allclose(one.sum(axis=1), 1.0)
+                assert set(model.predict(X)) <= {0, 1, 2}
+            except BaseException as error:
+                failed.append(error)
+                return
+            made[0] += 1
+
+    other = threading.Thread(target=predict)
+    other.start()
+    for _ in range(40):
+        model.fit(X, labels).partial_fit(X, labels)
+    while not made[0] and not failed:
+        model.partial_fit(X, labels)
+    model.fit(X, labels).partial_fit(X, labels)
+    over.set()
+    other.join()
+    assert not failed
+    alone = fastnn.MLPClassifier((5,), max_iter=3, random_state=0).fit(X, labels).partial_fit(X, labels)
+    np.testing.assert_array_equal(model.coefs_[0], alone.coefs_[0])
+
+
 def test_two_searches_in_threads_do_not_disturb_each_other() -> None:
     found: list[Any] = [None, None]
 
