@@ -35,7 +35,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, QuantileTransformer, StandardScaler
 
-pytestmark = pytest.mark.filterwarnings("ignore:(?s).*converge")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:(?s).*converge"),
+    # What older versions of scikit-learn tell newer ones of SciPy is theirs.
+    pytest.mark.filterwarnings("ignore:.*`disp` and `iprint`:DeprecationWarning"),
+]
 SEEDS = range(4)
 LIBRARIES = (fastnn, neural_network)
 
