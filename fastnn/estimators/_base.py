@@ -27,11 +27,12 @@ from fastnn.estimators._ensemble import fit_others, outputs_of_all
 from fastnn.estimators._epochs import Rows
 from fastnn.estimators._lbfgs import LossOfAll, packed
 from fastnn.estimators._network import Network, Recipe
+from fastnn.estimators._threads import threads_for
 from fastnn.estimators._training import NON_FINITE, Given
 from fastnn.export.estimators import Exported
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
-from fastnn.run.runtime import blas_single_threaded
+from fastnn.run.runtime import blas_single_threaded, threads
 
 __all__ = ["BasePerceptron"]
 
@@ -148,6 +149,9 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def _originals(self, y: np.ndarray) -> np.ndarray:
         """Return checked targets as the caller's scorers know them."""
 
+    def _expect(self, y: Any, **first: Any) -> None:
+        """Take up what the first call of `partial_fit` says of those that follow."""
+
     def _with_classes(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         """Return what rows count in the loss."""
         return sample_weight
@@ -175,14 +179,22 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     # -- the net
 
     def _net(self) -> Network:
-        """Return the net with the weights that are in `coefs_` and `intercepts_`."""
+        """Return a net with the weights that are in `coefs_` and `intercepts_`."""
+        # Before the weights: another thread that trains lets them be those of its net, and then shows that.
         network: Network | None = self.__dict__.get("_network")
         kernels, biases = self.coefs_, self.intercepts_
-        if network is None or self._built_for != self._design() or not network.fits(kernels, biases):
-            before, network = network, self._built([np.asarray(k) for k in kernels])
-            if before is not None and before.optimizer is not None and before.flat.size == network.flat.size:
-                network.optimizer = before.optimizer
-            self._network, self._built_for = network, self._design()
+        fresh = network is None or self._built_for != self._design()
+        if network is not None and not fresh and network.holds(kernels, biases):
+            return network
+        if network is None or fresh or not network.fits(kernels, biases):
+            before, network = network, self._built(kernels)
+            if before is not None:
+                network.succeed(before)
+            self._built_for = self._design()
+            if before is not None:
+                self._network = network
+            elif self.__dict__.setdefault("_network", network) is not network:
+                return self._net()  # another thread was quicker
         network.take(kernels, biases)
         return network
 
@@ -193,6 +205,30 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def _models(self) -> tuple[Any, ...]:
         """Return the models of all nets, whose mean is predicted."""
         return tuple(one._net().model for one in (self, *getattr(self, "ensemble_", [])))
+
+    def _net_to_train(self, anew: bool) -> Network:
+        """Return the net that is trained, whose own weights `coefs_` and `intercepts_` are from now on."""
+        before: Network | None = self.__dict__.get("_network")
+        kernels, biases = self.coefs_, self.intercepts_
+        rates = _extras.dropouts(self, len(kernels) - 1)
+        network = before
+        if anew or before is None or self._built_for != self._design() or not before.fits(kernels, biases):
+            network = self._built(kernels)
+            if before is not None and not anew:
+                network.succeed(before)
+        assert network is not None
+        if any(rates) and not network.seed:
+            # Only nets that draw numbers need a seed, and other draws stay those of scikit-learn.
+            network.seed = int(self._random_state.randint(2**31 - 1))
+        network.take(kernels, biases)
+        self._adopt(network)
+        self._show(network)
+        return network
+
+    def _show(self, network: Network) -> None:
+        """Let this be the net that others find."""
+        self._built_for = self._design()
+        self._network = network
 
     def _design(self) -> tuple[Any, ...]:
         """Return the parameters on which the net depends, beside its widths."""
@@ -205,7 +241,8 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         )
         return (self.out_activation_, *map(_extras.as_tuple, given))
 
-    def _built(self, kernels: list[np.ndarray]) -> Network:
+    def _built(self, kernels: Any) -> Network:
+        kernels = [np.asarray(kernel) for kernel in kernels]
         widths = (kernels[0].shape[0], *(kernel.shape[1] for kernel in kernels))
         dtype = np.dtype(np.float32 if kernels[0].dtype == np.float32 else np.float64)
         output, loss, share = self._objective(widths[-1])
@@ -220,10 +257,7 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             rates if any(rates) else (),
             self.normalization,
         )
-        # Only nets that draw numbers need a seed, and other draws stay those of scikit-learn.
-        state: Any = self.__dict__.get("_random_state")
-        seed = int(state.randint(2**31 - 1)) if any(rates) and state is not None else 0
-        return Network(recipe, dtype, seed)
+        return Network(recipe, dtype)
 
     def _adopt(self, network: Network) -> None:
         """Let `coefs_` and `intercepts_` be the net's own weights."""
@@ -263,17 +297,16 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     # -- training
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, eval_set: Any = None
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any, begin: Callable[[], None]
     ) -> Any:
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if np.any(np.array(sizes) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        sizes = _extras.hidden_widths(self)
         _extras.check_together(self, incremental, eval_set)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
             sample_weight = _compat.checked_weights(sample_weight, X)
+            if not sample_weight.any():
+                raise ZeroDivisionError("the sample weights sum to zero, as all of them are zero")
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         self.n_outputs_ = y.shape[1]
         weights = self._with_classes(y, sample_weight)
@@ -287,18 +320,18 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
             self._check_widths(widths)
         if not isinstance(X, np.ndarray):
             X = X.tocsr()
-        network = self._net()
-        self._adopt(network)
-
+        network = self._net_to_train(first_pass)
         score = self._evaluated(eval_set)
 
         def train() -> None:
             if self.solver == "lbfgs":
-                self._fit_lbfgs(network, self._rows(X, y, weights))
+                self._fit_lbfgs(network, self._rows(X, y, weights), begin)
             else:
-                _training.train(self, network, Given(X, y, sample_weight, weights), incremental, score)
+                given = Given(X, y, sample_weight, weights)
+                _training.train(self, network, given, incremental, score, begin)
 
         network.exclusively(train)
+        self._show(network)  # and not what another thread made to predict meanwhile
         if not np.isfinite(network.flat).all():
             raise ValueError(NON_FINITE)
         return self
@@ -314,7 +347,14 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     ) -> Any:
         """Train the net, and the further ones of an ensemble."""
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
-        self._fit(X, y, sample_weight, incremental, eval_set)
+        before, began = self.__dict__.copy(), []
+        try:
+            self._expect(y, **first)
+            self._fit(X, y, sample_weight, incremental, eval_set, lambda: began.append(True))
+        except BaseException:
+            if not began:  # what is refused changes nothing
+                self.__dict__ = before
+            raise
         options: dict[str, Any] = {"sample_weight": sample_weight}
         options |= first if incremental else {"eval_set": eval_set}
         fit_others(self, X, y, goes_on, "partial_fit" if incremental else "fit", **options)
@@ -356,10 +396,12 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def _rows(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Rows:
         return Rows(X, self._targets(y), sample_weight, self._constant(y))
 
-    def _fit_lbfgs(self, network: Network, rows: Rows) -> None:
+    def _fit_lbfgs(self, network: Network, rows: Rows, begin: Callable[[], None]) -> None:
         if network.optimizer is None:
             network.begin(_solvers.unused())
-        function = LossOfAll(network, rows, self.alpha, self._value_scale())
+        n_threads = threads_for(self.n_threads)
+        function = LossOfAll(network, rows, self.alpha, self._value_scale(), n_threads)
+        begin()
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}
         with blas_single_threaded():
             found = minimize(
@@ -452,7 +494,12 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         if "_nameless" in attributes:
             return self._checked_outputs(X)
         if network is not None and type(X) is np.ndarray and "feature_names_in_" not in attributes:
-            found = self._net().few(X)
+            net, n_threads = self._net(), attributes["n_threads"]
+            if n_threads is None:
+                found = net.few(X)
+            else:
+                with threads(n_threads):
+                    found = net.few(X)
             if found is not None:
                 return found
         X = _compat.validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
@@ -462,7 +509,7 @@ class BasePerceptron(BaseEstimator, ABC):  # type: ignore[misc]
         """Return the outputs for rows that were checked."""
         if not isinstance(X, np.ndarray):
             X = X.tocsr()
-        return self._net().outputs(X, self.n_threads)
+        return self._net().outputs(X, threads_for(self.n_threads))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

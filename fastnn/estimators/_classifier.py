@@ -220,6 +220,11 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     def _targets(self, y: np.ndarray) -> np.ndarray:
         return y.argmax(axis=1).reshape(-1, 1) if self._net().recipe.loss.sparse else y
 
+    def _expect(self, y: Any, **first: Any) -> None:
+        if first and _compat.is_first_partial_fit(self, first["classes"]):
+            several = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if several else first["classes"])
+
     def _with_classes(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:
             return sample_weight
@@ -353,9 +358,6 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         MLPClassifier
             The estimator.
         """
-        if _compat.is_first_partial_fit(self, classes):
-            several = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
         found: MLPClassifier = self._fit_all(X, y, sample_weight, incremental=True, classes=classes)
         return found
 

@@ -29,6 +29,9 @@ def fit_others(estimator: Any, X: Any, y: Any, goes_on: bool, method: str, **opt
         Of the method.
     """
     count = estimator.n_ensemble - 1
+    if not count:
+        estimator.__dict__.pop("ensemble_", None)
+        return
     others: list[Any] = getattr(estimator, "ensemble_", [])[:count] if goes_on else []
     # Of a number follow seeds that do not depend on the rows, nor on what the first one has drawn.
     seed = estimator.random_state
@@ -41,10 +44,7 @@ def fit_others(estimator: Any, X: Any, y: Any, goes_on: bool, method: str, **opt
         # Callbacks and bars are told of the first one only.
         other.set_params(**settings | {"n_ensemble": 1, "callbacks": None, "progress_bar": False})
         getattr(other, method)(X, y, **options)
-    if others:
-        estimator.ensemble_ = others
-    else:
-        estimator.__dict__.pop("ensemble_", None)
+    estimator.ensemble_ = others
 
 
 def outputs_of_all(estimator: Any, X: Any) -> np.ndarray:

@@ -247,6 +247,7 @@ class Epochs:
             progress=optimizer.progress,
             gradients=flat,
             restore=True,
+            n_threads=self._n_threads,
         )
         if result.exception is not None:
             raise result.exception

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from fastnn import activations, losses, optimizers
+from fastnn.checks import shown
+from fastnn.errors import DTypeError
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 
@@ -23,12 +25,14 @@ __all__ = [
     "custom_optimizer",
     "dropouts",
     "hidden_activations",
+    "hidden_widths",
     "is_custom_loss",
     "loss_of_classes",
     "loss_of_numbers",
     "per_layer",
 ]
 
+_PLAIN = {str, float, int}
 SCIKIT_LEARN = {"identity": "linear", "logistic": "sigmoid"}  # names of activations that are others here
 
 
@@ -48,6 +52,29 @@ def per_layer(value: Any, layers: int, name: str) -> list[Any]:
             "one for all"
         )
     return list(value)
+
+
+def hidden_widths(estimator: Any) -> list[int]:
+    """Return the units of each hidden layer.
+
+    Raises
+    ------
+    DTypeError
+        If one is no whole number.
+    ValueError
+        If one is not above 0.
+    """
+    sizes = estimator.hidden_layer_sizes
+    given = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+    for size in given:
+        if not isinstance(size, Integral):
+            raise DTypeError(
+                f"hidden_layer_sizes of {type(estimator).__name__} must be whole numbers, one for each "
+                f"hidden layer, such as (100,) or (64, 32), got {shown(sizes)}; cut other numbers by int()"
+            )
+    if any(size <= 0 for size in given):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {given}.")
+    return [int(size) for size in given]
 
 
 def hidden_activations(activation: Any, layers: int) -> tuple[Any, ...]:
@@ -148,6 +175,8 @@ def check_together(estimator: Any, incremental: bool, eval_set: Any) -> None:
 
 def as_tuple(value: Any) -> Any:
     """Return a list, or an array, as a value that can be compared."""
+    if value is None or type(value) in _PLAIN:  # each prediction asks
+        return value
     if isinstance(value, np.ndarray):
         return tuple(value.tolist())
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

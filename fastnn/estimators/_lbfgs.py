@@ -36,9 +36,13 @@ class LossOfAll:
     alpha : float
     scale : float
         What the value, not the gradient, of the data's loss is multiplied by.
+    n_threads : int, optional
     """
 
-    def __init__(self, network: Network, rows: Rows, alpha: float, scale: float) -> None:
+    def __init__(
+        self, network: Network, rows: Rows, alpha: float, scale: float, n_threads: int | None = None
+    ) -> None:
+        self._n_threads = n_threads
         self._network, self._alpha, self._scale = network, alpha, scale
         self._sparse = not isinstance(rows.x, np.ndarray)
         self._x = rows.x if self._sparse else np.ascontiguousarray(rows.x, network.dtype)
@@ -83,7 +87,12 @@ class LossOfAll:
                 arrays["sample_weight"] = self._weights[rows]
             key = Key("gradients", capacity_for(count), weighted=self._weights is not None)
             plan, result = network.programs(0.0).run(
-                key, arrays, count, gradients=self._flat, seed=network.seed
+                key,
+                arrays,
+                count,
+                gradients=self._flat,
+                seed=network.seed,
+                n_threads=self._n_threads,
             )
             if result.exception is not None:
                 raise result.exception

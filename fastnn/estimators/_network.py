@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = ["Network", "Recipe", "parts_of_loss"]
 
 _KEPT_DECAYS = 8  # batches of so many lengths, or weights, have their plans at hand
 _SPARSE_ROWS = 1024  # of a sparse matrix that become dense at a time, for predictions
+_COPIED_ROWS = 1 << 15  # of an array that get another dtype or order at a time, for predictions
 _NORMALIZATIONS: dict[str | None, Callable[[], Layer]] = {
     "batch": BatchNormalization,
     "layer": LayerNormalization,
@@ -163,6 +165,15 @@ class Network:
         own, given = (*self.kernels, *self.biases), (*kernels, *biases)
         return len(own) == len(given) and all(a.shape == b.shape for a, b in zip(own, given, strict=True))
 
+    def holds(self, kernels: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> bool:
+        """Return whether weights are this net's own arrays."""
+        return (
+            len(kernels) == len(self.kernels)
+            and len(biases) == len(self.biases)
+            and all(map(is_, self.kernels, kernels))
+            and all(map(is_, self.biases, biases))
+        )
+
     def take(self, kernels: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
         """Copy weights that are not the net's own, and are of the same shapes."""
         for own, given in zip(self.kernels, kernels, strict=True):
@@ -171,6 +182,11 @@ class Network:
         for own, given in zip(self.biases, biases, strict=True):
             if own is not given:
                 own[...] = given
+
+    def succeed(self, before: Network) -> None:
+        """Take over the optimizer of a net in whose place this one comes, if its weights are as many."""
+        if before.optimizer is not None and before.flat.size == self.flat.size:
+            self.optimizer = before.optimizer
 
     # -- predictions
 
@@ -203,10 +219,9 @@ class Network:
                     "trained; scale its columns, or fit on float64"
                 )
         found = np.empty((rows, self.recipe.widths[-1]), self.dtype)
-        step = rows if isinstance(x, np.ndarray) else _SPARSE_ROWS
-        for begin in range(0, rows, max(step, 1)):
-            out = found[begin : begin + step]
-            part = x if isinstance(x, np.ndarray) else x[begin : begin + step].toarray()
+        for begin, end in self._parts_of(x):
+            out = found[begin:end]
+            part = x[begin:end] if isinstance(x, np.ndarray) else x[begin:end].toarray()
             part = np.ascontiguousarray(part, self.dtype)
             _, result = self._now.need_programs().run(
                 Key("predict"), {"x": part, "output": out}, len(out), n_threads=n_threads
@@ -214,6 +229,15 @@ class Network:
             if result.exception is not None:
                 raise result.exception
         return found
+
+    def _parts_of(self, x: Any) -> list[tuple[int, int]]:
+        """Return where the parts begin and end by which rows are predicted: whole, where none is copied."""
+        rows = x.shape[0]
+        step = _SPARSE_ROWS
+        if isinstance(x, np.ndarray):
+            step = rows if x.dtype == self.dtype and x.flags.c_contiguous else _COPIED_ROWS
+        begins = range(0, rows, step) if rows else range(0)
+        return [(begin, min(begin + step, rows)) for begin in begins]
 
     # -- training
 

@@ -20,6 +20,7 @@ from fastnn.callbacks.progress import Bar
 from fastnn.estimators import _solvers, _stopping
 from fastnn.estimators._epochs import Epochs, Rows
 from fastnn.estimators._network import Network
+from fastnn.estimators._threads import threads_for
 
 __all__ = ["NON_FINITE", "Given", "train"]
 
@@ -55,6 +56,7 @@ def train(
     given: Given,
     incremental: bool,
     score: Callable[[], float] | None,
+    begin: Callable[[], None],
 ) -> None:
     """Train the net of an estimator by steps on batches.
 
@@ -67,27 +69,31 @@ def train(
         Whether for one epoch, by the optimizer that is there.
     score : callable, optional
         Returns the score on rows of the caller's.
+    begin : callable
+        Called once nothing is refused any more.
     """
-    if not incremental or network.optimizer is None or not hasattr(estimator, "_optimizer"):
-        network.begin(_solvers.optimizer_of(estimator))
-        estimator._optimizer = network.need_optimizer()
+    told = checked(estimator.callbacks)
+    if any(callback.wants_batches for callback in told):
+        raise ValueError(
+            "callbacks of estimators hear of epochs only, and one of them has a hook for batches; train a "
+            "fastnn.Sequential with it"
+        )
+    optimizer = _solvers.optimizer_of(estimator)
     stopping = estimator.early_stopping
     if stopping and incremental:
         raise ValueError("partial_fit does not support early_stopping=True")
     if stopping and score is None:
         given, score = _held_out(estimator, given)
-    _stopping.begin_records(estimator, score is not None)
     n = given.x.shape[0]
     batch = min(200, n) if estimator.batch_size == "auto" else _clipped(estimator.batch_size, n)
     rows = Rows(given.x, estimator._targets(given.y), given.training, estimator._constant(given.y))
-    epochs = Epochs(network, rows, batch, float(estimator.alpha), estimator.n_threads)
-    told = checked(estimator.callbacks)
+    epochs = Epochs(network, rows, batch, float(estimator.alpha), threads_for(estimator.n_threads))
+    begin()
+    if not incremental or network.optimizer is None or not hasattr(estimator, "_optimizer"):
+        network.begin(optimizer)
+        estimator._optimizer = network.need_optimizer()
+    _stopping.begin_records(estimator, score is not None)
     listeners = Listeners(told, network.model, epochs=estimator.max_iter, steps=-(-n // batch), verbose=0)
-    if listeners.want_batches:
-        raise ValueError(
-            "callbacks of estimators hear of epochs only, and one of them has a hook for batches; train a "
-            "fastnn.Sequential with it"
-        )
     bar = Bar(0, estimator.max_iter) if estimator.progress_bar else None
     best = network.flat.copy()
     network.model.stop_training = False

@@ -27,6 +27,7 @@ from fastnn.version import __version__
 __all__ = [
     "blas_single_threaded",
     "build_info",
+    "chosen_threads",
     "default_threads",
     "resolve_threads",
     "simd_level",
@@ -89,6 +90,12 @@ def _cgroup_quota(count: int, second: int) -> int:
     return count
 
 
+def chosen_threads() -> int | None:
+    """Return what the block of `threads` around a call says; None without one."""
+    chosen: int | None = getattr(_chosen, "count", None)
+    return chosen
+
+
 def default_threads() -> int:
     """Return the number of threads used unless a call or `threads` says otherwise.
 
@@ -110,7 +117,7 @@ def default_threads() -> int:
     >>> default_threads() >= 1
     True
     """
-    chosen: int | None = getattr(_chosen, "count", None)
+    chosen = chosen_threads()
     if chosen is not None:
         return chosen
     environment = _pool.environment
