@@ -50,8 +50,9 @@ def test_the_page_names_the_steps_that_there_are(peer: Any) -> None:
     peer("sklearn")
     from fastnn import estimators
 
-    own = {name for name in estimators.__all__ if isinstance(getattr(estimators, name), type)}
-    assert own
+    everything = {name for name in estimators.__all__ if isinstance(getattr(estimators, name), type)}
+    own = {name for name in everything if hasattr(getattr(estimators, name), "_exported")}
+    assert everything - own == {"TabularClassifier", "TabularRegressor"}
     assert documented(1) == own | set(STEPS)
     assert documented(2) == documented(3) == own | {"Pipeline", *SCALERS}
 
@@ -73,3 +74,19 @@ def test_what_the_page_has_not_is_refused(peer: Any, tmp_path: Path, name: str) 
         export.to_c(made, tmp_path)
     with pytest.raises(ConfigurationError, match=rf"\({name}\) has no counterpart here"):
         export.from_sklearn(made)
+
+
+@pytest.mark.parametrize("name", ["TabularClassifier", "TabularRegressor"])
+def test_estimators_that_the_page_has_not_are_refused(peer: Any, tmp_path: Path, name: str) -> None:
+    peer("sklearn")
+    X = rows().round()
+    made = getattr(fastnn, name)(n_epochs=1).fit(X, X[:, 0] > 0)
+    assert name not in documented(1) | documented(2) | documented(3)
+    for export_it in (
+        lambda: export.to_onnx(made, tmp_path / "net.onnx"),
+        lambda: export.to_c(made, tmp_path),
+        lambda: export.from_sklearn(made),
+    ):
+        with pytest.raises(ConfigurationError, match=name):
+            export_it()
+    assert not list(tmp_path.iterdir())
