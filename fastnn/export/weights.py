@@ -310,7 +310,7 @@ def from_sklearn(estimator: Any) -> Model:
     if not hasattr(network, "coefs_"):
         raise ConfigurationError(
             f"expected a fitted MLPClassifier or MLPRegressor, or a Pipeline that ends in one, got "
-            f"{type(network).__name__}; call fit first"
+            f"{type(network).__name__}, which is another, or was not fitted"
         )
     dtype = np.dtype("float32" if network.coefs_[0].dtype == np.float32 else "float64")
     scalings = [scaling_of(step, shown_step(name, step), dtype) for name, step in before]

@@ -216,7 +216,7 @@ def test_what_is_no_network_of_scikit_learn(peer: Any) -> None:
     peer("sklearn")
     from sklearn import decomposition, neural_network, pipeline
 
-    with pytest.raises(ConfigurationError, match="got MLPRegressor; call fit first"):
+    with pytest.raises(ConfigurationError, match="got MLPRegressor, which is another, or was not fitted"):
         fastnn.export.from_sklearn(neural_network.MLPRegressor())
     net = pipeline.make_pipeline(
         decomposition.PCA(3), neural_network.MLPRegressor(hidden_layer_sizes=(2,), max_iter=500, tol=10.0)
