@@ -576,7 +576,7 @@ def test_what_is_refused(name: str, keras: Any) -> None:
     assert not isinstance(answer(REPORTS[name], keras), Exception)
 
 
-@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize("name", sorted(TAKEN))
 def test_what_is_taken(name: str, keras: Any) -> None:
     REPORTS[name](fastnn)
     assert isinstance(answer(REPORTS[name], keras), Exception)
