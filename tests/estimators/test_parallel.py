@@ -19,6 +19,7 @@ if importlib.util.find_spec("sklearn") is None:  # an optional library
     pytest.skip("scikit-learn is not installed", allow_module_level=True)
 
 import joblib
+from shares import share
 from sklearn.base import clone
 from sklearn.model_selection import cross_validate
 
@@ -27,7 +28,11 @@ from fastnn.estimators._threads import threads_for
 from fastnn.run import program
 from fastnn.run.runtime import default_threads
 
-pytestmark = pytest.mark.filterwarnings("ignore:(?s).*converge")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:(?s).*converge"),
+    # JAX, where other tests have loaded it, warns of every fork.
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),
+]
 RNG = np.random.RandomState(8)
 X = RNG.randn(120, 4)
 Y = X[:, 0] - 2 * X[:, 1]
@@ -99,20 +104,16 @@ def test_files_of_joblib_bring_the_estimator_back(tmp_path: Path) -> None:
 # -- threads
 
 
-def _share(n_threads: int | None = None) -> tuple[int | None, int]:
-    return threads_for(n_threads), default_threads()
-
-
 def _shares(backend: str, jobs: int, **options: Any) -> set[tuple[int | None, int]]:
     with joblib.parallel_config(backend, n_jobs=jobs, **options):
-        return set(joblib.Parallel()(joblib.delayed(_share)() for _ in range(4)))
+        return set(joblib.Parallel()(joblib.delayed(share)() for _ in range(4)))
 
 
 def test_jobs_of_joblib_take_no_more_than_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "FASTNN_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     cpus = default_threads()
-    assert _share() == (None, cpus)
+    assert share() == (None, cpus)
     # loky says in each process's environment how many threads it may have.
     assert _shares("loky", 2) == {(None, max(1, joblib.cpu_count() // 2))}
     assert _shares("loky", 2, inner_max_num_threads=1) == {(None, 1)}

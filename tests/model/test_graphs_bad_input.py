@@ -324,11 +324,6 @@ CALLS: dict[str, tuple[Callable[[Model], object], type[FastnnError], str]] = {
         ConfigurationError,
         "unknown metric 'mze'",
     ),
-    "a metric twice": (
-        lambda m: m.compile("sgd", "mse", [["mse", "mse"], []]),
-        ConfigurationError,
-        "two metrics are",
-    ),
     "upstream for one": (
         lambda m: m.backward(Y),
         ShapeError,

@@ -23,7 +23,7 @@ from fastnn.compiler.plan import Slot
 from fastnn.run.program import Program
 from fastnn.run.reference import ReferenceProgram
 
-EXAMPLES = 230 if WHOLE else 50
+EXAMPLES = 230 if WHOLE else 90
 ROWS = 5
 CLOSE = 1e-9  # of the largest entry
 L2 = 0.01
