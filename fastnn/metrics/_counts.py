@@ -6,6 +6,7 @@ This file must not know layers or kernels.
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -115,7 +116,7 @@ class Counts(Metric):
 
 
 @dataclass(frozen=True)
-class Above(Counts):
+class Above(Counts, ABC):
     """Base of what is made of the counts above each of some thresholds, and of others."""
 
     thresholds: float | Sequence[float] | None = None
@@ -167,9 +168,9 @@ class Above(Counts):
             changes |= {"thresholds": _BELOW_ALL, "_levels": ((_BELOW_ALL,), False, [_BELOW_ALL])}
         return self._changed(**changes)
 
+    @abstractmethod
     def _of_counts(self, found: Any, wrong: Any, right: Any, missed: Any) -> Any:
         """Return what is made of true and false positives, and true and false negatives."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ This file must not know layers or kernels.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -101,7 +102,7 @@ class Recall(_OfClasses):
 
 
 @dataclass(frozen=True)
-class _Best(Counts):
+class _Best(Counts, ABC):
     """Base of the largest share, over thresholds, where another share is at least a given one."""
 
     least: ClassVar[str]  # the first argument: at least what the other share is
@@ -132,9 +133,9 @@ class _Best(Counts):
     def _count(self) -> Any:
         return vars(self)["num_thresholds"]
 
+    @abstractmethod
     def _shares(self, found: Any, wrong: Any, right: Any, missed: Any) -> tuple[Any, Any]:
         """Return the share that must be large enough, and the one that is the metric, by threshold."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

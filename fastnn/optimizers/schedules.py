@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,11 +119,12 @@ class OfFunction(LearningRateSchedule):
 
 
 @dataclass(frozen=True)
-class _Formula(LearningRateSchedule):
+class _Formula(LearningRateSchedule, ABC):
     """A schedule whose formula takes all steps at once."""
 
+    @abstractmethod
     def _at(self, steps: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        """Return the rates of these steps."""
 
     def __call__(self, step: int) -> float:
         """Return the rate of the step after `step` others."""

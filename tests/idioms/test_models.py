@@ -1,44 +1,22 @@
 """What scripts for Keras do with graphs, batches, files and frozen layers, with fastnn in its place.
 
-As in `test_idioms.py` each function is a script; with FASTNN_WHOLE=1 each runs with Keras itself as well.
+As in `test_training.py` each function is a script; with FASTNN_WHOLE=1 each runs with Keras itself as well.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-import fastnn
-
-LIBRARIES = ["fastnn", "keras"] if os.environ.get("FASTNN_WHOLE") else ["fastnn"]
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(96, 8)).astype("float32")
 TAGS = RNG.integers(0, 2, size=(96, 5)).astype("float32")
 NUMBERS = (X @ RNG.normal(size=(8, 1)) + 0.5).astype("float32")
 CLASSES = (X[:, 0] > 0).astype("int32") + (X[:, 1] > 0).astype("int32")
 YES = (X[:, :1] > 0).astype("float32")
-
-
-@pytest.fixture(params=LIBRARIES)
-def keras(
-    request: pytest.FixtureRequest,
-    peer: Callable[[str], Any],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[Any]:
-    """Return the library, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    with warnings.catch_warnings():
-        if request.param == "keras":
-            warnings.simplefilter("ignore")  # what Keras warns of is its own
-        yield fastnn if request.param == "fastnn" else peer("keras")
 
 
 def array(value: Any) -> np.ndarray:
