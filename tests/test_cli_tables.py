@@ -258,6 +258,10 @@ def test_rows_are_held_out_by_class() -> None:
     assert tables._parts(target, 0.2, 3) == (training, held_out)
     assert tables._parts(target, 0.2, 4) != (training, held_out)
     assert tables._parts(target, 0.0, 3) == (list(range(100)), [])
+    kept, _ = tables._parts(target, 0.95, 3)  # of each class a row at least is trained on
+    assert [values[kept].tolist().count(name) for name in ("common", "rare", "single")] == [4, 1, 1]
+    mostly = columns.Target(np.array([*range(20), 7]), "classification", "")
+    assert tables._parts(mostly, 0.2, 0)[1] in ([7], [20])  # not the only row of a class
     pairs = columns.Target(np.repeat(np.arange(8), 2), "classification", "")
     training, held_out = tables._parts(pairs, 0.2, 0)
     assert len(held_out) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import DTYPES, pairwise
+from cases import DTYPES, WHOLE, pairwise
 from compiled_c import COMPILER, checked, compiled
 from exported_cases import ACTIVATIONS, LAYERS, MODELS, predicted, trained
 
@@ -31,8 +32,14 @@ def test_the_program_agrees(tmp_path: Path, name: str) -> None:
         assert error < (1e-5 if dtype == "float32" else 1e-12)
 
 
+QUANTIZED = [name for name in LAYERS if "bins" not in name]
+
+
 @pytest.mark.parametrize(
-    ("activation", "layer"), pairwise(list(ACTIVATIONS)[::3], [n for n in LAYERS if "bins" not in n])
+    ("activation", "layer"),
+    pairwise(list(ACTIVATIONS)[::3], QUANTIZED)
+    if WHOLE
+    else list(zip(itertools.cycle(ACTIVATIONS), [*QUANTIZED, *QUANTIZED], strict=False)),
 )
 def test_of_whole_numbers_it_agrees_as_well(tmp_path: Path, activation: str, layer: str) -> None:
     model = fastnn.Sequential(
