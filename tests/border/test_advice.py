@@ -243,6 +243,14 @@ def test_narrow_columns_are_those_of_numpy(step: int) -> None:
     assert 0 < len(wanted) < 60 or step == 50
 
 
+def test_columns_that_are_nearly_wide_are_narrow() -> None:
+    spread = np.linspace(0.5, 1.5, 41)  # of what is just wide
+    rising = (1000.0 + np.linspace(0.0, 1.0, 60)[:, None] * spread * 1000.0 * 2.0**-10).astype(np.float32)
+    ends_first = rising[np.argsort(-np.abs(np.arange(60) - 29.5), kind="stable")]
+    for x in (rising, ends_first):
+        assert data.narrow_columns(x, 1, 2.0**-10) == np.flatnonzero(spread <= 1.0).tolist()
+
+
 def test_float64_models_and_predictions_are_not_judged_by_float32() -> None:
     regression(2, rate=0.0, dtype="float64").fit(TIMES, np.zeros(360), verbose=0)
     model = regression(2)
